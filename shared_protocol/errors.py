@@ -1,0 +1,42 @@
+"""What can go wrong between a client and a backend.
+
+    ElevatorProtocolError
+    ├── ProtocolError           the other side sent something that is not the protocol
+    │   └── VersionMismatch     ... because it speaks another major version
+    └── ConnectionFileError     there is no usable connection file
+        └── NoBackend           ... because no backend runs
+
+Every message is one sentence that a person can act on.
+"""
+
+
+class ElevatorProtocolError(Exception):
+    """Base of all errors of this package."""
+
+
+class ProtocolError(ElevatorProtocolError):
+    """A message is malformed, too large or unknown."""
+
+
+class VersionMismatch(ProtocolError):
+    """The other side speaks another major version of the protocol.
+
+    `theirs` is the major version that it sent, `ours` is the one of this side.
+    """
+
+    def __init__(self, theirs: int, ours: int) -> None:
+        side = "this side" if theirs > ours else "the other side"
+        super().__init__(
+            f"The other side speaks protocol version {theirs} and this side speaks {ours}: "
+            f"update {side}, so that add-on and backend come from the same release."
+        )
+        self.theirs = theirs
+        self.ours = ours
+
+
+class ConnectionFileError(ElevatorProtocolError):
+    """The connection file cannot be read, is damaged, or is readable by other users."""
+
+
+class NoBackend(ConnectionFileError):
+    """No connection file exists, or the process that wrote it has ended."""

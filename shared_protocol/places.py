@@ -1,0 +1,54 @@
+"""Where the product keeps its files on each operating system. Standard library only.
+
+`ELEVATOR_HOME` in the environment moves everything into one folder, which tests and portable installs use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+APP = "video_elevator"
+
+
+def _home(variable: str, fallback: Path) -> Path:
+    value = os.environ.get(variable, "")
+    return Path(value) if os.path.isabs(value) else fallback
+
+
+def _folder(xdg_variable: str, xdg_fallback: str, windows_variable: str, part: str) -> Path:
+    moved = os.environ.get("ELEVATOR_HOME")
+    if moved:
+        return Path(moved) / part
+    home = Path.home()
+    if sys.platform == "win32":
+        return _home(windows_variable, home / "AppData" / "Local") / APP / part
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / APP / part
+    return _home(xdg_variable, home / xdg_fallback) / APP
+
+
+def config_folder() -> Path:
+    """Folder of settings: what install.py tells the add-on lies here."""
+    return _folder("XDG_CONFIG_HOME", ".config", "APPDATA", "config")
+
+
+def state_folder() -> Path:
+    """Folder of things that change while the product runs: connection file, logs."""
+    return _folder("XDG_STATE_HOME", ".local/state", "LOCALAPPDATA", "state")
+
+
+def install_file() -> Path:
+    """The file by which the add-on finds the backend (interpreter, root, version)."""
+    return config_folder() / "backend.json"
+
+
+def connection_file() -> Path:
+    """The file by which a client reaches the running backend (endpoint, keys, pid)."""
+    return state_folder() / "connection.json"
+
+
+def log_file() -> Path:
+    """The backend's log."""
+    return state_folder() / "backend.log"

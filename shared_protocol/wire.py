@@ -1,0 +1,103 @@
+"""Messages to ZeroMQ frames and back. No I/O, no state.
+
+    [b"elevator/1", JSON header, buffer …]
+
+The first frame names the major version, the header is one message of `messages`, and buffers are opaque bytes.
+Sizes are checked before anything is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from .errors import ProtocolError, VersionMismatch
+from .messages import MAJOR, Event, Frame, Message, Progress, Request
+
+TAG = b"elevator/%d" % MAJOR
+MAX_HEADER_BYTES = 1 << 20
+MAX_BUFFER_BYTES = 64 << 20
+
+Buffer = bytes | bytearray | memoryview
+M = TypeVar("M", bound=Message)
+_ANY_TAG = re.compile(rb"elevator/(\d{1,4})\Z")
+
+
+class Incoming(NamedTuple):
+    """A decoded message and the buffers that came with it."""
+
+    message: Message
+    buffers: tuple[Buffer, ...]
+
+
+_encoder = msgspec.json.Encoder()
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def buffers_of(message: Message) -> int:
+    """How many buffers belong to this message."""
+    if isinstance(message, Frame):
+        return 1
+    if isinstance(message, Progress):
+        return int(message.preview_frames > 0)
+    return 0
+
+
+def encode(message: Message, buffers: Sequence[Buffer] = ()) -> list[Buffer]:
+    """The frames of one message.
+
+    Raises ValueError if the buffers do not belong to the message or something is too large: that is a mistake of
+    the caller, not of the other side.
+    """
+    if len(buffers) != buffers_of(message):
+        raise ValueError(f"{type(message).__name__} takes {buffers_of(message)} buffers, not {len(buffers)}")
+    header = _encoder.encode(message)
+    if len(header) > MAX_HEADER_BYTES or any(len(b) > MAX_BUFFER_BYTES for b in buffers):
+        raise ValueError(f"{type(message).__name__} is too large to send")
+    return [TAG, header, *buffers]
+
+
+def decode_request(frames: Sequence[Buffer]) -> Incoming:
+    """What a client sent. Raises ProtocolError or VersionMismatch, and nothing else, whatever the bytes are."""
+    return _decode(frames, _requests)
+
+
+def decode_event(frames: Sequence[Buffer]) -> Incoming:
+    """What the backend sent. Raises ProtocolError or VersionMismatch, and nothing else, whatever the bytes are."""
+    return _decode(frames, _events)
+
+
+def _decode(
+    frames: Sequence[Buffer], decoder: msgspec.json.Decoder[Request] | msgspec.json.Decoder[Event]
+) -> Incoming:
+    if len(frames) < 2:
+        raise ProtocolError("The message has fewer than two frames: something else talks to this port.")
+    _check_tag(bytes(frames[0][:64]))
+    header, buffers = frames[1], tuple(frames[2:])
+    if len(header) > MAX_HEADER_BYTES:
+        raise ProtocolError(f"The header has {len(header)} bytes; at most {MAX_HEADER_BYTES} are allowed.")
+    for buffer in buffers:
+        if len(buffer) > MAX_BUFFER_BYTES:
+            raise ProtocolError(f"A buffer has {len(buffer)} bytes; at most {MAX_BUFFER_BYTES} are allowed.")
+    try:
+        message: Message = decoder.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"The message cannot be read: {error}.") from error
+    if len(buffers) != buffers_of(message):
+        raise ProtocolError(
+            f"{type(message).__name__} takes {buffers_of(message)} buffers, but {len(buffers)} came."
+        )
+    return Incoming(message, buffers)
+
+
+def _check_tag(tag: bytes) -> None:
+    if tag == TAG:
+        return
+    match = _ANY_TAG.match(tag)
+    if match is None:
+        raise ProtocolError("The message does not start with the protocol's name: something else talks to this port.")
+    raise VersionMismatch(theirs=int(match[1]), ours=MAJOR)
