@@ -74,7 +74,9 @@ def read(path: Path) -> Connection:
     try:
         connection = msgspec.json.decode(data, type=Connection)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConnectionFileError(f"The connection file {path} is damaged: delete it and start the backend anew.") from error
+        raise ConnectionFileError(
+            f"The connection file {path} is damaged: delete it and start the backend anew."
+        ) from error
     if not is_running(connection.pid, connection.started):
         raise NoBackend("The backend has ended.")
     return connection

@@ -219,8 +219,6 @@ class Goodbye(Message, frozen=True, kw_only=True, tag=True):
 
 
 Request: TypeAlias = Hello | Generate | Cancel | AskStatus | Shutdown
-Event: TypeAlias = (
-    Welcome | Refused | Accepted | Progress | Frame | Done | Failed | Cancelled | Status | Goodbye
-)
+Event: TypeAlias = Welcome | Refused | Accepted | Progress | Frame | Done | Failed | Cancelled | Status | Goodbye
 Terminal: TypeAlias = Done | Failed | Cancelled
 """Each accepted job ends with exactly one of these."""

@@ -71,9 +71,7 @@ def decode_event(frames: Sequence[Buffer]) -> Incoming:
     return _decode(frames, _events)
 
 
-def _decode(
-    frames: Sequence[Buffer], decoder: msgspec.json.Decoder[Request] | msgspec.json.Decoder[Event]
-) -> Incoming:
+def _decode(frames: Sequence[Buffer], decoder: msgspec.json.Decoder[Request] | msgspec.json.Decoder[Event]) -> Incoming:
     if len(frames) < 2:
         raise ProtocolError("The message has fewer than two frames: something else talks to this port.")
     _check_tag(bytes(frames[0][:64]))
@@ -88,9 +86,7 @@ def _decode(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"The message cannot be read: {error}.") from error
     if len(buffers) != buffers_of(message):
-        raise ProtocolError(
-            f"{type(message).__name__} takes {buffers_of(message)} buffers, but {len(buffers)} came."
-        )
+        raise ProtocolError(f"{type(message).__name__} takes {buffers_of(message)} buffers, but {len(buffers)} came.")
     return Incoming(message, buffers)
 
 
