@@ -1,0 +1,55 @@
+"""VideoElevator (arXiv 2403.05438): a text-to-video model moves, a text-to-image model paints.
+
+    models = load_models(t2i, t2v).with_loras(((path, 0.8),))
+    for step in elevate(models, prompt="…", plan=Plan(), frames=16, height=512, width=512, seed=1):
+        if step.frame: number, pixels = step.frame
+
+Names are imported on first use, so that ``Plan``, the errors and ``vocabulary`` work in a process that must
+not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import ElevatorError, LoraError, ModelError, NumericsError, PlanError, RequestError
+    from .networks import Models, load_models
+    from .plan import LowPass, Plan
+    from .sampler import Step, chain, elevate
+    from .vocabulary import known_words, unknown_words
+
+__all__ = [
+    "ElevatorError",
+    "LoraError",
+    "LowPass",
+    "ModelError",
+    "Models",
+    "NumericsError",
+    "Plan",
+    "PlanError",
+    "RequestError",
+    "Step",
+    "chain",
+    "elevate",
+    "known_words",
+    "load_models",
+    "unknown_words",
+]
+
+_HOMES = {
+    "errors": ("ElevatorError", "LoraError", "ModelError", "NumericsError", "PlanError", "RequestError"),
+    "networks": ("Models", "load_models"),
+    "plan": ("LowPass", "Plan"),
+    "sampler": ("Step", "chain", "elevate"),
+    "vocabulary": ("known_words", "unknown_words"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's module when the name is first asked for (PEP 562)."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,58 @@
+"""Latents to colours by a linear map: a preview that costs nothing beside a network call."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .errors import ModelError
+
+FILE_NAME = "latent_rgb.json"
+
+
+@dataclass(frozen=True)
+class LatentRgb:
+    """colour = latent · factors + bias, in −1…1 like a VAE's output."""
+
+    factors: tuple[tuple[float, float, float], ...]  #: one row of R, G, B per latent channel
+    bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def draft(self, latents: Tensor) -> NDArray[np.uint8]:
+        """(F, C, h, w) scaled latents, as the chain holds them, to (F, h, w, 3) uint8."""
+        z = latents.detach().float().cpu().numpy()
+        colour = np.einsum("fchw,cr->fhwr", z, np.asarray(self.factors)) + np.asarray(self.bias)
+        return to_pixels(colour)
+
+
+#: Fitted to the VAE of Stable Diffusion 1.x, for latents scaled by .18215; published by the user keturn in
+#: "Decoding latents to RGB without upscaling" (discuss.huggingface.co, topic 23204).
+STABLE_DIFFUSION = LatentRgb(
+    ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
+)
+
+
+def to_pixels(colour: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """−1…1 to 0…255, rounded."""
+    return (np.clip(colour / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)
+
+
+def latent_rgb(vae: Path, channels: int) -> LatentRgb | None:
+    """The map beside a VAE, ``latent_rgb.json``: {"factors": [[r, g, b] per channel], "bias": [r, g, b]}.
+
+    Without the file: Stable Diffusion's map for 4 channels, None for others. Raises ModelError if it is broken.
+    """
+    path = vae / FILE_NAME
+    if not path.is_file():
+        return STABLE_DIFFUSION if channels == 4 else None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        factors = np.asarray(content["factors"], dtype=float).reshape(channels, 3)
+        bias = np.asarray(content.get("bias", (0, 0, 0)), dtype=float).reshape(3)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is not a preview map of {channels} channels; delete it or fit it again.") from error
+    return LatentRgb(tuple(map(tuple, factors.tolist())), tuple(bias.tolist()))
