@@ -1,0 +1,60 @@
+"""Where things lie in this clone, and which versions belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BACKEND_PYTHON = (3, 11)
+"""The oldest Python that the backend's packages run on."""
+BPY_PYTHON = (3, 11)
+"""The one Python for which the bpy modules below are built."""
+BLENDER_MINIMUM = (4, 2)
+"""The oldest Blender that the extension runs in."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of this clone and what belongs into it."""
+
+    folder: Path
+    lock: Path
+    """Every package with its exact version."""
+    python: tuple[int, int]
+    exactly: bool
+    """Whether newer Pythons are unfit."""
+    room_gb: float
+    """Disk space that making it takes."""
+    package: str = ""
+    """One more pinned package, which differs between environments that share a lock file."""
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+
+BACKEND = Environment(
+    folder=ROOT / ".venv", lock=ROOT / "requirements.lock", python=BACKEND_PYTHON, exactly=False, room_gb=2.5
+)
+BLENDER = Environment(
+    folder=ROOT / ".venv-blender-5.0.1",
+    lock=ROOT / "blender.lock",
+    package="bpy==5.0.1",
+    python=BPY_PYTHON,
+    exactly=True,
+    room_gb=1.6,
+)
+OLD_BLENDER = Environment(
+    folder=ROOT / ".venv-blender-4.2.23",
+    lock=ROOT / "blender.lock",
+    package="bpy==4.2.23",
+    python=BPY_PYTHON,
+    exactly=True,
+    room_gb=1.6,
+)
+
+BUILD = ROOT / "build"
+"""Everything that can be made again: logs, locks, the extension zip."""
+LOGS = BUILD / "logs"

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Sets Elevator up, shows it at work, tests it. Needs nothing but Python: start with `python3 install.py --help`."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036 - this is the file that meets an old Python
+    sys.exit("install.py needs Python 3.10 or newer: this is {}.{}.".format(*sys.version_info))
+
+import argparse
+import io
+from pathlib import Path
+
+from backend.installer import demo, environments, readiness
+from backend.installer.children import end_on_signals, started
+from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
+from backend.installer.problem import Interrupted, Problem
+from backend.installer.terminal import say
+
+EPILOG = """\
+Every command may be repeated at any time: what is complete is left alone, what an earlier try left half-finished is
+made anew. All that install.py makes lies in this folder (.venv*, build, demo), but for one small file in your
+settings folder that tells Blender where the backend is."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command. Returns the exit code."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command is not _test:
+        parser.error(f"unknown argument: {' '.join(rest)}")
+    options.rest = rest
+    end_on_signals()
+    try:
+        return int(options.command(options))
+    except Interrupted:
+        say("\nStopped. Nothing keeps running; the same command goes on from here.")
+        return 130
+    except (Problem, OSError) as error:
+        print(f"\ninstall.py: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+def _setup(options: argparse.Namespace) -> int:
+    readiness.make_ready([BACKEND], options.torch_index)
+    say(f"The backend is ready. Blender finds it by {readiness.tell_blender()}")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    wish = demo.Wish(
+        prompt=options.prompt, style=options.style, seed=options.seed, frames=options.frames, size=options.size
+    )
+    return demo.run(wish, folder=options.out, blender=options.blender, torch_index=options.torch_index)
+
+
+def _test(options: argparse.Namespace) -> int:
+    readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER], options.torch_index)
+    long = ["--long"] if options.long else []
+    with started([environments.python_of(BACKEND), "-m", "pytest", *long, *options.rest], cwd=ROOT) as tests:
+        return tests.wait()
+
+
+def _package(options: argparse.Namespace) -> int:
+    readiness.make_ready([BACKEND], options.torch_index)
+    say(f"The extension: {demo.package(options.out)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="install.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text[0].lower() + text[1:], description=text)
+        command.set_defaults(command=run)
+        command.add_argument(
+            "--torch-index", metavar="URL", help="where to get torch from if pip itself finds no CPU wheel"
+        )
+        return command
+
+    add("setup", _setup, "Make the backend's environment and tell Blender where it is.")
+    show = add("demo", _demo, "Set up, make a clip in a real Blender, and leave film, frames and project in demo/.")
+    show.add_argument("prompt", nargs="?", default="", help="what the clip shows; left out: one the models know well")
+    show.add_argument("--style", metavar="NAME", default="", help="look of the clip (default: the first one)")
+    show.add_argument("--seed", type=int, default=1, help="another number gives another clip (default: 1)")
+    show.add_argument("--frames", type=int, default=0, help="length in frames (default: the style's)")
+    show.add_argument("--size", type=int, default=0, metavar="PIXELS", help="width and height (default: the style's)")
+    show.add_argument("--out", type=Path, default=ROOT / "demo", metavar="FOLDER", help="where to (default: demo)")
+    show.add_argument("--blender", type=Path, metavar="PROGRAM", help="use this Blender instead of the bpy module")
+    test = add("test", _test, "Set up what the tests need and run them. Further arguments go to pytest.")
+    test.add_argument("--long", action="store_true", help="also run the tests that take long")
+    package = add("package", _package, "Build the extension zip that Blender installs.")
+    package.add_argument("--out", type=Path, default=ROOT / "build", metavar="FOLDER", help="where to (default: build)")
+    return parser
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign must not end the work
+    sys.exit(main(sys.argv[1:]))
