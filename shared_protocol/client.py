@@ -1,8 +1,9 @@
 """The only client: add-on, command line and scripts talk to the backend through it.
 
     with Client(connection.read(places.connection_file()), name="command line") as client:
-        client.send(Generate(job=new_job_id(), prompt="a pumpkin", style="plain", frames=16, width=64, height=64, seed=1))
-        while client.wait(1.0):
+        client.send(Generate(job=new_job_id(), prompt="a pumpkin", …))
+        while client.lost is None:
+            client.wait(1.0)
             for message, buffers in client.poll():
                 ...
 
@@ -22,16 +23,20 @@ from zmq.utils.monitor import recv_monitor_message
 
 from .connection import Connection
 from .errors import ProtocolError
-from .messages import Hello, Message, Refused, Request
+from .messages import Alive, Hello, Message, Refused, Request
 from .processes import is_running
-from .wire import Incoming, decode_event, encode
+from .wire import MAX_BUFFER_BYTES, Incoming, decode_event, encode
 
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 10_000
 """Generous: a laptop that swaps must not look like a dead backend. A process that has ended is noticed by its pid."""
+HANDSHAKE_MS = 10_000
+SILENCE_SECONDS = 20.0
+"""The backend says `Alive` every two seconds; after this much silence it counts as stuck."""
 
 _LOST = {
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "The backend refuses the key of this client: its key is not on the backend's list.",
+    zmq.EVENT_CLOSED: "Nothing listens at the backend's address any more.",
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "The backend refuses this client: its key is not on the backend's list.",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "What listens there does not speak the protocol's encryption.",
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "The connection failed while keys were exchanged.",
     zmq.EVENT_DISCONNECTED: "The backend has closed the connection or has ended.",
@@ -50,7 +55,10 @@ def new_job_id() -> str:
 
 
 class Client:
-    """One conversation with one backend. Says Hello by itself; the first message polled is `Welcome`, `Refused` or `Lost`."""
+    """One conversation with one backend.
+
+    It says Hello by itself; the first message polled is `Welcome`, `Refused` or `Lost`.
+    """
 
     def __init__(self, connection: Connection, *, name: str, identity: str | None = None) -> None:
         """Open the connection without waiting for it.
@@ -61,12 +69,16 @@ class Client:
         self._connection = connection
         self._lost: Lost | None = None
         self._told_lost = False
+        self._silence = 0.0
+        self._looked = time.monotonic()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.sndhwm = self._socket.rcvhwm = 0
         self._socket.setsockopt(zmq.IDENTITY, (identity or uuid.uuid4().hex).encode())
         self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a restarted backend has another port and another key
+        self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BUFFER_BYTES)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         self._socket.curve_serverkey = connection.server_key.encode()
@@ -85,21 +97,29 @@ class Client:
 
     def send(self, request: Request) -> None:
         """Hand a request to ZeroMQ, which delivers it in order. Does nothing once the connection is lost."""
-        if self._lost is None:
+        if self._lost is not None:
+            return
+        try:
             self._socket.send_multipart(encode(request), zmq.NOBLOCK, copy=True)
+        except zmq.Again:  # without a high-water mark this means that the connection is gone
+            self._lost = Lost(reason=_LOST[zmq.EVENT_DISCONNECTED])
 
     def poll(self, budget: float = 0.005) -> Iterator[Incoming]:
         """What has arrived, oldest first, for at most about `budget` seconds. Never blocks.
 
         What came before the connection was lost is delivered first; `Lost` comes last, and once.
         """
+        if self._socket.closed:
+            return
         deadline = time.monotonic() + budget
         self._look_for_loss()
         while True:
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
+                self._listen_to_silence()
                 break
+            self._silence = 0.0
             try:
                 incoming = decode_event(frames)
             except ProtocolError as error:
@@ -107,15 +127,19 @@ class Client:
                 break
             if isinstance(incoming.message, Refused):
                 self._lost = self._lost or Lost(reason=incoming.message.message)
-            yield incoming
-            if time.monotonic() >= deadline:
+            if not isinstance(incoming.message, Alive):
+                yield incoming
+            if time.monotonic() >= deadline or self._socket.closed:
                 return
         if self._lost is not None and not self._told_lost:
             self._told_lost = True
             yield Incoming(self._lost, ())
 
     def wait(self, timeout: float) -> bool:
-        """Sleep until there is something to poll, at most `timeout` seconds. True if there is."""
+        """Sleep until something has arrived, at most `timeout` seconds. False when time is up, or after `Lost`.
+
+        What arrived may be for the client itself, so that `poll` then yields nothing.
+        """
         deadline = time.monotonic() + timeout
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
@@ -127,6 +151,7 @@ class Client:
             self._look_for_loss()
             if self._socket in ready or self._lost is not None:
                 return True
+            self._listen_to_silence()
             if left <= 0:
                 return False
         return False
@@ -149,6 +174,14 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _listen_to_silence(self) -> None:
+        # Only time that this side was awake counts, so a frozen Blender or a laptop that slept blames nobody.
+        now = time.monotonic()
+        self._silence += min(now - self._looked, 1.0)
+        self._looked = now
+        if self._silence > SILENCE_SECONDS and self._lost is None:
+            self._lost = Lost(reason="The backend runs but has not answered for some time: it seems to be stuck.")
 
     def _look_for_loss(self) -> None:
         if self._lost is not None:

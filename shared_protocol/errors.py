@@ -15,7 +15,14 @@ class ElevatorProtocolError(Exception):
 
 
 class ProtocolError(ElevatorProtocolError):
-    """A message is malformed, too large or unknown."""
+    """A message is malformed, too large or unknown.
+
+    `job` names the job that a malformed Generate was about, or is None.
+    """
+
+    def __init__(self, message: str, job: str | None = None) -> None:
+        super().__init__(message)
+        self.job = job
 
 
 class VersionMismatch(ProtocolError):

@@ -112,6 +112,8 @@ class Welcome(Message, frozen=True, kw_only=True, tag=True):
     device: Name
     """Where sampling happens: "cpu", "cuda", "none" for the fake generator."""
     styles: tuple[Style, ...]
+    notes: tuple[Sentence, ...] = ()
+    """Sentences about the backend's own files that the user should see, such as a style file that was skipped."""
 
 
 class Refused(Message, frozen=True, kw_only=True, tag=True):
@@ -212,6 +214,13 @@ class Status(Message, frozen=True, kw_only=True, tag=True):
     loads: Count
     """How many times models were read from disk since the start."""
     clients: Count
+    notes: tuple[Sentence, ...] = ()
+    """As in `Welcome`."""
+
+
+class Alive(Message, frozen=True, kw_only=True, tag=True):
+    """The backend's loop goes round. Comes every two seconds; the client keeps it to itself and misses it when the
+    backend is stuck, which ZeroMQ's own heartbeat cannot show."""
 
 
 class Goodbye(Message, frozen=True, kw_only=True, tag=True):
@@ -219,6 +228,8 @@ class Goodbye(Message, frozen=True, kw_only=True, tag=True):
 
 
 Request: TypeAlias = Hello | Generate | Cancel | AskStatus | Shutdown
-Event: TypeAlias = Welcome | Refused | Accepted | Progress | Frame | Done | Failed | Cancelled | Status | Goodbye
+Event: TypeAlias = (
+    Welcome | Refused | Accepted | Progress | Frame | Done | Failed | Cancelled | Status | Alive | Goodbye
+)
 Terminal: TypeAlias = Done | Failed | Cancelled
 """Each accepted job ends with exactly one of these."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from .errors import ProtocolError, VersionMismatch
-from .messages import MAJOR, Event, Frame, Message, Progress, Request
+from .messages import MAJOR, Event, Frame, JobId, Message, Progress, Request
 
 TAG = b"elevator/%d" % MAJOR
 MAX_HEADER_BYTES = 1 << 20
@@ -63,15 +63,16 @@ def encode(message: Message, buffers: Sequence[Buffer] = ()) -> list[Buffer]:
 
 def decode_request(frames: Sequence[Buffer]) -> Incoming:
     """What a client sent. Raises ProtocolError or VersionMismatch, and nothing else, whatever the bytes are."""
-    return _decode(frames, _requests)
+    return decode(frames, _requests)
 
 
 def decode_event(frames: Sequence[Buffer]) -> Incoming:
     """What the backend sent. Raises ProtocolError or VersionMismatch, and nothing else, whatever the bytes are."""
-    return _decode(frames, _events)
+    return decode(frames, _events)
 
 
-def _decode(frames: Sequence[Buffer], decoder: msgspec.json.Decoder[Request] | msgspec.json.Decoder[Event]) -> Incoming:
+def decode(frames: Sequence[Buffer], decoder: msgspec.json.Decoder[M]) -> Incoming:
+    """Any message that `decoder` knows. Raises ProtocolError or VersionMismatch, and nothing else."""
     if len(frames) < 2:
         raise ProtocolError("The message has fewer than two frames: something else talks to this port.")
     _check_tag(bytes(frames[0][:64]))
@@ -82,12 +83,30 @@ def _decode(frames: Sequence[Buffer], decoder: msgspec.json.Decoder[Request] | m
         if len(buffer) > MAX_BUFFER_BYTES:
             raise ProtocolError(f"A buffer has {len(buffer)} bytes; at most {MAX_BUFFER_BYTES} are allowed.")
     try:
-        message: Message = decoder.decode(header)
+        message = decoder.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"The message cannot be read: {error}.") from error
+        raise ProtocolError(f"The message cannot be read: {error}.", job=_job_of(header)) from error
     if len(buffers) != buffers_of(message):
         raise ProtocolError(f"{type(message).__name__} takes {buffers_of(message)} buffers, but {len(buffers)} came.")
     return Incoming(message, buffers)
+
+
+class _Order(msgspec.Struct):
+    """The least that can be known of a Generate whose other fields are wrong."""
+
+    type: Literal["Generate"]
+    job: JobId
+
+
+_orders = msgspec.json.Decoder(_Order)
+
+
+def _job_of(header: Buffer) -> str | None:
+    """The job that an unreadable Generate is about, so that this job can fail instead of the whole conversation."""
+    try:
+        return _orders.decode(header).job
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _check_tag(tag: bytes) -> None:

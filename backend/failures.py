@@ -1,0 +1,142 @@
+"""Every way in which things fail: one code, one sentence, one next step. The only table of its kind.
+
+The codes of `messages.FailureCode` go over the wire; the others are said by the command line itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from shared_protocol.messages import Failed, FailureCode
+
+SENTENCE_LENGTH = 2000
+
+EXIT_DONE = 0
+EXIT_INTERNAL = 1
+EXIT_USAGE = 2  # argparse ends with this by itself
+EXIT_NO_BACKEND = 3
+EXIT_JOB_FAILED = 4
+EXIT_CANNOT_WRITE = 5
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One row. `{…}` in the texts is filled in by whoever fails."""
+
+    sentence: str
+    next_step: str
+    exit_code: int = EXIT_JOB_FAILED
+
+
+TABLE: dict[str, Failure] = {
+    "bad_request": Failure(
+        "The request cannot be used: {detail}.",
+        "Change that setting and try again.",
+        EXIT_USAGE,
+    ),
+    "empty_prompt": Failure(
+        "The prompt is empty.",
+        'Say what should be seen, such as "{example}".',
+        EXIT_USAGE,
+    ),
+    "unknown_style": Failure(
+        'There is no style "{style}".',
+        "Choose one of these: {styles}.",
+        EXIT_USAGE,
+    ),
+    "size_out_of_range": Failure(
+        "A size of {width} × {height} pixels is not possible with this style.",
+        "Choose width and height between {least} and {most} pixels, in steps of {step}.",
+        EXIT_USAGE,
+    ),
+    "frames_out_of_range": Failure(
+        "A clip of {frames} frames is not possible with this style.",
+        "Choose between 1 and {most} frames.",
+        EXIT_USAGE,
+    ),
+    "duplicate_job": Failure(
+        "A job of this name exists already.",
+        "Submit the request again under a new name; the first job goes on.",
+        EXIT_USAGE,
+    ),
+    "model_missing": Failure(
+        "The model folder {folder} is missing.",
+        'Run "python install.py doctor" to see what is missing, or choose another style.',
+    ),
+    "model_unfit": Failure(
+        "The models of this style cannot do this: {detail}.",
+        "Choose another style or mend its file.",
+    ),
+    "out_of_memory": Failure(
+        "The memory of the device was not enough.",
+        "Choose fewer frames or a smaller size, or close other programs.",
+    ),
+    "disk_full": Failure(
+        "The disk is full.",
+        "Free some space there and try again.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "worker_died": Failure(
+        "The process that makes the pictures ended without a word, perhaps for lack of memory.",
+        "Try again with fewer frames or a smaller size; the log says more: {log}.",
+    ),
+    "shutting_down": Failure(
+        "The backend is ending.",
+        "Try again in a moment.",
+        EXIT_NO_BACKEND,
+    ),
+    "internal": Failure(
+        "Something went wrong that should not: {detail}.",
+        "Try again, and report it with the log {log} if it stays.",
+        EXIT_INTERNAL,
+    ),
+    # Said by the command line only.
+    "folder_unwritable": Failure(
+        "The folder {folder} cannot be written: {detail}.",
+        "Choose another folder.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "folder_in_use": Failure(
+        "The folder {folder} holds frames of another clip already.",
+        "Choose another folder, or add --overwrite to replace them.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "no_backend": Failure(
+        "No backend runs.",
+        'Start one with "python -m backend serve".',
+        EXIT_NO_BACKEND,
+    ),
+    "not_reached": Failure(
+        "{detail}",
+        "Start the backend again.",
+        EXIT_NO_BACKEND,
+    ),
+    "not_started": Failure(
+        "The backend did not start: {detail}",
+        "The log says more: {log}.",
+        EXIT_NO_BACKEND,
+    ),
+    "cancelled": Failure(
+        "The job was cancelled.",
+        "Nothing was kept.",
+        EXIT_INTERRUPTED,
+    ),
+}
+
+
+class BackendError(Exception):
+    """Something failed in a way that the table knows. `details` fill the sentence."""
+
+    def __init__(self, code: str, **details: object) -> None:
+        self.code = code
+        row = TABLE[code]
+        self.sentence = row.sentence.format_map(details)[:SENTENCE_LENGTH]
+        self.next_step = row.next_step.format_map(details)[:SENTENCE_LENGTH]
+        self.exit_code = row.exit_code
+        super().__init__(f"{self.sentence} {self.next_step}")
+
+    def as_event(self, job: str) -> Failed:
+        """The same as a message about `job`."""
+        return Failed(job=job, code=cast("FailureCode", self.code), message=self.sentence, next_step=self.next_step)

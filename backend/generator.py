@@ -1,0 +1,62 @@
+"""What makes pictures: a request goes in, progress and finished frames come out, one item after each unit of work.
+
+Whoever iterates may stop at any item; closing the iterator frees what the generator held for it.
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared_protocol.messages import Phase
+
+from .orders import Sample
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""8-bit sRGB, (height, width, 3)."""
+Clip: TypeAlias = NDArray[np.uint8]
+"""8-bit sRGB, (frames, height, width, 3)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Advance:
+    """A unit of work is done."""
+
+    phase: Phase
+    step: int
+    """Units done."""
+    steps: int
+    """Units in all; 0 while unknown."""
+    preview: Callable[[], Clip | None] = lambda: None
+    """Makes a coarse picture of the whole clip, if there is something to show. Costs time, so call it seldom."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A frame is finished."""
+
+    index: int
+    """0 … frames − 1, in order."""
+    pixels: Pixels
+
+
+Item: TypeAlias = Advance | Picture
+
+
+class Generator(Protocol):
+    """Something that makes pictures."""
+
+    device: str
+    """Where it works: "cpu", "cuda", "none"."""
+
+    @property
+    def loads(self) -> int:
+        """How many times it has read models from disk."""
+
+    def generate(self, order: Sample) -> abc.Generator[Item, None, None]:
+        """Make the clip. Raises BackendError while iterated, with a code of the table of failures."""

@@ -1,0 +1,49 @@
+"""Start a backend in the background and wait until it is ready."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+
+from shared_protocol import connection, places
+from shared_protocol.connection import Connection
+from shared_protocol.errors import ConnectionFileError
+
+from .failures import BackendError
+from .settings import ROOT
+
+START_SECONDS = 30.0
+LOOK_SECONDS = 0.05
+
+
+def start_backend(*, fake: bool, device: str, grace: float) -> Connection:
+    """Start a backend that outlives this process's terminal but not its last client. Raises BackendError."""
+    arguments = [sys.executable, "-m", "backend", "serve", "--grace", str(grace), "--device", device]
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            [*arguments, "--fake"] if fake else arguments,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+            # A group of its own: Ctrl-C in this terminal is for this process, which then ends the backend in order.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
+            | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                return connection.read(places.connection_file())
+            except ConnectionFileError:
+                if process.poll() is not None:
+                    break
+            time.sleep(LOOK_SECONDS)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        words.seek(0)
+        said = words.read().decode(errors="replace").strip().splitlines()
+    raise BackendError("not_started", detail=said[-1] if said else "it said nothing.", log=places.log_file())

@@ -1,0 +1,100 @@
+"""The server's view of its worker: start it, talk to it, notice its end."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import msgspec
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+
+from shared_protocol import places, wire
+from shared_protocol.errors import ProtocolError
+from shared_protocol.wire import Incoming
+
+from .orders import ToWorker, WorkerKeys, from_worker
+from .security import WORKER, KeyPair, admit, bind_guarded
+from .settings import ROOT, Settings
+
+log = logging.getLogger(__name__)
+
+END_SECONDS = 2.0
+"""How long a worker may take to end by itself."""
+OUTPUT_FILE = "worker_output.log"
+"""What libraries print, and the stack of a crash."""
+
+
+class WorkerProcess:
+    """One child process with a line of its own, so that a dead worker's mail never mixes with its successor's."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, settings: Settings) -> None:
+        """Start the process; it reports `Ready` when it is. Raises OSError."""
+        ours, theirs = KeyPair.fresh(), KeyPair.fresh()
+        admit(door, WORKER, [theirs.public])
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.sndhwm = self.socket.rcvhwm = 0
+        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_BUFFER_BYTES)
+        endpoint = bind_guarded(self.socket, ours, WORKER)
+        keys = WorkerKeys(
+            endpoint=endpoint,
+            server_key=ours.public,
+            public=theirs.public,
+            secret=theirs.secret,
+            fake=settings.fake,
+            device=settings.device,
+        )
+        with (places.state_folder() / OUTPUT_FILE).open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "backend.worker"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        # Standard input rather than arguments or environment, which other processes can read. It stays open: when
+        # the server vanishes, however it does, the worker sees its end.
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
+        self._process.stdin.flush()
+        log.info("Worker %d was started.", self.pid)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended, or None while it runs."""
+        return self._process.poll()
+
+    def send(self, message: ToWorker) -> None:
+        """Hand a message to ZeroMQ. Only after `Ready`: before, nobody is at the other end."""
+        self.socket.send_multipart(wire.encode(message), zmq.NOBLOCK)
+
+    def receive(self) -> Iterator[Incoming]:
+        """What has come. Never waits."""
+        while True:
+            try:
+                yield wire.decode(self.socket.recv_multipart(zmq.NOBLOCK), from_worker)
+            except zmq.Again:
+                return
+            except ProtocolError:
+                log.exception("The worker sent something strange.")
+
+    def end(self) -> None:
+        """End the process, by force if it does not go, and close the line."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.socket.close()
+        log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
