@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,9 +78,10 @@ class Schedule:
         if self.spacing == "leading":
             timesteps = [k * (total // steps) + self.offset for k in reversed(range(steps))]
         elif self.spacing == "trailing":
-            timesteps = [round(total - k * total / steps) - 1 for k in range(steps)]
+            # By arange as in diffusers, so that halves round alike; it may give one value too many.
+            timesteps = (np.arange(total, 0, -total / steps)[:steps].round().astype(int) - 1).tolist()
         else:
-            timesteps = [round(k * (total - 1) / max(steps - 1, 1)) for k in reversed(range(steps))]
+            timesteps = np.linspace(0, total - 1, steps).round().astype(int)[::-1].tolist()
         if timesteps[0] >= total:
             raise PlanError(
                 f"With {steps} steps and an offset of {self.offset} the first timestep, {timesteps[0]}, "
