@@ -1,0 +1,44 @@
+"""Video Elevator: generated, stylised clips as strips in your edit.
+
+Blender imports this file. What needs the extension's wheels is imported while registering, so that a missing wheel
+becomes a sentence in the panel and not silence.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+
+from . import missing
+
+_undo: list[Callable[[], None]] = []
+"""What unregistering must do, in the order in which it was done."""
+
+
+def register() -> None:
+    """Register the add-on."""
+    wheels = missing.missing_wheels()
+    if wheels:
+        missing.register(wheels)
+        _undo.append(missing.unregister)
+        return
+    from . import operators, panels, preferences, properties, pump
+
+    folder = Path(bpy.utils.extension_path_user(__package__, create=True))
+    pump.register(folder / "styles.json")
+    _undo.append(pump.unregister)
+    for module in (properties, preferences, operators, panels):
+        module.register()
+        _undo.append(module.unregister)
+    # Blender as a Python module does not unregister add-ons at its end, and some versions then crash or hang.
+    atexit.register(unregister)
+
+
+def unregister() -> None:
+    """Unregister the add-on. May be called twice."""
+    atexit.unregister(unregister)
+    while _undo:
+        _undo.pop()()

@@ -1,0 +1,36 @@
+"""Pieces of layout that panel and preferences share. Blender's labels do not wrap, so this does."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+CHARACTER = 6.4
+"""Mean width of a character of the interface's font, in points, measured on sentences."""
+MARGIN = 56
+
+
+def characters(context: Any) -> int:
+    """About how many characters fit into a line of the region."""
+    width = context.region.width if context.region is not None else 300
+    scale = context.preferences.system.ui_scale
+    return max(16, int((width / scale - MARGIN) / CHARACTER))
+
+
+def text(layout: Any, context: Any, sentence: str, icon: str = "NONE") -> None:
+    """A sentence over as many lines as it needs."""
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(textwrap.wrap(sentence, characters(context))):
+        column.label(text=line, icon=icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1")
+
+
+def problem(layout: Any, context: Any, sentence: str, next_step: str, command: str) -> None:
+    """What went wrong, what to do, and the one command with a button that copies it."""
+    box = layout.box()
+    text(box, context, sentence, icon="ERROR")
+    if next_step:
+        text(box, context, next_step, icon="FORWARD")
+    if command:
+        text(box, context, command, icon="CONSOLE")
+        box.operator("elevator.copy_command", icon="COPYDOWN").command = command

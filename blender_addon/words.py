@@ -1,0 +1,58 @@
+"""What a person reads while a clip is made. Pure."""
+
+from __future__ import annotations
+
+from shared_protocol.messages import Phase
+
+PHASES: dict[Phase, str] = {
+    "waiting": "Waiting for its turn",
+    "loading": "Loading the models",
+    "text": "Reading the prompt",
+    "painting": "Painting",
+    "refining": "Smoothing the motion",
+    "inverting": "Returning to painting",
+    "decoding": "Making the pictures",
+}
+
+
+def duration(seconds: float) -> str:
+    """ "9 s", "3 min", "2 h 5 min"."""
+    whole = max(1, round(seconds))
+    if whole < 100:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def progress(phase: Phase, step: int, steps: int, seconds_left: float | None) -> str:
+    """ "Painting, 12 of 25 — about 9 s left"."""
+    text = PHASES[phase]
+    if steps and phase not in ("waiting", "loading"):
+        text += f", {min(step, steps)} of {steps}"
+    if seconds_left is not None:
+        text += f" — about {duration(seconds_left)} left"
+    return text
+
+
+def frames(count: int) -> str:
+    """ "1 frame", "16 frames"."""
+    return f"{count} frame" if count == 1 else f"{count} frames"
+
+
+def rate(fps: float) -> str:
+    """ "8", "23.98"."""
+    return f"{fps:.2f}".rstrip("0").rstrip(".")
+
+
+def rate_notice(clip_fps: float, scene_fps: float) -> str | None:
+    """A sentence if the clip plays at another speed than it was made for."""
+    if abs(clip_fps - scene_fps) < 0.01:
+        return None
+    ratio = scene_fps / clip_fps
+    speed = f"{rate(ratio)} times as fast" if ratio > 1 else f"at {rate(ratio)} of its speed"
+    return (
+        f"The clip was made for {rate(clip_fps)} frames per second and the scene has {rate(scene_fps)}: "
+        f"it plays {speed}."
+    )
