@@ -52,7 +52,8 @@ def _demo(options: argparse.Namespace) -> int:
     wish = demo.Wish(
         prompt=options.prompt, style=options.style, seed=options.seed, frames=options.frames, size=options.size
     )
-    return demo.run(wish, folder=options.out, blender=options.blender, torch_index=options.torch_index)
+    demo.show(wish, folder=options.out, blender=options.blender, torch_index=options.torch_index, fake=options.fake)
+    return 0
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--size", type=int, default=0, metavar="PIXELS", help="width and height (default: the style's)")
     show.add_argument("--out", type=Path, default=ROOT / "demo", metavar="FOLDER", help="where to (default: demo)")
     show.add_argument("--blender", type=Path, metavar="PROGRAM", help="use this Blender instead of the bpy module")
+    show.add_argument("--fake", action="store_true", help="test pictures instead of the models, in a few seconds")
     test = add("test", _test, "Set up what the tests need and run them. Further arguments go to pytest.")
     test.add_argument("--long", action="store_true", help="also run the tests that take long")
     package = add("package", _package, "Build the extension zip that Blender installs.")

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TypeAlias
 
 from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import Ticker
+
+Command: TypeAlias = Sequence[str | Path]
 
 PATIENCE_S = 5.0
 """How long a process may take to end before it is told more firmly."""
@@ -36,7 +38,7 @@ def end_on_signals() -> None:
 
 @contextmanager
 def started(
-    args: Sequence[str | Path],
+    args: Command,
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -82,6 +84,21 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def end_stray(pid: int) -> None:
+    """End a process that somebody else has started, with its group."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
+        return
+    try:
+        group = os.getpgid(pid)
+    except ProcessLookupError:
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        limit = time.monotonic() + PATIENCE_S
+        while time.monotonic() < limit and _signal_group(group, number):
+            time.sleep(0.1)
+
+
 def _signal_group(group: int, number: int) -> bool:
     """Whether there is such a group."""
     try:
@@ -92,7 +109,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def run(
-    args: Sequence[str | Path],
+    args: Command,
     *,
     what: str,
     log: Path,
@@ -101,7 +118,11 @@ def run(
 ) -> None:
     """Run a command to its end with its output in `log`. Raises Problem with the reason if it fails."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file, Ticker(what) as ticker, started(args, cwd=cwd, env=env, output=file) as process:
+    with (
+        log.open("wb") as file,
+        Ticker(what, every_s=20) as ticker,
+        started(args, cwd=cwd, env=env, output=file) as process,
+    ):
         while True:
             try:
                 code = process.wait(timeout=0.5)
@@ -113,7 +134,7 @@ def run(
             raise Problem(f"{what} failed: {reason(log)} The whole output is in {log}.")
 
 
-def ask(args: Sequence[str | Path], *, timeout_s: float = 30.0, env: Mapping[str, str] | None = None) -> str | None:
+def ask(args: Command, *, timeout_s: float = 30.0, env: Mapping[str, str] | None = None) -> str | None:
     """What a quick command prints, or None if it cannot be run, fails or takes too long."""
     try:
         answer = subprocess.run(

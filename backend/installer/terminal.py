@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
 
 
 def say(line: str) -> None:
+    """Print a line at once."""
     print(line, flush=True)
 
 
 class Ticker:
-    """One line that says what goes on and for how long. In a file or pipe: only its beginning and end.
+    """One line that says what goes on and for how long. In a file or pipe: a line now and then.
 
-    with Ticker("Installing packages") as ticker:
+    with Ticker("Installing packages", every_s=30) as ticker:
         ticker.tell("numpy")
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, every_s: float) -> None:
+        """`every_s`: seconds between two lines where no line can be drawn anew."""
         self._what = what
-        self._start = time.monotonic()
+        self._every_s = every_s
+        self._start = self._said = time.monotonic()
         self._live = sys.stdout.isatty()
         self._width = 0
 
@@ -33,14 +37,17 @@ class Ticker:
 
     def tell(self, detail: str) -> None:
         """Show what it is busy with."""
-        if not self._live:
-            return
-        line = f"{self._what} … {self.seconds:.0f} s  {detail}"[:110]
-        print("\r" + line.ljust(self._width), end="", flush=True)
-        self._width = len(line)
+        if self._live:
+            line = f"{self._what} … {self.seconds:.0f} s  {detail}"[: shutil.get_terminal_size().columns - 1]
+            print("\r" + line.ljust(self._width), end="", flush=True)
+            self._width = len(line)
+        elif time.monotonic() - self._said >= self._every_s:
+            say(f"  {self.seconds:.0f} s  {detail}"[:120])
+            self._said = time.monotonic()
 
     @property
     def seconds(self) -> float:
+        """How long it has been going on."""
         return time.monotonic() - self._start
 
     def __exit__(
