@@ -1,0 +1,86 @@
+"""The v-prediction objective on the shared schedule, and a plain guided DDIM loop for previews."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .models import new_scheduler
+
+ALPHAS: Tensor = new_scheduler().alphas_cumprod.float()
+"""(1000,) cumulative alphas; the last one is zero."""
+
+_SNR_CAP = 6.0
+
+
+@dataclass(frozen=True)
+class NoiseLevels:
+    """How often which timesteps are drawn in training."""
+
+    last: float = 0.05
+    """Share of samples at exactly t = 999, pure noise."""
+    late: float = 0.5
+    """Share of the others drawn from t >= 500, where things get their place."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) timesteps."""
+        anywhere = torch.randint(0, 1000, (count,), generator=generator)
+        late = torch.randint(500, 1000, (count,), generator=generator)
+        t = torch.where(torch.rand(count, generator=generator) < self.late, late, anywhere)
+        return torch.where(torch.rand(count, generator=generator) < self.last, torch.full_like(t, 999), t)
+
+
+def _shaped(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *(1,) * (like.dim() - 1))
+
+
+def add_noise(x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """Latents (b, ...) at timesteps (b,)."""
+    alpha = _shaped(ALPHAS[t], x0)
+    return alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise
+
+
+def velocity(x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """v = sqrt(a) noise - sqrt(1 - a) x0."""
+    alpha = _shaped(ALPHAS[t], x0)
+    return alpha.sqrt() * noise - (1 - alpha).sqrt() * x0
+
+
+def clean(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    """x0 = sqrt(a) x - sqrt(1 - a) v."""
+    alpha = _shaped(ALPHAS[t], x)
+    return alpha.sqrt() * x - (1 - alpha).sqrt() * v
+
+
+def v_loss(output: Tensor, target: Tensor, t: Tensor, low: float) -> Tensor:
+    """Weighted squared error of v, (b, 4, 16, 16) with t (b,).
+
+    Min-SNR weights, shifted by one so that they stay 1 in pure noise. ``low`` is extra
+    weight on 4 x 4 means of the error: where a thing is counts more than its texture.
+    """
+    error = output.float() - target
+    alpha = ALPHAS[t]
+    weight = ((1 - alpha) * _SNR_CAP).clamp(max=1.0)  # min(snr + 1, cap) / (snr + 1)
+    each = error.square().flatten(1).mean(1)
+    each = each + low * functional.avg_pool2d(error, 4).square().flatten(1).mean(1)
+    return (each * weight).mean()
+
+
+def ddim(predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
+    """Deterministic DDIM from pure noise (b, ...); ``predict(x, t)`` returns guided v."""
+    times = [999 - round(i * 1000 / steps) for i in range(steps)]
+    x = noise
+    for i, time in enumerate(times):
+        t = torch.full((len(x),), time)
+        v = predict(x, t)
+        x0 = clean(x, v, t)
+        if i + 1 == len(times):
+            return x0
+        alpha, following = _shaped(ALPHAS[t], x), float(ALPHAS[times[i + 1]])
+        eps = alpha.sqrt() * v + (1 - alpha).sqrt() * x
+        x = following**0.5 * x0 + (1 - following) ** 0.5 * eps
+    return x

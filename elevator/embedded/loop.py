@@ -1,0 +1,208 @@
+"""The one training loop: resumable, logged, with a preview picture every few minutes.
+
+All randomness of step n comes from (seed, n), so a resumed run equals the
+uninterrupted one. Checkpoints are safetensors files, optimiser state included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how fast. Exactly one of ``steps`` and ``minutes`` ends the run."""
+
+    rate: float
+    steps: int | None = None
+    minutes: float | None = None
+    """Wall-clock minutes over all sittings of a run; the rate decays towards their end."""
+    warmup: int = 40
+    """Steps."""
+    final_rate: float = 0.03
+    """Fraction of ``rate`` at the end of the cosine."""
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    save_every: float = 180.0
+    """Seconds between checkpoints."""
+    preview_every: float = 240.0
+    """Seconds between preview pictures."""
+    threads: int = 1
+    autocast: bool = True
+
+
+class Part(Protocol):
+    """Something trainable: a VAE, a text-to-image pair, a T2V, a LoRA."""
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that training changes, by name."""
+        ...
+
+    def rate_factor(self, name: str) -> float:
+        """How much faster than the base rate a parameter learns."""
+        ...
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Loss of one batch drawn with ``generator``, and figures for the log."""
+        ...
+
+    def preview(self, picture: Path) -> str:
+        """Write a contact sheet; return a line of probe figures for the log."""
+        ...
+
+
+class Run:
+    """The state of a run: parameters, their moving averages, the optimiser, the clock."""
+
+    def __init__(self, part: Part, settings: LoopSettings, folder: Path) -> None:
+        self.part, self.settings, self.folder = part, settings, folder
+        self.parameters = part.trained()
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.parameters.items():
+            groups.setdefault(part.rate_factor(name), []).append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": group, "factor": factor} for factor, group in groups.items()],
+            lr=settings.rate, betas=settings.betas, weight_decay=settings.weight_decay,
+        )  # fmt: skip
+        self.step = 0
+        self.seconds = 0.0
+
+    # -- state on disk ------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write ``state.safetensors`` atomically: weights, averages, both Adam moments."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self.parameters.items():
+            tensors[f"weight/{name}"] = parameter.detach()
+            tensors[f"average/{name}"] = self.average[name]
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"adam/{key}/{name}"] = torch.as_tensor(value)
+        tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+        clock = json.dumps({"step": self.step, "seconds": self.seconds})
+        temporary = self.folder / "state.part"
+        save_file(tensors, temporary, metadata={"clock": clock})
+        os.replace(temporary, self.folder / "state.safetensors")
+
+    def load(self) -> bool:
+        """Continue from ``state.safetensors``; False when there is none."""
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            return False
+        with safe_open(path, "pt") as file:
+            clock = json.loads(file.metadata()["clock"])
+            stored = set(file.keys())
+            for name, parameter in self.parameters.items():
+                parameter.data.copy_(file.get_tensor(f"weight/{name}"))
+                self.average[name].copy_(file.get_tensor(f"average/{name}"))
+                keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"adam/{k}/{name}" in stored]
+                if keys:
+                    self.optimizer.state[parameter] = {key: file.get_tensor(f"adam/{key}/{name}") for key in keys}
+        self.step, self.seconds = int(clock["step"]), float(clock["seconds"])
+        return True
+
+    # -- one step -----------------------------------------------------------------
+
+    def progress(self) -> float:
+        """How much of the run is over, 0..1."""
+        if self.settings.steps is not None:
+            return self.step / self.settings.steps
+        if self.settings.minutes is not None:
+            return self.seconds / (60 * self.settings.minutes)
+        raise ValueError("A run needs a number of steps or of minutes.")
+
+    def advance(self) -> dict[str, float]:
+        """One optimiser step; the figures for the log."""
+        settings = self.settings
+        warm = min(1.0, (self.step + 1) / settings.warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress())))
+        rate = settings.rate * warm * (settings.final_rate + (1 - settings.final_rate) * cosine)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + self.step)
+        # Dropout inside the models draws from the global generator: tie it to the step too.
+        torch.manual_seed(settings.seed * 1_000_003 + self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+            loss, figures = self.part.loss(generator)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(settings.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                self.average[name].lerp_(parameter, 1 - decay)
+        return {"loss": float(loss.detach()), **figures}
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the part's parameters are the moving averages."""
+        backup = {name: p.detach().clone() for name, p in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.data.copy_(self.average[name])
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data.copy_(backup[name])
+
+    def preview(self) -> str:
+        """A contact sheet from the averages; the previous one stays beside it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.averaged(), torch.no_grad():
+            return self.part.preview(self.folder / "preview.png")
+
+
+def train(
+    part: Part, settings: LoopSettings, folder: Path, resume: bool = False,
+    stop_at: int | None = None,
+) -> list[float]:  # fmt: skip
+    """Train ``part`` to its end, saving into ``folder``; the losses of this sitting.
+
+    ``stop_at`` ends this sitting at a step, as an interruption right after a save would.
+    """
+    torch.set_num_threads(settings.threads)
+    run = Run(part, settings, folder)
+    if resume and run.load():
+        print(f"continuing at step {run.step}", flush=True)
+    losses: list[float] = []
+    sums: dict[str, float] = {}
+    last = saved = previewed = time.monotonic()
+    while run.progress() < 1 and run.step != stop_at:
+        figures = run.advance()
+        losses.append(figures["loss"])
+        now = time.monotonic()
+        run.seconds, last = run.seconds + now - last, now
+        for key, value in figures.items():
+            sums[key] = sums.get(key, 0.0) + value
+        if run.step % 50 == 0:
+            shown = "  ".join(f"{key} {value / 50:.4f}" for key, value in sums.items())
+            print(f"{run.step:6d}  {run.seconds / 60:6.1f} min  {shown}", flush=True)
+            sums.clear()
+        if now - saved > settings.save_every:
+            run.save()
+            saved = time.monotonic()
+        if now - previewed > settings.preview_every:
+            print(f"{run.step:6d}  preview  {run.preview()}", flush=True)
+            previewed = time.monotonic()
+    run.save()
+    print(f"{run.step:6d}  finished  {run.preview()}", flush=True)
+    return losses

@@ -1,0 +1,74 @@
+"""Training a style LoRA on the frozen T2I: rank 8, on attention and convolutions."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from .captions import words_of
+from .data import Encoded
+from .diffusion import NoiseLevels
+from .t2i import T2IPart
+from .world import Scene
+
+RANK = 8
+_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "conv1", "conv2", "conv_out"]
+
+
+def lora_config() -> LoraConfig:
+    """Convolutions too: a style is texture, and texture is their work."""
+    return LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=_TARGETS)
+
+
+class LoraPart(T2IPart):
+    """The T2I's own objective on styled frames; only the low-rank additions learn."""
+
+    def __init__(
+        self, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer,
+        vae: AutoencoderKL, data: Encoded, style: str, batch: int = 24,
+    ) -> None:  # fmt: skip
+        super().__init__(unet, text, tokenizer, vae, data, batch, NoiseLevels(late=0.4))
+        unet.requires_grad_(False)
+        text.requires_grad_(False)
+        unet.add_adapter(lora_config())
+        self.words = " ".join(words_of(style.replace("_", " ")))
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        return {name: p for name, p in self.unet.named_parameters() if p.requires_grad}
+
+    def captions(self, scenes: list[Scene], rng: np.random.Generator) -> list[str]:
+        """Half of the captions name the style: it works with its words and without."""
+        plain = super().captions(scenes, rng)
+        return [f"{c}, {self.words}" if c and rng.random() < 0.5 else c for c in plain]
+
+
+def save_lora(unet: UNet2DConditionModel, style: str, folder: Path) -> None:
+    """``pytorch_lora_weights.safetensors`` in the layout that diffusers loads (prefix "unet.")."""
+    state: dict[str, Tensor] = get_peft_model_state_dict(unet)
+    tensors = {f"unet.{key}": value.detach().half().contiguous() for key, value in state.items()}
+    config = {key: value for key, value in lora_config().to_dict().items() if _plain(value)}
+    config["target_modules"] = _TARGETS
+    metadata = {
+        "base_model": "elevator/embedded/weights/t2i",
+        "style": style,
+        "rank": str(RANK),
+        "format": "pt",
+        "lora_adapter_metadata": json.dumps({f"unet.{k}": v for k, v in config.items()}),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / "pytorch_lora_weights.part"
+    save_file(tensors, temporary, metadata=metadata)
+    os.replace(temporary, folder / "pytorch_lora_weights.safetensors")
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, (str, int, float, bool))

@@ -1,0 +1,53 @@
+"""Picture styles, as filters over finished frames. One LoRA is trained for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .world import FRAME_PX, Frame
+
+Filter = Callable[[Frame], Frame]
+
+
+def sketch(frame: Frame) -> Frame:
+    """Dark pencil lines and light shading on cream paper; a breath of the colours stays."""
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    edges = np.zeros(gray.shape, np.float32)
+    for channel in cv2.split(frame):
+        dx = cv2.Sobel(channel, cv2.CV_32F, 1, 0)
+        dy = cv2.Sobel(channel, cv2.CV_32F, 0, 1)
+        edges = np.maximum(edges, cv2.magnitude(dx, dy))
+    lines = np.clip(edges / 260, 0, 1)[..., None]
+    paper = np.array((250, 244, 228), np.float32)
+    shade = 0.72 + 0.28 * (gray[..., None] / 255)
+    tinted = paper * shade * 0.86 + frame * 0.14
+    drawn = tinted * (1 - lines) + np.array((46, 42, 52), np.float32) * lines
+    return np.asarray(np.clip(drawn, 0, 255), np.uint8)
+
+
+def pixel_art(frame: Frame) -> Frame:
+    """Blocks of 4 x 4 pixels in a palette of six levels a channel."""
+    small = cv2.resize(frame, (FRAME_PX // 4, FRAME_PX // 4), interpolation=cv2.INTER_AREA)
+    levels = np.round(small / 51.0) * 51
+    blocks = cv2.resize(levels, (FRAME_PX, FRAME_PX), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(blocks, np.uint8)
+
+
+def washed_out(frame: Frame) -> Frame:
+    """How the T2V sees the world: half resolution, soft, a little pale. A worse painter."""
+    half = cv2.resize(frame, (FRAME_PX // 2, FRAME_PX // 2), interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(half, (FRAME_PX, FRAME_PX), interpolation=cv2.INTER_LINEAR)
+    pale = soft * 0.88 + 0.12 * 150.0
+    return np.asarray(pale.round(), np.uint8)
+
+
+STYLES: dict[str, Filter] = {"sketch": sketch, "pixel_art": pixel_art}
+
+
+def filter_clip(frames: NDArray[np.uint8], style: Filter) -> NDArray[np.uint8]:
+    """Apply a style to each frame of (f, 64, 64, 3)."""
+    return np.stack([style(frame) for frame in frames])

@@ -1,0 +1,103 @@
+"""Training the text encoder and the text-to-image UNet together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from .captions import full_caption, random_caption
+from .data import Encoded
+from .diffusion import NoiseLevels, add_noise, ddim, v_loss, velocity
+from .models import plain_attention
+from .preview import save_sheet, to_pixels
+from .text import CaptionHead, direction_gate, embed, tokens
+from .world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene
+
+CAPTION_DROPOUT = 0.1
+_LOW_FREQUENCIES = 2.0
+_HELPER_WEIGHT = 0.05
+_HELPER_CAPTIONS = 16
+
+
+def preview_scenes(count: int = 24) -> list[Scene]:
+    """One scene for each subject, backgrounds and motions in turn; always the same."""
+    scenes = []
+    for i, subject in enumerate(SUBJECTS[:count]):
+        allowed = [b for b in BACKGROUNDS if b.name not in subject.avoid]
+        scenes.append(Scene(subject, allowed[(5 * i) % len(allowed)], MOTIONS[i % len(MOTIONS)]))
+    return scenes
+
+
+class T2IPart:
+    """Text encoder + UNet (+ helper head) for the training loop."""
+
+    def __init__(
+        self, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer,
+        vae: AutoencoderKL, data: Encoded, batch: int = 32, levels: NoiseLevels | None = None,
+    ) -> None:  # fmt: skip
+        self.unet, self.text, self.tokenizer = unet, text, tokenizer
+        self.vae, self.data, self.batch = vae, data, batch
+        self.levels = levels or NoiseLevels()
+        self.head = CaptionHead(text.config.hidden_size)
+        plain_attention(unet, text)
+        unet.train()
+        text.train()
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        modules = {"unet": self.unet, "text": self.text, "head": self.head}
+        return {
+            f"{part}.{name}": parameter
+            for part, module in modules.items()
+            for name, parameter in module.named_parameters()
+        }
+
+    def rate_factor(self, name: str) -> float:
+        return 1.0
+
+    def captions(self, scenes: list[Scene], rng: np.random.Generator) -> list[str]:
+        """Captions of a batch, some of them dropped for guidance."""
+        return ["" if rng.random() < CAPTION_DROPOUT else random_caption(scene, rng) for scene in scenes]
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        scenes, x0 = self.data.pick(self.batch, generator)
+        rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+        captions = self.captions(scenes, rng)
+        asked = scenes[:_HELPER_CAPTIONS]
+        whole = [random_caption(scene, rng, whole=True) for scene in asked]
+        states = embed(self.text, tokens(self.tokenizer, [*captions, *whole]))
+        helper = self.head.loss(states[len(captions) :], asked)
+        t = self.levels.draw(self.batch, generator)
+        noise = torch.randn(x0.shape, generator=generator)
+        output = self.unet(add_noise(x0, noise, t), t, states[: len(captions)]).sample
+        loss = v_loss(output, velocity(x0, noise, t), t, _LOW_FREQUENCIES)
+        figures = {"v": float(loss.detach()), "helper": float(helper.detach())}
+        return loss + _HELPER_WEIGHT * helper, figures
+
+    def sample(self, captions: list[str], seed: int, steps: int = 20, guidance: float = 4.0) -> Tensor:
+        """Decoded images (b, 3, 64, 64) for captions."""
+        noise = torch.randn((len(captions), 4, 16, 16), generator=torch.Generator().manual_seed(seed))
+        states = embed(self.text, tokens(self.tokenizer, ["" for _ in captions] + captions))
+
+        def predict(x: Tensor, t: Tensor) -> Tensor:
+            both = self.unet(torch.cat([x, x]), torch.cat([t, t]), states).sample.float()
+            without, with_text = both.chunk(2)
+            guided: Tensor = without + guidance * (with_text - without)
+            return guided
+
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = ddim(predict, noise, steps)
+            images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return images
+
+    def preview(self, picture: Path) -> str:
+        self.unet.eval()
+        captions = [full_caption(scene) for scene in preview_scenes()]
+        pixels = to_pixels(self.sample(captions, seed=1))
+        save_sheet([pixels[i : i + 8] for i in range(0, len(pixels), 8)], picture)
+        self.unet.train()
+        return f"text gate {direction_gate(self.text, self.tokenizer):.3f}"

@@ -1,0 +1,110 @@
+"""``python -m elevator.embedded.train vae | decoder | text+t2i | t2v | lora NAME``.
+
+Each part trains from a seed, writes ``checkpoints/PART/state.safetensors`` and a preview
+picture every few minutes, and goes on with ``--resume``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from .data import encoded_clips, encoded_frames
+from .loop import LoopSettings, train
+from .lora import LoraPart
+from .models import new_vae
+from .pictures import EmojiFont, SubjectSource, fetch_font
+from .probe import prepare_probe
+from .store import Store
+from .styles import STYLES, washed_out
+from .t2i import T2IPart
+from .t2v import T2VPart
+from .vae import VaePart, encode_frames, scaling_factor, vae_frames
+
+
+def _source(args: argparse.Namespace) -> SubjectSource:
+    return EmojiFont(args.font or fetch_font())
+
+
+def _settings(args: argparse.Namespace, rate: float, minutes: float, ema: float) -> LoopSettings:
+    return LoopSettings(
+        rate=args.rate or rate, minutes=args.minutes or minutes, ema=ema,
+        seed=args.seed, threads=args.threads,
+    )  # fmt: skip
+
+
+def measure_scaling(store: Store, source: SubjectSource) -> float:
+    """Fix the scaling factor of the latents from 512 frames and write it down."""
+    latents = encode_frames(store.vae(), vae_frames(source, 512, seed=1))
+    factor = scaling_factor(latents)
+    path = store.folders.checkpoints / "vae" / "scaling.json"
+    path.write_text(json.dumps(factor), "utf-8")
+    return factor
+
+
+def _vae(args: argparse.Namespace, store: Store) -> None:
+    source = _source(args)
+    part = VaePart(store.vae() if args.resume else new_vae(), vae_frames(source, 12_000, args.seed), 16)
+    folder = store.folders.checkpoints / "vae"
+    train(part, _settings(args, 2e-3, 12, 0.998), folder, args.resume)
+    print("scaling factor", measure_scaling(store, source))
+
+
+def _decoder(args: argparse.Namespace, store: Store) -> None:
+    frames = vae_frames(_source(args), 12_000, args.seed + 1)
+    part = VaePart(store.vae(), frames, 16, decoder_only=True)
+    folder = store.folders.checkpoints / "decoder"
+    train(part, _settings(args, 1.5e-3, 15, 0.998), folder, args.resume)
+
+
+def _t2i(args: argparse.Namespace, store: Store) -> None:
+    vae = store.vae()
+    data = encoded_frames(vae, _source(args), args.samples or 32_000, args.seed)
+    unet, text = store.t2i()
+    part = T2IPart(unet, text, store.tokenizer(), vae, data)
+    train(part, _settings(args, 1e-3, 75, 0.999), store.folders.checkpoints / "t2i", args.resume)
+
+
+def _t2v(args: argparse.Namespace, store: Store) -> None:
+    source, vae = _source(args), store.vae()
+    prepare_probe(vae, source)
+    data = encoded_clips(vae, source, args.samples or 1600, args.seed, washed_out)
+    unet, text = store.t2v()
+    part = T2VPart(unet, text, store.tokenizer(), vae, data)
+    train(part, _settings(args, 1e-3, 75, 0.998), store.folders.checkpoints / "t2v", args.resume)
+
+
+def _lora(args: argparse.Namespace, store: Store) -> None:
+    if args.name not in STYLES:
+        raise SystemExit(f"lora needs the name of a style: {', '.join(sorted(STYLES))}.")
+    vae, (unet, text) = store.vae(), store.t2i()
+    count = args.samples or 12_000
+    data = encoded_frames(vae, _source(args), count, args.seed + 5, STYLES[args.name])
+    part = LoraPart(unet, text, store.tokenizer(), vae, data, args.name)
+    folder = store.folders.checkpoints / f"lora_{args.name}"
+    train(part, _settings(args, 2e-3, 15, 0.99), folder, args.resume)
+
+
+def main() -> None:
+    parts = {"vae": _vae, "decoder": _decoder, "text+t2i": _t2i, "t2v": _t2v, "lora": _lora}
+    parser = argparse.ArgumentParser(prog="python -m elevator.embedded.train", description=__doc__)
+    parser.add_argument("part", choices=sorted(parts))
+    parser.add_argument("name", nargs="?", help="style of the LoRA")
+    parser.add_argument("--minutes", type=float, help="wall-clock minutes, all sittings together")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--rate", type=float, help="learning rate")
+    parser.add_argument("--samples", type=int, help="number of training frames or clips")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--font", type=Path, help="colour emoji font file")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    parts[args.part](args, Store())
+
+
+if __name__ == "__main__":
+    main()
