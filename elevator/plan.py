@@ -130,7 +130,7 @@ class Plan:
     def calls(self) -> Calls:
         """Network calls of the chain, counted without running it (method: cost table)."""
         correction = inverting = 0
-        for countdown, following in zip(self.refine, (*self.refine[1:], 0), strict=True):
+        for countdown, following in zip(self.refine, (*self.refine, 0)[1:], strict=True):
             inverting += countdown - 1
             # The path has countdown − 1 points and each correction uses one up, two being needed;
             # the refining step that follows drops its result, so it makes none.

@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from elevator import LowPass, chain, sampler
 from elevator.frequency import lowpass, mask
 from elevator.noise import mix
-
 from tests.elevator.golden import FOLDER, TOLERANCE, case, denoisers, drain, models, relative_error
 
 CASES = ("zeroscope", "animatediff", "one_step", "no_refining")

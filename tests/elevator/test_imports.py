@@ -1,0 +1,30 @@
+"""What a process that must not import torch can still use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import elevator
+
+
+@pytest.mark.parametrize("module", ["elevator", "elevator.plan", "elevator.errors", "elevator.vocabulary"])
+def test_light_modules_import_nothing_heavy(module):
+    code = (
+        f"import {module}, sys; from elevator import ElevatorError, Plan, LowPass, known_words, unknown_words; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'diffusers', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_networks_imports_diffusers():
+    code = "import elevator.sampler, elevator.lora, elevator.preview, sys; sys.exit('diffusers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_exists():
+    assert {name for name in elevator.__all__ if not hasattr(elevator, name)} == set()
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = elevator.nothing

@@ -1,0 +1,54 @@
+"""Starting noise: its correlation, and its independence of the clip's length."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elevator.noise import draw, frame_noise, mix, refinement_noise, starting_noise
+
+SHAPE = (4, 5, 6)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, 1, 1.5, 4])
+def test_correlation_between_frames(alpha):
+    z = starting_noise(3, alpha, 4, (4, 100, 100)).flatten(1)
+    correlation = torch.corrcoef(z)[~torch.eye(4, dtype=torch.bool)]
+    assert correlation.tolist() == pytest.approx([alpha**2 / (1 + alpha**2)] * 12, abs=0.02)
+    assert z.std(dim=1).tolist() == pytest.approx([1] * 4, abs=0.02)
+
+
+@given(st.integers(), st.integers(1, 9), st.integers(1, 9), st.floats(0, 10))
+def test_a_frame_does_not_depend_on_the_clip_length(seed, short, long, alpha):
+    short, long = sorted((short, long))
+    assert torch.equal(starting_noise(seed, alpha, short, SHAPE), starting_noise(seed, alpha, long, SHAPE)[:short])
+    assert torch.equal(refinement_noise(seed, 1, short, SHAPE), refinement_noise(seed, 1, long, SHAPE)[:short])
+
+
+@given(st.integers(), st.integers())
+def test_the_seed_alone_decides(seed, other):
+    same = torch.equal(draw(seed, "frame", SHAPE), draw(other, "frame", SHAPE))
+    assert same == (seed == other)
+
+
+def test_draws_of_different_streams_are_unrelated():
+    shape = (100, 100)
+    draws = [draw(1, "shared", shape), draw(1, "frame", shape), draw(1, "frame", shape, 1)]
+    draws += [refinement_noise(1, n, 1, shape)[0] for n in range(2)]
+    correlation = torch.corrcoef(torch.stack(draws).flatten(1)) - torch.eye(5)
+    assert correlation.abs().max() < 0.05
+
+
+def test_drawing_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    frame_noise(7, "frame", 2, SHAPE)
+    assert torch.equal(torch.randn(3), expected)
+
+
+def test_mix_is_the_formula():
+    shared, residual = torch.ones(1, 1, 1, 1), torch.zeros(3, 1, 1, 1)
+    assert mix(shared, residual, 2.0).flatten().tolist() == pytest.approx([2 / 5**0.5] * 3)
