@@ -1,0 +1,51 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Set before anything imports torch: small models are fastest, and the same every time, on one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes minutes: runs with --long"))
+
+
+def _python_of(environment: str) -> Path:
+    python = ROOT / environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        pytest.skip(f"{environment} is missing: python3 install.py test makes it")
+    return python
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def blender_python() -> Path:
+    """A Python that has bpy 5.0.1."""
+    return _python_of(".venv-blender-5.0.1")
+
+
+@pytest.fixture(scope="session")
+def old_blender_python() -> Path:
+    """A Python that has bpy 4.2.23."""
+    return _python_of(".venv-blender-4.2.23")

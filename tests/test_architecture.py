@@ -1,0 +1,158 @@
+"""The rooms of the house and the doors between them; README has the map."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = {"shared_protocol", "elevator", "backend", "blender_addon"}
+STDLIB = set(sys.stdlib_module_names)
+INSTALLER_NEEDS = {"shared_protocol", "shared_protocol.places", "shared_protocol.processes"}
+
+
+def modules(*places: str) -> list[Path]:
+    """The Python files of these folders or files."""
+    paths = [ROOT / place for place in places]
+    return sorted(file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]))
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Full names of everything that a file imports, wherever in it."""
+    package = file.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            yield module
+            yield from (f"{module}.{name.name}" for name in node.names)
+
+
+def tops(file: Path) -> set[str]:
+    """First parts of the names that a file imports."""
+    return {name.split(".")[0] for name in imports(file)}
+
+
+def calls(file: Path) -> Iterator[tuple[str, set[str]]]:
+    """Everything that a file calls, as written, with the names of the keywords given."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), {f"{word.arg}={ast.unparse(word.value)}" for word in node.keywords}
+
+
+def tracked() -> list[Path]:
+    """Text files that git knows and that are there."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    paths = [ROOT / name.decode() for name in listed.split(b"\0") if name]
+    return [path for path in paths if path.is_file() and path.suffix not in BINARY]
+
+
+BINARY = {".safetensors", ".png", ".mp4", ".npz", ".blend"}
+
+
+@pytest.mark.parametrize(
+    ("room", "doors"),
+    [
+        ("shared_protocol", set()),
+        ("elevator", set()),
+        ("backend", {"shared_protocol", "elevator"}),
+        ("blender_addon", {"shared_protocol"}),
+    ],
+)
+def test_rooms_have_only_these_doors(room: str, doors: set[str]) -> None:
+    for file in modules(room):
+        assert not (tops(file) & OURS) - doors - {room}, file
+
+
+def test_addon_needs_what_blender_has_and_its_wheels() -> None:
+    brought = {"bpy", "bl_ui", "addon_utils", "numpy", "zmq", "msgspec", "shared_protocol", "blender_addon"}
+    for file in modules("blender_addon"):
+        assert tops(file) <= STDLIB | brought, file
+
+
+def test_shared_protocol_needs_only_zmq_and_msgspec() -> None:
+    for file in modules("shared_protocol"):
+        assert tops(file) <= STDLIB | {"zmq", "msgspec", "shared_protocol"}, file
+
+
+def test_installer_needs_nothing_but_python() -> None:
+    for file in modules("install.py", "backend/installer"):
+        assert tops(file) <= STDLIB | {"backend", "shared_protocol"}, file
+        ours = {name for name in imports(file) if name.split(".")[0] in OURS}
+        for name in ours:
+            assert name.startswith("backend.installer") or any(
+                name == need or name.startswith(f"{need}.") for need in INSTALLER_NEEDS
+            ), (file, name)
+
+
+def test_what_the_installer_needs_of_others_is_standard_library_too() -> None:
+    for file in modules(
+        "backend/__init__.py",
+        "shared_protocol/__init__.py",
+        "shared_protocol/places.py",
+        "shared_protocol/processes.py",
+    ):
+        assert tops(file) <= STDLIB, file
+
+
+def test_installer_is_written_for_python_3_10() -> None:
+    for file in modules("install.py", "backend/installer", "shared_protocol/places.py", "shared_protocol/processes.py"):
+        ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 10))
+        assert not tops(file) & {"tomllib"}, file
+
+
+def test_backend_never_meets_blender() -> None:
+    for file in modules("backend", "elevator", "shared_protocol"):
+        assert "bpy" not in tops(file), file
+
+
+def test_one_file_of_the_sampler_knows_diffusers() -> None:
+    """Beside the folder of the embedded models, which trains them."""
+    files = [file for file in modules("elevator") if "embedded" not in file.relative_to(ROOT).parts]
+    knowing = [file.name for file in files if tops(file) & {"diffusers", "transformers", "peft"}]
+    assert len(knowing) <= 1, knowing
+
+
+@pytest.mark.parametrize("file", modules("blender_addon"), ids=lambda file: file.name)
+def test_addon_keeps_blenders_manners(file: Path) -> None:
+    assert not tops(file) & {"threading", "concurrent", "multiprocessing", "asyncio", "pip"}
+    assert not {"eval", "exec", "compile", "__import__"} & {name for name, _ in calls(file)}
+    assert not re.search(r"sys\.path\b(?!_)", file.read_text(encoding="utf-8"))
+
+
+def test_one_file_of_the_addon_knows_blenders_versions() -> None:
+    known = re.compile(
+        r"\.sequences\b|\.sequences_all\b|\bstrips_all\b|\bframe_final_|\bleft_handle\b|bpy\.app\.version\b"
+    )
+    knowing = {file.name for file in modules("blender_addon") if known.search(file.read_text(encoding="utf-8"))}
+    assert knowing <= {"strips.py", "demo.py"}
+
+
+def test_no_pickles() -> None:
+    for file in modules(*OURS, "install.py"):
+        assert not tops(file) & {"dill", "shelve", "marshal", "joblib"}, file
+        # To catch the error of libraries that read pickles safely is no use of pickles.
+        pickles = {name for name in imports(file) if name.split(".")[0] == "pickle"}
+        assert pickles in (set(), {"pickle", "pickle.UnpicklingError"}), file
+        for name, keywords in calls(file):
+            assert name != "torch.load" or "weights_only=True" in keywords, file
+
+
+def test_nothing_names_this_machine_or_a_registry() -> None:
+    """Paths and hosts of the machine on which something was written are wrong on every other."""
+    forbidden = re.compile(r"/work/|/root/|/opt/wheels|/opt/pypi|pypi\.org|files\.pythonhosted|deb\.debian")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in tracked()
+        if path != Path(__file__).resolve()
+        and (match := forbidden.search(path.read_text(encoding="utf-8", errors="replace")))
+    ]
+    assert not found
