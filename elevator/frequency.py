@@ -38,8 +38,8 @@ def mask(lowpass: LowPass, frames: int, height: int, width: int) -> Tensor:
 
 def lowpass(x: Tensor, gain: Tensor) -> Tensor:
     """Filter (F, C, h, w) with a (F, h, w) mask in FFT order; computed in float32, returned in x's dtype."""
-    spectrum: Tensor = torch.fft.fftn(x.float(), dim=(0, 2, 3)) * gain[:, None].to(x.device)
-    return torch.fft.ifftn(spectrum, dim=(0, 2, 3)).real.to(x.dtype)
+    spectrum = torch.fft.fftn(x.float(), dim=(0, 2, 3)) * gain[:, None].to(x.device)
+    return torch.real(torch.fft.ifftn(spectrum, dim=(0, 2, 3))).to(x.dtype)
 
 
 def _box(size: int, cutoff: float) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,7 +31,7 @@ from transformers import AutoTokenizer, CLIPTextModel
 from . import lora
 from .cross_frame import AnchorAttention
 from .denoiser import Denoiser, Network
-from .errors import ModelError, NumericsError
+from .errors import LoraError, ModelError, NumericsError
 from .preview import LatentRgb, latent_rgb, to_pixels
 from .sampler import Pixels
 from .schedule import Schedule
@@ -136,6 +137,7 @@ class Models:
     vae: AutoencoderKL
     t2i_schedule: Schedule
     t2v_schedule: Schedule
+    size_multiple: int  #: height and width in pixels must be multiples of it
     max_frames: int | None  #: longest clip that the T2V makes; None: any
     rgb: LatentRgb | None
     reader: Reader
@@ -147,18 +149,10 @@ class Models:
         """How many networks' weights have been read from disk so far; LoRA files are not counted."""
         return self.reader.count
 
-    @cached_property
-    def size_multiple(self) -> int:
-        """Height and width in pixels must be multiples of this: VAE factor × the UNets' downsampling."""
-        return self._vae_factor * max(_factor(self.base.unet), _factor(self.t2v.unet))
-
-    @property
-    def _vae_factor(self) -> int:
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
-
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """(C, h, w) of a frame's latents."""
-        return self.vae.config.latent_channels, height // self._vae_factor, width // self._vae_factor
+        factor = _factor(self.vae)
+        return self.vae.config.latent_channels, height // factor, width // factor
 
     def place(self, latents: Tensor) -> Tensor:
         """The tensor on the models' device, in their dtype."""
@@ -170,6 +164,9 @@ class Models:
         The base is neither changed nor read again. Raises LoraError if a file is broken or fits no layer.
         """
         wanted = [(Path(path), float(weight)) for path, weight in loras]
+        for path, weight in wanted:
+            if not math.isfinite(weight):
+                raise LoraError(f"The weight of {path} is {weight}; give a finite number such as 1.")
         if wanted == [(applied.path, applied.weight) for applied in self.loras]:
             return self
         if not wanted:
@@ -243,6 +240,7 @@ def load_models(t2i: Path, t2v: Path, device: str = "cpu", dtype: torch.dtype = 
         vae=vae,
         t2i_schedule=Schedule.from_config(_config(t2i / "scheduler" / "scheduler_config.json")),
         t2v_schedule=Schedule.from_config(_config(scheduler / "scheduler_config.json")),
+        size_multiple=_factor(vae) * max(_factor(t2i_unet), _factor(motion.unet)),
         max_frames=motion.unet.config.get("motion_max_seq_length"),
         rgb=latent_rgb(t2i / "vae", vae.config.latent_channels),
         reader=read,
@@ -331,6 +329,6 @@ def _config(path: Path) -> dict[str, Any]:
     return content
 
 
-def _factor(unet: Any) -> int:
-    """How much a UNet's innermost level is smaller than its latents: every down block but the last halves."""
-    return int(2 ** (len(unet.config.down_block_types) - 1))
+def _factor(network: Any) -> int:
+    """How much smaller the innermost level of a UNet or VAE is: every down block but the last halves."""
+    return int(2 ** (len(network.config.down_block_types) - 1))
