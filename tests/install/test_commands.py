@@ -1,0 +1,152 @@
+"""install.py as a person starts it, in a clone of its own and without the packages index."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from backend.installer import demo
+from backend.installer.problem import Problem
+from shared_protocol import VERSION
+from shared_protocol.processes import is_running
+
+SETUP = ["setup", "--torch-index", "file:///no-index"]
+
+SLOW_BUILD = """
+import pathlib, subprocess, sys, time
+def build_wheel(*_):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    pathlib.Path(__file__).with_name("pid").write_text(str(child.pid))
+    time.sleep(600)
+"""
+
+
+def install(copy: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, copy / "install.py", *arguments],
+        env=env,
+        cwd=copy.parent,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["setup", "demo", "test", "package"])
+def test_help_explains_every_command(copy: Path, offline: dict[str, str], command: str) -> None:
+    every = install(copy, offline, "--help")
+    one = install(copy, offline, command, "--help")
+    assert (every.returncode, one.returncode) == (0, 0)
+    assert command in every.stdout
+    assert "--torch-index" in one.stdout
+
+
+def test_unknown_argument_is_said(copy: Path, offline: dict[str, str]) -> None:
+    done = install(copy, offline, "setup", "--no-such")
+    assert done.returncode == 2
+    assert "--no-such" in done.stderr
+
+
+def test_old_python_is_told_plainly(root: Path) -> None:
+    script = (
+        "import collections, runpy, sys\n"
+        "sys.version_info = collections.namedtuple('V', 'major minor micro')(3, 9, 2)\n"
+        "runpy.run_path(sys.argv[1], run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, root / "install.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == "install.py needs Python 3.10 or newer: this is 3.9."
+
+
+def test_setup_tells_blender_and_is_quick_the_second_time(copy: Path, offline: dict[str, str]) -> None:
+    first = install(copy, offline, *SETUP)
+    assert first.returncode == 0, first.stdout + first.stderr
+    told = json.loads((Path(offline["ELEVATOR_HOME"]) / "config" / "backend.json").read_text(encoding="utf-8"))
+    assert told == {"python": str(copy / ".venv" / "bin" / "python"), "root": str(copy), "version": VERSION}
+    began = time.monotonic()
+    second = install(copy, offline, *SETUP)
+    assert second.returncode == 0
+    assert time.monotonic() - began < 3
+    assert "Installing" not in second.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_no_process_and_the_next_try_succeeds(
+    copy: Path, offline: dict[str, str], number: signal.Signals
+) -> None:
+    """pip builds a package, which takes for ever: as deep as processes go here."""
+    package = copy / "slow"
+    package.mkdir()
+    (package / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "slow_build"\nbackend-path = ["."]\n'
+        '[project]\nname = "slow"\nversion = "1"\n',
+        encoding="utf-8",
+    )
+    (package / "slow_build.py").write_text(SLOW_BUILD, encoding="utf-8")
+    lock = copy / "requirements.lock"
+    whole = lock.read_text(encoding="utf-8")
+    lock.write_text(f"{whole}\nslow @ {package.as_uri()}\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, copy / "install.py", *SETUP], env=offline, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    pid = package / "pid"
+    limit = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()):
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Stopped. Nothing keeps running" in output.decode()
+    assert not is_running(int(pid.read_text()))
+
+    lock.write_text(whole, encoding="utf-8")
+    again = install(copy, offline, *SETUP)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert ".venv is unfinished or unfit: it is made anew." in again.stdout
+
+
+def test_failure_is_one_sentence(copy: Path, offline: dict[str, str]) -> None:
+    with (copy / "requirements.lock").open("a", encoding="utf-8") as lock:
+        lock.write("no-such-package==1.0\n")
+    done = install(copy, offline, *SETUP)
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("install.py: Installing packages into .venv failed: ERROR:")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+class TestFolderOfTheDemo:
+    def test_earlier_one_is_replaced_by_the_whole_new_one(self, folder: Path) -> None:
+        target = folder / "demo"
+        target.mkdir()
+        (target / "demo.blend").write_text("old")
+        with demo._new_folder(target) as new:
+            (new / "demo.blend").write_text("new")
+            assert (target / "demo.blend").read_text() == "old"
+        assert (target / "demo.blend").read_text() == "new"
+        assert [path.name for path in folder.iterdir()] == ["demo"]
+
+    def test_earlier_one_survives_a_failure(self, folder: Path) -> None:
+        target = folder / "demo"
+        target.mkdir()
+        (target / "demo.blend").write_text("old")
+        with pytest.raises(Problem), demo._new_folder(target) as new:  # noqa: PT012
+            (new / "half").touch()
+            raise Problem("no")
+        assert (target / "demo.blend").read_text() == "old"
+        assert [path.name for path in folder.iterdir()] == ["demo"]
+
+    def test_somebody_elses_folder_is_left_alone(self, folder: Path) -> None:
+        (folder / "my film").touch()
+        with pytest.raises(Problem, match="name another folder"), demo._new_folder(folder):
+            pass

@@ -1,0 +1,223 @@
+"""What the installer makes of the machine that it finds."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from backend.installer import demo, environments, interpreters, system_packages, torch_wheel
+from backend.installer.clone import BACKEND, BLENDER, Environment
+from backend.installer.problem import Problem
+from backend.installer.torch_wheel import PYTORCH_CPU_INDEX, choose, pinned_version, reachable
+
+
+class TestPython:
+    def test_this_one_serves_the_backend(self) -> None:
+        assert interpreters.find_python(BACKEND) is not None
+
+    @pytest.mark.parametrize(("environment", "wanted"), [(BACKEND, r"3\.11 or newer"), (BLENDER, r"3\.11")])
+    def test_missing_one_is_said(self, environment: Environment, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(interpreters, "_look_at", lambda command: ((3, 10), Path("python3.10")))
+        with pytest.raises(Problem, match=rf"{environment.name} needs Python {wanted} .* install Python {wanted}"):
+            interpreters.need_python(environment)
+
+    def test_newer_one_serves_the_backend_and_not_bpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(interpreters, "_look_at", lambda command: ((3, 13), Path("python3.13")))
+        assert interpreters.find_python(BACKEND) == Path("python3.13")
+        assert interpreters.find_python(BLENDER) is None
+
+
+class TestBlender:
+    @pytest.fixture
+    def no_module(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(demo.environments, "is_complete", lambda environment: False)
+        monkeypatch.setattr(demo, "find_python", lambda environment: None)
+
+    @staticmethod
+    def program(folder: Path, version: str) -> Path:
+        path = folder / "blender"
+        path.write_text(f"#!/bin/sh\necho 'Blender {version}'\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    def test_installed_one_is_used_where_the_module_cannot_be(
+        self, folder: Path, no_module: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = self.program(folder, "4.5.1 LTS")
+        monkeypatch.setenv("PATH", str(folder), prepend=":")
+        assert demo._pick_blender(None) == path
+
+    def test_neither_is_said(self, no_module: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(interpreters, "_blenders", lambda: iter(()))
+        with pytest.raises(Problem, match=r"needs Python 3\.11.*no Blender 4\.2"):
+            demo._pick_blender(None)
+
+    def test_given_one_must_fit(self, folder: Path) -> None:
+        with pytest.raises(Problem, match=r"is no Blender 4\.2 or newer"):
+            demo._pick_blender(self.program(folder, "3.6.0"))
+        with pytest.raises(Problem, match=r"is no Blender 4\.2 or newer"):
+            demo._pick_blender(folder / "nothing")
+
+
+class TestSystemPackages:
+    @pytest.fixture
+    def commands(self, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+        ran: list[list[str]] = []
+        monkeypatch.setattr(system_packages, "run", lambda args, **_: ran.append(list(args)))
+        monkeypatch.setattr(system_packages.shutil, "which", lambda name: f"/usr/bin/{name}")
+        monkeypatch.setattr(system_packages, "_is_root", lambda: True)
+        return ran
+
+    def test_nothing_is_missing(self, commands: list[list[str]]) -> None:
+        system_packages.provide([], [])
+        assert not commands
+
+    def test_root_has_them_installed(self, commands: list[list[str]]) -> None:
+        system_packages.provide(["python3-venv"], ["libXi.so.6"])
+        assert len(commands) == 1
+        assert commands[0][:2] == ["apt-get", "install"]
+        assert commands[0][-2:] == ["python3-venv", "libxi6"]
+
+    def test_failing_apt_is_mended_once(self, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+        def run(args: Sequence[str], **_: Any) -> None:
+            commands.append(list(args))
+            if len(commands) == 1:
+                raise Problem("E: Unable to locate package")
+
+        monkeypatch.setattr(system_packages, "run", run)
+        system_packages.provide(["python3-venv"], [])
+        assert [command[:2] for command in commands] == [
+            ["apt-get", "install"],
+            ["dpkg", "--configure"],
+            ["apt-get", "update"],
+            ["apt-get", "install"],
+        ]
+
+    def test_others_get_the_one_command(self, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system_packages, "_is_root", lambda: False)
+        with pytest.raises(Problem, match=r"sudo apt-get install -y python3-venv libsm6 libgl1$"):
+            system_packages.provide(["python3-venv"], ["libSM.so.6", "libGL.so.1"])
+        assert not commands
+
+    def test_other_systems_get_the_names(self, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system_packages.shutil, "which", lambda name: None)
+        with pytest.raises(Problem, match=r"lacks libSM\.so\.6.*package manager"):
+            system_packages.provide([], ["libSM.so.6"])
+
+    def test_missing_libraries_are_found_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(system_packages.BPY_LIBRARIES, "libnone.so.9", "libnone9")
+        assert "libnone.so.9" in system_packages.missing_libraries()
+
+    @pytest.mark.parametrize(
+        ("ensurepip", "root", "pip", "package"),
+        [
+            (True, True, True, ""),
+            (False, True, True, "python3-venv"),
+            (False, False, True, ""),
+            (False, False, False, "python3-venv"),
+        ],
+    )
+    def test_when_venv_is_wanted(
+        self, ensurepip: bool, root: bool, pip: bool, package: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(system_packages, "has_ensurepip", lambda python: ensurepip)
+        monkeypatch.setattr(system_packages, "has_pip", lambda python: pip)
+        monkeypatch.setattr(system_packages, "_is_root", lambda: root)
+        assert system_packages.venv_package(BACKEND, Path("python3")) == package
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is the default wheel not the one for the CPU")
+class TestTorch:
+    GIVEN = "file:///index"
+
+    @pytest.mark.parametrize(
+        ("gpu", "found", "given", "answers", "index", "why"),
+        [
+            (False, True, None, True, None, "already finds"),
+            (False, True, GIVEN, True, None, "already finds"),
+            (False, False, GIVEN, True, GIVEN, "given"),
+            (False, False, None, True, PYTORCH_CPU_INDEX, "PyTorch's own"),
+            (False, False, None, False, None, "does not answer.*GB"),
+            (True, True, None, True, None, "GPU.*GB"),
+            (True, True, GIVEN, True, GIVEN, "given"),
+        ],
+    )
+    def test_choice(
+        self,
+        gpu: bool,
+        found: bool,
+        given: str | None,
+        answers: bool,
+        index: str | None,
+        why: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(torch_wheel, "pip_finds_cpu_wheel", lambda lock, pip: found)
+        choice = choose(BACKEND.lock, ["pip"], given, has_gpu=lambda: gpu, answers=lambda url: answers)
+        assert choice.pip_arguments == (("--extra-index-url", index) if index else ())
+        assert re.search(why, choice.why)
+
+    @pytest.mark.parametrize(
+        ("listed", "found"),
+        [
+            ("torch (9.9.0)\nAvailable versions: 9.9.0, VERSION+cpu, VERSION", True),
+            ("torch (9.9.0)\nAvailable versions: 9.9.0, VERSION", False),
+            ("torch (9.9.0)\nAvailable versions: VERSION+cpu.other", False),
+            (None, False),
+        ],
+    )
+    def test_what_pip_finds(self, listed: str | None, found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        version = pinned_version(BACKEND.lock)
+        monkeypatch.setattr(torch_wheel, "ask", lambda *_, **__: listed and listed.replace("VERSION", version))
+        assert torch_wheel.pip_finds_cpu_wheel(BACKEND.lock, ["pip"]) is found
+
+    def test_lock_without_torch_is_said(self, folder: Path) -> None:
+        lock = folder / "empty.lock"
+        lock.touch()
+        with pytest.raises(Problem, match="does not pin torch"):
+            pinned_version(lock)
+
+
+class TestReachable:
+    def test_index_that_answers(self) -> None:
+        class Index(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        with HTTPServer(("127.0.0.1", 0), Index) as server:
+            thread = Thread(target=server.handle_request)
+            thread.start()
+            assert reachable(f"http://127.0.0.1:{server.server_port}")
+            thread.join()
+
+    def test_index_that_is_silent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch_wheel, "LIMIT_S", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            assert not reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+    def test_index_that_is_not_there(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        assert not reachable(f"http://127.0.0.1:{port}")
+
+
+def test_lock_files_pin_everything(root: Path) -> None:
+    for name in ("requirements.lock", "blender.lock"):
+        for line in (root / name).read_text(encoding="utf-8").splitlines():
+            assert line.startswith("#") or "==" in line, (name, line)
+
+
+def test_environments_know_their_interpreter(environment: Environment) -> None:
+    assert environments.python_of(environment).is_relative_to(environment.folder)
