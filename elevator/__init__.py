@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import ElevatorError, LoraError, ModelError, NumericsError, PlanError, RequestError
-    from .networks import Models, load_models
+    from .models import Models
+    from .networks import load_models
     from .plan import LowPass, Plan
     from .sampler import Step, chain, elevate
     from .vocabulary import known_words, unknown_words
@@ -40,7 +41,8 @@ __all__ = [
 
 _HOMES = {
     "errors": ("ElevatorError", "LoraError", "ModelError", "NumericsError", "PlanError", "RequestError"),
-    "networks": ("Models", "load_models"),
+    "models": ("Models",),
+    "networks": ("load_models",),
     "plan": ("LowPass", "Plan"),
     "sampler": ("Step", "chain", "elevate"),
     "vocabulary": ("known_words", "unknown_words"),

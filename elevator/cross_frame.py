@@ -38,7 +38,8 @@ class AnchorAttention:
             key = attn.to_k(anchor).repeat_interleave(frames, dim=0)
             value = attn.to_v(anchor).repeat_interleave(frames, dim=0)
         if attention_mask is not None:
-            attention_mask = attention_mask.reshape(-1, attn.heads, *attention_mask.shape[1:])
+            per_head = attn.prepare_attention_mask(attention_mask, key.shape[1], key.shape[0])
+            attention_mask = per_head.reshape(key.shape[0], attn.heads, -1, key.shape[1])
         mixed = scaled_dot_product_attention(
             _heads(attn, attn.to_q(hidden_states)), _heads(attn, key), _heads(attn, value), attn_mask=attention_mask
         )

@@ -53,7 +53,8 @@ class Denoiser:
     # No grad mode is left open across a generator's yield: each call opens and closes its own.
     @torch.inference_mode()
     def _output(self, z: Tensor, t: int, text: Tensor) -> Tensor:
-        output = self.network(z, t, text)
+        # Latents and their arithmetic stay in float32; the network runs in the precision of its text.
+        output = self.network(z.to(text.dtype), t, text).to(z.dtype)
         if not torch.isfinite(output).all():
             timesteps = self.schedule.timesteps
             step = f"step {timesteps.index(t) + 1} of {len(timesteps)}, " if t in timesteps else ""

@@ -13,6 +13,7 @@ from torch import Tensor
 from .errors import ModelError
 
 FILE_NAME = "latent_rgb.json"
+Pixels = NDArray[np.uint8]  #: colours, the last axis R, G, B
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class LatentRgb:
     factors: tuple[tuple[float, float, float], ...]  #: one row of R, G, B per latent channel
     bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
-    def draft(self, latents: Tensor) -> NDArray[np.uint8]:
+    def draft(self, latents: Tensor) -> Pixels:
         """(F, C, h, w) scaled latents, as the chain holds them, to (F, h, w, 3) uint8."""
         z = latents.detach().float().cpu().numpy()
         colour = np.einsum("fchw,cr->fhwr", z, np.asarray(self.factors)) + np.asarray(self.bias)
@@ -36,7 +37,7 @@ STABLE_DIFFUSION = LatentRgb(
 )
 
 
-def to_pixels(colour: NDArray[np.floating]) -> NDArray[np.uint8]:
+def to_pixels(colour: NDArray[np.floating]) -> Pixels:
     """−1…1 to 0…255, rounded."""
     return (np.clip(colour / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)
 

@@ -9,24 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from .denoiser import Denoiser
 from .errors import PlanError, RequestError
 from .frequency import lowpass, mask
+from .models import Models
 from .noise import refinement_noise, starting_noise
 from .plan import Plan
+from .preview import Pixels
 from .schedule import Schedule, ddim_step
 from .stages import Unit, invert, refine
-
-if TYPE_CHECKING:
-    from .networks import Models
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)

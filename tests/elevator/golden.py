@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from elevator.denoiser import Denoiser
-from elevator.networks import Models, load_models
+from elevator.models import Models
+from elevator.networks import load_models
 from elevator.plan import LowPass, Plan
 from elevator.stages import Unit
 
