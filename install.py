@@ -38,7 +38,10 @@ def main(arguments: list[str]) -> int:
         say("\nStopped. Nothing keeps running; the same command goes on from here.")
         return 130
     except (Problem, OSError) as error:
-        print(f"\ninstall.py: {error}", file=sys.stderr, flush=True)
+        sentence = (
+            f"{error.filename}: {error.strerror}." if isinstance(error, OSError) and error.filename else str(error)
+        )
+        print(f"\ninstall.py: {sentence}", file=sys.stderr, flush=True)
         return 1
 
 
@@ -69,6 +72,17 @@ def _package(options: argparse.Namespace) -> int:
     return 0
 
 
+def _number(text: str) -> int:
+    """0 … 2³¹ − 1: what Blender can hold."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+    if not 0 <= number < 1 << 31:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {(1 << 31) - 1}")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="install.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -87,9 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     show = add("demo", _demo, "Set up, make a clip in a real Blender, and leave film, frames and project in demo/.")
     show.add_argument("prompt", nargs="?", default="", help="what the clip shows; left out: one the models know well")
     show.add_argument("--style", metavar="NAME", default="", help="look of the clip (default: the first one)")
-    show.add_argument("--seed", type=int, default=1, help="another number gives another clip (default: 1)")
-    show.add_argument("--frames", type=int, default=0, help="length in frames (default: the style's)")
-    show.add_argument("--size", type=int, default=0, metavar="PIXELS", help="width and height (default: the style's)")
+    show.add_argument("--seed", type=_number, default=1, help="another number gives another clip (default: 1)")
+    show.add_argument("--frames", type=_number, default=0, help="length in frames (default: the style's)")
+    show.add_argument(
+        "--size", type=_number, default=0, metavar="PIXELS", help="width and height (default: the style's)"
+    )
     show.add_argument("--out", type=Path, default=ROOT / "demo", metavar="FOLDER", help="where to (default: demo)")
     show.add_argument("--blender", type=Path, metavar="PROGRAM", help="use this Blender instead of the bpy module")
     show.add_argument("--fake", action="store_true", help="test pictures instead of the models, in a few seconds")

@@ -49,10 +49,21 @@ def test_help_explains_every_command(copy: Path, offline: dict[str, str], comman
     assert "--torch-index" in one.stdout
 
 
-def test_unknown_argument_is_said(copy: Path, offline: dict[str, str]) -> None:
-    done = install(copy, offline, "setup", "--no-such")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["setup", "--no-such"], "unknown argument: --no-such"),
+        (["demo", "--seed", "-5"], "argument --seed: -5 is not between"),
+        (["demo", "--frames", "3000000000"], "argument --frames: 3000000000 is not between"),
+        (["demo", "--size", "big"], "argument --size: big is no whole number"),
+        (["demmo"], "invalid choice: 'demmo'"),
+        ([], "required"),
+    ],
+)
+def test_wrong_arguments_are_said(copy: Path, offline: dict[str, str], arguments: list[str], sentence: str) -> None:
+    done = install(copy, offline, *arguments)
     assert done.returncode == 2
-    assert "--no-such" in done.stderr
+    assert sentence in done.stderr
 
 
 def test_old_python_is_told_plainly(root: Path) -> None:
