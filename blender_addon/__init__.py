@@ -1,7 +1,8 @@
 """Video Elevator: generated, stylised clips as strips in your edit.
 
 Blender imports this file. What needs the extension's wheels is imported while registering, so that a missing wheel
-becomes a sentence in the panel and not silence.
+becomes a sentence in the panel and not silence. Nothing of Blender is imported before that either, so that the pure
+files beside this one can be used, and tested, without Blender.
 """
 
 from __future__ import annotations
@@ -10,21 +11,20 @@ import atexit
 from collections.abc import Callable
 from pathlib import Path
 
-import bpy
-
-from . import missing
-
 _undo: list[Callable[[], None]] = []
 """What unregistering must do, in the order in which it was done."""
 
 
 def register() -> None:
     """Register the add-on."""
-    wheels = missing.missing_wheels()
-    if wheels:
+    from . import missing
+
+    if wheels := missing.missing_wheels():
         missing.register(wheels)
         _undo.append(missing.unregister)
         return
+    import bpy
+
     from . import operators, panels, preferences, properties, pump
 
     folder = Path(bpy.utils.extension_path_user(__package__, create=True))

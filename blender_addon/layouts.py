@@ -13,7 +13,7 @@ MARGIN = 56
 def characters(context: Any) -> int:
     """About how many characters fit into a line of the region."""
     width = context.region.width if context.region is not None else 300
-    scale = context.preferences.system.ui_scale
+    scale = context.preferences.system.ui_scale or 1.0  # 0 without a user interface
     return max(16, int((width / scale - MARGIN) / CHARACTER))
 
 

@@ -209,7 +209,7 @@ class UseStandardView(bpy.types.Operator):
     """Show colors as they are in the files: set the scene's view transform to Standard"""
 
     bl_idname = "elevator.use_standard_view"
-    bl_label = "Use Standard"
+    bl_label = "Use View Standard"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:

@@ -14,6 +14,9 @@ PHASES: dict[Phase, str] = {
     "decoding": "Making the pictures",
 }
 
+UNSEEN = 0.005
+"""A difference of speed that nobody sees, such as 23.976 and 24 frames per second."""
+
 
 def duration(seconds: float) -> str:
     """ "9 s", "3 min", "2 h 5 min"."""
@@ -48,10 +51,10 @@ def rate(fps: float) -> str:
 
 def rate_notice(clip_fps: float, scene_fps: float) -> str | None:
     """A sentence if the clip plays at another speed than it was made for."""
-    if abs(clip_fps - scene_fps) < 0.01:
-        return None
     ratio = scene_fps / clip_fps
-    speed = f"{rate(ratio)} times as fast" if ratio > 1 else f"at {rate(ratio)} of its speed"
+    if abs(ratio - 1) < UNSEEN:
+        return None
+    speed = f"{rate(ratio)} times as fast" if ratio > 1 else f"at {ratio:.0%} of its speed"
     return (
         f"The clip was made for {rate(clip_fps)} frames per second and the scene has {rate(scene_fps)}: "
         f"it plays {speed}."

@@ -1,0 +1,17 @@
+"""What the add-on's tests share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from blender_addon import package
+from tests.addon.blenders import ROOT
+
+
+@pytest.fixture(scope="session")
+def extension_zip() -> Path:
+    """The extension as it is packaged for artists."""
+    return package.build(ROOT / "build", Path(sys.executable))

@@ -1,0 +1,80 @@
+"""Disks that are full or read-only. The projects' folder is a small disk of its own here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import bpy
+from harness import (
+    HOME,
+    PROJECTS,
+    SPEC,
+    all_strips,
+    generate,
+    open_project,
+    part,
+    press_generate,
+    pump,
+    refuse,
+    tick_until,
+)
+
+
+def _fill(leave: int) -> None:
+    """Fill the small disk but for about so many bytes."""
+    with (PROJECTS / "filler").open("wb") as file:
+        free = os.statvfs(PROJECTS).f_bavail * os.statvfs(PROJECTS).f_frsize
+        file.write(b"\0" * max(0, free - leave))
+
+
+def check_full_disk_loses_nothing() -> None:
+    open_project("full")
+    generate("a fox", frames=1, frame_start=1)
+    job = press_generate("a hare", use_style_size=False, frames=8, width=128, height=128)
+    tick_until(lambda: job.phase == "painting")
+    _fill(leave=12 << 10)
+    tick_until(lambda: job.ended)
+    (PROJECTS / "filler").unlink()
+    assert job.state.name == "DONE", job
+    assert len(all_strips()) == 2
+    assert any("the disk is full" in warning for warning in job.warnings), job.warnings
+    strip = next(strip for strip in all_strips() if strip.name == "a hare")
+    assert Path(strip.directory).is_relative_to(HOME / "state" / "clips"), strip.directory
+    assert len(list(Path(strip.directory).glob("frame_*.png"))) == 8
+    assert not list(PROJECTS.rglob("*.tmp"))
+
+
+def check_no_room_anywhere() -> None:
+    open_project("nowhere")
+    clips = part("clips")
+    spare, clips.spare_folder = clips.spare_folder, lambda: PROJECTS / "spare"
+    try:
+        job = press_generate("a hare", use_style_size=False, frames=8, width=128, height=128, seed=77)
+        tick_until(lambda: job.phase == "painting")
+        _fill(leave=12 << 10)
+        tick_until(lambda: job.ended)
+    finally:
+        clips.spare_folder = spare
+        (PROJECTS / "filler").unlink()
+    assert job.state.name == "FAILED"
+    assert "the disk is full" in job.problem.sentence, job.problem
+    assert "seed 77" in job.problem.next_step
+    assert not all_strips()
+    generate("a fox", frames=1)
+
+
+def check_read_only_disk() -> None:
+    open_project("readonly")
+    subprocess.run(["mount", "-o", "remount,ro", SPEC["projects"]], check=True)
+    try:
+        said = refuse(prompt="a fox")
+        assert "cannot be written: it is write-protected. Save the .blend in a folder that can be written." in said, (
+            said
+        )
+        assert not pump().session.active
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", SPEC["projects"]], check=True)
+    bpy.ops.wm.save_mainfile()
+    generate("a fox", frames=1)

@@ -1,0 +1,277 @@
+"""From a prompt to a strip."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import bpy
+import harness
+from harness import (
+    FIGURES,
+    HOME,
+    PROFILE,
+    all_strips,
+    generate,
+    open_project,
+    part,
+    press_generate,
+    pump,
+    scene,
+    tick_until,
+)
+
+
+def check_wheels_are_the_extensions() -> None:
+    import msgspec
+    import zmq
+
+    import shared_protocol
+
+    for module in (zmq, msgspec, shared_protocol):
+        assert Path(module.__file__).is_relative_to(PROFILE), module.__file__
+
+
+def check_strip_is_as_asked() -> None:
+    project = open_project("größe 影 one")
+    scene().frame_set(42)
+    strip = generate("a pumpkin moving right, blue background", frames=5, width=64, height=32, seed=7)
+    assert part("strips").span(strip) == (42, 47)
+    assert strip.channel == 1
+    assert strip.type == "IMAGE"
+    assert strip.name == "a pumpkin moving right, blue background"
+    assert strip.colorspace_settings.name == "sRGB"
+    assert strip.select
+    assert scene().sequence_editor.active_strip == strip
+    assert strip.directory.startswith("//elevator/a-pumpkin-moving-right-blue-"), strip.directory
+    folder = Path(bpy.path.abspath(strip.directory))
+    assert folder.parent == project.parent / "elevator"
+    names = [f"frame_{index:04d}.png" for index in range(1, 6)]
+    assert [element.filename for element in strip.elements] == names
+    assert sorted(path.name for path in folder.iterdir()) == names
+    image = bpy.data.images.load(str(folder / names[0]))
+    assert tuple(image.size) == (64, 32)
+
+
+def check_settings_stay_on_the_strip() -> None:
+    open_project("settings")
+    strip = generate("a fox", negative_prompt="snow", style="sketch", frames=2, seed=123)
+    stored = {
+        key: part("strips").stored(strip, key) for key in ("prompt", "negative_prompt", "style", "seed", "frames")
+    }
+    assert stored == {"prompt": "a fox", "negative_prompt": "snow", "style": "sketch", "seed": 123, "frames": 2}
+    from shared_protocol import VERSION
+
+    assert part("strips").stored(strip, "version") == VERSION
+    assert len(part("strips").stored(strip, "job")) == 32
+    assert part("strips").stored(strip, "width") % 16 == 0
+
+
+def check_left_out_arguments_are_the_styles_own() -> None:
+    open_project("own")
+    scene().elevator.frames = 3  # the panel's fields are not meant by a script
+    strip = generate("a fox")
+    style = pump().session.styles[0]
+    assert part("strips").span(strip) == (scene().frame_current, scene().frame_current + style.frames)
+    assert part("strips").stored(strip, "style") == style.name
+    assert part("strips").stored(strip, "width") == style.width
+
+
+def check_one_frame_is_enough() -> None:
+    open_project("single")
+    assert part("strips").span(generate("a fox", frames=1, frame_start=-3)) == (-3, -2)
+
+
+def check_lowest_free_channel_is_taken() -> None:
+    open_project("channels")
+    first = generate(frames=4, frame_start=10)
+    assert generate(frames=4, frame_start=13).channel == 2, "one frame of overlap"
+    assert generate(frames=4, frame_start=14).channel == 1, "strips that touch do not overlap"
+    assert generate(frames=3, frame_start=7).channel == 1
+    assert generate(frames=7, frame_start=7).channel == 3, "it would reach into channel 2's strip by one frame"
+    assert generate(frames=6, frame_start=7).channel == 2
+    assert first.channel == 1
+
+
+def check_wished_channel_is_kept_or_said() -> None:
+    open_project("wished")
+    assert generate(frames=4, frame_start=1, channel=5).channel == 5
+    assert generate(frames=4, frame_start=1, channel=5).channel == 6
+    job = list(pump().session.jobs.values())[-1]
+    assert any("Channel 5 is taken there" in warning for warning in job.warnings), job.warnings
+    scene().sequence_editor.channels[1].lock = True
+    assert generate(frames=4, frame_start=1).channel == 2, "a locked channel is left alone"
+
+
+def check_undo_is_one_step() -> None:
+    open_project("undo")
+    scene()["before"] = 1
+    bpy.ops.ed.undo_push(message="Something else")
+    generate(frames=2)
+    assert len(all_strips()) == 1
+    bpy.ops.ed.undo()
+    assert not all_strips()
+    assert scene().get("before") == 1, "only the clip is undone"
+    bpy.ops.ed.redo()
+    (strip,) = all_strips()
+    assert strip.colorspace_settings.name == "sRGB"
+    assert part("strips").stored(strip, "job")
+    bpy.ops.ed.undo()
+    bpy.ops.ed.undo()
+    assert scene().get("before") is None
+
+
+def check_save_and_reopen() -> None:
+    project = open_project("reopen")
+    scene().frame_set(9)
+    generate("a fox", frames=3)
+    bpy.ops.wm.save_mainfile()
+    moved = project.parent.with_name("moved away")
+    project.parent.rename(moved)
+    bpy.ops.wm.open_mainfile(filepath=str(moved / project.name))
+    (strip,) = all_strips()
+    assert part("strips").span(strip) == (9, 12)
+    assert part("strips").stored(strip, "prompt") == "a fox"
+    for element in strip.elements:
+        assert Path(bpy.path.abspath(strip.directory), element.filename).is_file()
+
+
+def _pixels(path: Path) -> tuple[tuple[int, int], list[int]]:
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = "Non-Color"
+    values = [round(value * 255) for value in image.pixels[:]]
+    size = (image.size[0], image.size[1])
+    bpy.data.images.remove(image)
+    return size, values
+
+
+def check_rendered_pixels_are_the_frames() -> None:
+    project = open_project("pixels")
+    strip = generate("a fox", frames=3, frame_start=1, width=64, height=48, seed=3)
+    folder = Path(bpy.path.abspath(strip.directory))
+    render = scene().render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = 64, 48, 100
+    strip.transform.scale_x = strip.transform.scale_y = 1.0  # it was fitted into another picture size
+    scene().frame_start, scene().frame_end = 1, 3
+    if hasattr(render.image_settings, "media_type"):
+        render.image_settings.media_type = "IMAGE"
+    render.image_settings.file_format = "PNG"
+    render.dither_intensity = 0.0
+    render.filepath = str(project.parent / "out" / "f_")
+    bpy.ops.render.render(animation=True, scene=scene().name)
+    worst = 0
+    for index in range(1, 4):
+        size, wanted = _pixels(folder / f"frame_{index:04d}.png")
+        shown_size, shown = _pixels(project.parent / "out" / f"f_{index:04d}.png")
+        assert size == shown_size == (64, 48)
+        worst = max(worst, max(abs(a - b) for a, b in zip(wanted, shown, strict=True)))
+    FIGURES["largest difference of a rendered pixel, of 255"] = worst
+    assert worst <= 1, worst
+
+
+def check_generate_does_not_block() -> None:
+    open_project("fluid")
+    generate(frames=1)  # the backend runs
+    begin = time.perf_counter()
+    job = press_generate("a slow fox", use_style_size=False, frames=16, width=128, height=128)
+    FIGURES["seconds of a click"] = time.perf_counter() - begin
+    assert not job.ended
+    assert bpy.app.timers.is_registered(part("pump")._on_timer)
+    largest = part("pump").Tick()
+    pump().largest = largest
+    statuses = set()
+    while not job.ended:
+        pump().tick()
+        statuses.add(pump().session.status(job).split(",")[0])
+        time.sleep(0.01)
+        assert pump().last.messages <= part("pump").MAX_MESSAGES
+        assert pump().last.bytes <= part("pump").MAX_BYTES + (1 << 20)
+    assert job.state.name == "DONE", job
+    assert {"Painting", "Smoothing the motion"} <= statuses, statuses
+    FIGURES["largest tick"] = vars(largest)
+    assert part("pump")._on_timer() is None, "the timer ends when nothing is left to do"
+
+
+def check_place_is_fixed_when_asked() -> None:
+    open_project("place")
+    scene().frame_set(30)
+    job = press_generate("a fox", use_style_size=False, frames=2)
+    scene().frame_set(99)
+    scene().name = "Renamed"
+    bpy.ops.ed.undo_push(message="Moved on")
+    tick_until(lambda: job.ended)
+    (strip,) = all_strips()
+    assert part("strips").span(strip) == (30, 32)
+
+
+def check_place_survives_undo() -> None:
+    open_project("undone")
+    bpy.ops.ed.undo_push(message="To be undone")
+    job = press_generate("a fox", use_style_size=False, frames=2, seed=5)
+    bpy.ops.ed.undo()
+    tick_until(lambda: job.ended)
+    assert job.state.name == "DONE", job
+    assert len(all_strips()) == 1
+
+
+def check_two_jobs_at_once() -> None:
+    open_project("two")
+    one = press_generate("a fox", use_style_size=False, frames=2)
+    two = press_generate("a hare", use_style_size=False, frames=2)
+    assert pump().session.active == [one, two]
+    tick_until(lambda: one.ended and two.ended)
+    assert sorted(strip.channel for strip in all_strips()) == [1, 2]
+    assert {strip.name for strip in all_strips()} == {"a fox", "a hare"}
+
+
+def check_new_seed_each_time() -> None:
+    open_project("seeds")
+    settings = scene().elevator
+    settings.use_random_seed = True
+    settings.seed = 1
+    job = press_generate("a fox", use_style_size=False, frames=1)
+    assert job.wish.seed == settings.seed != 1, "the field shows the seed that made the clip"
+    tick_until(lambda: job.ended)
+    bpy.ops.elevator.new_seed()
+    assert settings.seed != job.wish.seed
+
+
+def check_styles_fill_the_list() -> None:
+    open_project("styles")
+    generate(frames=1)
+    settings = scene().elevator
+    names = [style.name for style in pump().session.styles]
+    assert settings.style == names[0]
+    settings.style = names[1]
+    assert settings.style_name == settings.style == names[1]
+    settings.style_name = "gone"
+    assert settings.style == "gone", "a style that another machine had stays visible"
+    kept = list(Path(bpy.utils.extension_path_user(harness.MODULE)).glob("styles.json"))
+    assert kept, "the list is kept for the next start"
+
+
+def check_unsaved_projects_keep_frames_too() -> None:
+    bpy.ops.wm.read_homefile(use_empty=False)
+    bpy.ops.ed.undo_push(message="Beginning")
+    assert not bpy.data.filepath
+    strip = generate("a fox", frames=2)
+    folder = Path(strip.directory)
+    assert folder.is_relative_to(HOME / "state" / "clips"), folder
+    assert len(list(folder.iterdir())) == 2
+    chosen = harness.PROJECTS / "chosen folder"
+    bpy.context.preferences.addons[harness.MODULE].preferences.clips_folder = str(chosen)
+    strip = generate("a hare", frames=2)
+    bpy.context.preferences.addons[harness.MODULE].preferences.clips_folder = ""
+    assert Path(strip.directory).is_relative_to(chosen), strip.directory
+
+
+def check_frame_rate_and_view_are_said() -> None:
+    open_project("rates")
+    scene().render.fps = 24
+    generate("a fox", frames=2)
+    job = list(pump().session.jobs.values())[-1]
+    assert any("it plays 3 times as fast" in warning for warning in job.warnings), job.warnings
+    scene().view_settings.view_transform = "AgX"
+    assert not part("strips").view_shows_colors_as_they_are(scene())
+    bpy.ops.elevator.use_standard_view()
+    assert scene().view_settings.view_transform == "Standard"

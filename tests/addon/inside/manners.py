@@ -1,0 +1,114 @@
+"""The add-on leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import bpy
+from harness import MODULE, addon_utils, generate, open_project, part, press_generate, pump, scene
+
+
+def _traces() -> dict[str, Any]:
+    handlers = [
+        handler
+        for name in ("load_pre", "load_post", "load_post_fail")
+        for handler in getattr(bpy.app.handlers, name)
+        if handler.__module__.startswith(MODULE)
+    ]
+    menu = [draw for draw in bpy.types.SEQUENCER_MT_add._dyn_ui_initialize() if draw.__module__.startswith(MODULE)]
+    return {
+        "types": sorted(name for name in dir(bpy.types) if name.lower().startswith("elevator_")),
+        "operators": sorted(name for name in dir(bpy.ops.elevator) if not name.startswith("_")),
+        "scene": hasattr(bpy.types.Scene, "elevator"),
+        "handlers": len(handlers),
+        "menu": len(menu),
+    }
+
+
+NOTHING = {"types": [], "operators": [], "scene": False, "handlers": 0, "menu": 0}
+
+
+def check_unregister_leaves_nothing() -> None:
+    open_project("nothing")
+    generate("a fox", frames=1)
+    registered = _traces()
+    assert registered["types"], registered
+    assert registered["handlers"] == 3
+    assert registered["menu"] == 1
+    timer = part("pump")._on_timer
+    for _ in range(2):
+        job = press_generate("a fox fail:hang")
+        pump().tick()
+        assert not job.ended
+        assert bpy.app.timers.is_registered(timer)
+        addon_utils.disable(MODULE)
+        assert _traces() == NOTHING, _traces()
+        assert not bpy.app.timers.is_registered(timer)
+        addon_utils.enable(MODULE, default_set=True)
+        assert _traces() == registered
+        timer = part("pump")._on_timer
+        generate("a fox", frames=1)
+
+
+def check_no_threads_of_ours() -> None:
+    open_project("threads")
+    generate("a fox", frames=1)
+    assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
+
+
+def check_descriptors_stay_constant() -> None:
+    if sys.platform != "linux":
+        return
+    open_project("descriptors")
+
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    generate("a fox", frames=1)
+    before = count()
+    for _ in range(3):
+        addon_utils.disable(MODULE)
+        addon_utils.enable(MODULE, default_set=True)
+        generate("a fox", frames=1)
+    assert count() <= before, (before, count())
+
+
+def check_scripts_path_is_left_alone() -> None:
+    assert not any("elevator" in path for path in sys.path if "video_elevator" not in path)
+
+
+def check_panels_draw() -> None:
+    """Drawn for real in the user interface only; here every line of it runs against a layout that takes all."""
+    open_project("drawn")
+    panels = part("panels")
+    for prompt, finish in (("a fox", True), ("a fox fail:hang", False)):
+        job = press_generate(prompt, use_style_size=False, frames=1)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not (job.ended or (not finish and job.steps)):
+            pump().tick()
+            time.sleep(0.005)
+        for panel in panels.CLASSES:
+            panel.draw(_Anything(), bpy.context)
+    scene().view_settings.view_transform = "AgX"
+    pump().cancel(job.id)
+    panels.ClipPanel.draw(_Anything(), bpy.context)
+    pump().session.problem = part("session").Problem("A sentence.", "A step.", "a command")
+    panels.ClipPanel.draw(_Anything(), bpy.context)
+    part("preferences").Preferences.draw(_Anything(), bpy.context)
+    panels._draw_add_menu(_Anything(), bpy.context)
+
+
+class _Anything:
+    """Takes every call and every attribute."""
+
+    clips_folder = ""
+
+    def __getattr__(self, name: str) -> _Anything:
+        return _Anything()
+
+    def __call__(self, *arguments: Any, **more: Any) -> _Anything:
+        return _Anything()

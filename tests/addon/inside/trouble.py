@@ -1,0 +1,263 @@
+"""What goes wrong is said in one sentence, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import bpy
+from harness import (
+    CONNECTION_FILE,
+    FIGURES,
+    INSTALL_FILE,
+    PROJECTS,
+    all_strips,
+    click,
+    generate,
+    open_project,
+    part,
+    press_generate,
+    pump,
+    refuse,
+    scene,
+    tick_until,
+)
+
+
+def check_bad_wishes_are_refused() -> None:
+    open_project("wishes")
+    assert refuse(prompt="  ") == "The prompt is empty. Write what the clip should show."
+    assert refuse(prompt="a fox", frames=5000).startswith("5000 frames cannot be made.")
+    assert refuse(prompt="a fox", frames=-1).startswith("-1 frames cannot be made.")
+    assert refuse(prompt="a fox", width=4).startswith("A width of 4 pixels cannot be made.")
+    assert refuse(prompt="a fox", height=63).startswith("The style “plain” cannot make a height of 63 pixels.")
+    assert refuse(prompt="a fox", width=8192).startswith("The style “plain” cannot make a width of 8192 pixels.")
+    assert refuse(prompt="a fox", style="nope").startswith("The backend has no style “nope”. Choose one of: plain")
+    assert refuse(prompt="a" * 2001).startswith("The prompt has 2001 characters.")
+    assert not all_strips()
+    assert not (PROJECTS / "wishes" / "elevator").exists(), "no empty folders stay behind"
+
+
+def check_empty_prompt_in_the_panel() -> None:
+    open_project("panel")
+    scene().elevator.prompt = ""
+    assert click() == {"CANCELLED"}
+    assert pump().session.problem.sentence == "The prompt is empty."
+    assert not pump().session.active
+
+
+def check_unknown_words_are_said() -> None:
+    open_project("words")
+    generate("a fox unknown:flurble", frames=1)
+    job = list(pump().session.jobs.values())[-1]
+    assert any("flurble" in warning for warning in job.warnings), job.warnings
+
+
+def check_failures_of_the_backend_are_said() -> None:
+    open_project("failures")
+    said = refuse(prompt="a fox fail:out_of_memory", frames=2)
+    assert "memory" in said, said
+    assert said.count(".") >= 2, "a sentence and a next step"
+    said = refuse(prompt="a fox fail:crash", frames=2)
+    assert said, said
+    generate("a fox", frames=1)
+
+
+def check_cancel() -> None:
+    open_project("cancel")
+    os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = "0.01"
+    job = press_generate("a fox fail:hang")
+    tick_until(lambda: job.phase == "painting")
+    begin = time.monotonic()
+    assert bpy.ops.elevator.cancel(job=job.id) == {"FINISHED"}
+    assert pump().session.status(job) == "Cancelling"
+    tick_until(lambda: job.ended)
+    FIGURES["seconds until a cancel was honoured"] = time.monotonic() - begin
+    assert job.state.name == "CANCELLED"
+    assert not all_strips()
+    assert not Path(job.folder).exists()
+    generate("a fox", frames=1)
+
+
+def check_cancel_before_the_backend_is_there() -> None:
+    open_project("early")
+    _end_backend()
+    job = press_generate("a fox")
+    bpy.ops.elevator.cancel()
+    assert job.state.name == "CANCELLED"
+    tick_until(lambda: not pump().session.busy)
+    assert not all_strips()
+
+
+def check_dead_backend_is_noticed() -> None:
+    open_project("killed")
+    generate("a fox", frames=1)
+    job = press_generate("a fox fail:hang")
+    tick_until(lambda: job.phase == "painting")
+    begin = time.monotonic()
+    os.kill(_backend_pid(), signal.SIGKILL)
+    tick_until(lambda: job.ended, 10)
+    FIGURES["seconds until a killed backend was said"] = time.monotonic() - begin
+    assert job.state.name == "FAILED"
+    assert "backend" in job.problem.sentence
+    assert "Press Generate again" in job.problem.next_step
+    generate("a hare", frames=1)  # a new backend starts
+
+
+def check_dead_backend_is_noticed_by_scripts() -> None:
+    open_project("killed too")
+    generate("a fox", frames=1)
+    # Nobody looks while nothing is being made; the next click finds out and starts another.
+    os.kill(_backend_pid(), signal.SIGKILL)
+    time.sleep(0.3)
+    generate("a hare", frames=1)
+
+
+def check_stop_and_start() -> None:
+    open_project("stop")
+    generate("a fox", frames=1)
+    assert bpy.ops.elevator.stop_backend() == {"FINISHED"}
+    tick_until(lambda: pump().session.link.name == "NONE")
+    assert not bpy.ops.elevator.stop_backend.poll()
+    bpy.ops.elevator.start_backend()
+    tick_until(lambda: pump().session.link.name == "READY")
+
+
+def check_missing_backend_shows_the_command() -> None:
+    open_project("missing")
+    _end_backend()
+    told = INSTALL_FILE.read_text(encoding="utf-8")
+    try:
+        INSTALL_FILE.unlink()
+        said = refuse(prompt="a fox")
+        assert said.startswith("The backend is not installed."), said
+        assert pump().session.problem.command == "python3 install.py setup"
+        INSTALL_FILE.write_text(told.replace('"version": "', '"version": "9.'), encoding="utf-8")
+        said = refuse(prompt="a fox")
+        assert said.startswith("The backend is version 9."), said
+        root = Path(json.loads(told)["root"])
+        assert str(root / "install.py") in pump().session.problem.command
+        INSTALL_FILE.write_text("{", encoding="utf-8")
+        assert "is damaged" in refuse(prompt="a fox")
+        INSTALL_FILE.write_text(json.dumps(json.loads(told) | {"root": "/nowhere/at/all"}), encoding="utf-8")
+        assert "no longer in" in refuse(prompt="a fox")
+        INSTALL_FILE.write_text(json.dumps(json.loads(told) | {"arguments": ["--no-such-option"]}), encoding="utf-8")
+        assert "The backend ended at once" in refuse(prompt="a fox")
+    finally:
+        INSTALL_FILE.write_text(told, encoding="utf-8")
+    generate("a fox", frames=1)
+
+
+def check_command_is_copied() -> None:
+    assert bpy.ops.elevator.copy_command(command="python3 install.py setup") == {"FINISHED"}
+
+
+def check_folder_that_cannot_be_made() -> None:
+    project = open_project("blocked")
+    (project.parent / "elevator").write_text("a file is in the way", encoding="utf-8")
+    said = refuse(prompt="a fox")
+    assert "cannot be written" in said, said
+    assert not pump().session.active
+
+
+def check_scene_deleted_meanwhile() -> None:
+    open_project("deleted")
+    window_scene = scene()
+    other = bpy.data.scenes.new("Other")
+    job = press_generate("a fox", use_style_size=False, frames=2)
+    bpy.context.window.scene = other
+    bpy.data.scenes.remove(window_scene)
+    tick_until(lambda: job.ended)
+    assert job.state.name == "FAILED"
+    assert job.problem.sentence == "The scene that the clip was meant for is gone."
+    assert job.folder in job.problem.next_step
+    assert len(list(Path(job.folder).glob("frame_*.png"))) == 2
+
+
+def check_file_changed_meanwhile() -> None:
+    open_project("left")
+    job = press_generate("a fox", use_style_size=False, frames=2)
+    open_project("entered")
+    tick_until(lambda: job.ended)
+    assert job.problem.sentence == "The scene that the clip was meant for is gone."
+    assert Path(job.folder).parent == PROJECTS / "left" / "elevator"
+    assert len(list(Path(job.folder).glob("frame_*.png"))) == 2
+    assert not all_strips()
+
+
+def check_never_during_render() -> None:
+    open_project("render")
+    clips = part("clips")
+    allowed, clips.may_change_scene = clips.may_change_scene, lambda: False
+    try:
+        job = press_generate("a fox", use_style_size=False, frames=2)
+        tick_until(lambda: job.state.name == "ADDING")
+        for _ in range(5):
+            assert pump().tick(), "it keeps ticking while the strip waits"
+        assert not all_strips()
+        assert pump().session.status(job) == "Adding the strip"
+    finally:
+        clips.may_change_scene = allowed
+    tick_until(lambda: job.ended)
+    assert len(all_strips()) == 1
+
+
+def check_never_while_loading() -> None:
+    open_project("loading")
+    job = press_generate("a fox", use_style_size=False, frames=1)
+    pump().set_loading(True)
+    for _ in range(50):
+        pump().tick()
+        time.sleep(0.01)
+    assert job.state.name == "HELD" or not job.ended
+    pump().set_loading(False)
+    tick_until(lambda: job.ended)
+
+
+def check_no_channel_is_free() -> None:
+    open_project("full")
+    strip = generate("a fox", frames=2, frame_start=1)
+    folder = Path(bpy.path.abspath(strip.directory))
+    strips = part("strips")
+    for channel in range(2, strips.LAST_CHANNEL + 1):
+        strips.add_image_strip(
+            scene(), name="x", folder=folder, files=["frame_0001.png"], channel=channel, frame_start=1
+        )
+    said = refuse(prompt="a hare", frames=2, frame_start=1)
+    assert said.startswith("No channel is free for 2 frames at frame 1. The frames are in "), said
+
+
+def check_a_mistake_of_ours_is_said() -> None:
+    open_project("mistake")
+    generate("a fox", frames=1)
+    job = press_generate("a fox fail:hang")
+    session = pump().session
+    session.watch = lambda now: 1 / 0
+    try:
+        assert part("pump")._on_timer() is None
+    finally:
+        del session.watch
+    assert job.state.name == "FAILED"
+    assert "The add-on made a mistake" in session.problem.sentence
+    generate("a fox", frames=1)
+
+
+def _backend_pid() -> int:
+    return int(json.loads(CONNECTION_FILE.read_text(encoding="utf-8"))["pid"])
+
+
+def _end_backend() -> None:
+    """End the backend and wait until it is gone."""
+    from shared_protocol.processes import is_running
+
+    if pump().session.link.name == "READY":
+        pid = _backend_pid()
+        bpy.ops.elevator.stop_backend()
+        tick_until(lambda: pump().session.link.name == "NONE")
+        deadline = time.monotonic() + 10
+        while is_running(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)

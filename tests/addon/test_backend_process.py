@@ -1,0 +1,148 @@
+"""Finding and starting the backend."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from blender_addon import backend_process
+from blender_addon.backend_process import BackendError, BackendProcess, clean_environment, command_line, find
+from shared_protocol import VERSION, places
+from tests.addon.blenders import ROOT
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh home of the product in a folder whose name is not plain."""
+    folder = tmp_path / "Hëim 影 x"
+    monkeypatch.setenv("ELEVATOR_HOME", str(folder))
+    return folder
+
+
+def tell(**changes: object) -> None:
+    file = places.install_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    told = {"python": sys.executable, "root": str(ROOT), "version": VERSION}
+    file.write_text(json.dumps(told | changes), encoding="utf-8")
+
+
+def wait_for_problem(process: BackendProcess) -> BackendError:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            assert process.poll(time.monotonic()) is None
+        except BackendError as error:
+            return error
+        time.sleep(0.02)
+    raise AssertionError("no problem was seen")
+
+
+def test_install_file_is_read(home: Path) -> None:
+    tell(arguments=["--fake"])
+    install = find()
+    assert (install.python, install.root, install.arguments) == (Path(sys.executable), ROOT, ("--fake",))
+
+
+def test_missing_backend_names_the_command(home: Path) -> None:
+    with pytest.raises(BackendError) as caught:
+        find()
+    assert caught.value.sentence == "The backend is not installed."
+    assert caught.value.command.endswith("install.py setup")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is damaged"),
+        (b"[]", "is damaged"),
+        (b"{}", "is damaged"),
+        (b"\xff\xfe", "is damaged"),
+        (b'{"python": 1, "root": "/", "version": "0.1.0"}', "is damaged"),
+    ],
+)
+def test_damaged_install_file_names_the_command(home: Path, content: bytes, sentence: str) -> None:
+    tell()
+    places.install_file().write_bytes(content)
+    with pytest.raises(BackendError, match=sentence) as caught:
+        find()
+    assert caught.value.command.endswith("install.py setup")
+
+
+def test_other_version_names_the_command_with_the_folder(home: Path) -> None:
+    tell(version="9.9.9", root="/opt/my elevator")
+    with pytest.raises(BackendError, match=rf"version 9.9.9 and this add-on is {VERSION}") as caught:
+        find()
+    assert str(Path("/opt/my elevator/install.py")) in caught.value.command
+
+
+def test_removed_backend_names_the_command(home: Path) -> None:
+    tell(python="/nowhere/python")
+    with pytest.raises(BackendError, match="no longer in") as caught:
+        find()
+    assert caught.value.command
+
+
+def test_commands_can_be_pasted() -> None:
+    assert command_line("python3", Path("/a b/install.py"), "setup").count("'") in (2, 0)
+
+
+def test_environment_is_cleaned() -> None:
+    kept = {"HOME": "/h", "PATH": "/bin", "DISPLAY": ":0", "CUDA_VISIBLE_DEVICES": "0", "MY_PYTHON": "x"}
+    gone = {
+        name: "x"
+        for name in (
+            "PYTHONHOME",
+            "PYTHONPATH",
+            "PYTHONSTARTUP",
+            "PYTHONUSERBASE",
+            "LD_LIBRARY_PATH",
+            "LD_PRELOAD",
+            "DYLD_INSERT_LIBRARIES",
+            "VIRTUAL_ENV",
+        )
+    }
+    assert clean_environment(kept | gone) == kept
+
+
+def test_backend_that_ends_at_once_is_said_with_its_last_words(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__main__.py").write_text("import sys; sys.exit('no such device')", encoding="utf-8")
+    tell(root=str(tmp_path))
+    error = wait_for_problem(BackendProcess(time.monotonic()))
+    assert error.sentence == "The backend ended at once (exit code 1). It said: no such device"
+
+
+def test_backend_that_never_gets_ready_is_said(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__main__.py").write_text("print('thinking')", encoding="utf-8")
+    tell(root=str(tmp_path))
+    process = BackendProcess(0.0)
+    deadline = time.monotonic() + 20
+    while process._process is not None and process._process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert process.poll(backend_process.START_SECONDS - 1) is None, "another backend may have been faster"
+    with pytest.raises(BackendError, match=r"not ready within 60 seconds. It said: thinking"):
+        process.poll(backend_process.START_SECONDS + 1)
+
+
+def test_interpreter_that_cannot_be_started_is_said(home: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("not a program", encoding="utf-8")
+    tell(python=str(python))
+    with pytest.raises(BackendError, match="could not be started") as caught:
+        BackendProcess(0.0)
+    assert caught.value.command
+
+
+def test_damaged_connection_file_is_said(home: Path) -> None:
+    tell()
+    file = places.connection_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    with pytest.raises(BackendError, match="is damaged"):
+        BackendProcess(0.0)

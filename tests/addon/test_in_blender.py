@@ -1,0 +1,111 @@
+"""The extension in real Blenders, installed from its zip, talking to a real backend with the fake generator."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared_protocol.processes import is_running
+from tests.addon.blenders import BLENDER, OLD_BLENDER, Lab, Outcome, checks_of, may_mount
+
+SMOKE = {
+    "making": [
+        "check_wheels_are_the_extensions",
+        "check_strip_is_as_asked",
+        "check_settings_stay_on_the_strip",
+        "check_lowest_free_channel_is_taken",
+        "check_undo_is_one_step",
+        "check_save_and_reopen",
+        "check_rendered_pixels_are_the_frames",
+        "check_generate_does_not_block",
+        "check_unsaved_projects_keep_frames_too",
+    ],
+    "trouble": ["check_bad_wishes_are_refused", "check_cancel", "check_missing_backend_shows_the_command"],
+    "manners": ["check_unregister_leaves_nothing", "check_panels_draw"],
+}
+"""What the oldest Blender must do as well."""
+
+Runner = Callable[[str, str], Outcome]
+
+
+@pytest.fixture(scope="module")
+def run_in(tmp_path_factory: pytest.TempPathFactory, extension_zip: Path) -> Runner:
+    """Runs all checks of a file in one Blender, once."""
+    done: dict[tuple[str, str], Outcome] = {}
+
+    def run(version: str, name: str) -> Outcome:
+        if (version, name) not in done:
+            lab = Lab(tmp_path_factory.mktemp("lab"), version, extension_zip)
+            checks = SMOKE[name] if version == OLD_BLENDER else checks_of(name)
+            done[version, name] = lab.run(name, checks)
+        return done[version, name]
+
+    return run
+
+
+def _expect(outcome: Outcome, check: str) -> None:
+    assert check in outcome.results, f"Blender ended with {outcome.code} before it reported:\n{outcome.output[-4000:]}"
+    assert outcome.results[check] == "", f"{outcome.results[check]}\n{outcome.output[-2000:]}"
+
+
+@pytest.mark.parametrize("check", checks_of("making"))
+def test_making(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "making"), check)
+
+
+@pytest.mark.parametrize("check", checks_of("trouble"))
+def test_trouble(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "trouble"), check)
+
+
+@pytest.mark.parametrize("check", checks_of("manners"))
+def test_manners(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "manners"), check)
+
+
+@pytest.mark.parametrize(("name", "check"), [(name, check) for name, checks in SMOKE.items() for check in checks])
+def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
+    _expect(run_in(OLD_BLENDER, name), check)
+
+
+@pytest.mark.parametrize(("version", "name"), [(BLENDER, "making"), (BLENDER, "trouble"), (OLD_BLENDER, "manners")])
+def test_blender_ends_cleanly(run_in: Runner, version: str, name: str) -> None:
+    outcome = run_in(version, name)
+    assert outcome.code == 0, outcome.output[-4000:]
+    for figure, value in outcome.figures.items():
+        print(f"{version}: {figure}: {value}")
+
+
+def test_missing_wheel(tmp_path: Path, extension_zip: Path) -> None:
+    outcome = Lab(tmp_path, BLENDER, extension_zip).run("incomplete", checks_of("incomplete"))
+    _expect(outcome, "check_missing_wheel_is_said")
+    assert outcome.code == 0
+
+
+def test_disks(tmp_path: Path, extension_zip: Path) -> None:
+    """Full and read-only disks, for real where this user may mount one; frame_files has the rest of the cases."""
+    if not may_mount():
+        pytest.skip("needs the right to mount a small disk: runs as root on Linux")
+    lab = Lab(tmp_path, BLENDER, extension_zip)
+    disk = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    disk += ['mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"', str(lab.projects)]
+    outcome = lab.run("disks", checks_of("disks"), wrap=tuple(disk))
+    for check in checks_of("disks"):
+        _expect(outcome, check)
+
+
+def test_backend_ends_after_blender(tmp_path: Path, extension_zip: Path) -> None:
+    lab = Lab(tmp_path, BLENDER, extension_zip)
+    outcome = lab.run("making", ["check_one_frame_is_enough"])
+    assert outcome.code == 0
+    file = lab.home / "state" / "connection.json"
+    if file.is_file():
+        pid = json.loads(file.read_text(encoding="utf-8"))["pid"]
+        deadline = time.monotonic() + 15
+        while is_running(pid):
+            assert time.monotonic() < deadline, "the backend outlives its last client"
+            time.sleep(0.1)

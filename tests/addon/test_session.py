@@ -1,0 +1,434 @@
+"""The session: events → state → actions, without Blender, without a backend."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from blender_addon.session import (
+    CANCEL_SECONDS,
+    ENDED,
+    ENDED_KEPT,
+    GREETING_SECONDS,
+    NEXT,
+    Action,
+    AddStrip,
+    HangUp,
+    Job,
+    KeepStyles,
+    Link,
+    Problem,
+    Reach,
+    Send,
+    Session,
+    State,
+    Tidy,
+    Write,
+)
+from blender_addon.wish import Wish
+from shared_protocol.client import Lost
+from shared_protocol.messages import (
+    Accepted,
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Frame,
+    Generate,
+    Goodbye,
+    Message,
+    Progress,
+    Refused,
+    Status,
+    Style,
+    Welcome,
+)
+
+A, B = "a" * 32, "b" * 32
+PNG = b"\x89PNG\r\n\x1a\n"
+STYLE = Style(
+    name="plain",
+    title="Plain",
+    description="As it is.",
+    width=64,
+    height=64,
+    frames=4,
+    size_step=8,
+    min_size=32,
+    max_size=128,
+    max_frames=32,
+    example_prompt="a fox",
+)
+WELCOME = Welcome(major=1, minor=0, backend="0.1.0", session="s", device="cpu", styles=(STYLE,))
+
+
+def done(job: str, frames: int = 4) -> Done:
+    return Done(job=job, frames=frames, width=64, height=64, fps=8.0, seed=1, seconds=1.0)
+
+
+def ready() -> Session:
+    """A session that was welcomed."""
+    session = Session()
+    assert session.reach() == [Reach()]
+    session.connected()
+    assert session.receive(WELCOME) == [KeepStyles((STYLE,))]
+    return session
+
+
+def running(frames: int = 4) -> tuple[Session, Job]:
+    """A session with one accepted job."""
+    session = ready()
+    session.submit(A, Wish("a fox", frames=frames), "/clips/a")
+    session.receive(Accepted(job=A, position=0))
+    return session, session.jobs[A]
+
+
+def deliver(session: Session, job: str, indices: range) -> None:
+    """Let frames arrive and be written."""
+    for index in indices:
+        (write,) = session.receive(Frame(job=job, index=index, frames=4), (PNG,))
+        assert write == Write(job, index, PNG)
+        assert session.wrote(job, index) == []
+
+
+def test_a_prompt_becomes_a_strip() -> None:
+    session = Session()
+    assert session.submit(A, Wish("a fox", seed=5), "/clips/a") == [Reach()]
+    job = session.jobs[A]
+    assert session.status(job) == "Starting the backend"
+    assert session.connected() == []
+    assert session.status(job) == "Connecting to the backend"
+    request = Generate(job=A, prompt="a fox", style="plain", frames=4, width=64, height=64, seed=5)
+    assert session.receive(WELCOME) == [KeepStyles((STYLE,)), Send(request)]
+    session.receive(Accepted(job=A, position=2, warnings=("The models do not know “zebra”.",)))
+    assert session.status(job) == "Waiting for its turn, 2 before it"
+    session.receive(Progress(job=A, phase="loading", step=0, steps=0))
+    assert session.status(job) == "Loading the models"
+    session.receive(Progress(job=A, phase="painting", step=12, steps=25, seconds_left=9.2))
+    assert session.status(job) == "Painting, 12 of 25 — about 9 s left"
+    assert job.fraction == 12 / 25
+    deliver(session, A, range(4))
+    assert session.receive(done(A)) == [AddStrip(A)]
+    assert job.state is State.ADDING
+    assert session.busy
+    assert session.added(A, "4 frames added.", ["It plays 3 times as fast."]) == []
+    assert job.state is State.DONE
+    assert not session.busy
+    assert session.status(job) == "4 frames added."
+    assert job.warnings == ["The models do not know “zebra”.", "It plays 3 times as fast."]
+
+
+def test_a_second_job_goes_out_at_once() -> None:
+    session, _ = running()
+    (send,) = session.submit(B, Wish("a hare"), "/clips/b")
+    assert isinstance(send, Send)
+    assert [job.id for job in session.active] == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (Wish("a fox", style="nope"), "The backend has no style “nope”."),
+        (Wish("a fox", frames=33), "The style “plain” makes at most 32 frames, not 33."),
+        (Wish("a fox", width=36), "The style “plain” cannot make a width of 36 pixels."),
+        (Wish("a fox", height=256), "The style “plain” cannot make a height of 256 pixels."),
+    ],
+)
+def test_what_the_style_cannot_do_is_never_sent(wish: Wish, sentence: str) -> None:
+    session = ready()
+    assert session.submit(A, wish, "/clips/a") == [Tidy(A)]
+    problem = session.jobs[A].problem
+    assert problem is not None
+    assert problem.sentence == sentence
+    assert problem.next_step
+
+
+def test_cancel_before_anything_was_sent_is_immediate() -> None:
+    session = Session()
+    session.submit(A, Wish("a fox"), "/clips/a")
+    assert session.cancel(A) == [Tidy(A)]
+    session.connected()
+    assert session.receive(WELCOME) == [KeepStyles((STYLE,))], "the cancelled job is not sent"
+
+
+def test_cancel_waits_for_the_backends_word() -> None:
+    session, job = running()
+    assert session.cancel(A) == [Send(Cancel(job=A))]
+    assert session.cancel(A) == [], "once is enough"
+    assert session.status(job) == "Cancelling"
+    assert session.receive(Cancelled(job=A)) == [Tidy(A)]
+    assert job.state is State.CANCELLED
+
+
+def test_cancel_without_an_answer_ends_all_the_same() -> None:
+    session, job = running()
+    session.watch(100.0)
+    session.cancel(A)
+    assert session.watch(100.0 + CANCEL_SECONDS - 1) == []
+    assert session.watch(101.0 + CANCEL_SECONDS) == [Tidy(A)]
+    assert job.state is State.CANCELLED
+    assert "did not answer" in session.status(job)
+    assert session.receive(done(A)) == [], "what comes later does not count"
+
+
+def test_a_clip_that_was_faster_than_its_cancel_is_added() -> None:
+    session, job = running()
+    deliver(session, A, range(4))
+    session.cancel(A)
+    assert session.receive(done(A)) == [AddStrip(A)]
+    assert session.receive(Cancelled(job=A)) == []
+    session.added(A, "added")
+    assert job.state is State.DONE
+
+
+def test_a_lost_backend_fails_its_jobs_and_says_what_is_kept() -> None:
+    session, job = running()
+    deliver(session, A, range(2))
+    assert session.receive(Lost(reason="The backend has ended.")) == [HangUp(), Tidy(A)]
+    assert job.problem == Problem(
+        "The backend has ended. 2 frames of the clip are in /clips/a.", "Press Generate again: a new backend starts."
+    )
+    assert session.link is Link.NONE
+    assert session.submit(B, Wish("a hare"), "/clips/b") == [Reach()]
+
+
+def test_a_lost_backend_does_not_take_a_finished_clip_with_it() -> None:
+    session, job = running()
+    deliver(session, A, range(4))
+    session.receive(done(A))
+    assert session.receive(Goodbye()) == [HangUp()]
+    session.added(A, "added")
+    assert job.state is State.DONE
+
+
+def test_the_unreachable_backend_is_a_problem_with_a_command() -> None:
+    session = Session()
+    session.submit(A, Wish("a fox"), "/clips/a")
+    problem = Problem("The backend is not installed.", "Run this.", "python3 install.py setup")
+    assert session.unreachable(problem) == [HangUp(), Tidy(A)]
+    assert session.problem == session.jobs[A].problem == problem
+    session.submit(B, Wish("a hare"), "/clips/b")
+    assert session.problem is None, "another try clears it"
+
+
+def test_a_backend_that_refuses_is_a_problem() -> None:
+    session = Session()
+    session.submit(A, Wish("a fox"), "/clips/a")
+    session.connected()
+    assert session.receive(Refused(code="version", message="Update the add-on.")) == [HangUp(), Tidy(A)]
+    assert session.problem == Problem("Update the add-on.")
+    assert session.receive(Lost(reason="Update the add-on.")) == []
+
+
+def test_a_backend_that_says_nothing_is_a_problem() -> None:
+    session = Session()
+    session.submit(A, Wish("a fox"), "/clips/a")
+    session.watch(50.0)
+    session.connected()
+    assert session.watch(50.0 + GREETING_SECONDS) == []
+    assert session.watch(51.0 + GREETING_SECONDS) == [HangUp(), Tidy(A)]
+    assert session.problem is not None
+
+
+def test_silence_about_a_job_is_said() -> None:
+    session, job = running()
+    session.receive(Progress(job=A, phase="painting", step=1, steps=4))
+    assert session.watch(200.0) == []
+    assert session.status(job) == "Painting — no news for 3 min"
+    assert job.state is State.RUNNING
+
+
+def test_missing_frames_are_not_passed_over() -> None:
+    session, job = running()
+    deliver(session, A, range(3))
+    assert session.receive(done(A)) == [Tidy(A)]
+    assert job.problem is not None
+    assert job.problem.sentence == "Only 3 of 4 frames came; they are in /clips/a."
+
+
+def test_a_frame_too_many_ends_the_job() -> None:
+    session, job = running()
+    actions = session.receive(Frame(job=A, index=4, frames=5), (PNG,))
+    assert actions == [Send(Cancel(job=A)), Tidy(A)]
+    assert job.state is State.FAILED
+
+
+def test_a_frame_that_cannot_be_written_ends_the_job_with_its_seed() -> None:
+    session = ready()
+    session.submit(A, Wish("a fox", seed=77), "/clips/a")
+    actions = session.could_not_write(A, "The disk is full.")
+    assert actions == [Send(Cancel(job=A)), Tidy(A)]
+    assert session.jobs[A].problem == Problem("The disk is full.", "Make room and generate it again with seed 77.")
+
+
+def test_frames_that_had_to_move_are_said() -> None:
+    session, job = running()
+    session.moved(A, "/spare/a", "The frames are in /spare/a instead.")
+    assert (job.folder, job.warnings) == ("/spare/a", ["The frames are in /spare/a instead."])
+
+
+def test_a_strip_that_cannot_be_made_leaves_the_frames() -> None:
+    session, job = running()
+    deliver(session, A, range(4))
+    session.receive(done(A))
+    assert session.could_not_add(A, "The scene is gone.") == [Tidy(A)]
+    assert job.problem == Problem("The scene is gone.", "The frames are in /clips/a.")
+
+
+def test_strange_mail_is_ignored() -> None:
+    session, job = running()
+    for message in (
+        done(B),
+        Failed(job=B, code="internal", message="m", next_step="n"),
+        Status(running=None, waiting=0, worker_pid=0, loads=0, clients=1),
+        WELCOME,
+    ):
+        assert session.receive(message) == []
+    assert job.state is State.RUNNING
+
+
+def test_old_jobs_are_forgotten_and_active_ones_never() -> None:
+    session = ready()
+    session.submit("c" * 32, Wish("stays"), "/clips/c")
+    for number in range(3 * ENDED_KEPT):
+        session.submit(f"{number:032x}", Wish("a fox", style="nope"), "/clips")
+    assert len(session.jobs) <= ENDED_KEPT + 2
+    assert "c" * 32 in session.jobs
+
+
+def test_the_table_of_states_has_no_way_back() -> None:
+    assert set(NEXT) == set(State)
+    assert all(not NEXT[state] for state in ENDED)
+    assert all(NEXT[state] & ENDED for state in set(State) - ENDED), "every job can end"
+
+
+# Any order of events --------------------------------------------------------------------------------------------
+
+JOBS = (A, B)
+job_ids = st.sampled_from(JOBS)
+messages = st.one_of(
+    st.just(WELCOME),
+    st.builds(Accepted, job=job_ids, position=st.integers(0, 3)),
+    st.builds(Progress, job=job_ids, phase=st.sampled_from(["loading", "painting"]), step=st.just(1), steps=st.just(4)),
+    st.builds(Frame, job=job_ids, index=st.integers(0, 4), frames=st.just(4)),
+    st.builds(done, job_ids),
+    st.builds(Failed, job=job_ids, code=st.just("internal"), message=st.just("m"), next_step=st.just("n")),
+    st.builds(Cancelled, job=job_ids),
+    st.just(Refused(code="version", message="m")),
+    st.just(Lost(reason="gone")),
+    st.just(Goodbye()),
+)
+happenings = st.one_of(
+    st.tuples(st.just("receive"), messages),
+    st.tuples(st.just("receive"), messages),
+    st.tuples(st.just("submit"), job_ids),
+    st.tuples(st.just("cancel"), job_ids),
+    st.tuples(st.just("connected"), st.none()),
+    st.tuples(st.just("unreachable"), st.none()),
+    st.tuples(st.just("pass"), st.floats(0.1, 30)),
+    st.tuples(st.just("deliver"), job_ids),
+)
+
+
+class World:
+    """Does what the session asks for, as the pump does, and watches that it all makes sense."""
+
+    def __init__(self, disk_fails: bool, strip_fails: bool) -> None:
+        self.session = Session()
+        self.now = 0.0
+        self.open = False
+        self.reaching = False
+        self.ended: Counter[str] = Counter()
+        self.strips: Counter[str] = Counter()
+        self.tidied: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        self._disk_fails, self._strip_fails = disk_fails, strip_fails
+
+    def happen(self, kind: str, what: object) -> None:
+        before = {job.id: job.state for job in self.session.jobs.values()}
+        actions: list[Action] = []
+        if kind == "receive" and self.open:
+            assert isinstance(what, Message)
+            actions = self.session.receive(what, (PNG,) if isinstance(what, Frame) else ())
+        elif kind == "submit" and what not in self.session.jobs:
+            actions = self.session.submit(str(what), Wish("a fox"), "/clips")
+        elif kind == "cancel":
+            actions = self.session.cancel(str(what))
+        elif kind == "connected" and self.reaching:
+            self.open, self.reaching = True, False
+            actions = self.session.connected()
+        elif kind == "unreachable" and self.reaching:
+            actions = self.session.unreachable(Problem("no"))
+        elif kind == "pass":
+            assert isinstance(what, float)
+            self.now += what
+            actions = self.session.watch(self.now)
+        elif kind == "deliver" and self.open:
+            for index in range(4):
+                self.happen("receive", Frame(job=str(what), index=index, frames=4))
+        self.perform(actions)
+        for job in self.session.jobs.values():
+            was = before.get(job.id)
+            if was in ENDED:
+                assert job.state is was, "an ended job stays as it ended"
+            elif job.ended:
+                self.ended[job.id] += 1
+
+    def perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Reach():
+                    assert not self.open
+                    self.reaching = True
+                case HangUp():
+                    self.open = self.reaching = False
+                case Send(Generate() as request):
+                    assert self.open
+                    self.sent[request.job] += 1
+                case Write(job, index):
+                    assert not self.session.jobs[job].ended
+                    if self._disk_fails and index == 2:
+                        self.perform(self.session.could_not_write(job, "full"))
+                    else:
+                        self.perform(self.session.wrote(job, index))
+                case AddStrip(job):
+                    self.strips[job] += 1
+                    assert len(self.session.jobs[job].written) == 4
+                    if self._strip_fails:
+                        self.perform(self.session.could_not_add(job, "no"))
+                    else:
+                        self.perform(self.session.added(job, "added"))
+                case Tidy(job):
+                    self.tidied[job] += 1
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(happenings, max_size=60), st.booleans(), st.booleans())
+def test_any_order_of_events_makes_sense(events: list[tuple[str, object]], disk_fails: bool, strip_fails: bool) -> None:
+    world = World(disk_fails, strip_fails)
+    for kind, what in events:
+        world.happen(kind, what)
+        for job in world.session.jobs.values():
+            assert world.session.status(job)
+            assert 0 <= job.fraction <= 1
+    for job in world.session.jobs.values():
+        assert world.ended[job.id] == int(job.ended), "exactly one end"
+        assert world.strips[job.id] <= 1
+        assert world.sent[job.id] <= 1
+        assert world.tidied[job.id] == int(job.state in (State.FAILED, State.CANCELLED))
+        assert (job.state is State.FAILED) <= (job.problem is not None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(happenings, max_size=40))
+def test_every_job_ends_when_the_backend_is_gone(events: list[tuple[str, object]]) -> None:
+    world = World(disk_fails=False, strip_fails=False)
+    for kind, what in events:
+        world.happen(kind, what)
+    world.happen("connected", None)
+    world.happen("receive", Lost(reason="gone"))
+    assert not world.session.active
+    assert not world.session.busy

@@ -1,0 +1,89 @@
+"""Wishes, their words, and what a person reads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blender_addon import words
+from blender_addon.wish import MAX_SEED, Wish, WishError, check, find_style, folder_name, random_seed, slug
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (Wish(""), "The prompt is empty."),
+        (Wish(" \n\t"), "The prompt is empty."),
+        (Wish("a" * 2001), "The prompt has 2001 characters."),
+        (Wish("a", negative_prompt="b" * 3000), "The negative prompt has 3000 characters."),
+        (Wish("a", frames=-1), "-1 frames cannot be made."),
+        (Wish("a", frames=1025), "1025 frames cannot be made."),
+        (Wish("a", width=7), "A width of 7 pixels cannot be made."),
+        (Wish("a", height=8193), "A height of 8193 pixels cannot be made."),
+        (Wish("a", seed=-1), "The seed -1 cannot be used."),
+        (Wish("a", seed=MAX_SEED + 1), "The seed 2147483648 cannot be used."),
+    ],
+)
+def test_bad_wishes(wish: Wish, sentence: str) -> None:
+    with pytest.raises(WishError) as caught:
+        check(wish)
+    assert caught.value.sentence == sentence
+    assert caught.value.next_step.endswith(".")
+
+
+def test_a_backend_without_styles_is_said() -> None:
+    with pytest.raises(WishError, match="no style"):
+        find_style("", ())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a pumpkin moving right, blue background", "a-pumpkin-moving-right-blue"),
+        ("Ein Kürbis!", "ein-kürbis"),
+        ("南瓜", "南瓜"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("???", "clip"),
+        ("CON", "con"),
+        ("x" * 99, "x" * 32),
+    ],
+)
+def test_folders_are_named_after_prompts(prompt: str, name: str) -> None:
+    assert slug(prompt) == name
+    assert folder_name(prompt, "0123456789abcdef" * 2) == f"{name}-01234567"
+
+
+@given(st.text())
+def test_folder_names_are_safe(prompt: str) -> None:
+    name = slug(prompt)
+    assert 1 <= len(name) <= 32
+    assert not set(name) & set('/\\:*?"<>| .\0\n')
+
+
+def test_random_seeds_can_be_used() -> None:
+    seeds = {random_seed() for _ in range(50)}
+    assert len(seeds) > 40
+    for seed in seeds:
+        check(Wish("a", seed=seed))
+
+
+def test_words() -> None:
+    assert words.progress("painting", 12, 25, 8.7) == "Painting, 12 of 25 — about 9 s left"
+    assert words.progress("loading", 0, 0, None) == "Loading the models"
+    assert words.progress("decoding", 30, 25, None) == "Making the pictures, 25 of 25"
+    assert [words.duration(s) for s in (0.1, 99, 100, 5990, 7500)] == [
+        "1 s",
+        "99 s",
+        "2 min",
+        "1 h 40 min",
+        "2 h 5 min",
+    ]
+    assert words.frames(1) == "1 frame"
+    assert words.rate_notice(24, 23.976) is None
+    assert words.rate_notice(8, 24) == (
+        "The clip was made for 8 frames per second and the scene has 24: it plays 3 times as fast."
+    )
+    assert words.rate_notice(23.976, 12) == (
+        "The clip was made for 23.98 frames per second and the scene has 12: it plays at 50% of its speed."
+    )
