@@ -166,7 +166,7 @@ def _make_in_blender(wish: Wish, program: Path | None, zip_file: Path, folder: P
     log = LOGS / "demo-blender.log"
     with (
         log.open("wb") as output,
-        Ticker("Making the clip in Blender", every_s=2) as ticker,
+        Ticker("Making the clip in Blender", every_s=5) as ticker,
         started([*start, SCRIPT, "--", request], cwd=ROOT, env=env, output=-1) as process,
     ):
         assert process.stdout is not None

@@ -24,7 +24,8 @@ class Made:
     output: str
     code: int
     folder: Path
-    seconds: float
+    load_before: float
+    """How busy the machine was with other things, in processes."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -40,7 +41,7 @@ def command(folder: Path, *arguments: str) -> list[str | Path]:
 
 def run_demo(folder: Path, *arguments: str) -> Made:
     """Run the demo to its end."""
-    began = time.monotonic()
+    load = os.getloadavg()[0]
     done = subprocess.run(
         command(folder, *arguments),
         env=environment(folder),
@@ -50,7 +51,7 @@ def run_demo(folder: Path, *arguments: str) -> Made:
         timeout=400,
         check=False,
     )
-    return Made(done.stdout, done.returncode, folder / "demo", time.monotonic() - began)
+    return Made(done.stdout, done.returncode, folder / "demo", load)
 
 
 def processes_of_demos() -> list[str]:

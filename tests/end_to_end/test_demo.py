@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -50,10 +51,12 @@ def test_progress_has_phases(made: Made) -> None:
 
 
 def test_it_is_quick(made: Made) -> None:
-    """The promise is 90 s on two cores that do nothing else; here others may work too."""
+    """The promise is for two cores that do nothing else."""
+    if made.load_before > 1.5 * (os.cpu_count() or 1):
+        pytest.skip(f"the machine was busy: load {made.load_before:.1f}")
     said = re.search(r"made in (\d+) s", made.output)
     assert said is not None
-    assert int(said[1]) <= 180
+    assert int(said[1]) <= 90
 
 
 def test_frames_are_there(made: Made) -> None:
