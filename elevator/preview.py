@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from .errors import ModelError
 
@@ -29,12 +30,32 @@ class LatentRgb:
         colour = np.einsum("fchw,cr->fhwr", z, np.asarray(self.factors)) + np.asarray(self.bias)
         return to_pixels(colour)
 
+    def save(self, vae: Path) -> None:
+        """Write ``latent_rgb.json`` into a VAE's folder."""
+        content = {"factors": self.factors, "bias": self.bias}
+        (vae / FILE_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
 
 #: Fitted to the VAE of Stable Diffusion 1.x, for latents scaled by .18215; published by the user keturn in
 #: "Decoding latents to RGB without upscaling" (discuss.huggingface.co, topic 23204).
 STABLE_DIFFUSION = LatentRgb(
     ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
 )
+
+
+def fit(latents: Tensor, pictures: Tensor) -> LatentRgb:
+    """The map of a VAE, by least squares over frames that it encoded.
+
+    latents: (N, C, h, w), scaled as the chain holds them; pictures: (N, 3, H, W) in −1…1, H and W multiples of
+    h and w. ``LatentRgb.save`` stores it beside the VAE.
+    """
+    height, width = latents.shape[-2:]
+    small = adaptive_avg_pool2d(pictures.detach().float().cpu(), (height, width))
+    z = latents.detach().float().cpu().movedim(1, -1).flatten(0, 2).numpy()
+    ones = np.ones((len(z), 1), dtype=z.dtype)
+    solution = np.linalg.lstsq(np.hstack([z, ones]), small.movedim(1, -1).flatten(0, 2).numpy(), rcond=None)[0]
+    *factors, bias = solution.tolist()
+    return LatentRgb(tuple(map(tuple, factors)), tuple(bias))
 
 
 def to_pixels(colour: NDArray[np.floating]) -> Pixels:

@@ -12,7 +12,7 @@ import torch
 from diffusers import MotionAdapter, UNet3DConditionModel, UNetMotionModel
 
 from elevator import ModelError, Plan, elevate, load_models
-from elevator.preview import STABLE_DIFFUSION
+from elevator.preview import STABLE_DIFFUSION, LatentRgb, fit
 from tests.elevator.golden import FOLDER, models
 
 
@@ -135,6 +135,18 @@ def test_previews_use_the_map_beside_the_vae(t2i):
     path.write_text(json.dumps({"factors": [[1, 0, 0]]}))
     with pytest.raises(ModelError, match="not a preview map of 4 channels"):
         load_models(t2i, FOLDER / "zeroscope")
+
+
+def test_a_fitted_map_is_found_again_and_stored_beside_the_vae(t2i):
+    true = LatentRgb(((0.1, 0.2, 0.3), (0.3, -0.2, 0.1), (0, 0.1, 0), (-0.1, 0, 0.2)), (0.1, 0, -0.1))
+    latents = torch.randn(2, 4, 4, 6)
+    colours = torch.einsum("nchw,cr->nrhw", latents, torch.tensor(true.factors))
+    colours = colours + torch.tensor(true.bias)[:, None, None]
+    fitted = fit(latents, colours.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3))
+    assert np.allclose(fitted.factors, true.factors, atol=1e-5)
+    assert np.allclose(fitted.bias, true.bias, atol=1e-5)
+    fitted.save(t2i / "vae")
+    assert load_models(t2i, FOLDER / "zeroscope").rgb == fitted
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "scheduler"])

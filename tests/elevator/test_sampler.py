@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from elevator import ElevatorError, NumericsError, Plan, PlanError, RequestError, chain, elevate
 from elevator.denoiser import Denoiser
-from elevator.noise import starting_noise
+from elevator.noise import refinement_noise, starting_noise
 from elevator.schedule import Schedule
 from tests.elevator.golden import drain, models
 
@@ -87,6 +87,18 @@ def test_previews_are_small_pictures_of_the_whole_clip():
         else:
             assert preview.shape == (3, 4, 6, 3)
             assert preview.dtype == np.uint8
+
+
+def test_previews_show_the_predicted_clean_clip():
+    pair = models("zeroscope")
+    schedules = pair.t2i_schedule.with_steps(5), pair.t2v_schedule.with_steps(5)
+    t2i, t2v = pair.denoisers((REQUEST["negative_prompt"], REQUEST["prompt"]), schedules, (7.5, 7.5))
+    shape, seed = (4, 4, 6), REQUEST["seed"]
+    noise = starting_noise(seed, PLAN.alpha, 3, shape)
+    units, latents = drain(chain(t2i, t2v, PLAN, noise, lambda n: refinement_noise(seed, n, 3, shape)))
+    previews = [step.preview() for step in sample() if step.phase != "text"]
+    expected = [pair.draft(unit.clean) for unit in units] + [pair.draft(latents)] * 3
+    assert np.array_equal(previews, expected)
 
 
 def test_published_plan_makes_the_published_calls_less_the_wasted_ones():
@@ -187,6 +199,7 @@ def test_bad_requests_are_refused_before_any_work(changes, sentence):
 
 
 def test_longer_than_the_motion_adapter_can():
+    assert next(sample(models("animatediff"), frames=32)).phase == "text"
     with pytest.raises(RequestError, match="frames is 33; this T2V makes at most 32"):
         sample(models("animatediff"), frames=33)
 
