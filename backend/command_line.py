@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -131,20 +132,21 @@ def _connect() -> Client:
 @contextmanager
 def _conversation(options: argparse.Namespace) -> Iterator[Client]:
     """A client of the running backend, or of one that is started, and stopped at the end."""
+    process = None
     try:
         found = connection.read(places.connection_file())
-        started = False
     except NoBackend:
-        found = start_backend(fake=options.fake, device=options.device, grace=options.grace)
-        started = True
+        found, process = start_backend(fake=options.fake, device=options.device, grace=options.grace)
     except ConnectionFileError as error:
         raise BackendError("not_reached", detail=error) from error
     with Client(found, name="command line") as client:
         try:
             yield client
         finally:
-            if started:
-                _shut_down(client)
+            if process is not None:
+                if found.pid == process.pid:
+                    _shut_down(client)
+                _wait_for(process)
 
 
 def _shut_down(client: Client) -> None:
@@ -154,6 +156,14 @@ def _shut_down(client: Client) -> None:
         client.wait(0.2)
         if any(isinstance(message, Goodbye) for message, _ in client.poll()):
             return
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(GOODBYE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _arrivals(client: Client) -> Iterator[Incoming]:

@@ -18,8 +18,12 @@ START_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 
 
-def start_backend(*, fake: bool, device: str, grace: float) -> Connection:
-    """Start a backend that outlives this process's terminal but not its last client. Raises BackendError."""
+def start_backend(*, fake: bool, device: str, grace: float) -> tuple[Connection, subprocess.Popen[bytes]]:
+    """Start a backend that is independent of this process's terminal, and wait until it is ready.
+
+    The process that is returned may not be the one that serves: another may have been a moment quicker.
+    Raises BackendError.
+    """
     arguments = [sys.executable, "-m", "backend", "serve", "--grace", str(grace), "--device", device]
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
@@ -36,9 +40,9 @@ def start_backend(*, fake: bool, device: str, grace: float) -> Connection:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
-                return connection.read(places.connection_file())
+                return connection.read(places.connection_file()), process
             except ConnectionFileError:
-                if process.poll() is not None:
+                if process.poll():  # 0 means that another backend was quicker, which will be ready in a moment
                     break
             time.sleep(LOOK_SECONDS)
         if process.poll() is None:

@@ -32,6 +32,8 @@ from .progress import Reporter
 
 log = logging.getLogger(__name__)
 
+LOG_FILE = "worker.log"
+
 
 class Line:
     """The worker's end of the line to the server."""
@@ -65,63 +67,72 @@ class Line:
         return False
 
 
-def work(line: Line, generator: Generator, order: Sample) -> Message:
-    """Make one clip. Frames and progress go over `line`; the job's end is returned.
+class Worker:
+    """Makes one clip after the other."""
 
-    Raises BackendError.
-    """
-    began = time.monotonic()
-    reporter = Reporter(order.job, previews=order.previews)
-    made = 0
-    with closing(generator.generate(order)) as items:
-        for item in items:
-            # Asked before anything is sent, so that no step shows after the one during which Cancel came.
-            if line.cancelled(order.job):
-                return Cancelled(job=order.job)
-            if isinstance(item, Picture):
-                line.send(*_frame(order, item))
-                made += 1
-            elif report := reporter.report(item, time.monotonic()):
-                line.send(*report)
-    if made != order.frames:
-        raise BackendError("internal", detail=f"{made} of {order.frames} frames were made", log=places.log_file())
-    return Done(
-        job=order.job,
-        frames=order.frames,
-        width=order.width,
-        height=order.height,
-        fps=order.fps,
-        seed=order.seed,
-        seconds=time.monotonic() - began,
-    )
+    def __init__(self, line: Line, generator: Generator) -> None:
+        self._line = line
+        self._generator = generator
+        self._loads_told = 0
 
+    def serve(self) -> NoReturn:
+        """Take orders for ever."""
+        self._line.send(Ready(device=self._generator.device))
+        while True:
+            order = self._line.receive()
+            if not isinstance(order, Sample):
+                continue  # Cancel for a job that has just ended
+            end = self._end_of(order)
+            self._tell_loads()
+            self._line.send(end)
 
-def _frame(order: Sample, picture: Picture) -> tuple[Frame, tuple[bytes]]:
-    return Frame(job=order.job, index=picture.index, frames=order.frames), (png(picture.pixels),)
-
-
-def serve(line: Line, generator: Generator) -> NoReturn:
-    """Take orders for ever."""
-    line.send(Ready(device=generator.device))
-    while True:
-        order = line.receive()
-        if not isinstance(order, Sample):
-            continue  # Cancel for a job that has just ended
-        loads = generator.loads
+    def _end_of(self, order: Sample) -> Message:
+        """Make the clip, or say why there is none."""
         try:
-            end = work(line, generator, order)
+            return self._make(order)
         except BackendError as error:
             log.warning("A job failed: %s", error.code)
-            end = error.as_event(order.job)
+            return error.as_event(order.job)
         except MemoryError:
-            end = BackendError("out_of_memory").as_event(order.job)
+            return BackendError("out_of_memory").as_event(order.job)
         except Exception as error:  # the outer edge: the job fails, the worker lives on
             log.exception("A job failed.")
             detail = type(error).__name__
-            end = BackendError("internal", detail=detail, log=places.log_file()).as_event(order.job)
-        if generator.loads > loads:
-            line.send(Loaded(times=generator.loads - loads))
-        line.send(end)
+            return BackendError("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(order.job)
+
+    def _make(self, order: Sample) -> Message:
+        """Make one clip. Frames and progress are sent, the job's end is returned. Raises BackendError."""
+        began = time.monotonic()
+        reporter = Reporter(order.job, previews=order.previews)
+        made = 0
+        with closing(self._generator.generate(order)) as items:
+            for item in items:
+                self._tell_loads()
+                # Asked before anything is sent, so that no step shows after the one during which Cancel came.
+                if self._line.cancelled(order.job):
+                    return Cancelled(job=order.job)
+                if isinstance(item, Picture):
+                    self._line.send(Frame(job=order.job, index=made, frames=order.frames), [png(item.pixels)])
+                    made += 1
+                elif report := reporter.report(item, time.monotonic()):
+                    self._line.send(*report)
+        if made != order.frames:
+            raise BackendError("internal", detail=f"{made} of {order.frames} frames were made", log=places.log_file())
+        return Done(
+            job=order.job,
+            frames=order.frames,
+            width=order.width,
+            height=order.height,
+            fps=order.fps,
+            seed=order.seed,
+            seconds=time.monotonic() - began,
+        )
+
+    def _tell_loads(self) -> None:
+        # At once, so that the count is right although the worker may die during the job.
+        if self._generator.loads > self._loads_told:
+            self._line.send(Loaded(times=self._generator.loads - self._loads_told))
+            self._loads_told = self._generator.loads
 
 
 def make_generator(keys: WorkerKeys) -> Generator:
@@ -139,10 +150,10 @@ def main() -> NoReturn:
     """Run the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business
     _die_with_parent()
-    logs.start(places.state_folder() / "worker.log")
+    logs.start(places.state_folder() / LOG_FILE)
     keys = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerKeys)
     threading.Thread(target=_watch_server, name="watch server", daemon=True).start()
-    serve(Line(keys), make_generator(keys))
+    Worker(Line(keys), make_generator(keys)).serve()
 
 
 def _watch_server() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,7 +48,8 @@ class WorkerProcess:
             fake=settings.fake,
             device=settings.device,
         )
-        with (places.state_folder() / OUTPUT_FILE).open("wb") as output:
+        path = places.state_folder() / OUTPUT_FILE
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "backend.worker"],
                 cwd=ROOT,

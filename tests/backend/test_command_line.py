@@ -1,0 +1,201 @@
+"""The terminal: frames on disk, progress, one sentence for every failure, and no process left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import cv2
+import psutil
+import pytest
+
+from shared_protocol import places
+from shared_protocol.messages import FailureCode
+from tests.backend.harness import ROOT, Running, command, run, until
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def make(out: Path, *options: str, prompt: str = "a pumpkin", **environment: str) -> subprocess.CompletedProcess[str]:
+    quick = {"ELEVATOR_FAKE_STEP_SECONDS": "0.002", **environment}
+    return run("generate", prompt, "--out", str(out), "--fake", *options, **quick)
+
+
+def family() -> list[psutil.Process]:
+    """Backends and workers that this process, or one that it started, has left."""
+    home = os.environ["ELEVATOR_HOME"]
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("ELEVATOR_HOME") == home and process.pid != os.getpid():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_generate_writes_frames_and_leaves_no_process(tmp_path: Path) -> None:
+    out = tmp_path / "où vas-tu" / "clip"
+    done = make(out, "--frames", "3", "--size", "96x64", "--seed", "5", "--style", "sketch")
+    assert done.returncode == 0, done.stderr
+    assert names(out) == ["frame_0001.png", "frame_0002.png", "frame_0003.png"]
+    picture = cv2.imread(str(out / "frame_0003.png"), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    assert picture.shape == (64, 96, 3)
+    assert str(out / "frame_0001.png") in done.stdout
+    assert "seed 5" in done.stdout
+    for phase in ("loading", "painting", "refining", "decoding"):
+        assert phase in done.stderr
+    assert not places.connection_file().exists()
+    assert until(lambda: not family(), 5.0)
+
+
+def test_the_styles_defaults_are_taken(tmp_path: Path) -> None:
+    done = make(tmp_path / "clip", "--quiet")
+    assert done.returncode == 0
+    assert len(names(tmp_path / "clip")) == 16
+    assert "64 × 64" in done.stdout
+    assert not done.stderr
+
+
+def test_a_running_backend_is_used_and_left_running(backend: Running, tmp_path: Path) -> None:
+    assert make(tmp_path / "clip", "--quiet").returncode == 0
+    assert backend.process.poll() is None
+    with backend.client() as client:
+        assert client.status().loads == 1
+
+
+def test_warnings_are_shown(tmp_path: Path) -> None:
+    done = make(tmp_path / "clip", "--quiet", prompt="an unknown:axolotl")
+    assert done.returncode == 0
+    assert "axolotl" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "says"),
+    [
+        (("--style", "nouveau"), 2, "plain"),
+        (("--size", "63x64"), 2, "63 × 64"),
+        (("--frames", "999"), 2, "999"),
+        (("--frames", "0"), 2, "frames"),
+        (("--seed", "-1"), 2, "seed"),
+        (("--seed", "99999999999"), 2, "seed"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(tmp_path: Path, options: tuple[str, ...], exit_code: int, says: str) -> None:
+    failed = make(tmp_path / "clip", "--quiet", *options)
+    assert failed.returncode == exit_code
+    assert says in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+    assert not failed.stdout
+
+
+@pytest.mark.parametrize(
+    ("prompt", "exit_code", "says"),
+    [("", 2, "empty"), ("fail:out_of_memory", 4, "fewer frames"), ("fail:crash", 4, "process")],
+)
+def test_a_failed_job_is_one_sentence(tmp_path: Path, prompt: str, exit_code: int, says: str) -> None:
+    failed = make(tmp_path / "clip", "--quiet", prompt=prompt)
+    assert failed.returncode == exit_code
+    assert says in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+    assert not names(tmp_path / "clip")
+    assert until(lambda: not family(), 5.0)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    failed = make(tmp_path / "file" / "clip")
+    assert failed.returncode == 5
+    assert "cannot be written" in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+    assert not places.log_file().exists(), "no backend was started"
+
+
+def test_a_full_disk_is_said_and_leaves_no_torn_frame(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: it fails the same write, part way."""
+    resource = pytest.importorskip("resource", reason="limits are POSIX")
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    from backend import command_line
+    from backend.failures import BackendError
+
+    assert resource
+    (tmp_path / "frame_0001.part").symlink_to("/dev/full")
+    with pytest.raises(BackendError) as caught:
+        command_line._write(tmp_path / "frame_0001.png", b"png")
+    assert caught.value.code == "disk_full"
+    assert not names(tmp_path)
+
+
+def test_frames_of_another_clip_are_not_mixed_in(tmp_path: Path) -> None:
+    out = tmp_path / "clip"
+    assert make(out, "--frames", "5").returncode == 0
+    again = make(out, "--frames", "3")
+    assert again.returncode == 5
+    assert "--overwrite" in again.stderr
+    assert len(names(out)) == 5
+    assert make(out, "--frames", "3", "--overwrite").returncode == 0
+    assert len(names(out)) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_interrupting_generate_ends_everything_it_started(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("generate", "a pumpkin", "--out", str(tmp_path / "clip"), "--fake"),
+        cwd=ROOT,
+        env={**os.environ, "ELEVATOR_FAKE_STEP_SECONDS": "0.3"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "painting" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "Interrupted." in said
+    assert "Traceback" not in said
+    assert until(lambda: not family(), 5.0)
+
+
+def test_status_tells_what_runs_and_which_styles_there_are(backend: Running) -> None:
+    shown = run("status")
+    assert shown.returncode == 0
+    for word in ("plain", "sketch", "pixel_art", "Running: nothing", "device: none"):
+        assert word in shown.stdout
+
+
+@pytest.mark.parametrize("name", ["status", "stop"])
+def test_without_a_backend_there_is_one_sentence(name: str) -> None:
+    failed = run(name)
+    assert failed.returncode == 3
+    assert failed.stderr.startswith("No backend runs.")
+    assert len(failed.stderr.splitlines()) == 1
+
+
+def test_stop_ends_the_backend(backend: Running) -> None:
+    assert run("stop").returncode == 0
+    assert backend.process.wait(10) == 0
+
+
+def test_a_connection_file_that_others_can_read_is_refused(backend: Running) -> None:
+    if os.name != "posix":
+        pytest.skip("file modes are POSIX")
+    places.connection_file().chmod(0o644)
+    failed = run("status")
+    assert failed.returncode == 3
+    assert "Others can read" in failed.stderr
+
+
+def test_help_and_usage() -> None:
+    assert "Exit codes" in run("--help").stdout
+    assert run("generate").returncode == 2
+    assert run("generate", "x", "--out", "y", "--size", "big").returncode == 2
+    assert FailureCode

@@ -1,0 +1,255 @@
+"""Jobs in real processes: what comes, in which order, and that each ends once."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from backend.fake import STEPS
+from shared_protocol.client import new_job_id
+from shared_protocol.messages import (
+    Accepted,
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Frame,
+    Message,
+    Progress,
+)
+from shared_protocol.wire import Buffer
+from tests.backend.harness import ENDS, Conversation, Running, greet, running, until
+
+
+def picture(png: Buffer) -> np.ndarray:
+    decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert decoded is not None
+    return decoded
+
+
+def kinds(conversation: Conversation, job: str) -> list[type[Message]]:
+    return [type(message) for message, _ in conversation.of(job)]
+
+
+def ends(conversation: Conversation, job: str) -> list[Message]:
+    return [message for message, _ in conversation.of(job) if isinstance(message, ENDS)]
+
+
+def test_a_job_from_start_to_end(backend: Running) -> None:
+    with backend.client() as client:
+        greet(client)
+        job = client.submit(frames=5, width=96, height=64)
+        done = client.end_of(job)
+        assert isinstance(done, Done)
+        assert (done.frames, done.width, done.height, done.fps, done.seed) == (5, 96, 64, 8, 1)
+        assert done.seconds > 0
+        client.until_settled()
+        assert kinds(client, job)[0] is Accepted
+        assert len(ends(client, job)) == 1
+        assert kinds(client, job)[-1] is Done
+
+
+def test_frames_arrive_complete_and_in_order(backend: Running) -> None:
+    with backend.client() as client:
+        job = client.submit(frames=16, width=96, height=64)
+        client.end_of(job)
+        frames = [(message, buffers) for message, buffers in client.of(job) if isinstance(message, Frame)]
+        assert [message.index for message, _ in frames] == list(range(16))
+        for message, (png,) in frames:
+            assert message.frames == 16
+            assert picture(png).shape == (64, 96, 3)
+            assert picture(png).dtype == np.uint8
+        assert len({bytes(png) for _, (png,) in frames}) == 16, "it moves"
+
+
+def test_the_same_seed_gives_the_same_clip_and_another_another(backend: Running) -> None:
+    def clip(client: Conversation, **fields: object) -> list[bytes]:
+        job = client.submit(frames=2, **fields)
+        client.end_of(job)
+        return [bytes(buffers[0]) for message, buffers in client.of(job) if isinstance(message, Frame)]
+
+    with backend.client() as client:
+        assert clip(client, seed=7) == clip(client, seed=7) != clip(client, seed=8)
+        assert clip(client, prompt="a cat") != clip(client, prompt="a dog")
+
+
+def test_progress_never_goes_back_and_ends_with_an_estimate() -> None:
+    with running(step_seconds=0.06) as backend, backend.client() as client:
+        job = client.submit(frames=4)
+        client.end_of(job)
+        progress = [message for message, _ in client.of(job) if isinstance(message, Progress)]
+        assert progress[0].phase == "loading"
+        sampling = [message for message in progress if message.phase != "loading"]
+        steps = [message.step for message in sampling]
+        assert steps == sorted(set(steps))
+        assert {message.steps for message in sampling} == {STEPS + 4}
+        assert {"text", "painting", "refining", "inverting", "decoding"} == {message.phase for message in sampling}
+        late = [message.seconds_left for message in sampling if message.phase == "painting"][-1]
+        assert late is not None
+        assert 0 < late < 60
+        assert not any(message.preview_frames for message in progress), "nobody asked for previews"
+
+
+def test_previews_come_when_asked_and_show_the_whole_clip() -> None:
+    with running(step_seconds=0.06) as backend, backend.client() as client:
+        job = client.submit(frames=6, width=128, height=64, previews=True)
+        done = client.end_of(job)
+        assert isinstance(done, Done)
+        shown = [
+            (message, buffers)
+            for message, buffers in client.of(job)
+            if isinstance(message, Progress) and message.preview_frames
+        ]
+        assert shown
+        assert len(shown) <= 2 * done.seconds + 1
+        for message, (png,) in shown:
+            assert message.preview_frames == 6
+            height, width = picture(png).shape[:2]
+            assert width == 6 * 2 * height
+
+
+def test_jobs_run_in_the_order_of_their_arrival(backend: Running) -> None:
+    with backend.client() as client:
+        jobs = [client.submit(seed=seed) for seed in range(4)]
+        client.end_of(jobs[-1])
+        finished = [message.job for message, _ in client.heard if isinstance(message, Done)]
+        assert finished == jobs
+        accepted = [message for message, _ in client.heard if isinstance(message, Accepted)]
+        assert [message.job for message in accepted] == jobs
+        assert accepted[0].position == 0
+        assert accepted[3].position >= accepted[1].position
+
+
+def test_the_worker_and_its_models_stay_for_the_next_job(backend: Running) -> None:
+    with backend.client() as client:
+        client.end_of(client.submit())
+        before = client.until_settled()
+        client.end_of(client.submit(style="sketch"))
+        after = client.until_settled()
+        assert before.worker_pid == after.worker_pid != 0
+        assert before.loads == after.loads == 1
+
+
+def test_two_clients_get_only_their_own_jobs(backend: Running) -> None:
+    with backend.client() as one, backend.client() as two:
+        first, second = one.submit(), two.submit()
+        two.end_of(second)
+        one.end_of(first)
+        assert two.status().clients == 2
+        assert not one.of(second)
+        assert not two.of(first)
+
+
+def test_cancel_takes_effect_within_one_step() -> None:
+    with running(step_seconds=0.1) as backend, backend.client() as client:
+        job = client.submit(frames=16)
+        at = client.expect(Progress, lambda message: message.phase == "painting").step
+        client.client.send(Cancel(job=job))
+        assert client.end_of(job) == Cancelled(job=job)
+        status = client.until_settled()
+        assert len(ends(client, job)) == 1
+        later = [message.step for message, _ in client.of(job) if isinstance(message, Progress) and message.step > at]
+        assert len(later) <= 1
+        assert status.worker_pid, "the worker is kept"
+        assert isinstance(client.end_of(client.submit()), Done)
+
+
+def test_a_queued_job_can_be_cancelled_and_the_running_one_goes_on() -> None:
+    with running(step_seconds=0.05) as backend, backend.client() as client:
+        first, second, third = client.submit(), client.submit(), client.submit()
+        client.client.send(Cancel(job=second))
+        assert client.end_of(second) == Cancelled(job=second)
+        assert isinstance(client.end_of(first), Done)
+        assert isinstance(client.end_of(third), Done)
+        client.until_settled()
+        assert kinds(client, second) == [Accepted, Cancelled]
+
+
+def test_a_job_can_be_cancelled_before_the_worker_is_ready(backend: Running) -> None:
+    with backend.client() as client:
+        job = client.submit()
+        client.client.send(Cancel(job=job))
+        assert client.end_of(job) == Cancelled(job=job)
+        assert isinstance(client.end_of(client.submit()), Done)
+
+
+def test_nobody_cancels_the_job_of_another() -> None:
+    with running(step_seconds=0.05) as backend, backend.client() as owner, backend.client() as other:
+        job = owner.submit()
+        owner.expect(Accepted)
+        other.client.send(Cancel(job=job))
+        other.status()
+        assert not other.of(job)
+        assert isinstance(owner.end_of(job), Done)
+
+
+def test_cancelling_what_is_over_or_never_was_does_nothing(backend: Running) -> None:
+    with backend.client() as client:
+        job = client.submit()
+        client.end_of(job)
+        client.client.send(Cancel(job=job))
+        client.client.send(Cancel(job=new_job_id()))
+        client.until_settled()
+        assert len(ends(client, job)) == 1
+
+
+def test_a_name_is_used_once(backend: Running) -> None:
+    with backend.client() as client:
+        job = client.submit()
+        client.end_of(job)
+        client.submit(job=job)
+        again = client.expect(Failed)
+        assert again.code == "duplicate_job"
+
+
+def test_the_jobs_of_a_client_that_leaves_end() -> None:
+    with running(step_seconds=0.2) as backend, backend.client() as watcher:
+        with backend.client() as leaver:
+            leaver.submit(frames=16)
+            leaver.submit(frames=16)
+            leaver.expect(Progress, lambda message: message.phase == "painting")
+        status = watcher.status()
+        while status.clients != 1 or status.running or status.waiting:
+            status = watcher.status()
+        watcher.submit()
+        watcher.expect(Progress)
+
+
+@pytest.mark.parametrize("code", ["out_of_memory", "model_unfit", "internal"])
+def test_a_job_that_fails_says_why_and_the_next_one_works(backend: Running, code: str) -> None:
+    with backend.client() as client:
+        failed = client.end_of(client.submit(f"a pumpkin fail:{code}"))
+        assert isinstance(failed, Failed)
+        assert failed.code == code
+        assert failed.message.endswith(".")
+        assert failed.next_step.endswith(".")
+        assert isinstance(client.end_of(client.submit()), Done)
+
+
+@pytest.mark.parametrize("how", ["it crashes", "it is killed"])
+def test_a_worker_that_dies_fails_its_job_and_is_replaced(how: str) -> None:
+    with running(step_seconds=0.1) as backend, backend.client() as client:
+        doomed = client.submit("fail:crash" if how == "it crashes" else "a pumpkin", frames=16)
+        waiting = client.submit(frames=1)
+        client.expect(Progress, lambda message: message.phase == "painting")
+        before = client.status().worker_pid
+        if how == "it is killed":
+            psutil.Process(before).kill()
+        failed = client.end_of(doomed)
+        assert isinstance(failed, Failed)
+        assert failed.code == "worker_died"
+        assert isinstance(client.end_of(waiting), Done)
+        after = client.until_settled()
+        assert after.worker_pid not in (0, before)
+        assert after.loads == 2
+        assert len(ends(client, doomed)) == 1
+
+
+def test_an_idle_worker_that_dies_harms_nobody(backend: Running) -> None:
+    with backend.client() as client:
+        client.end_of(client.submit())
+        psutil.Process(client.until_settled().worker_pid).kill()
+        assert until(lambda: client.status().worker_pid == 0)
+        assert isinstance(client.end_of(client.submit()), Done)

@@ -1,0 +1,263 @@
+"""The client never blocks, and says in one sentence when the backend is gone, whatever the reason."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+import zmq
+
+from shared_protocol import client as client_module
+from shared_protocol import wire
+from shared_protocol.client import Client, Lost
+from shared_protocol.connection import Connection
+from shared_protocol.messages import (
+    Alive,
+    AskStatus,
+    Frame,
+    Hello,
+    Message,
+    Refused,
+    Status,
+    Welcome,
+)
+
+JOB = "0" * 32
+WELCOME = Welcome(major=1, minor=0, backend="0", session="0", device="none", styles=())
+LONG = 20.0
+"""More than anything here takes, seconds."""
+
+
+class Backend:
+    """The other end of one conversation, in this process."""
+
+    def __init__(self) -> None:
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.ROUTER)
+        self.socket.linger = 0
+        public, secret = zmq.curve_keypair()
+        self.socket.curve_publickey, self.socket.curve_secretkey = public, secret
+        self.socket.curve_server = True
+        self.socket.bind("tcp://127.0.0.1:0")
+        ours, theirs = zmq.curve_keypair()
+        self.connection = Connection(
+            endpoint=self.socket.last_endpoint.decode(),
+            server_key=public.decode(),
+            client_public=ours.decode(),
+            client_secret=theirs.decode(),
+            pid=os.getpid(),
+            session="one",
+            version="0",
+        )
+        self.peer = b""
+
+    def hear(self) -> Message:
+        assert self.socket.poll(LONG * 1000), "nothing came"
+        self.peer, *frames = self.socket.recv_multipart()
+        return wire.decode_request(frames).message
+
+    def say(self, message: Message, *buffers: bytes) -> None:
+        self.socket.send_multipart([self.peer, *wire.encode(message, buffers)])
+
+    def close(self) -> None:
+        self.socket.close()
+        self.context.term()
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    backend = Backend()
+    yield backend
+    backend.close()
+
+
+def everything(client: Client) -> list[Message]:
+    """All that arrives until the connection is lost."""
+    found: list[Message] = []
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline:
+        client.wait(0.2)
+        found += [message for message, _ in client.poll()]
+        if found and isinstance(found[-1], Lost):
+            return found
+    raise AssertionError(f"the loss was not noticed; {found}")
+
+
+def reason(client: Client) -> str:
+    last = everything(client)[-1]
+    assert isinstance(last, Lost)
+    return last.reason
+
+
+def first(client: Client) -> Message:
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline:
+        client.wait(0.2)
+        for message, _ in client.poll():
+            return message
+    raise AssertionError("nothing came")
+
+
+def test_hello_comes_first_and_by_itself(backend: Backend) -> None:
+    with Client(backend.connection, name="x" * 200) as client:
+        client.send(AskStatus())
+        assert backend.hear() == Hello(client="x" * 64)
+        assert backend.hear() == AskStatus()
+        backend.say(WELCOME)
+        assert first(client) == WELCOME
+
+
+def test_buffers_arrive_with_their_message(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        backend.say(Frame(job=JOB, index=0, frames=1), b"png")
+        assert client.wait(LONG)
+        assert [(type(message), buffers) for message, buffers in client.poll()] == [(Frame, (b"png",))]
+
+
+def test_an_identity_can_be_chosen_and_is_random_else(backend: Backend) -> None:
+    with Client(backend.connection, name="test", identity="window 1"):
+        backend.hear()
+        assert backend.peer == b"window 1"
+    with Client(backend.connection, name="test"):
+        backend.hear()
+        assert len(backend.peer) == 32
+
+
+def test_alive_is_kept_from_the_caller(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        backend.say(Alive())
+        backend.say(WELCOME)
+        assert first(client) == WELCOME
+
+
+def test_polling_stops_within_its_budget(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        backend.say(WELCOME)
+        backend.say(WELCOME)
+        first(client)
+        assert len(list(client.poll(budget=0.0))) <= 1
+
+
+def test_a_backend_that_closes_is_noticed_after_its_last_words(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        backend.say(WELCOME)
+        backend.socket.close(linger=1000)
+        assert [type(message) for message in everything(client)] == [Welcome, Lost]
+        assert client.lost is not None
+        assert not list(client.poll()), "Lost comes once"
+        assert not client.wait(0)
+        client.send(AskStatus())
+
+
+def test_an_address_where_nobody_listens_is_noticed(backend: Backend) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    empty = msgspec.structs.replace(backend.connection, endpoint=f"tcp://127.0.0.1:{port}")
+    with Client(empty, name="test") as client:
+        assert "Nothing listens" in reason(client)
+
+
+def test_a_listener_that_says_nothing_is_noticed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "HANDSHAKE_MS", 300)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        other = msgspec.structs.replace(backend.connection, endpoint=f"tcp://127.0.0.1:{port}")
+        with Client(other, name="test") as client:
+            assert reason(client)
+
+
+def test_a_wrong_server_key_is_noticed(backend: Backend) -> None:
+    wrong = msgspec.structs.replace(backend.connection, server_key=zmq.curve_keypair()[0].decode())
+    with Client(wrong, name="test") as client:
+        assert reason(client)
+
+
+def test_a_backend_without_encryption_is_noticed(backend: Backend) -> None:
+    with backend.context.socket(zmq.ROUTER) as plain:
+        plain.linger = 0
+        plain.bind("tcp://127.0.0.1:0")
+        other = msgspec.structs.replace(backend.connection, endpoint=plain.last_endpoint.decode())
+        with Client(other, name="test") as client:
+            assert reason(client)
+
+
+def test_a_backend_whose_process_has_ended_is_noticed(backend: Backend) -> None:
+    """Also while the port is held by something else."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    dead = msgspec.structs.replace(backend.connection, pid=process.pid)
+    with Client(dead, name="test") as client:
+        assert "ended" in reason(client)
+
+
+def test_a_stuck_backend_is_noticed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ZeroMQ's own thread keeps answering heartbeats for it, so only silence tells."""
+    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.5)
+    with Client(backend.connection, name="test") as client:
+        assert "stuck" in reason(client)
+
+
+def test_a_client_that_slept_blames_nobody(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        for _ in range(5):
+            now = time.monotonic()
+            monkeypatch.setattr(client_module.time, "monotonic", lambda later=now + 3600: later)
+            assert not list(client.poll())
+            monkeypatch.undo()
+        assert client.lost is None
+
+
+def test_words_end_the_silence(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        client._silence = client_module.SILENCE_SECONDS
+        backend.say(WELCOME)
+        assert first(client) == WELCOME
+        assert not list(client.poll())
+        assert client.lost is None
+
+
+def test_refused_is_shown_and_then_lost(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        refused = Refused(code="version", message="Update the add-on.")
+        backend.say(refused)
+        assert everything(client) == [refused, Lost(reason="Update the add-on.")]
+
+
+def test_an_event_that_cannot_be_read_ends_the_conversation(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        backend.socket.send_multipart([backend.peer, b"elevator/2", b"{}"])
+        assert "version 2" in reason(client)
+
+
+def test_closing_twice_does_no_harm(backend: Backend) -> None:
+    client = Client(backend.connection, name="test")
+    client.close()
+    client.close()
+    client.send(AskStatus())
+    assert not list(client.poll())
+    assert not client.wait(1.0)
+
+
+def test_closing_while_polling_does_no_harm(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        backend.say(WELCOME)
+        backend.say(Status(running=None, waiting=0, worker_pid=0, loads=0, clients=1))
+        assert client.wait(LONG)
+        for _ in client.poll(budget=1.0):
+            client.close()

@@ -1,0 +1,25 @@
+"""Every test has a home of its own: no test sees the user's files or another test's backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backend.harness import Running, running
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that ELEVATOR_HOME names; with a space and a letter that is not ASCII, as users have them."""
+    folder = tmp_path / "mon été"
+    monkeypatch.setenv("ELEVATOR_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def backend() -> Iterator[Running]:
+    """A backend with the fake generator."""
+    with running() as backend:
+        yield backend

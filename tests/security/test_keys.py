@@ -1,0 +1,67 @@
+"""Keys do not leak through `repr`, logs, arguments or the environment, and the allow-list is exact."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import zmq
+
+from backend.orders import WorkerKeys
+from backend.security import AllowList, KeyPair, authorized_keys
+from tests.backend.harness import Running
+
+KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+
+
+def test_a_secret_is_not_shown() -> None:
+    keys = KeyPair.fresh()
+    assert keys.secret not in repr(keys)
+    order = WorkerKeys(endpoint="e", server_key="s" * 40, public="p" * 40, secret=keys.secret, fake=True, device="cpu")
+    assert keys.secret not in repr(order)
+
+
+def test_the_list_is_exact() -> None:
+    listed, other = KeyPair.fresh(), KeyPair.fresh()
+    door = AllowList([listed.public])
+    assert door.callback("clients", listed.public.encode())
+    assert not door.callback("clients", other.public.encode())
+    assert not door.callback("clients", b"")
+    assert not AllowList([]).callback("clients", listed.public.encode())
+
+
+def test_a_refusal_is_logged_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    stranger = KeyPair.fresh()
+    with caplog.at_level(logging.DEBUG):
+        AllowList([]).callback("clients", stranger.public.encode())
+    assert "refused" in caplog.text
+    assert stranger.public not in caplog.text
+
+
+def test_files_without_a_key_are_skipped(tmp_path: Path) -> None:
+    public = KeyPair.fresh().public
+    (tmp_path / "good.pub").write_text(f"  {public}\n", encoding="ascii")
+    (tmp_path / "empty.pub").write_text("", encoding="ascii")
+    (tmp_path / "short.pub").write_text(public[:39], encoding="ascii")
+    (tmp_path / "foreign.pub").write_text("~" * 40, encoding="ascii")
+    (tmp_path / "folder.pub").mkdir()
+    (tmp_path / "other.txt").write_text(zmq.curve_keypair()[0].decode(), encoding="ascii")
+    assert authorized_keys(tmp_path) == (public,)
+    assert authorized_keys(tmp_path / "missing") == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_arguments_and_environment_of_the_worker_hold_no_key(backend: Running) -> None:
+    with backend.client() as client:
+        client.end_of(client.submit())
+        (worker,) = backend.family
+        shown = [*worker.cmdline(), *worker.environ().values(), *psutil.Process(backend.process.pid).cmdline()]
+    inherited = set(os.environ.values())
+    for text in shown:
+        if text not in inherited:
+            assert not KEY.fullmatch(text), text
