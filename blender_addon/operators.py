@@ -64,6 +64,10 @@ class GenerateClip(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Make the clip and return when the strip is there: for scripts."""
+        if not clips.may_change_scene():
+            # The render's end needs Blender's event loop, which this would hold up for ever.
+            self.report({"ERROR"}, "A render is running. Generate when it has ended.")
+            return {"CANCELLED"}
         job = self._submit(context, self._wish())
         if job is None:
             return {"CANCELLED"}
@@ -78,6 +82,7 @@ class GenerateClip(bpy.types.Operator):
                     pump.wait(PERIOD)
         except KeyboardInterrupt:
             pump.cancel(job.id)
+            pump.settle()
             raise
         finally:
             if lines is not None:

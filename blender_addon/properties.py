@@ -47,7 +47,7 @@ def _style_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str,
     items = [(style.name, style.title, style.description, "BRUSH_DATA", index) for index, style in enumerate(styles)]
     name = settings.style_name
     if not styles and not name:
-        items = [(UNKNOWN, "The backend's first", "Styles are known once the backend has run", "BRUSH_DATA", 0)]
+        items = [(UNKNOWN, "Default", "The styles are known once the backend has run", "BRUSH_DATA", 0)]
     elif name and all(style.name != name for style in styles):
         items.append((name, name, "The backend does not have this style", "ERROR", len(items)))
     _items[:] = items
@@ -93,7 +93,7 @@ class Settings(bpy.types.PropertyGroup):
     )
     seed: IntProperty(name="Seed", description="Another number gives another clip", default=1, min=0, max=MAX_SEED)
     use_random_seed: BoolProperty(
-        name="New Seed Each Time", description="Choose a new seed with every Generate", default=False
+        name="New Seed Each Time", description="Choose a new seed with every Generate", default=True
     )
 
 

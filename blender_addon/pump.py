@@ -52,6 +52,8 @@ SHARE = 0.9
 MAX_MESSAGES = 32
 MAX_BYTES = 8 << 20
 """A tick takes no more than this off the wire, however fast the machine is."""
+FAREWELL = 2.0
+"""Seconds that a script which was interrupted waits for the backend's word about its cancel."""
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +119,12 @@ class Pump:
             self._client.wait(seconds)
         else:
             time.sleep(min(seconds, PERIOD))
+
+    def settle(self, seconds: float = FAREWELL) -> None:
+        """Let what was cancelled end, but do not wait long. For scripts only: it blocks."""
+        deadline = time.monotonic() + seconds
+        while self.tick(budget=PERIOD) and time.monotonic() < deadline:
+            self.wait(PERIOD)
 
     def close(self) -> None:
         """Let go of everything. A backend without clients ends by itself."""

@@ -19,7 +19,7 @@ class ProgressLines:
         """The state now. `phase` says which part of the work it belongs to."""
         if self._live and text != self._shown:
             self._stream.write("\r" + f"Elevator: {text}".ljust(len(self._shown) + 10))
-        elif not self._live and phase != self._phase:
+        elif not self._live and phase != self._phase and text != self._shown:
             self._stream.write(f"Elevator: {text}\n")
         else:
             return

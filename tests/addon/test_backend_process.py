@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from blender_addon import backend_process
 from blender_addon.backend_process import BackendError, BackendProcess, clean_environment, command_line, find
-from shared_protocol import VERSION, places
+from shared_protocol import VERSION, connection, places
 from tests.addon.blenders import ROOT
 
 
@@ -137,6 +138,22 @@ def test_interpreter_that_cannot_be_started_is_said(home: Path, tmp_path: Path) 
     with pytest.raises(BackendError, match="could not be started") as caught:
         BackendProcess(0.0)
     assert caught.value.command
+
+
+def test_running_backend_of_another_version_is_said(home: Path) -> None:
+    tell()
+    found = connection.Connection(
+        endpoint="tcp://127.0.0.1:1",
+        server_key="k" * 40,
+        client_public="k" * 40,
+        client_secret="k" * 40,
+        pid=os.getpid(),
+        session="s",
+        version="9.9.9",
+    )
+    connection.write(places.connection_file(), found)
+    with pytest.raises(BackendError, match=rf"runs is version 9.9.9 and this add-on is {VERSION}"):
+        BackendProcess(0.0)
 
 
 def test_damaged_connection_file_is_said(home: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_addon import words
+from blender_addon.terminal import ProgressLines
 from blender_addon.wish import MAX_SEED, Wish, WishError, check, find_style, folder_name, random_seed, slug
 
 
@@ -87,3 +90,35 @@ def test_words() -> None:
     assert words.rate_notice(23.976, 12) == (
         "The clip was made for 23.98 frames per second and the scene has 12: it plays at 50% of its speed."
     )
+
+
+class Screen(io.StringIO):
+    """A stream that is, or is not, a terminal."""
+
+    def __init__(self, live: bool) -> None:
+        super().__init__()
+        self._live = live
+
+    def isatty(self) -> bool:
+        return self._live
+
+
+def test_progress_in_a_file_is_a_line_a_phase() -> None:
+    stream = Screen(live=False)
+    lines = ProgressLines(stream)
+    for text, phase in (("A", "a"), ("A, 1 of 2", "a"), ("A", "sent"), ("B", "b"), ("B", "b")):
+        lines.show(text, phase)
+    lines.end(["Mind the gap."])
+    assert stream.getvalue() == "Elevator: A\nElevator: B\nElevator: note: Mind the gap.\n"
+
+
+def test_progress_in_a_terminal_is_one_line() -> None:
+    stream = Screen(live=True)
+    lines = ProgressLines(stream)
+    lines.show("Painting, 10 of 12", "painting")
+    lines.show("Done", "done")
+    lines.end([])
+    first, second = stream.getvalue().rstrip("\n").split("\r")[1:]
+    assert first.startswith("Elevator: Painting, 10 of 12")
+    assert len(second) >= len(first.rstrip()), "nothing of the longer line stays visible"
+    assert stream.getvalue().count("\n") == 1

@@ -110,6 +110,7 @@ def press_generate(prompt: str = "a pumpkin", **more: Any) -> Any:
     """The artist's way; returns the job."""
     known = set(pump().session.jobs)
     scene().elevator.prompt = prompt
+    scene().elevator.use_random_seed = more.pop("use_random_seed", False)
     for name, value in more.items():
         setattr(scene().elevator, name, value)
     assert click() == {"FINISHED"}

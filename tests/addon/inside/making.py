@@ -227,9 +227,7 @@ def check_two_jobs_at_once() -> None:
 def check_new_seed_each_time() -> None:
     open_project("seeds")
     settings = scene().elevator
-    settings.use_random_seed = True
-    settings.seed = 1
-    job = press_generate("a fox", use_style_size=False, frames=1)
+    job = press_generate("a fox", use_style_size=False, frames=1, seed=1, use_random_seed=True)
     assert job.wish.seed == settings.seed != 1, "the field shows the seed that made the clip"
     tick_until(lambda: job.ended)
     bpy.ops.elevator.new_seed()

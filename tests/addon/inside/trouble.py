@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -90,6 +91,24 @@ def check_cancel_before_the_backend_is_there() -> None:
     assert job.state.name == "CANCELLED"
     tick_until(lambda: not pump().session.busy)
     assert not all_strips()
+
+
+def check_interrupted_script_cancels() -> None:
+    if not hasattr(signal, "setitimer"):
+        return
+    open_project("interrupted")
+    generate("a fox", frames=1)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    with contextlib.suppress(KeyboardInterrupt, RuntimeError):
+        bpy.ops.elevator.generate("EXEC_DEFAULT", prompt="a fox fail:hang")
+    job = list(pump().session.jobs.values())[-1]
+    assert job.state.name == "CANCELLED", job
+    generate("a fox", frames=1)
 
 
 def check_dead_backend_is_noticed() -> None:
@@ -203,6 +222,11 @@ def check_never_during_render() -> None:
         clips.may_change_scene = allowed
     tick_until(lambda: job.ended)
     assert len(all_strips()) == 1
+    clips.may_change_scene = lambda: False
+    try:
+        assert refuse(prompt="a fox") == "A render is running. Generate when it has ended."
+    finally:
+        clips.may_change_scene = allowed
 
 
 def check_never_while_loading() -> None:
