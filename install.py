@@ -12,7 +12,7 @@ import argparse
 import io
 from pathlib import Path
 
-from backend.installer import demo, environments, readiness
+from backend.installer import demo, doctor, environments, readiness
 from backend.installer.children import end_on_signals, started
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
@@ -68,8 +68,13 @@ def _test(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     readiness.make_ready([BACKEND], options.torch_index)
-    say(f"The extension: {demo.package(options.out)}")
+    readiness.tell_blender()
+    say(f"Install this in Blender: {demo.package(options.out)}")
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    return doctor.examine()
 
 
 def _number(text: str) -> int:
@@ -111,8 +116,13 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--fake", action="store_true", help="test pictures instead of the models, in a few seconds")
     test = add("test", _test, "Set up what the tests need and run them. Further arguments go to pytest.")
     test.add_argument("--long", action="store_true", help="also run the tests that take long")
-    package = add("package", _package, "Build the extension zip that Blender installs.")
+    package = add(
+        "package",
+        _package,
+        "Set up, build the extension zip that Blender installs, and tell Blender where the backend is.",
+    )
     package.add_argument("--out", type=Path, default=ROOT / "build", metavar="FOLDER", help="where to (default: build)")
+    add("doctor", _doctor, "Say what is missing in this installation and what mends it. Changes nothing.")
     return parser
 
 

@@ -47,7 +47,8 @@ def copy(folder: Path, root: Path) -> Path:
     shutil.copytree(root / "backend" / "installer", target / "backend" / "installer")
     shutil.copytree(root / "shared_protocol", target / "shared_protocol")
     shutil.copy(root / "backend" / "__init__.py", target / "backend")
-    shutil.copy(root / "install.py", target)
+    for file in ("install.py", "blender.lock"):
+        shutil.copy(root / file, target)
     (target / "requirements.lock").write_text('torch==1.0; python_version < "3"\n', encoding="utf-8")
     return target
 

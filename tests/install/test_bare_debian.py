@@ -103,6 +103,7 @@ def bare(root: Path) -> Iterator[Bare]:
             stdout=subprocess.DEVNULL,
             check=True,
         )
+        system.chmod(0o755)  # others than root live there too
         for file in ("/etc/resolv.conf", "/etc/hosts"):
             shutil.copy(file, system / file.lstrip("/"))
         variables = {name: value for name, value in os.environ.items() if name.upper().startswith(SETTINGS)}

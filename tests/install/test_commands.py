@@ -40,7 +40,7 @@ def install(copy: Path, env: dict[str, str], *arguments: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("command", ["setup", "demo", "test", "package"])
+@pytest.mark.parametrize("command", ["setup", "demo", "test", "package", "doctor"])
 def test_help_explains_every_command(copy: Path, offline: dict[str, str], command: str) -> None:
     every = install(copy, offline, "--help")
     one = install(copy, offline, command, "--help")
@@ -89,6 +89,14 @@ def test_setup_tells_blender_and_is_quick_the_second_time(copy: Path, offline: d
     assert second.returncode == 0
     assert time.monotonic() - began < 3
     assert "Installing" not in second.stdout
+
+
+def test_doctor_says_what_is_missing_and_what_mends_it(copy: Path, offline: dict[str, str]) -> None:
+    done = install(copy, offline, "doctor")
+    assert done.returncode == 1
+    assert "MISSING  .venv is complete → python3 install.py setup" in done.stdout
+    assert "git checkout -- elevator/embedded/weights" in done.stdout
+    assert not (copy / ".venv").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

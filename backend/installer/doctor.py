@@ -1,0 +1,67 @@
+"""What is wrong with this installation, and what mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from backend.installer import environments, system_packages
+from backend.installer.children import ask
+from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT, Environment
+from backend.installer.environments import python_of
+from backend.installer.terminal import say
+from shared_protocol import VERSION, places
+
+MODELS = ROOT / "elevator" / "embedded" / "weights"
+_TORCH = "import torch; print(torch.__version__, 'on a GPU' if torch.cuda.is_available() else 'on the CPU')"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    remedy: str = ""
+    """What to do; empty if all is well."""
+    needed: bool = True
+    """Whether generating clips needs it; else only demo and tests do."""
+
+
+def examine() -> int:
+    """Say what was found. Returns 0 if clips can be generated, else 1."""
+    findings = list(_findings())
+    for finding in findings:
+        mark = "ok      " if not finding.remedy else "MISSING " if finding.needed else "not yet "
+        say(f"{mark} {finding.what}" + (f" → {finding.remedy}" if finding.remedy else ""))
+    return int(any(finding.remedy and finding.needed for finding in findings))
+
+
+def _findings() -> Iterator[Finding]:
+    yield _environment(BACKEND, "python3 install.py setup", needed=True)
+    torch = ask([python_of(BACKEND), "-c", _TORCH], timeout_s=120)
+    yield Finding(f"torch {torch or 'starts'}", "" if torch else "delete .venv, then: python3 install.py setup")
+    models = len(list(MODELS.rglob("*.safetensors")))
+    yield Finding(f"embedded models ({models} files)", "" if models else f"git checkout -- {MODELS.relative_to(ROOT)}")
+    told = _blender_was_told()
+    yield Finding(f"Blender knows this backend by {places.install_file()}", "" if told else "python3 install.py setup")
+    yield _environment(BLENDER, "python3 install.py demo", needed=False)
+    yield _environment(OLD_BLENDER, "python3 install.py test", needed=False)
+    libraries = system_packages.missing_libraries()
+    packages = " ".join(system_packages.BPY_LIBRARIES[library] for library in libraries)
+    yield Finding(
+        "the bpy module's libraries", f"sudo apt-get install -y {packages}" if libraries else "", needed=False
+    )
+
+
+def _environment(environment: Environment, remedy: str, *, needed: bool) -> Finding:
+    complete = environments.is_complete(environment)
+    return Finding(f"{environment.name} is complete", "" if complete else remedy, needed)
+
+
+def _blender_was_told() -> bool:
+    try:
+        told = json.loads(places.install_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(told == {"python": str(python_of(BACKEND)), "root": str(ROOT), "version": VERSION})
