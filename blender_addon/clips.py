@@ -12,7 +12,7 @@ from shared_protocol import VERSION, places
 
 from . import strips, words
 from .frame_files import FrameFolder
-from .session import Job
+from .job import Job
 
 FOLDER = "elevator"
 """Folder beside the .blend that holds a folder for each clip."""

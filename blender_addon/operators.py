@@ -13,11 +13,13 @@ from bpy.props import IntProperty, StringProperty
 from shared_protocol.messages import Shutdown
 
 from . import clips, strips
+from .actions import Send
 from .frame_files import FrameFileError
+from .job import Job, Problem, State
 from .preferences import clips_folder
 from .properties import wish_of
 from .pump import PERIOD, Pump, the_pump
-from .session import Job, Link, Problem, Send, State
+from .session import Link
 from .terminal import ProgressLines
 from .wish import Wish, WishError, random_seed
 

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import bpy
 
 from . import backend_process, layouts, strips, words
+from .job import Job, Problem, State
 from .operators import GenerateClip
 from .properties import style_of
 from .pump import the_pump
-from .session import Job, Link, Problem, State
+from .session import Link
 
 LOOK_AGAIN_SECONDS = 2.0
 

@@ -8,7 +8,6 @@ in scripts, where no timer fires. It never blocks and ends within about BUDGET.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,30 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import msgspec
 import zmq
 from bpy.app.handlers import persistent
 
 from shared_protocol.client import Client, new_job_id
-from shared_protocol.messages import Style
 
-from . import clips, strips
+from . import clips, strips, style_list
+from .actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Tidy, Write
 from .backend_process import BackendError, BackendProcess
 from .frame_files import FrameFileError, FrameFolder
-from .session import (
-    Action,
-    AddStrip,
-    HangUp,
-    Job,
-    KeepStyles,
-    Link,
-    Problem,
-    Reach,
-    Send,
-    Session,
-    Tidy,
-    Write,
-)
+from .job import Job, Problem
+from .session import Link, Session
 from .wish import Wish, check, folder_name
 
 PERIOD = 0.05
@@ -73,7 +59,7 @@ class Pump:
 
     def __init__(self, styles_file: Path | None = None) -> None:
         self._styles_file = styles_file
-        self.session = Session(_read_styles(styles_file))
+        self.session = Session(style_list.read(styles_file) if styles_file else ())
         self.last = Tick()
         self.largest = Tick()
         """The most of each, over all ticks that added no strip: Blender itself makes strip and undo step."""
@@ -225,7 +211,8 @@ class Pump:
                 if (ticket := self._tickets.pop(job, None)) is not None:
                     ticket.folder.drop_if_empty()
             case KeepStyles(styles):
-                _keep_styles(self._styles_file, styles)
+                if self._styles_file is not None:
+                    style_list.keep(self._styles_file, styles)
         return ()
 
     def _write(self, action: Write) -> Iterable[Action]:
@@ -289,26 +276,6 @@ def _on_timer() -> float | None:
         _pump.session.changed = False
         strips.redraw(bpy.context.window_manager)
     return PERIOD if again else None
-
-
-def _read_styles(file: Path | None) -> tuple[Style, ...]:
-    if file is None:
-        return ()
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=tuple[Style, ...])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return ()  # the backend tells them again
-
-
-def _keep_styles(file: Path | None, styles: tuple[Style, ...]) -> None:
-    if file is None:
-        return
-    temporary = file.with_suffix(".tmp")
-    try:
-        temporary.write_bytes(msgspec.json.encode(styles))
-        os.replace(temporary, file)
-    except OSError as error:
-        log.warning("The list of styles was not kept: %s", error)
 
 
 @persistent

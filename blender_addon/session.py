@@ -1,13 +1,12 @@
 """Events → state → actions. Pure: no bpy, no I/O, no clock of its own.
 
 Every method takes one thing that happened and returns what is to be done about it, in order. Whoever does it (`pump`)
-tells the outcome by calling another method. A job goes through `State` as `NEXT` allows and ends exactly once.
+tells the outcome by calling another method. A job goes through its states as `job.NEXT` allows and ends exactly once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 
 from shared_protocol.client import Lost
@@ -18,18 +17,18 @@ from shared_protocol.messages import (
     Done,
     Failed,
     Frame,
-    Generate,
     Goodbye,
     Message,
-    Phase,
     Progress,
     Refused,
-    Request,
     Style,
     Welcome,
 )
+from shared_protocol.wire import Buffer
 
 from . import words
+from .actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Tidy, Write
+from .job import NEXT, Job, Problem, State
 from .wish import Wish, WishError, settle
 
 GREETING_SECONDS = 10.0
@@ -41,32 +40,6 @@ SILENCE_SECONDS = 60.0
 ENDED_KEPT = 8
 """Ended jobs that the panel can still show."""
 
-Buffer = bytes | bytearray | memoryview
-
-
-class State(Enum):
-    """Where a job is."""
-
-    HELD = "held here until the backend is reached"
-    SENT = "sent, not yet accepted"
-    RUNNING = "accepted: waiting for its turn or being made"
-    ADDING = "every frame is on disk, the strip is not yet there"
-    DONE = "the strip is there"
-    FAILED = "ended without a strip"
-    CANCELLED = "ended because the artist asked"
-
-
-ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
-NEXT: dict[State, frozenset[State]] = {
-    State.HELD: frozenset({State.SENT, State.FAILED, State.CANCELLED}),
-    State.SENT: frozenset({State.RUNNING, State.ADDING, State.FAILED, State.CANCELLED}),
-    State.RUNNING: frozenset({State.ADDING, State.FAILED, State.CANCELLED}),
-    State.ADDING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
-    State.DONE: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
-}
-
 
 class Link(Enum):
     """Where the conversation with the backend is."""
@@ -75,103 +48,6 @@ class Link(Enum):
     REACHING = "the backend is looked for or started"
     GREETING = "Hello was said"
     READY = "Welcome came"
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Find or start the backend and open the connection."""
-
-
-@dataclass(frozen=True)
-class HangUp:
-    """Close the connection."""
-
-
-@dataclass(frozen=True)
-class Send:
-    """Send this request."""
-
-    request: Request
-
-
-@dataclass(frozen=True)
-class Write:
-    """Write this frame; answer with `wrote` or `could_not_write`."""
-
-    job: str
-    index: int
-    data: Buffer
-
-
-@dataclass(frozen=True)
-class AddStrip:
-    """Put the clip into the edit as soon as that is safe; answer with `added` or `could_not_add`."""
-
-    job: str
-
-
-@dataclass(frozen=True)
-class Tidy:
-    """The job ended without a strip: remove its folder if nothing is in it."""
-
-    job: str
-
-
-@dataclass(frozen=True)
-class KeepStyles:
-    """Remember the styles for the next start of Blender."""
-
-    styles: tuple[Style, ...]
-
-
-Action = Reach | HangUp | Send | Write | AddStrip | Tidy | KeepStyles
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What went wrong, for panel and terminal."""
-
-    sentence: str
-    next_step: str = ""
-    command: str = ""
-    """The one command to run, if there is one."""
-
-
-@dataclass
-class Job:
-    """One clip on its way."""
-
-    id: str
-    wish: Wish
-    folder: str
-    """Where its frames lie, for people."""
-    state: State = State.HELD
-    request: Generate | None = None
-    done: Done | None = None
-    phase: Phase = "waiting"
-    position: int = 0
-    step: int = 0
-    steps: int = 0
-    seconds_left: float | None = None
-    written: set[int] = field(default_factory=set)
-    warnings: list[str] = field(default_factory=list)
-    problem: Problem | None = None
-    cancel_asked: float | None = None
-    heard: float = 0.0
-    outcome: str = ""
-    """One sentence about how it ended well."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in ENDED
-
-    @property
-    def fraction(self) -> float:
-        """How much of the work is done, 0 … 1."""
-        if self.state in (State.ADDING, State.DONE):
-            return 1.0
-        return min(1.0, self.step / self.steps) if self.steps else 0.0
 
 
 class Session:

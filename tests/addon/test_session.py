@@ -8,26 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blender_addon.session import (
-    CANCEL_SECONDS,
-    ENDED,
-    ENDED_KEPT,
-    GREETING_SECONDS,
-    NEXT,
-    Action,
-    AddStrip,
-    HangUp,
-    Job,
-    KeepStyles,
-    Link,
-    Problem,
-    Reach,
-    Send,
-    Session,
-    State,
-    Tidy,
-    Write,
-)
+from blender_addon.actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Tidy, Write
+from blender_addon.job import ENDED, NEXT, Job, Problem, State
+from blender_addon.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Link, Session
 from blender_addon.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (

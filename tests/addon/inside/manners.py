@@ -96,7 +96,7 @@ def check_panels_draw() -> None:
     scene().view_settings.view_transform = "AgX"
     pump().cancel(job.id)
     panels.ClipPanel.draw(_Anything(), bpy.context)
-    pump().session.problem = part("session").Problem("A sentence.", "A step.", "a command")
+    pump().session.problem = part("job").Problem("A sentence.", "A step.", "a command")
     panels.ClipPanel.draw(_Anything(), bpy.context)
     part("preferences").Preferences.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)

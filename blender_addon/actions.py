@@ -1,0 +1,58 @@
+"""What the session asks for; `pump` does it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared_protocol.messages import Request, Style
+from shared_protocol.wire import Buffer
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Find or start the backend and open the connection."""
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """Close the connection."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send this request."""
+
+    request: Request
+
+
+@dataclass(frozen=True)
+class Write:
+    """Write this frame; answer with `wrote` or `could_not_write`."""
+
+    job: str
+    index: int
+    data: Buffer
+
+
+@dataclass(frozen=True)
+class AddStrip:
+    """Put the clip into the edit as soon as that is safe; answer with `added` or `could_not_add`."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Tidy:
+    """The job ended without a strip: remove its folder if nothing is in it."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class KeepStyles:
+    """Remember the styles for the next start of Blender."""
+
+    styles: tuple[Style, ...]
+
+
+Action = Reach | HangUp | Send | Write | AddStrip | Tidy | KeepStyles

@@ -1,0 +1,31 @@
+"""The last list of styles that a backend told, so that the panel has one before the backend runs. No bpy."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+from shared_protocol.messages import Style
+
+log = logging.getLogger(__name__)
+
+
+def read(file: Path) -> tuple[Style, ...]:
+    """The kept list, or none: the backend tells it again."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=tuple[Style, ...])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return ()
+
+
+def keep(file: Path, styles: tuple[Style, ...]) -> None:
+    """Keep the list in one step. A list that cannot be kept is no reason to bother an artist."""
+    temporary = file.with_suffix(".tmp")
+    try:
+        temporary.write_bytes(msgspec.json.encode(styles))
+        os.replace(temporary, file)
+    except OSError as error:
+        log.warning("The list of styles was not kept: %s", error)
