@@ -43,7 +43,7 @@ class AnchorAttention:
         mixed = scaled_dot_product_attention(
             _heads(attn, attn.to_q(hidden_states)), _heads(attn, key), _heads(attn, value), attn_mask=attention_mask
         )
-        out: Tensor = attn.to_out[0](mixed.transpose(1, 2).flatten(2)) / attn.rescale_output_factor
+        out: Tensor = attn.to_out[0](mixed.transpose(1, 2).flatten(2))
         return out
 
 

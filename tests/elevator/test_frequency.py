@@ -31,6 +31,13 @@ def test_the_mean_keeps_gain_one(settings_, frames, height, width):
     assert torch.allclose(filtered.mean(dim=(0, 2, 3)), x.mean(dim=(0, 2, 3)), atol=1e-4)
 
 
+@pytest.mark.parametrize("method", LOWPASS_METHODS)
+@pytest.mark.parametrize("cutoff", [0.05, 0.5, 2])
+def test_the_mean_keeps_gain_one_at_the_edges_of_the_settings(method, cutoff):
+    for size in (1, 2, 3, 7, 8):
+        assert mask(LowPass(method, cutoff, cutoff), size, size, size)[0, 0, 0] == 1
+
+
 @given(SETTINGS, SIZE, SIZE, SIZE)
 def test_gains_lie_between_zero_and_one(settings_, frames, height, width):
     gain = mask(settings_, frames, height, width)

@@ -116,6 +116,15 @@ def test_published_plan_makes_the_published_calls_less_the_wasted_ones():
     assert len(units) == PUBLISHED.calls().total
 
 
+def test_a_guidance_of_one_runs_the_prompt_alone():
+    pair = counted()
+    list(sample(pair, plan=dataclasses.replace(PLAN, video_guidance=1)))
+    assert set(pair.t2v.prompts) == {1}
+    pair = counted()
+    list(sample(pair, plan=Plan(steps=3, refine=(), guidance=1)))
+    assert pair.t2i.prompts == [1, 1, 1]
+
+
 @pytest.mark.parametrize("stop", range(1, 8))
 def test_closing_makes_no_further_call(stop):
     pair = counted()
