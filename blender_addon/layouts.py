@@ -5,9 +5,12 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-CHARACTER = 6.4
+CHARACTER = 5.8
 """Mean width of a character of the interface's font, in points, measured on sentences."""
-MARGIN = 56
+MARGIN = 66
+"""Points that a sidebar's tabs and the edges of panel and box take."""
+ICON_CHARACTERS = 4
+"""Room that an icon takes."""
 
 
 def characters(context: Any) -> int:
@@ -21,7 +24,8 @@ def text(layout: Any, context: Any, sentence: str, icon: str = "NONE") -> None:
     """A sentence over as many lines as it needs."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(textwrap.wrap(sentence, characters(context))):
+    room = characters(context) - (0 if icon == "NONE" else ICON_CHARACTERS)
+    for number, line in enumerate(textwrap.wrap(sentence, room)):
         column.label(text=line, icon=icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1")
 
 

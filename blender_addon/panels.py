@@ -80,32 +80,29 @@ def _draw_wish(layout: Any, context: Any, settings: Any) -> None:
     column = layout.column()
     column.prop(settings, "prompt", text="", icon="OUTLINER_OB_FONT", **_placeholder("What the clip shows"))
     column.prop(settings, "negative_prompt", text="", icon="X", **_placeholder("What it must not show"))
-    column = layout.column()
-    column.use_property_split = True
-    column.use_property_decorate = False
-    column.prop(settings, "style")
+    _fields(layout).prop(settings, "style")
     style = style_of(settings)
     if style is not None and style.description:
         layouts.text(layout, context, style.description)
-    column = layout.column(align=True)
-    column.use_property_split = True
-    column.use_property_decorate = False
-    column.prop(settings, "use_style_size")
-    if settings.use_style_size:
-        if style is not None:
-            size = f"{words.frames(style.frames)} of {style.width} × {style.height} pixels"
-            layouts.text(layout, context, size)
-    else:
-        column.prop(settings, "frames")
-        column.prop(settings, "width")
-        column.prop(settings, "height")
-    column = layout.column(align=True)
-    column.use_property_split = True
-    column.use_property_decorate = False
-    row = column.row(align=True)
+    layout.prop(settings, "use_style_size")
+    if not settings.use_style_size:
+        column = _fields(layout)
+        for name in ("frames", "width", "height"):
+            column.prop(settings, name)
+    elif style is not None:
+        layouts.text(layout, context, f"{words.frames(style.frames)} of {style.width} × {style.height} pixels")
+    row = _fields(layout).row(align=True)
     row.prop(settings, "seed")
     row.operator("elevator.new_seed", text="", icon="FILE_REFRESH")
-    column.prop(settings, "use_random_seed")
+    layout.prop(settings, "use_random_seed")
+
+
+def _fields(layout: Any) -> Any:
+    """A column in which names stand left of their fields."""
+    column = layout.column(align=True)
+    column.use_property_split = True
+    column.use_property_decorate = False
+    return column
 
 
 def _placeholder(text: str) -> dict[str, str]:
@@ -123,7 +120,9 @@ def _draw_active(layout: Any, context: Any, job: Job) -> None:
     box = layout.box()
     layouts.text(box, context, job.wish.prompt)
     box.progress(factor=job.fraction, type="BAR", text=f"{job.fraction:.0%}" if job.steps else "")
-    layouts.text(box, context, session.status(job))
+    state, _, more = session.status(job).partition(" — ")
+    layouts.text(box, context, state)
+    box.label(text=more[:1].upper() + more[1:])  # a line even if empty, so that nothing below it jumps
     _draw_warnings(box, context, job)
     row = box.row()
     row.enabled = job.cancel_asked is None

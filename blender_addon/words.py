@@ -10,7 +10,7 @@ PHASES: dict[Phase, str] = {
     "text": "Reading the prompt",
     "painting": "Painting",
     "refining": "Smoothing the motion",
-    "inverting": "Returning to painting",
+    "inverting": "Back to painting",
     "decoding": "Making the pictures",
 }
 
