@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     options = _parser().parse_args(arguments)
+    # Whoever is asked to end leaves in order, too: what it started must not stay behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.run(options))
     except BackendError as error:

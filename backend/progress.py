@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from statistics import fmean
-
 from shared_protocol.messages import Progress
 
 from .generator import Advance
@@ -13,7 +10,6 @@ from .pictures import side_by_side
 PROGRESS_SECONDS = 0.05
 PREVIEW_SECONDS = 0.5
 """Shortest time between two of their kind."""
-REMEMBERED_STEPS = 12
 MEASURED_STEPS = 3
 """Fewer steps than this tell nothing about the pace."""
 
@@ -27,13 +23,13 @@ class Reporter:
         self._phase = ""
         self._spoke_at = float("-inf")
         self._showed_at = float("-inf")
-        self._step_at: float | None = None
-        self._step = 0
-        self._paces: deque[float] = deque(maxlen=REMEMBERED_STEPS)  # seconds a step
+        self._first: tuple[int, float] | None = None
+        """Number and time of the first finished step, from which the pace is measured: before it models were read."""
 
     def report(self, item: Advance, now: float) -> tuple[Progress, tuple[bytes, ...]] | None:
         """What to say about `item` at time `now` (seconds, any origin), with its preview, or None to say nothing."""
-        self._measure(item, now)
+        if self._first is None and item.step:
+            self._first = (item.step, now)
         if item.phase == self._phase and now - self._spoke_at < PROGRESS_SECONDS:
             return None
         self._phase, self._spoke_at = item.phase, now
@@ -47,17 +43,16 @@ class Reporter:
             phase=item.phase,
             step=item.step,
             steps=item.steps,
-            seconds_left=self._seconds_left(item),
+            seconds_left=self._seconds_left(item, now),
             preview_frames=0 if clip is None else len(clip),
         )
         return progress, () if clip is None else (side_by_side(clip),)
 
-    def _measure(self, item: Advance, now: float) -> None:
-        if self._step_at is not None and item.step > self._step > 0:
-            self._paces.append((now - self._step_at) / (item.step - self._step))
-        self._step, self._step_at = item.step, now
-
-    def _seconds_left(self, item: Advance) -> float | None:
-        if not item.steps or len(self._paces) < MEASURED_STEPS:
+    def _seconds_left(self, item: Advance, now: float) -> float | None:
+        # The mean over all steps: the kinds of step differ in cost and take turns, so a short memory would leap.
+        if self._first is None:
             return None
-        return round(fmean(self._paces) * (item.steps - item.step), 1)
+        step, since = self._first
+        if item.step - step < MEASURED_STEPS:
+            return None
+        return round((now - since) / (item.step - step) * (item.steps - item.step), 1)

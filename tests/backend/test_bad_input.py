@@ -90,6 +90,7 @@ class Raw:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        self.socket.sndtimeo = 20_000
         self.socket.curve_serverkey = backend.connection.server_key.encode()
         self.socket.curve_publickey = backend.connection.client_public.encode()
         self.socket.curve_secretkey = backend.connection.client_secret.encode()

@@ -1,0 +1,89 @@
+"""How often progress speaks, and what it promises. The clock is a number."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from backend.generator import Advance, Clip
+from backend.pictures import PREVIEW_HEIGHT, PREVIEW_WIDTH, png, side_by_side
+from backend.progress import PREVIEW_SECONDS, PROGRESS_SECONDS, Reporter
+from shared_protocol.messages import Phase
+
+JOB = "0" * 32
+
+
+def clip() -> Clip:
+    return np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)
+
+
+def advance(step: int, phase: Phase = "painting", steps: int = 100) -> Advance:
+    return Advance(phase, step, steps, clip)
+
+
+def test_it_speaks_at_most_twenty_times_a_second() -> None:
+    reporter = Reporter(JOB, previews=False)
+    spoken = [now for now in np.arange(0, 2, 0.001) if reporter.report(advance(int(now * 1000)), now)]
+    assert 30 <= len(spoken) <= 2 / PROGRESS_SECONDS + 1
+    assert min(np.diff(spoken)) >= PROGRESS_SECONDS
+
+
+def test_a_new_phase_is_always_said() -> None:
+    reporter = Reporter(JOB, previews=False)
+    phases: list[Phase] = ["text", "painting", "refining", "painting"]
+    assert all(reporter.report(advance(step, phase), step * 0.001) for step, phase in enumerate(phases))
+
+
+def test_previews_come_at_most_twice_a_second_and_only_if_asked() -> None:
+    asked, unasked = Reporter(JOB, previews=True), Reporter(JOB, previews=False)
+    shown = []
+    for now in np.arange(0, 3, 0.01):
+        if (report := asked.report(advance(int(now * 30)), now)) and report[0].preview_frames:
+            shown.append(now)
+            assert report[0].preview_frames == 3
+            assert len(report[1]) == 1
+        if report := unasked.report(advance(int(now * 30)), now):
+            assert report[0].preview_frames == 0
+            assert not report[1]
+    assert len(shown) >= 5
+    assert min(np.diff(shown)) >= PREVIEW_SECONDS
+
+
+def test_no_preview_yet_is_no_preview() -> None:
+    report = Reporter(JOB, previews=True).report(Advance("text", 1, 10), 0.0)
+    assert report is not None
+    assert report[0].preview_frames == 0
+
+
+def test_the_time_left_is_measured_and_not_promised_too_early() -> None:
+    reporter = Reporter(JOB, previews=False)
+    left = []
+    reporter.report(Advance("loading", 0, 0), 0.0)
+    for step in range(1, 101):
+        report = reporter.report(advance(step), 60.0 + step * 0.5)  # reading the models took a minute
+        assert report is not None
+        left.append(report[0].seconds_left)
+    assert left[:3] == [None] * 3
+    assert left[3] == 48.0
+    assert left[-1] == 0.0
+
+
+def test_a_png_holds_the_same_pixels() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    decoded = cv2.imdecode(np.frombuffer(png(frame), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert np.array_equal(decoded, frame)
+
+
+def test_a_strip_holds_the_frames_from_the_left() -> None:
+    decoded = cv2.imdecode(np.frombuffer(side_by_side(clip()), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert np.array_equal(decoded, np.concatenate(list(clip()), axis=1))
+
+
+def test_a_strip_stays_small() -> None:
+    for frames, height, width in ((16, 512, 512), (200, 64, 64), (1024, 32, 32), (1, 2000, 10)):
+        data = side_by_side(np.zeros((frames, height, width, 3), np.uint8))
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded is not None
+        assert decoded.shape[0] <= PREVIEW_HEIGHT
+        assert decoded.shape[1] <= PREVIEW_WIDTH
+        assert decoded.shape[1] % frames == 0

@@ -1,0 +1,120 @@
+"""The real generator in a real worker, with the embedded models and a chain of few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from backend.settings import ROOT
+from shared_protocol.client import Lost
+from shared_protocol.messages import Accepted, Cancel, Cancelled, Done, Failed, Frame, Progress
+from tests.backend.harness import Conversation, Running, greet, running, until
+
+WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
+pytestmark = [
+    pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there"),
+    pytest.mark.timeout(300),
+]
+QUICK = 'base = "embedded"\npreset = "published"\nexample_prompt = "a cat"\n'
+PLAN = "[plan]\nsteps = 4\nrefine = [3]\nrefine_steps = 1\n"
+LONG = "[plan]\nsteps = 500\nrefine = []\n"
+
+
+def write_styles(folder: Path) -> None:
+    """Styles of few steps, with LoRAs that do not depend on how far the embedded ones are trained."""
+    folder.mkdir(parents=True)
+    lora = WEIGHTS / "loras" / "sketch" / "pytorch_lora_weights.safetensors"
+    chance = np.random.default_rng(0)
+    loud = {name: chance.normal(0, 0.05, values.shape).astype(np.float16) for name, values in load_file(lora).items()}
+    save_file(loud, folder / "loud.safetensors")
+    (folder / "torn.safetensors").write_bytes(b"torn")
+    for name, rest in {
+        "quick": PLAN,
+        "loud": '[[loras]]\npath = "loud.safetensors"\n' + PLAN,
+        "torn": '[[loras]]\npath = "torn.safetensors"\n' + PLAN,
+        "long": LONG,
+    }.items():
+        (folder / f"{name}.toml").write_text(f'title = "{name}"\n{QUICK}{rest}', encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for all tests, for reading torch takes its time."""
+    folder = tmp_path_factory.mktemp("home")
+    write_styles(folder / "config" / "styles")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ELEVATOR_HOME", str(folder))
+        with running("--stay", fake=False) as backend:
+            yield backend
+
+
+def clip(client: Conversation, **fields: object) -> np.ndarray:
+    job = client.submit(**{"style": "quick", "frames": 4, **fields})
+    done = client.end_of(job)
+    assert isinstance(done, Done), done
+    frames = [buffers[0] for message, buffers in client.of(job) if isinstance(message, Frame)]
+    return np.stack([cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) for png in frames])
+
+
+def test_jobs_of_one_base_read_its_models_once_whatever_their_style(backend: Running) -> None:
+    with backend.client() as client:
+        assert greet(client).device in ("cpu", "cuda")
+        plain = clip(client)
+        loads = client.until_settled().loads
+        loud = clip(client, style="loud")
+        again = clip(client)
+        assert client.until_settled().loads == loads > 0
+    assert plain.shape == (4, 64, 64, 3)
+    assert np.array_equal(plain, again), "the same seed gives the same clip, and the LoRA is gone again"
+    assert not np.array_equal(plain, loud)
+
+
+def test_phases_previews_and_warnings_of_a_real_job(backend: Running) -> None:
+    with backend.client() as client:
+        job = client.submit("a pumpkin and a xylophonist", style="quick", previews=True)
+        assert isinstance(client.end_of(job), Done)
+        (accepted,) = [message for message, _ in client.of(job) if isinstance(message, Accepted)]
+        assert "xylophonist" in accepted.warnings[0]
+        progress = [message for message, _ in client.of(job) if isinstance(message, Progress)]
+        phases = {one.phase for one in progress}
+        assert phases - {"loading"} == {"text", "painting", "refining", "inverting", "decoding"}
+        assert {one.preview_frames for one in progress} == {0, 4}
+
+
+def test_cancel_ends_a_real_job_and_keeps_its_models(backend: Running) -> None:
+    with backend.client() as client:
+        job = client.submit(style="long")
+        at = client.expect(Progress, lambda message: message.phase == "painting").step
+        client.client.send(Cancel(job=job))
+        assert client.end_of(job) == Cancelled(job=job)
+        steps = [message.step for message, _ in client.of(job) if isinstance(message, Progress)]
+        assert steps[-1] - at < 100
+        loads = client.until_settled().loads
+        clip(client)
+        assert client.until_settled().loads == loads
+
+
+def test_a_lora_that_is_broken_fails_its_job_only(backend: Running) -> None:
+    with backend.client() as client:
+        failed = client.end_of(client.submit(style="torn"))
+        assert isinstance(failed, Failed)
+        assert failed.code == "model_unfit"
+        assert "torn.safetensors" in failed.message
+        clip(client)
+
+
+def test_a_worker_deep_in_torch_ends_with_its_killed_server(home: Path) -> None:
+    write_styles(home / "config" / "styles")
+    with running(fake=False) as backend, backend.client() as client:
+        client.submit(style="long", frames=16, width=128, height=128)
+        client.expect(Progress, lambda message: message.phase == "painting")
+        (worker,) = backend.family
+        backend.process.kill()
+        client.expect(Lost)
+        assert until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 3.0)
