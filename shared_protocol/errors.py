@@ -28,14 +28,15 @@ class ProtocolError(ElevatorProtocolError):
 class VersionMismatch(ProtocolError):
     """The other side speaks another major version of the protocol.
 
-    `theirs` is the major version that it sent, `ours` is the one of this side.
+    `theirs` is the major version that it sent, `ours` is the one of this side. The sentence names the sides, since
+    the backend's is read by the client's user.
     """
 
-    def __init__(self, theirs: int, ours: int) -> None:
-        side = "this side" if theirs > ours else "the other side"
+    def __init__(self, theirs: int, ours: int, *, them: str = "client", us: str = "backend") -> None:
+        older = us if theirs > ours else them
         super().__init__(
-            f"The other side speaks protocol version {theirs} and this side speaks {ours}: "
-            f"update {side}, so that add-on and backend come from the same release."
+            f"The {them} speaks protocol version {theirs} and the {us} {ours}: "
+            f"update the {older}, so that both come from the same release."
         )
         self.theirs = theirs
         self.ours = ours

@@ -63,19 +63,21 @@ def encode(message: Message, buffers: Sequence[Buffer] = ()) -> list[Buffer]:
 
 def decode_request(frames: Sequence[Buffer]) -> Incoming:
     """What a client sent. Raises ProtocolError or VersionMismatch, and nothing else, whatever the bytes are."""
-    return decode(frames, _requests)
+    return decode(frames, _requests, sender="client")
 
 
 def decode_event(frames: Sequence[Buffer]) -> Incoming:
     """What the backend sent. Raises ProtocolError or VersionMismatch, and nothing else, whatever the bytes are."""
-    return decode(frames, _events)
+    return decode(frames, _events, sender="backend")
 
 
-def decode(frames: Sequence[Buffer], decoder: msgspec.json.Decoder[M]) -> Incoming:
+def decode(
+    frames: Sequence[Buffer], decoder: msgspec.json.Decoder[M], *, sender: Literal["client", "backend"] = "backend"
+) -> Incoming:
     """Any message that `decoder` knows. Raises ProtocolError or VersionMismatch, and nothing else."""
     if len(frames) < 2:
         raise ProtocolError("The message has fewer than two frames: something else talks to this port.")
-    _check_tag(bytes(frames[0][:64]))
+    _check_tag(bytes(frames[0][:64]), sender)
     header, buffers = frames[1], tuple(frames[2:])
     if len(header) > MAX_HEADER_BYTES:
         raise ProtocolError(f"The header has {len(header)} bytes; at most {MAX_HEADER_BYTES} are allowed.")
@@ -109,10 +111,11 @@ def _job_of(header: Buffer) -> str | None:
         return None
 
 
-def _check_tag(tag: bytes) -> None:
+def _check_tag(tag: bytes, sender: str) -> None:
     if tag == TAG:
         return
     match = _ANY_TAG.match(tag)
     if match is None:
         raise ProtocolError("The message does not start with the protocol's name: something else talks to this port.")
-    raise VersionMismatch(theirs=int(match[1]), ours=MAJOR)
+    receiver = "backend" if sender == "client" else "client"
+    raise VersionMismatch(theirs=int(match[1]), ours=MAJOR, them=sender, us=receiver)
