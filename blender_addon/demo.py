@@ -45,7 +45,7 @@ class _ProgressToInstaller(io.TextIOBase):
         words = text.strip().removeprefix("Elevator: ")
         if words.startswith("note: "):
             tell(note=words.removeprefix("note: "))
-        elif words:
+        elif words and not words.startswith("Info: "):  # Blender repeats the operator's report
             tell(progress=words)
         return len(text)
 

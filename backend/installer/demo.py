@@ -180,7 +180,7 @@ def _make_in_blender(wish: Wish, program: Path | None, zip_file: Path, folder: P
             if "problem" in told:
                 raise Problem(told["problem"])
             if "progress" in told:
-                ticker.tell(told["progress"])
+                ticker.tell(told["progress"], chapter=told["progress"].split(",")[0])
             if "note" in told:
                 notes.append(told["note"])
             made = told.get("made", made)

@@ -27,6 +27,7 @@ class Ticker:
         self._start = self._said = time.monotonic()
         self._live = sys.stdout.isatty()
         self._width = 0
+        self._chapters = {""}
 
     def __enter__(self) -> Ticker:  # noqa: PYI034 - Self is younger than Python 3.10
         if self._live:
@@ -35,13 +36,14 @@ class Ticker:
             say(f"{self._what} …")
         return self
 
-    def tell(self, detail: str) -> None:
-        """Show what it is busy with."""
+    def tell(self, detail: str, chapter: str = "") -> None:
+        """Show what it is busy with. A chapter is said at once when it comes for the first time."""
         if self._live:
             line = f"{self._what} … {self.seconds:.0f} s  {detail}"[: shutil.get_terminal_size().columns - 1]
             print("\r" + line.ljust(self._width), end="", flush=True)
             self._width = len(line)
-        elif time.monotonic() - self._said >= self._every_s:
+        elif chapter not in self._chapters or time.monotonic() - self._said >= self._every_s:
+            self._chapters.add(chapter)
             say(f"  {self.seconds:.0f} s  {detail}"[:120])
             self._said = time.monotonic()
 

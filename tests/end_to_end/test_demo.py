@@ -47,7 +47,9 @@ def test_it_succeeds_and_says_in_five_lines_what_lies_where(made: Made) -> None:
 
 
 def test_progress_has_phases(made: Made) -> None:
-    assert re.search(r"Painting, \d+ of \d+", made.output), made.output
+    for phase in ("Painting", "Smoothing the motion", "Making the pictures"):
+        assert re.search(rf"{phase}, \d+ of \d+", made.output), made.output
+    assert "Rendering the film" in made.output
 
 
 def test_it_is_quick(made: Made) -> None:

@@ -55,7 +55,7 @@ def test_second_start_has_the_backend_running_within_five_seconds(place: Path) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["The backend starts", "Making the clip", "Painting"])
+@pytest.mark.parametrize("moment", ["The backend starts", "Making the clip", "Painting, "])
 def test_stopping_it_leaves_nothing(place: Path, moment: str, number: signal.Signals) -> None:
     env = {**environment(place), "ELEVATOR_FAKE_STEP_SECONDS": "1"}
     with subprocess.Popen(
