@@ -89,16 +89,23 @@ def test_previews_are_small_pictures_of_the_whole_clip():
             assert preview.dtype == np.uint8
 
 
-def test_previews_show_the_predicted_clean_clip():
-    pair = models("zeroscope")
-    schedules = pair.t2i_schedule.with_steps(5), pair.t2v_schedule.with_steps(5)
-    t2i, t2v = pair.denoisers((REQUEST["negative_prompt"], REQUEST["prompt"]), schedules, (7.5, 7.5))
+def test_the_clip_is_the_decoded_chain_of_what_was_asked_for():
+    """Every part in its place: prompts, text encoders, schedules and guidances all differ."""
+    plan = Plan(steps=5, refine=(4, 3), refine_steps=2, guidance=5, video_guidance=2)
+    schedule = Schedule.from_config({"steps_offset": 1})
+    pair = dataclasses.replace(models("zeroscope"), t2v_schedule=schedule)
+    texts = [encoder(text) for encoder in (pair.t2i_text, pair.t2v_text) for text in ("blurry", "a dog")]
+    t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(5), texts[0], texts[1], 5)
+    t2v = Denoiser("T2V", pair.t2v, schedule.with_steps(5), texts[2], texts[3], 2)
     shape, seed = (4, 4, 6), REQUEST["seed"]
-    noise = starting_noise(seed, PLAN.alpha, 3, shape)
-    units, latents = drain(chain(t2i, t2v, PLAN, noise, lambda n: refinement_noise(seed, n, 3, shape)))
-    previews = [step.preview() for step in sample() if step.phase != "text"]
-    expected = [pair.draft(unit.clean) for unit in units] + [pair.draft(latents)] * 3
-    assert np.array_equal(previews, expected)
+    noise = starting_noise(seed, plan.alpha, 3, shape)
+    units, latents = drain(chain(t2i, t2v, plan, noise, lambda n: refinement_noise(seed, n, 3, shape)))
+
+    steps = list(sample(pair, plan=plan))
+    assert np.array_equal(frames_of(steps), [pair.decode(z) for z in latents])
+    previews = [step.preview() for step in steps if step.phase != "text"]
+    assert np.array_equal(previews, [pair.draft(unit.clean) for unit in units] + [pair.draft(latents)] * 3)
+    assert [step.timestep for step in steps[1:-3]] == [unit.timestep for unit in units]
 
 
 def test_published_plan_makes_the_published_calls_less_the_wasted_ones():
@@ -231,9 +238,10 @@ def test_numbers_that_are_not_finite_name_their_step(broken, sentence):
         list(sample(counted(broken=broken)))
 
 
-def test_a_broken_vae_is_named():
+@pytest.mark.parametrize("value", [float("nan"), 6e37])
+def test_a_picture_that_is_not_finite_is_refused(value):
     with pytest.raises(NumericsError, match="VAE"):
-        models("zeroscope").decode(torch.full((4, 4, 4), float("nan")))
+        models("zeroscope").decode(torch.full((4, 4, 4), value))
 
 
 def test_schedules_must_have_the_plans_steps():
