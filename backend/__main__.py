@@ -18,7 +18,7 @@ from shared_protocol import VERSION, connection, places
 from shared_protocol.errors import ConnectionFileError
 
 from . import command_line, logs
-from .failures import EXIT_DONE, EXIT_INTERRUPTED, BackendError
+from .failures import EXIT_DONE, EXIT_INTERRUPTED, BackendError, cannot_write
 from .lock import only_one
 from .settings import GRACE_SECONDS, Settings
 
@@ -72,7 +72,7 @@ def serve(options: argparse.Namespace) -> int:
             print("The backend serves. Ctrl-C ends it.", flush=True)
             server.run()
     except OSError as error:
-        raise BackendError("folder_unwritable", folder=places.state_folder(), detail=error.strerror) from error
+        raise cannot_write(places.state_folder(), error) from error
     return EXIT_DONE
 
 

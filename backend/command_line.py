@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import random
 import re
@@ -37,7 +36,7 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer, Incoming
 
-from .failures import EXIT_DONE, TABLE, BackendError
+from .failures import EXIT_DONE, TABLE, BackendError, cannot_write
 from .launch import start_backend
 from .terminal import ProgressLine
 
@@ -61,6 +60,8 @@ def generate(options: argparse.Namespace) -> int:
     _prepare(out, overwrite=options.overwrite)
     with _conversation(options) as client:
         welcome = _expect(client, Welcome)
+        if options.fake and welcome.device != "none":
+            print("A backend with models runs already, so it makes the clip.", file=sys.stderr)
         style = next((style for style in welcome.styles if style.name == options.style), None)
         # Without such a style any size will do: the backend answers with the list of styles.
         width, height = options.size or ((style.width, style.height) if style else (64, 64))
@@ -234,7 +235,7 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
         for path in old:
             path.unlink()
     except OSError as error:
-        raise _cannot_write(out, error) from error
+        raise cannot_write(out, error) from error
 
 
 def _check_space(out: Path, needed: int) -> None:
@@ -250,10 +251,4 @@ def _write(path: Path, data: Buffer) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _cannot_write(path.parent, error) from error
-
-
-def _cannot_write(folder: Path, error: OSError) -> BackendError:
-    if error.errno == errno.ENOSPC:
-        return BackendError("disk_full")
-    return BackendError("folder_unwritable", folder=folder, detail=error.strerror)
+        raise cannot_write(path.parent, error) from error

@@ -5,7 +5,9 @@ The codes of `messages.FailureCode` go over the wire; the others are said by the
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from shared_protocol.messages import Failed, FailureCode
@@ -63,7 +65,7 @@ TABLE: dict[str, Failure] = {
     ),
     "model_missing": Failure(
         "The model folder {folder} is missing.",
-        'Run "python install.py doctor" to see what is missing, or choose another style.',
+        "Put it back, or choose another style.",
     ),
     "model_unfit": Failure(
         "The models of this style cannot do this: {detail}.",
@@ -140,3 +142,10 @@ class BackendError(Exception):
     def as_event(self, job: str) -> Failed:
         """The same as a message about `job`."""
         return Failed(job=job, code=cast("FailureCode", self.code), message=self.sentence, next_step=self.next_step)
+
+
+def cannot_write(folder: Path, error: OSError) -> BackendError:
+    """What to say when writing into `folder` failed."""
+    if error.errno == errno.ENOSPC:
+        return BackendError("disk_full")
+    return BackendError("folder_unwritable", folder=folder, detail=error.strerror)

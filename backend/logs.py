@@ -20,5 +20,6 @@ def start(path: Path) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a log that cannot be written, for want of space, stops nothing
     if sys.stderr is not None:
         faulthandler.enable()

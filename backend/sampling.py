@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator
 from pathlib import Path
 from typing import cast
@@ -16,7 +15,8 @@ from .failures import BackendError
 from .generator import Advance, Item, Picture
 from .orders import Sample
 
-log = logging.getLogger(__name__)
+CPU_OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory"
+"""How torch says it on the CPU, where it has no exception of its own."""
 
 
 class SamplingGenerator:
@@ -44,8 +44,10 @@ class SamplingGenerator:
             raise BackendError("model_unfit", detail=_clause(error)) from error
         except ElevatorError as error:
             raise BackendError("bad_request", detail=_clause(error)) from error
-        except torch.OutOfMemoryError as error:
-            raise BackendError("out_of_memory") from error
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or CPU_OUT_OF_MEMORY in str(error):
+                raise BackendError("out_of_memory") from error
+            raise
 
     def _generate(self, order: Sample) -> Generator[Item, None, None]:
         if self._pair(order) is None:

@@ -15,7 +15,7 @@ from shared_protocol.wire import Buffer
 from .failures import BackendError
 from .jobs import DuplicateJob, Job, JobStore, State
 from .orders import Loaded, Ready, Sample
-from .worker_process import WorkerProcess
+from .worker_process import OUTPUT_FILE, WorkerProcess
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Scheduler:
                 self._deadline = time.monotonic() + START_SECONDS
             except OSError:
                 log.exception("The worker could not be started.")
-                self._end(BackendError("worker_died", log=places.log_file()).as_event(self._current))
+                self._end(BackendError("worker_died", log=places.state_folder() / OUTPUT_FILE).as_event(self._current))
                 return
         job = self._store.get(self._current)
         if self._ready and job is not None and job.state is State.LOADING:
@@ -159,7 +159,7 @@ class Scheduler:
         obeyed = self._ready and self._deadline is not None  # a cancel was under way, so that is what happened
         self._drop_worker()
         if self._current is not None:
-            died = BackendError("worker_died", log=places.log_file())
+            died = BackendError("worker_died", log=places.state_folder() / OUTPUT_FILE)
             self._end(Cancelled(job=self._current) if obeyed else died.as_event(self._current))
 
     def _drop_worker(self) -> None:

@@ -51,22 +51,16 @@ class WorkerProcess:
             fake=settings.fake,
             device=settings.device,
         )
-        path = places.state_folder() / OUTPUT_FILE
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "backend.worker"],
-                cwd=ROOT,
-                env={**CALM, **os.environ},
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        # Standard input rather than arguments or environment, which other processes can read. It stays open: when
-        # the server vanishes, however it does, the worker sees its end.
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
-        self._process.stdin.flush()
+        try:
+            self._process = _start()
+            # Standard input rather than arguments or environment, which other processes can read. It stays open: when
+            # the server vanishes, however it does, the worker sees its end.
+            assert self._process.stdin is not None
+            self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            self.socket.close()
+            raise
         log.info("Worker %d was started.", self.pid)
 
     @property
@@ -104,3 +98,17 @@ class WorkerProcess:
             self._process.wait()
         self.socket.close()
         log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    path = places.state_folder() / OUTPUT_FILE
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "backend.worker"],
+            cwd=ROOT,
+            env={**CALM, **os.environ},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )

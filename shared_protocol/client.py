@@ -31,6 +31,7 @@ HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 10_000
 """Generous: a laptop that swaps must not look like a dead backend. A process that has ended is noticed by its pid."""
 HANDSHAKE_MS = 10_000
+NEVER_MS = 24 * 3_600_000
 SILENCE_SECONDS = 20.0
 """The backend says `Alive` every two seconds; after this much silence it counts as stuck."""
 
@@ -76,7 +77,9 @@ class Client:
         self._socket.linger = 0
         self._socket.sndhwm = self._socket.rcvhwm = 0
         self._socket.setsockopt(zmq.IDENTITY, (identity or uuid.uuid4().hex).encode())
-        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a restarted backend has another port and another key
+        # A restarted backend has another port and another key, so dialling again is of no use. But to forbid it (-1)
+        # makes ZeroMQ throw away what has arrived and was not read yet, when the other side closes.
+        self._socket.setsockopt(zmq.RECONNECT_IVL, NEVER_MS)
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BUFFER_BYTES)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
