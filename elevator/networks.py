@@ -100,7 +100,6 @@ def _motion_network(read: Reader, folder: Path, t2i_unet: UNet2DConditionModel) 
             raise ModelError(
                 f"The motion adapter in {folder} does not fit this T2I; use a T2I of the family it was trained on."
             ) from error
-        nn.Module.to(motion, read.device, read.dtype)  # diffusers' own to() warns about half precision always
         return T2V(motion.eval().requires_grad_(False), text_per_frame=True)
     if _expect(folder / "unet", "UNet3DConditionModel", "UNetMotionModel") == "UNetMotionModel":
         return T2V(read(UNetMotionModel, folder / "unet"), text_per_frame=True)
