@@ -1,18 +1,26 @@
-"""Training data: rendered scenes, encoded once by the frozen VAE encoder."""
+"""Training data: rendered scenes, encoded once by the frozen VAE encoder and kept on disk."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .pictures import SubjectSource
+from .styles import filter_clip
 from .vae import encode_frames
 from .world import CLIP_FRAMES, MOTIONS, Frame, Motion, Scene, random_scene, render, render_clip
+
+_CHUNK = 512  # frames
 
 
 @dataclass(frozen=True)
@@ -29,34 +37,75 @@ class Encoded:
 
 
 def encoded_frames(
-    vae: AutoencoderKL, source: SubjectSource, count: int, seed: int,
-    style: Callable[[Frame], Frame] | None = None, chunk: int = 1024,
-) -> Encoded:  # fmt: skip
+    vae: AutoencoderKL,
+    source: SubjectSource,
+    count: int,
+    seed: int,
+    style: Callable[[Frame], Frame] | None = None,
+    cache: Path | None = None,
+) -> Encoded:
     """Single frames at random moments of random motions."""
     rng = np.random.default_rng(seed)
-    scenes: list[Scene] = []
-    latents: list[Tensor] = []
-    while len(scenes) < count:
-        batch = [random_scene(rng) for _ in range(min(chunk, count - len(scenes)))]
-        frames = [render(scene, float(rng.uniform()), source) for scene in batch]
-        if style is not None:
-            frames = [style(frame) for frame in frames]
-        latents.append((encode_frames(vae, np.stack(frames)) * vae.config.scaling_factor).half())
-        scenes += batch
-    return Encoded(scenes, torch.cat(latents))
+    moments = [(random_scene(rng), float(rng.uniform())) for _ in range(count)]
+
+    def paint(start: int) -> NDArray[np.uint8]:
+        frames = [render(scene, u, source) for scene, u in moments[start : start + _CHUNK]]
+        return np.stack(frames if style is None else [style(frame) for frame in frames])
+
+    name = f"frames-{style.__name__ if style else 'crisp'}-{count}-{seed}"
+    latents = _encoded(vae, paint, count, _CHUNK, name, cache)
+    return Encoded([scene for scene, _ in moments], latents)
 
 
 def encoded_clips(
-    vae: AutoencoderKL, source: SubjectSource, count: int, seed: int,
-    style: Callable[[Frame], Frame], motions: tuple[Motion, ...] = MOTIONS,
-) -> Encoded:  # fmt: skip
+    vae: AutoencoderKL,
+    source: SubjectSource,
+    count: int,
+    seed: int,
+    style: Callable[[Frame], Frame],
+    motions: tuple[Motion, ...] = MOTIONS,
+    cache: Path | None = None,
+) -> Encoded:
     """Clips of 16 frames, painted through ``style``."""
     rng = np.random.default_rng(seed)
-    scenes: list[Scene] = []
-    latents: list[Tensor] = []
-    for _ in range(count):
-        scene = random_scene(rng, motions)
-        frames = np.stack([style(frame) for frame in render_clip(scene, source)])
-        latents.append((encode_frames(vae, frames) * vae.config.scaling_factor).half())
-        scenes.append(scene)
-    return Encoded(scenes, torch.stack(latents).view(count, CLIP_FRAMES, *latents[0].shape[1:]))
+    scenes = [random_scene(rng, motions) for _ in range(count)]
+    clips = _CHUNK // CLIP_FRAMES
+
+    def paint(start: int) -> NDArray[np.uint8]:
+        chosen = scenes[start : start + clips]
+        return np.concatenate([filter_clip(render_clip(scene, source), style) for scene in chosen])
+
+    name = f"clips-{style.__name__}-{'-'.join(m.name for m in motions)}-{count}-{seed}"
+    latents = _encoded(vae, paint, count, clips, name, cache)
+    return Encoded(scenes, latents.view(count, CLIP_FRAMES, *latents.shape[1:]))
+
+
+def _encoded(
+    vae: AutoencoderKL,
+    paint: Callable[[int], NDArray[np.uint8]],
+    count: int,
+    stride: int,
+    name: str,
+    cache: Path | None,
+) -> Tensor:
+    """Scaled float16 latents of all chunks, from the cache if this very encoder made them."""
+    path = None if cache is None else cache / f"{name}-{_fingerprint(vae)}.safetensors"
+    if path is not None and path.exists():
+        stored: Tensor = load_file(path)["latents"]
+        return stored
+    chunks = [
+        (encode_frames(vae, paint(start)) * vae.config.scaling_factor).half() for start in range(0, count, stride)
+    ]
+    latents = torch.cat(chunks).contiguous()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"latents": latents}, path.with_suffix(".part"))
+        os.replace(path.with_suffix(".part"), path)
+    return latents
+
+
+def _fingerprint(vae: AutoencoderKL) -> str:
+    """Eight letters that change with the encoder."""
+    digest = hashlib.sha256(repr(vae.config.scaling_factor).encode())
+    digest.update(vae.encoder.conv_out.weight.detach().float().numpy().tobytes())
+    return digest.hexdigest()[:8]

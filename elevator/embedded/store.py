@@ -81,6 +81,10 @@ class Store:
             vae.register_to_config(scaling_factor=float(json.loads(scaling.read_text("utf-8"))))
         return vae
 
+    def new_t2i(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """UNet and text encoder from the global seed."""
+        return new_t2i_unet(), new_text_encoder(self.tokenizer())
+
     def t2i(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
         """UNet and text encoder of the T2I."""
         committed = self.folders.weights / "t2i"
@@ -89,22 +93,26 @@ class Store:
             unet = UNet2DConditionModel.from_pretrained(committed / "unet")
             text = CLIPTextModel.from_pretrained(committed / "text_encoder")
             return _float32(unet), _float32(text)
-        unet, text = new_t2i_unet(), new_text_encoder(self.tokenizer())
+        unet, text = self.new_t2i()
         if stored:
             _load_prefixed(unet, stored, "unet.")
             _load_prefixed(text, stored, "text.")
         return unet, text
 
+    def new_t2v(self) -> tuple[UNet3DConditionModel, CLIPTextModel]:
+        """A T2V that starts from the T2I, tensor by tensor, with a copy of its text encoder."""
+        unet, text = self.t2i()
+        return from_t2i(unet), text
+
     def t2v(self) -> tuple[UNet3DConditionModel, CLIPTextModel]:
-        """UNet and text encoder of the T2V; a new one starts from the T2I, tensor by tensor."""
+        """UNet and text encoder of the T2V."""
         committed = self.folders.weights / "zeroscope"
         stored = averages(self.folders.checkpoints / "t2v")
         if not stored and (committed / "unet").exists():
             loaded = UNet3DConditionModel.from_pretrained(committed / "unet")
             text = CLIPTextModel.from_pretrained(committed / "text_encoder")
             return _float32(loaded), _float32(text)
-        t2i_unet, text = self.t2i()
-        unet = from_t2i(t2i_unet)
+        unet, text = self.new_t2v()
         if stored:
             _load_prefixed(unet, stored, "unet.")
             _load_prefixed(text, stored, "text.")
@@ -117,7 +125,28 @@ def from_t2i(t2i: UNet2DConditionModel) -> UNet3DConditionModel:
     _, unexpected = unet.load_state_dict(t2i.state_dict(), strict=False)
     if unexpected:
         raise ValueError(f"T2I tensors without a place in the T2V: {unexpected[:3]}")
+    _start_temporal_layers(unet)
     return unet
+
+
+@torch.no_grad()
+def _start_temporal_layers(unet: UNet3DConditionModel) -> None:
+    """Let the temporal layers begin as a whisper, neither silent nor loud.
+
+    diffusers starts the last temporal convolution at zero, though the zero padding of these
+    convolutions is the only place where a frame's number can come from: with zeros in eleven
+    layers it spreads late. And it starts temporal attention so loud that what the T2I knows
+    is drowned.
+    """
+    for name, module in unet.named_modules():
+        if name.endswith("conv4") and isinstance(module, nn.Sequential):
+            last = module[-1]
+            assert isinstance(last, nn.Conv3d)
+            last.reset_parameters()
+            last.weight.mul_(0.4)
+        elif name.endswith("proj_out") and ("temp_attentions" in name or "transformer_in" in name):
+            assert isinstance(module, nn.Linear)
+            module.weight.mul_(0.2)
 
 
 def _float32(model: Model) -> Model:

@@ -16,7 +16,7 @@ from .data import encoded_clips, encoded_frames
 from .loop import LoopSettings, train
 from .lora import LoraPart
 from .models import new_vae
-from .pictures import EmojiFont, SubjectSource, fetch_font
+from .pictures import CACHE, EmojiFont, SubjectSource, fetch_font
 from .probe import prepare_probe
 from .store import Store
 from .styles import STYLES, washed_out
@@ -62,8 +62,8 @@ def _decoder(args: argparse.Namespace, store: Store) -> None:
 
 def _t2i(args: argparse.Namespace, store: Store) -> None:
     vae = store.vae()
-    data = encoded_frames(vae, _source(args), args.samples or 32_000, args.seed)
-    unet, text = store.t2i()
+    data = encoded_frames(vae, _source(args), args.samples or 32_000, args.seed, cache=CACHE)
+    unet, text = store.t2i() if args.resume else store.new_t2i()
     part = T2IPart(unet, text, store.tokenizer(), vae, data)
     train(part, _settings(args, 1e-3, 75, 0.999), store.folders.checkpoints / "t2i", args.resume)
 
@@ -71,18 +71,19 @@ def _t2i(args: argparse.Namespace, store: Store) -> None:
 def _t2v(args: argparse.Namespace, store: Store) -> None:
     source, vae = _source(args), store.vae()
     prepare_probe(vae, source)
-    data = encoded_clips(vae, source, args.samples or 1600, args.seed, washed_out)
-    unet, text = store.t2v()
+    data = encoded_clips(vae, source, args.samples or 1600, args.seed, washed_out, cache=CACHE)
+    unet, text = store.t2v() if args.resume else store.new_t2v()
     part = T2VPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 1e-3, 75, 0.998), store.folders.checkpoints / "t2v", args.resume)
+    train(part, _settings(args, 1e-3, 75, 0.995), store.folders.checkpoints / "t2v", args.resume)
 
 
 def _lora(args: argparse.Namespace, store: Store) -> None:
     if args.name not in STYLES:
         raise SystemExit(f"lora needs the name of a style: {', '.join(sorted(STYLES))}.")
-    vae, (unet, text) = store.vae(), store.t2i()
+    vae = store.vae()
     count = args.samples or 12_000
-    data = encoded_frames(vae, _source(args), count, args.seed + 5, STYLES[args.name])
+    data = encoded_frames(vae, _source(args), count, args.seed + 5, STYLES[args.name], cache=CACHE)
+    unet, text = store.t2i()
     part = LoraPart(unet, text, store.tokenizer(), vae, data, args.name)
     folder = store.folders.checkpoints / f"lora_{args.name}"
     train(part, _settings(args, 2e-3, 15, 0.99), folder, args.resume)

@@ -93,7 +93,10 @@ class VaePart:
 def encode_frames(vae: AutoencoderKL, frames: NDArray[np.uint8], batch: int = 64) -> Tensor:
     """Unscaled latent means (n, 4, 16, 16) of frames (n, 64, 64, 3)."""
     vae.eval()
-    chunks = [vae.encode(to_tensor(frames[i : i + batch])).latent_dist.mean for i in range(0, len(frames), batch)]
+    with torch.autocast("cpu", torch.bfloat16):
+        chunks = [
+            vae.encode(to_tensor(frames[i : i + batch])).latent_dist.mean.float() for i in range(0, len(frames), batch)
+        ]
     return torch.cat(chunks)
 
 

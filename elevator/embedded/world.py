@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -180,6 +180,16 @@ LATER_MOTIONS: tuple[Motion, ...] = (
     Motion("swing", ("swinging", "swaying"), _swing, (1, 0, 0, 1)),
 )
 """Motions for the next edition: their words have tokens, the models do not know them yet."""
+
+
+_BACKWARDS = {"left": "right", "right": "left", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
+
+
+def played_backwards(scene: Scene) -> Scene:
+    """The scene that the clip shows when its frames run backwards; paths are even, so nothing else changes."""
+    name = _BACKWARDS.get(scene.motion.name, scene.motion.name)
+    motion = next(motion for motion in MOTIONS if motion.name == name)
+    return replace(scene, motion=motion)
 
 
 def random_scene(rng: np.random.Generator, motions: tuple[Motion, ...] = MOTIONS) -> Scene:

@@ -127,7 +127,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
 
 
 def test_losses_fall(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
-    settings = LoopSettings(rate=3e-3, steps=50, warmup=5)
+    settings = LoopSettings(rate=4e-3, steps=32, warmup=4)
     for make in (vae_part, t2i_part):
         losses = train(make(tokenizer, frames), settings, tmp_path / make.__name__)
         assert np.mean(losses[-8:]) < 0.85 * np.mean(losses[:8]), make.__name__
@@ -136,8 +136,8 @@ def test_losses_fall(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) 
 def test_text_learns_to_tell_directions(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
     unet, text = tiny_t2i(tokenizer)
     before = direction_gate(text, tokenizer)
-    part = T2IPart(unet, text, tokenizer, tiny_vae(), frames, batch=16)
-    train(part, LoopSettings(rate=3e-3, steps=40, warmup=5), tmp_path)
+    part = T2IPart(unet, text, tokenizer, tiny_vae(), frames, batch=8)
+    train(part, LoopSettings(rate=4e-3, steps=30, warmup=4), tmp_path)
     assert direction_gate(text, tokenizer) > max(0.2, before)
 
 
