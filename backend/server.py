@@ -155,7 +155,7 @@ class Server:
 
     def _refuse_unreadable(self, client: bytes, error: ProtocolError) -> None:
         if error.job is not None and client in self._clients.names:
-            self._send(client, BackendError("bad_request", detail=str(error).rstrip(".")).as_event(error.job))
+            self._send(client, BackendError("bad_request", detail=_which_field(error)).as_event(error.job))
             return
         version = isinstance(error, VersionMismatch)
         self._refuse(client, Refused(code="version" if version else "malformed", message=str(error)))
@@ -256,3 +256,10 @@ class Server:
         self._socket.close(linger=FAREWELL_MS)
         self._context.term()
         log.info("Ended.")
+
+
+def _which_field(error: ProtocolError) -> str:
+    """ "Expected `int` <= 1024 - at `$.frames`" → "frames: expected `int` <= 1024", as a person would say it."""
+    what, _, where = str(error.__cause__ or error).partition(" - at ")
+    field = where.strip("`").removeprefix("$.")
+    return f"{field}: {what[:1].lower()}{what[1:]}" if field else what

@@ -37,8 +37,8 @@ def ends(conversation: Conversation, job: str) -> list[Message]:
     return [message for message, _ in conversation.of(job) if isinstance(message, ENDS)]
 
 
-def test_a_job_from_start_to_end(backend: Running) -> None:
-    with backend.client() as client:
+def test_a_job_from_start_to_end(shared: Running) -> None:
+    with shared.client() as client:
         greet(client)
         job = client.submit(frames=5, width=96, height=64)
         done = client.end_of(job)
@@ -51,8 +51,8 @@ def test_a_job_from_start_to_end(backend: Running) -> None:
         assert kinds(client, job)[-1] is Done
 
 
-def test_frames_arrive_complete_and_in_order(backend: Running) -> None:
-    with backend.client() as client:
+def test_frames_arrive_complete_and_in_order(shared: Running) -> None:
+    with shared.client() as client:
         job = client.submit(frames=16, width=96, height=64)
         client.end_of(job)
         frames = [(message, buffers) for message, buffers in client.of(job) if isinstance(message, Frame)]
@@ -64,13 +64,13 @@ def test_frames_arrive_complete_and_in_order(backend: Running) -> None:
         assert len({bytes(png) for _, (png,) in frames}) == 16, "it moves"
 
 
-def test_the_same_seed_gives_the_same_clip_and_another_another(backend: Running) -> None:
+def test_the_same_seed_gives_the_same_clip_and_another_another(shared: Running) -> None:
     def clip(client: Conversation, **fields: object) -> list[bytes]:
         job = client.submit(frames=2, **fields)
         client.end_of(job)
         return [bytes(buffers[0]) for message, buffers in client.of(job) if isinstance(message, Frame)]
 
-    with backend.client() as client:
+    with shared.client() as client:
         assert clip(client, seed=7) == clip(client, seed=7) != clip(client, seed=8)
         assert clip(client, prompt="a cat") != clip(client, prompt="a dog")
 
@@ -110,8 +110,8 @@ def test_previews_come_when_asked_and_show_the_whole_clip() -> None:
             assert width == 6 * 2 * height
 
 
-def test_jobs_run_in_the_order_of_their_arrival(backend: Running) -> None:
-    with backend.client() as client:
+def test_jobs_run_in_the_order_of_their_arrival(shared: Running) -> None:
+    with shared.client() as client:
         jobs = [client.submit(seed=seed) for seed in range(4)]
         client.end_of(jobs[-1])
         finished = [message.job for message, _ in client.heard if isinstance(message, Done)]
@@ -185,8 +185,8 @@ def test_nobody_cancels_the_job_of_another() -> None:
         assert isinstance(owner.end_of(job), Done)
 
 
-def test_cancelling_what_is_over_or_never_was_does_nothing(backend: Running) -> None:
-    with backend.client() as client:
+def test_cancelling_what_is_over_or_never_was_does_nothing(shared: Running) -> None:
+    with shared.client() as client:
         job = client.submit()
         client.end_of(job)
         client.client.send(Cancel(job=job))
@@ -195,8 +195,8 @@ def test_cancelling_what_is_over_or_never_was_does_nothing(backend: Running) -> 
         assert len(ends(client, job)) == 1
 
 
-def test_a_name_is_used_once(backend: Running) -> None:
-    with backend.client() as client:
+def test_a_name_is_used_once(shared: Running) -> None:
+    with shared.client() as client:
         job = client.submit()
         client.end_of(job)
         client.submit(job=job)
@@ -218,8 +218,8 @@ def test_the_jobs_of_a_client_that_leaves_end() -> None:
 
 
 @pytest.mark.parametrize("code", ["out_of_memory", "model_unfit", "internal"])
-def test_a_job_that_fails_says_why_and_the_next_one_works(backend: Running, code: str) -> None:
-    with backend.client() as client:
+def test_a_job_that_fails_says_why_and_the_next_one_works(shared: Running, code: str) -> None:
+    with shared.client() as client:
         failed = client.end_of(client.submit(f"a pumpkin fail:{code}"))
         assert isinstance(failed, Failed)
         assert failed.code == code

@@ -50,30 +50,30 @@ def test_an_unlisted_key_is_refused(backend: Running) -> None:
     assert "refused: its key is not on the list" in places.log_file().read_text(encoding="utf-8")
 
 
-def test_a_wrong_server_key_is_refused(backend: Running) -> None:
+def test_a_wrong_server_key_is_refused(shared: Running) -> None:
     """A client that expects another backend must not talk to this one."""
-    with backend.client() as honest:
+    with shared.client() as honest:
         wrong = zmq.curve_keypair()[0].decode()
-        assert reason_of_loss(msgspec.structs.replace(backend.connection, server_key=wrong))
+        assert reason_of_loss(msgspec.structs.replace(shared.connection, server_key=wrong))
         assert serves(honest)
 
 
-def test_a_public_key_without_its_secret_is_refused(backend: Running) -> None:
+def test_a_public_key_without_its_secret_is_refused(shared: Running) -> None:
     secret = zmq.curve_keypair()[1].decode()
-    assert reason_of_loss(msgspec.structs.replace(backend.connection, client_secret=secret))
+    assert reason_of_loss(msgspec.structs.replace(shared.connection, client_secret=secret))
 
 
 @pytest.mark.parametrize("mechanism", ["none", "plain"])
-def test_a_client_without_encryption_is_refused(backend: Running, mechanism: str) -> None:
+def test_a_client_without_encryption_is_refused(shared: Running, mechanism: str) -> None:
     failures = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_DISCONNECTED
-    with backend.client() as honest, zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+    with shared.client() as honest, zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         greet(honest)
         socket.linger = 0
         if mechanism == "plain":
             socket.plain_username, socket.plain_password = b"admin", b"admin"
         socket.setsockopt(zmq.RECONNECT_IVL, -1)
         monitor = socket.get_monitor_socket(failures)
-        socket.connect(backend.connection.endpoint)
+        socket.connect(shared.connection.endpoint)
         with suppress(zmq.Again):  # it may have been sent away already
             socket.send_multipart(wire.encode(Hello(client="plain")), zmq.NOBLOCK)
             socket.send_multipart(wire.encode(Shutdown()), zmq.NOBLOCK)
@@ -85,19 +85,19 @@ def test_a_client_without_encryption_is_refused(backend: Running, mechanism: str
         assert serves(honest)
 
 
-def test_bytes_that_are_not_zeromq_hurt_nobody(backend: Running) -> None:
+def test_bytes_that_are_not_zeromq_hurt_nobody(shared: Running) -> None:
     import socket
 
-    host, _, port = backend.connection.endpoint.removeprefix("tcp://").partition(":")
-    with backend.client() as honest:
+    host, _, port = shared.connection.endpoint.removeprefix("tcp://").partition(":")
+    with shared.client() as honest:
         for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 5000, b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f", b""):
             with socket.create_connection((host, int(port)), timeout=5) as raw:
                 raw.sendall(noise)
         assert serves(honest)
 
 
-def test_it_listens_on_this_machine_only(backend: Running) -> None:
-    assert backend.connection.endpoint.startswith("tcp://127.0.0.1:")
+def test_it_listens_on_this_machine_only(shared: Running) -> None:
+    assert shared.connection.endpoint.startswith("tcp://127.0.0.1:")
 
 
 def test_a_listed_key_gets_in(home: Path) -> None:
@@ -129,18 +129,18 @@ def test_keys_are_fresh_at_every_start() -> None:
     assert before.session != after.session
 
 
-def test_a_clients_key_does_not_open_the_workers_door(backend: Running) -> None:
+def test_a_clients_key_does_not_open_the_workers_door(shared: Running) -> None:
     """The worker's line is guarded by keys of its own, and other local programs find it closed."""
     import psutil
 
-    with backend.client() as client:
+    with shared.client() as client:
         assert serves(client)
         ports = {
             entry.laddr.port
-            for entry in psutil.Process(backend.process.pid).net_connections("tcp")
+            for entry in psutil.Process(shared.process.pid).net_connections("tcp")
             if entry.status == psutil.CONN_LISTEN
         }
-        own = int(backend.connection.endpoint.rpartition(":")[2])
+        own = int(shared.connection.endpoint.rpartition(":")[2])
         (line,) = ports - {own}
         with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
             socket.linger = 0
