@@ -48,14 +48,19 @@ def calls(file: Path) -> Iterator[tuple[str, set[str]]]:
             yield ast.unparse(node.func), {f"{word.arg}={ast.unparse(word.value)}" for word in node.keywords}
 
 
-def tracked() -> list[Path]:
-    """Text files that git knows and that are there."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    paths = [ROOT / name.decode() for name in listed.split(b"\0") if name]
+def sources() -> list[Path]:
+    """Text files of the project: those that git knows, or all where there is no git or no clone."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        paths = [path for room in (*OURS, "tests", "docs", ".ci") for path in (ROOT / room).rglob("*")]
+        paths += ROOT.glob("*.*")
+    else:
+        paths = [ROOT / name.decode() for name in listed.split(b"\0") if name]
     return [path for path in paths if path.is_file() and path.suffix not in BINARY]
 
 
-BINARY = {".safetensors", ".png", ".mp4", ".npz", ".blend"}
+BINARY = {".safetensors", ".png", ".mp4", ".npz", ".blend", ".pyc"}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +156,7 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
     forbidden = re.compile(r"/work/|/root/|/opt/wheels|/opt/pypi|pypi\.org|files\.pythonhosted|deb\.debian")
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"
-        for path in tracked()
+        for path in sources()
         if path != Path(__file__).resolve()
         and (match := forbidden.search(path.read_text(encoding="utf-8", errors="replace")))
     ]
