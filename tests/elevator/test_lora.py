@@ -105,7 +105,9 @@ def test_weight_zero_and_no_lora_are_the_base_exactly(lora):
     _, folder = lora
     base = models("zeroscope")
     changed = base.with_loras(((folder, 1.0),))
-    assert torch.equal(output(base.with_loras(((folder, 0.0),)).t2i.unet), BASE)
+    nothing = base.with_loras(((folder, 0.0),)).t2i.unet
+    assert torch.equal(output(nothing), BASE)
+    assert [p.data_ptr() for p in nothing.parameters()] == [p.data_ptr() for p in base.t2i.unet.parameters()]
     assert torch.equal(output(changed.with_loras(()).t2i.unet), BASE)
     assert torch.equal(output(base.t2i.unet), BASE)
 
