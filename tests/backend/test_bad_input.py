@@ -11,7 +11,7 @@ import zmq
 
 from shared_protocol import wire
 from shared_protocol.client import new_job_id
-from shared_protocol.messages import Accepted, Done, Failed, Hello, Refused
+from shared_protocol.messages import Accepted, Alive, Done, Failed, Hello, Refused
 from tests.backend.harness import Running, greet, run, running, until
 
 
@@ -140,3 +140,6 @@ def test_a_message_beyond_all_limits_ends_only_its_senders_connection(shared: Ru
         raw.socket.send_multipart([wire.TAG, b" " * (2 * wire.MAX_HEADER_BYTES)])
         assert isinstance(honest.end_of(honest.submit()), Done)
         assert until(lambda: honest.status().clients == 1)
+        while raw.socket.poll(0):
+            answer = wire.decode_event(raw.socket.recv_multipart()).message
+            assert isinstance(answer, Alive), "it was stored and read before it was refused"
