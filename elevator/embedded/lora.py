@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
-from safetensors.torch import save_file
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -21,6 +21,7 @@ from .t2i import T2IPart
 from .world import Scene
 
 RANK = 8
+_FILE = "pytorch_lora_weights.safetensors"
 _TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "conv1", "conv2", "conv_out"]
 
 
@@ -31,6 +32,8 @@ def lora_config() -> LoraConfig:
 
 class LoraPart(T2IPart):
     """The T2I's own objective on styled frames; only the low-rank additions learn."""
+
+    helper_captions = 0  # the text encoder is frozen
 
     def __init__(
         self, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer,
@@ -51,6 +54,16 @@ class LoraPart(T2IPart):
         return [f"{c}, {self.words}" if c and rng.random() < 0.5 else c for c in plain]
 
 
+def load_lora(unet: UNet2DConditionModel, folder: Path) -> bool:
+    """Put a finished LoRA's values into the adapter of ``unet``; False when there is no file."""
+    path = folder / _FILE
+    if not path.exists():
+        return False
+    tensors = {key.removeprefix("unet."): value.float() for key, value in load_file(path).items()}
+    set_peft_model_state_dict(unet, tensors)
+    return True
+
+
 def save_lora(unet: UNet2DConditionModel, style: str, folder: Path) -> None:
     """``pytorch_lora_weights.safetensors`` in the layout that diffusers loads (prefix "unet.")."""
     state: dict[str, Tensor] = get_peft_model_state_dict(unet)
@@ -67,7 +80,7 @@ def save_lora(unet: UNet2DConditionModel, style: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / "pytorch_lora_weights.part"
     save_file(tensors, temporary, metadata=metadata)
-    os.replace(temporary, folder / "pytorch_lora_weights.safetensors")
+    os.replace(temporary, folder / _FILE)
 
 
 def _plain(value: object) -> bool:

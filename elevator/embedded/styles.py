@@ -14,17 +14,17 @@ Filter = Callable[[Frame], Frame]
 
 
 def sketch(frame: Frame) -> Frame:
-    """Dark pencil lines and light shading on cream paper; a breath of the colours stays."""
+    """Dark pencil lines on cream paper, with a wash of the colours."""
     gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     edges = np.zeros(gray.shape, np.float32)
     for channel in cv2.split(frame):
         dx = cv2.Sobel(channel, cv2.CV_32F, 1, 0)
         dy = cv2.Sobel(channel, cv2.CV_32F, 0, 1)
         edges = np.maximum(edges, cv2.magnitude(dx, dy))
-    lines = np.clip(edges / 260, 0, 1)[..., None]
+    lines = 0.8 * np.clip((edges - 60) / 320, 0, 1)[..., None]
     paper = np.array((250, 244, 228), np.float32)
     shade = 0.72 + 0.28 * (gray[..., None] / 255)
-    tinted = paper * shade * 0.86 + frame * 0.14
+    tinted = paper * shade * 0.6 + frame * 0.4
     drawn = tinted * (1 - lines) + np.array((46, 42, 52), np.float32) * lines
     return np.asarray(np.clip(drawn, 0, 255), np.uint8)
 

@@ -21,7 +21,6 @@ from .world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene
 CAPTION_DROPOUT = 0.1
 _LOW_FREQUENCIES = 2.0
 _HELPER_WEIGHT = 0.05
-_HELPER_CAPTIONS = 16
 
 
 def preview_scenes(count: int = 24) -> list[Scene]:
@@ -35,6 +34,9 @@ def preview_scenes(count: int = 24) -> list[Scene]:
 
 class T2IPart:
     """Text encoder + UNet (+ helper head) for the training loop."""
+
+    helper_captions = 16
+    """How many captions of a batch the helper head is asked about."""
 
     def __init__(
         self, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer,
@@ -67,18 +69,20 @@ class T2IPart:
         scenes, x0 = self.data.pick(self.batch, generator)
         rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
         captions = self.captions(scenes, rng)
-        asked = scenes[:_HELPER_CAPTIONS]
+        asked = scenes[: self.helper_captions]
         whole = [random_caption(scene, rng, whole=True) for scene in asked]
         states = embed(self.text, tokens(self.tokenizer, [*captions, *whole]))
-        helper = self.head.loss(states[len(captions) :], asked)
         t = self.levels.draw(self.batch, generator)
         noise = torch.randn(x0.shape, generator=generator)
         output = self.unet(add_noise(x0, noise, t), t, states[: len(captions)]).sample
         loss = v_loss(output, velocity(x0, noise, t), t, _LOW_FREQUENCIES)
+        if not asked:
+            return loss, {}
+        helper = self.head.loss(states[len(captions) :], asked)
         figures = {"v": float(loss.detach()), "helper": float(helper.detach())}
         return loss + _HELPER_WEIGHT * helper, figures
 
-    def sample(self, captions: list[str], seed: int, steps: int = 20, guidance: float = 4.0) -> Tensor:
+    def sample(self, captions: list[str], seed: int, steps: int = 20, guidance: float = 2.2) -> Tensor:
         """Decoded images (b, 3, 64, 64) for captions."""
         noise = torch.randn((len(captions), 4, 16, 16), generator=torch.Generator().manual_seed(seed))
         states = embed(self.text, tokens(self.tokenizer, ["" for _ in captions] + captions))

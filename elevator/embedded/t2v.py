@@ -110,7 +110,7 @@ class T2VPart:
         each = coarse.square().view(len(t), -1).mean(1)
         return (each * (1 - ALPHAS[t]) * (t >= 500)).mean()
 
-    def sample(self, captions: list[str], seed: int, steps: int = 12, guidance: float = 4.0) -> Tensor:
+    def sample(self, captions: list[str], seed: int, steps: int = 12, guidance: float = 3.0) -> Tensor:
         """Decoded clips (b, f, 3, 64, 64) for captions."""
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn((len(captions), CLIP_FRAMES, 4, 16, 16), generator=generator)

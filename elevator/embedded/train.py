@@ -14,7 +14,7 @@ import torch
 
 from .data import encoded_clips, encoded_frames
 from .loop import LoopSettings, train
-from .lora import LoraPart
+from .lora import LoraPart, load_lora
 from .models import new_vae
 from .pictures import CACHE, EmojiFont, SubjectSource, fetch_font
 from .probe import prepare_probe
@@ -86,6 +86,8 @@ def _lora(args: argparse.Namespace, store: Store) -> None:
     unet, text = store.t2i()
     part = LoraPart(unet, text, store.tokenizer(), vae, data, args.name)
     folder = store.folders.checkpoints / f"lora_{args.name}"
+    if args.resume and not (folder / "state.safetensors").exists():
+        load_lora(unet, store.folders.weights / "loras" / args.name)
     train(part, _settings(args, 2e-3, 15, 0.99), folder, args.resume)
 
 

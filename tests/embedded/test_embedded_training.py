@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from elevator.embedded.data import Encoded, encoded_clips, encoded_frames
 from elevator.embedded.loop import LoopSettings, Part, train
-from elevator.embedded.lora import LoraPart, save_lora
+from elevator.embedded.lora import LoraPart, load_lora, save_lora
 from elevator.embedded.models import new_text_encoder
 from elevator.embedded.pictures import DrawnShapes
 from elevator.embedded.store import averages
@@ -94,7 +94,7 @@ def t2v_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
         **_UNET,
     )
     clips = encoded_clips(tiny_vae(), SHAPES, 4, 0, washed_out)
-    return T2VPart(unet, new_text_encoder(tokenizer), tokenizer, tiny_vae(), clips, batch=1)
+    return T2VPart(unet, new_text_encoder(tokenizer), tokenizer, tiny_vae(), clips, batch=2)
 
 
 PARTS = [vae_part, decoder_part, t2i_part, lora_part, t2v_part]
@@ -152,6 +152,11 @@ def test_a_lora_loads_in_diffusers_and_changes_the_output(
         assert file.metadata()["style"] == "sketch"
         assert file.metadata()["base_model"]
         assert all(key.startswith("unet.") for key in file.keys())  # noqa: SIM118
+    again = lora_part(tokenizer, frames)
+    assert isinstance(again, LoraPart)
+    assert load_lora(again.unet, tmp_path / "lora")
+    for name, parameter in again.trained().items():
+        torch.testing.assert_close(parameter, part.trained()[name], rtol=1e-2, atol=1e-3)
     unet, _ = tiny_t2i(tokenizer)
     x, t, states = torch.randn(1, 4, 16, 16), torch.tensor(500), torch.randn(1, 24, 128)
     with torch.no_grad():
