@@ -205,14 +205,18 @@ def test_a_name_is_used_once(shared: Running) -> None:
 
 
 def test_the_jobs_of_a_client_that_leaves_end() -> None:
-    with running(step_seconds=0.2) as backend, backend.client() as watcher:
+    """One job would take 40 s, so what is over sooner was ended."""
+    with running(step_seconds=2.0) as backend, backend.client() as watcher:
         with backend.client() as leaver:
             leaver.submit(frames=16)
             leaver.submit(frames=16)
             leaver.expect(Progress, lambda message: message.phase == "painting")
-        status = watcher.status()
-        while status.clients != 1 or status.running or status.waiting:
+
+        def settled() -> bool:
             status = watcher.status()
+            return status.clients == 1 and not status.running and not status.waiting
+
+        assert until(settled, 20.0)
         watcher.submit()
         watcher.expect(Progress)
 

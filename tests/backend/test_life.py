@@ -74,7 +74,7 @@ def test_a_signal_ends_it_in_order(name: str) -> None:
         client.expect(Cancelled)
         client.expect(Goodbye)
         assert backend.process.wait(10) == 0
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - began < 10.0
         assert not places.connection_file().exists()
         assert not worker.is_running()
         client.expect(Lost)

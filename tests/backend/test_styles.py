@@ -114,9 +114,9 @@ def test_a_style_adds_its_words_and_settings(own: Path) -> None:
 
 
 def test_braces_in_a_prompt_are_just_braces(own: Path) -> None:
-    (own / "mine.toml").write_text(GOOD + 'prompt = "{prompt}, x"\n', encoding="utf-8")
+    (own / "mine.toml").write_text(GOOD + 'prompt = "{prompt}, {ink}"\n', encoding="utf-8")
     order, _ = resolve(request(prompt="{0} {prompt} {x!r}"), read_catalogue(), fake=True)
-    assert order.prompt == "{0} {prompt} {x!r}, x"
+    assert order.prompt == "{0} {prompt} {x!r}, {ink}"
 
 
 def test_words_that_the_models_do_not_know_are_named(own: Path, tmp_path: Path) -> None:
