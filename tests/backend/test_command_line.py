@@ -151,13 +151,14 @@ def test_interrupting_generate_ends_everything_it_started(tmp_path: Path) -> Non
         env={**os.environ, "ELEVATOR_FAKE_STEP_SECONDS": "0.3"},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     with process:
         assert process.stderr is not None
         for line in process.stderr:
             if "painting" in line:
                 break
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
         said = process.stderr.read()
     assert process.returncode == 130
     assert "Interrupted." in said
