@@ -24,8 +24,6 @@ class Made:
     output: str
     code: int
     folder: Path
-    load_before: float
-    """How busy the machine was with other things, in processes."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -41,7 +39,6 @@ def command(folder: Path, *arguments: str) -> list[str | Path]:
 
 def run_demo(folder: Path, *arguments: str) -> Made:
     """Run the demo to its end."""
-    load = os.getloadavg()[0]
     done = subprocess.run(
         command(folder, *arguments),
         env=environment(folder),
@@ -51,7 +48,7 @@ def run_demo(folder: Path, *arguments: str) -> Made:
         timeout=400,
         check=False,
     )
-    return Made(done.stdout, done.returncode, folder / "demo", load)
+    return Made(done.stdout, done.returncode, folder / "demo")
 
 
 def processes_of_demos() -> list[str]:
