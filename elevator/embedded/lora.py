@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
@@ -31,27 +32,38 @@ def lora_config() -> LoraConfig:
 
 
 class LoraPart(T2IPart):
-    """The T2I's own objective on styled frames; only the low-rank additions learn."""
+    """The T2I's own objective on styled frames; only the low-rank additions learn.
+
+    Without a caption the target is the PLAIN frame: the style lives in what guidance amplifies.
+    Refining inverts the T2V's plain clip with the unguided T2I and then keeps the chain on that
+    path, where only the difference between caption and no caption can still change the picture.
+    A LoRA that styles both halves alike leaves no trace there.
+    """
 
     helper_captions = 0  # the text encoder is frozen
+    dropout = 0.3
 
     def __init__(
         self, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer,
-        vae: AutoencoderKL, data: Encoded, style: str, batch: int = 24,
+        vae: AutoencoderKL, styled: Encoded, plain: Encoded, style: str, batch: int = 24,
     ) -> None:  # fmt: skip
-        super().__init__(unet, text, tokenizer, vae, data, batch, NoiseLevels(late=0.4))
+        super().__init__(unet, text, tokenizer, vae, styled, batch, NoiseLevels(late=0.4))
         unet.requires_grad_(False)
         text.requires_grad_(False)
         unet.add_adapter(lora_config())
+        self.plain = plain
         self.words = " ".join(words_of(style.replace("_", " ")))
 
     def trained(self) -> dict[str, nn.Parameter]:
         return {name: p for name, p in self.unet.named_parameters() if p.requires_grad}
 
-    def captions(self, scenes: list[Scene], rng: np.random.Generator) -> list[str]:
+    def examples(self, generator: torch.Generator) -> tuple[list[Scene], list[str], Tensor, np.random.Generator]:
         """Half of the captions name the style: it works with its words and without."""
-        plain = super().captions(scenes, rng)
-        return [f"{c}, {self.words}" if c and rng.random() < 0.5 else c for c in plain]
+        scenes, captions, x0, rng = super().examples(generator)
+        _, plain = self.plain.pick(self.batch, generator)
+        dropped = torch.tensor([not caption for caption in captions]).view(-1, 1, 1, 1)
+        named = [f"{c}, {self.words}" if c and rng.random() < 0.5 else c for c in captions]
+        return scenes, named, torch.where(dropped, plain, x0), rng
 
 
 def load_lora(unet: UNet2DConditionModel, folder: Path) -> bool:

@@ -100,6 +100,7 @@ def new_scheduler() -> DDIMScheduler:
         prediction_type="v_prediction",
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
+        steps_offset=1,  # means nothing with trailing; diffusers' pipelines warn of any other value
     )
 
 

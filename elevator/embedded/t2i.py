@@ -37,6 +37,7 @@ class T2IPart:
 
     helper_captions = 16
     """How many captions of a batch the helper head is asked about."""
+    dropout = CAPTION_DROPOUT
 
     def __init__(
         self, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer,
@@ -61,14 +62,15 @@ class T2IPart:
     def rate_factor(self, name: str) -> float:
         return 1.0
 
-    def captions(self, scenes: list[Scene], rng: np.random.Generator) -> list[str]:
-        """Captions of a batch, some of them dropped for guidance."""
-        return ["" if rng.random() < CAPTION_DROPOUT else random_caption(scene, rng) for scene in scenes]
-
-    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def examples(self, generator: torch.Generator) -> tuple[list[Scene], list[str], Tensor, np.random.Generator]:
+        """Scenes, captions (some dropped for guidance), latents (b, 4, 16, 16), and the words' dice."""
         scenes, x0 = self.data.pick(self.batch, generator)
         rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
-        captions = self.captions(scenes, rng)
+        captions = ["" if rng.random() < self.dropout else random_caption(scene, rng) for scene in scenes]
+        return scenes, captions, x0, rng
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        scenes, captions, x0, rng = self.examples(generator)
         asked = scenes[: self.helper_captions]
         whole = [random_caption(scene, rng, whole=True) for scene in asked]
         states = embed(self.text, tokens(self.tokenizer, [*captions, *whole]))

@@ -80,11 +80,12 @@ def _t2v(args: argparse.Namespace, store: Store) -> None:
 def _lora(args: argparse.Namespace, store: Store) -> None:
     if args.name not in STYLES:
         raise SystemExit(f"lora needs the name of a style: {', '.join(sorted(STYLES))}.")
-    vae = store.vae()
+    source, vae = _source(args), store.vae()
     count = args.samples or 12_000
-    data = encoded_frames(vae, _source(args), count, args.seed + 5, STYLES[args.name], cache=CACHE)
+    data = encoded_frames(vae, source, count, args.seed + 5, STYLES[args.name], cache=CACHE)
+    plain = encoded_frames(vae, source, 32_000, args.seed, cache=CACHE)  # the T2I's own data
     unet, text = store.t2i()
-    part = LoraPart(unet, text, store.tokenizer(), vae, data, args.name)
+    part = LoraPart(unet, text, store.tokenizer(), vae, data, plain, args.name)
     folder = store.folders.checkpoints / f"lora_{args.name}"
     if args.resume and not (folder / "state.safetensors").exists():
         load_lora(unet, store.folders.weights / "loras" / args.name)

@@ -83,7 +83,7 @@ def t2i_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
 
 def lora_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
     unet, text = tiny_t2i(tokenizer)
-    return LoraPart(unet, text, tokenizer, tiny_vae(), frames, "sketch", batch=4)
+    return LoraPart(unet, text, tokenizer, tiny_vae(), frames, frames, "sketch", batch=4)
 
 
 def t2v_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
