@@ -12,14 +12,20 @@ import tempfile
 from pathlib import Path
 
 import diffusers
+import torch
+from diffusers import AutoencoderKL
 from torch import nn
+
+from elevator import preview
 
 from .captions import known_words
 from .lora import lora_config, save_lora
 from .models import new_scheduler
+from .pictures import DrawnShapes
 from .store import Folders, Store, averages
 from .styles import STYLES
 from .tokenizer import build_tokenizer
+from .vae import encode_frames, vae_frames
 
 _T2I_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -64,6 +70,14 @@ def export_t2i(store: Store, folder: Path) -> None:
     _save_half(store.vae(), folder / "vae")
     _save_common(folder, dict(_T2I_INDEX), _tokenizer_folder(store))
     (folder / "known_words.txt").write_text("\n".join(known_words()) + "\n", "utf-8")
+    save_preview_map(store.vae(), folder / "vae")
+
+
+def save_preview_map(vae: AutoencoderKL, folder: Path) -> None:
+    """Fit and write what turns latents into the colours of a preview; drawn shapes do, so no font is needed."""
+    frames = vae_frames(DrawnShapes(), 256, seed=0)
+    latents = encode_frames(vae, frames) * vae.config.scaling_factor
+    preview.fit(latents, torch.from_numpy(frames).movedim(-1, 1) / 127.5 - 1).save(folder)
 
 
 def export_t2v(store: Store, folder: Path) -> None:
