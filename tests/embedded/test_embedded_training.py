@@ -24,6 +24,7 @@ from elevator.embedded.t2v import T2VPart
 from elevator.embedded.text import direction_gate
 from elevator.embedded.tokenizer import build_tokenizer
 from elevator.embedded.vae import VaePart, vae_frames
+from elevator.embedded.world import played_backwards
 
 SHAPES = DrawnShapes()
 _UNET = {
@@ -172,3 +173,15 @@ def test_a_lora_loads_in_diffusers_and_changes_the_output(
     assert not torch.allclose(plain, styled, atol=1e-4)
     torch.testing.assert_close(styled, trained, rtol=5e-2, atol=5e-3)
     assert set(STYLES) >= {"sketch", "pixel_art"}
+
+
+def test_the_halves_of_a_pair_differ_by_direction_alone(tokenizer: CLIPTokenizer, frames: Encoded) -> None:
+    part = t2v_part(tokenizer, frames)
+    assert isinstance(part, T2VPart)
+    part.batch = 4
+    scenes, clips, t, noise = part._pairs(torch.Generator().manual_seed(0))
+    assert [played_backwards(scene) for scene in scenes[:2]] == scenes[2:]
+    assert torch.equal(clips[:2].flip(1), clips[2:])
+    assert torch.equal(t[:2], t[2:])
+    assert torch.equal(noise[:2], noise[2:])
+    assert not torch.equal(noise[0], noise[1])

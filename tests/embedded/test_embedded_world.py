@@ -19,6 +19,7 @@ from elevator.embedded.world import (
     SUBJECTS,
     Motion,
     Scene,
+    played_backwards,
     random_scene,
     render,
     render_clip,
@@ -142,3 +143,12 @@ def test_the_real_font_has_a_picture_of_every_subject() -> None:
     for subject, picture in zip(SUBJECTS, pictures, strict=True):
         assert max(picture.shape[:2]) == PICTURE_PX, subject.name
         assert (picture[..., 3] > 128).mean() > 0.3, subject.name
+
+
+@pytest.mark.parametrize("motion", MOTIONS, ids=lambda motion: motion.name)
+def test_a_clip_played_backwards_shows_the_scene_that_is_named(motion: Motion) -> None:
+    """T2V training relies on it: captions of turned clips must be true."""
+    scene = random_scene(np.random.default_rng(3), (motion,))
+    turned = render_clip(played_backwards(scene), SHAPES).astype(int)
+    difference = np.abs(turned - render_clip(scene, SHAPES)[::-1])
+    assert difference.max() <= 1, "rounding"
