@@ -1,34 +1,5 @@
-"""Every test has a home of its own: no test sees the user's files or another test's backend."""
+"""The same fixtures as the backend's: a home of its own for every test, and backends to knock at."""
 
-from __future__ import annotations
+from tests.backend.conftest import backend, home, shared
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from tests.backend.harness import Running, running
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that ELEVATOR_HOME names; with a space and a letter that is not ASCII, as users have them."""
-    folder = tmp_path / "mon été"
-    monkeypatch.setenv("ELEVATOR_HOME", str(folder))
-    return folder
-
-
-@pytest.fixture
-def backend() -> Iterator[Running]:
-    """A backend with the fake generator."""
-    with running() as backend:
-        yield backend
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One backend with the fake generator for all tests of a file that neither end it nor count what it did."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ELEVATOR_HOME", str(tmp_path_factory.mktemp("shared")))
-        with running("--stay") as backend:
-            yield backend
+__all__ = ["backend", "home", "shared"]
