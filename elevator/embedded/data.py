@@ -53,6 +53,7 @@ def encoded_frames(
         return np.stack(frames if style is None else [style(frame) for frame in frames])
 
     name = f"frames-{style.__name__ if style else 'crisp'}-{count}-{seed}"
+    name = f"{name}-{_digest(repr([(_key(scene), u) for scene, u in moments]))}"
     latents = _encoded(vae, paint, count, _CHUNK, name, cache)
     return Encoded([scene for scene, _ in moments], latents)
 
@@ -76,6 +77,7 @@ def encoded_clips(
         return np.concatenate([filter_clip(render_clip(scene, source), style) for scene in chosen])
 
     name = f"clips-{style.__name__}-{'-'.join(m.name for m in motions)}-{count}-{seed}"
+    name = f"{name}-{_digest(repr([_key(scene) for scene in scenes]))}"
     latents = _encoded(vae, paint, count, clips, name, cache)
     return Encoded(scenes, latents.view(count, CLIP_FRAMES, *latents.shape[1:]))
 
@@ -104,8 +106,17 @@ def _encoded(
     return latents
 
 
+def _key(scene: Scene) -> tuple[object, ...]:
+    """What decides how a scene looks."""
+    names = scene.subject.name, scene.background.name, scene.motion.name
+    return (*names, scene.shift_x, scene.shift_y, scene.size_factor, scene.light)
+
+
 def _fingerprint(vae: AutoencoderKL) -> str:
     """Eight letters that change with the encoder."""
-    digest = hashlib.sha256(repr(vae.config.scaling_factor).encode())
-    digest.update(vae.encoder.conv_out.weight.detach().float().numpy().tobytes())
-    return digest.hexdigest()[:8]
+    weight = vae.encoder.conv_out.weight.detach().float().numpy()
+    return _digest(repr((vae.config.scaling_factor, weight.tobytes())))
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:8]

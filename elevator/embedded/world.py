@@ -192,10 +192,35 @@ def played_backwards(scene: Scene) -> Scene:
     return replace(scene, motion=motion)
 
 
-def random_scene(rng: np.random.Generator, motions: tuple[Motion, ...] = MOTIONS) -> Scene:
-    """A scene drawn uniformly over subjects, their allowed backgrounds, and ``motions``."""
+def allowed_backgrounds(subject: Subject) -> list[Background]:
+    """The backgrounds on which a subject stands out."""
+    return [background for background in BACKGROUNDS if background.name not in subject.avoid]
+
+
+def held_out_backgrounds(subject: Subject) -> list[Background]:
+    """Two of the allowed backgrounds, on which training never shows this subject, whatever its motion.
+
+    So what the models paint there is put together from its parts, not remembered.
+    """
+    allowed = allowed_backgrounds(subject)
+    first = 5 * SUBJECTS.index(subject)
+    return [allowed[first % len(allowed)], allowed[(first + len(allowed) // 2) % len(allowed)]]
+
+
+def trained_backgrounds(subject: Subject) -> list[Background]:
+    """The allowed backgrounds without the held-out ones."""
+    held_out = held_out_backgrounds(subject)
+    return [background for background in allowed_backgrounds(subject) if background not in held_out]
+
+
+def random_scene(
+    rng: np.random.Generator,
+    motions: tuple[Motion, ...] = MOTIONS,
+    backgrounds: Callable[[Subject], list[Background]] = trained_backgrounds,
+) -> Scene:
+    """A scene drawn uniformly over subjects, their ``backgrounds``, and ``motions``."""
     subject = SUBJECTS[rng.integers(len(SUBJECTS))]
-    allowed = [b for b in BACKGROUNDS if b.name not in subject.avoid]
+    allowed = backgrounds(subject)
     pixel = 1 / FRAME_PX
     return Scene(
         subject,
