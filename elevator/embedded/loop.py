@@ -21,6 +21,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .optimizer import Optimizer
+
+_OPTIMIZER = "optimizer/"  # prefix of its tensors in a checkpoint
+
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -74,27 +78,20 @@ class Run:
         self.part, self.settings, self.folder = part, settings, folder
         self.parameters = part.trained()
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.parameters.items():
-            groups.setdefault(part.rate_factor(name), []).append(parameter)
-        self.optimizer = torch.optim.AdamW(
-            [{"params": group, "factor": factor} for factor, group in groups.items()],
-            lr=settings.rate, betas=settings.betas, weight_decay=settings.weight_decay,
-        )  # fmt: skip
+        self.optimizer = Optimizer(self.parameters, part.rate_factor, settings.betas, settings.weight_decay)
         self.step = 0
         self.seconds = 0.0
 
     # -- state on disk ------------------------------------------------------------
 
     def save(self) -> None:
-        """Write ``state.safetensors`` atomically: weights, averages, both Adam moments."""
+        """Write ``state.safetensors`` atomically: weights, averages, the optimiser's state."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
         for name, parameter in self.parameters.items():
             tensors[f"weight/{name}"] = parameter.detach()
             tensors[f"average/{name}"] = self.average[name]
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"adam/{key}/{name}"] = torch.as_tensor(value)
+        tensors.update({f"{_OPTIMIZER}{key}": value for key, value in self.optimizer.state().items()})
         tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         clock = json.dumps({"step": self.step, "seconds": self.seconds})
         temporary = self.folder / "state.part"
@@ -108,13 +105,11 @@ class Run:
             return False
         with safe_open(path, "pt") as file:
             clock = json.loads(file.metadata()["clock"])
-            stored = set(file.keys())
             for name, parameter in self.parameters.items():
                 parameter.data.copy_(file.get_tensor(f"weight/{name}"))
                 self.average[name].copy_(file.get_tensor(f"average/{name}"))
-                keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"adam/{k}/{name}" in stored]
-                if keys:
-                    self.optimizer.state[parameter] = {key: file.get_tensor(f"adam/{key}/{name}") for key in keys}
+            keys = [key for key in file.keys() if key.startswith(_OPTIMIZER)]  # noqa: SIM118 (not a dict)
+            self.optimizer.load_state({key.removeprefix(_OPTIMIZER): file.get_tensor(key) for key in keys})
         self.step, self.seconds = int(clock["step"]), float(clock["seconds"])
         return True
 
@@ -134,17 +129,14 @@ class Run:
         warm = min(1.0, (self.step + 1) / settings.warmup)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress())))
         rate = settings.rate * warm * (settings.final_rate + (1 - settings.final_rate) * cosine)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + self.step)
         # Dropout inside the models draws from the global generator: tie it to the step too.
         torch.manual_seed(settings.seed * 1_000_003 + self.step)
-        self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
             loss, figures = self.part.loss(generator)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip)
-        self.optimizer.step()
+        self.optimizer.step(rate)
         self.step += 1
         decay = min(settings.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
