@@ -21,6 +21,10 @@ best quality detailed sharp clean blurry bad low noise text watermark still stan
 """Tokens in reserve: subjects of the next edition and words that people write in prompts."""
 
 
+_SINCE_THE_FIRST = {"neon"}
+"""Words that were in reserve and mean something now; they keep their tokens."""
+
+
 def full_caption(scene: Scene) -> str:
     """The plainest complete caption: "a pumpkin moving right, blue background"."""
     return _join(scene.subject.name, scene.motion.phrases[0], scene.background.phrases[0])
@@ -68,5 +72,6 @@ def token_words() -> list[str]:
     Only ever append: the order decides the token ids of trained models.
     """
     later = [phrase for m in LATER_MOTIONS for phrase in m.phrases]
-    words = [*known_words(), *(word for text in [*later, _LATER_WORDS] for word in words_of(text))]
+    first = [word for word in known_words() if word not in _SINCE_THE_FIRST]
+    words = [*first, *(word for text in [*later, _LATER_WORDS] for word in words_of(text))]
     return list(dict.fromkeys(words))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
@@ -23,15 +24,28 @@ _KL_WEIGHT = 1e-4
 
 
 def vae_frames(source: SubjectSource, count: int, seed: int) -> NDArray[np.uint8]:
-    """Frames (count, 64, 64, 3): 70 % crisp, 10 % washed out, the rest in the styles."""
+    """Frames (count, 64, 64, 3): half crisp, the other half washed out, recoloured, or in one of the styles.
+
+    Styles have colours that the crisp world lacks. With few of them among the frames they come back in
+    other colours, and no LoRA can mend that.
+    """
     rng = np.random.default_rng(seed)
-    filters: list[Callable[[Frame], Frame]] = [washed_out, *STYLES.values()]
+    others: list[Callable[[Frame], Frame]] = [washed_out, lambda frame: recoloured(frame, rng), *STYLES.values()]
     frames = []
     for _ in range(count):
         frame = render(random_scene(rng), float(rng.uniform()), source)
-        kind = int(rng.integers(10))
-        frames.append(filters[kind % len(filters)](frame) if kind < len(filters) else frame)
+        kind = int(rng.integers(2 * len(others)))
+        frames.append(others[kind](frame) if kind < len(others) else frame)
     return np.stack(frames)
+
+
+def recoloured(frame: Frame, rng: np.random.Generator) -> Frame:
+    """The frame (64, 64, 3) with other hues, another saturation and another brightness."""
+    colours = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV).astype(np.float32)
+    colours[..., 0] = (colours[..., 0] + rng.uniform(0, 180)) % 180
+    colours[..., 1] *= rng.uniform(0.1, 1.2)
+    colours[..., 2] *= rng.uniform(0.4, 1.1)
+    return np.asarray(cv2.cvtColor(np.clip(colours, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB))
 
 
 def subject_weight(images: Tensor) -> Tensor:
