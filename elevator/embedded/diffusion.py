@@ -15,6 +15,7 @@ ALPHAS: Tensor = new_scheduler().alphas_cumprod.float()
 """(1000,) cumulative alphas; the last one is zero."""
 
 _SNR_CAP = 6.0
+_SUBJECT_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class NoiseLevels:
 
     last: float = 0.05
     """Share of samples at exactly t = 999, pure noise."""
-    late: float = 0.5
+    late: float = 0.15
     """Share of the others drawn from t >= 500, where things get their place."""
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
@@ -56,17 +57,32 @@ def clean(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return alpha.sqrt() * x - (1 - alpha).sqrt() * v
 
 
-def v_loss(output: Tensor, target: Tensor, t: Tensor, low: float) -> Tensor:
+def subject_weight(x0: Tensor, t: Tensor) -> Tensor:
+    """(b, 1, h, w) weights of an error: up to 5 on subjects, which fill a seventh of a frame; 1 on backgrounds.
+
+    Only as far as noise lets the subject be seen. Weights at places that the input does not show would draw the
+    prediction towards "there may be something here", and subjects would swell.
+    """
+    differs = (x0 - x0.median(-1, keepdim=True).values).abs().mean(1, keepdim=True).clamp(max=1)
+    return 1 + _SUBJECT_WEIGHT * _seen(t, x0) * differs
+
+
+def _seen(t: Tensor, like: Tensor) -> Tensor:
+    """How well things show in latents at t: 1 up to t = 400, then falling to 0 in pure noise."""
+    return (_shaped(ALPHAS[t], like) / 0.4).clamp(max=1)
+
+
+def v_loss(output: Tensor, x0: Tensor, noise: Tensor, t: Tensor, low: float) -> Tensor:
     """Weighted squared error of v, (b, 4, 16, 16) with t (b,).
 
-    Min-SNR weights, shifted by one so that they stay 1 in pure noise. ``low`` is extra
-    weight on 4 x 4 means of the error: where a thing is counts more than its texture.
+    Min-SNR weights, shifted by one so that they stay 1 in pure noise. ``low`` is extra weight on 4 x 4 means of
+    the error where things do not show yet: there it counts more where a thing is than how its surface looks.
     """
-    error = output.float() - target
-    alpha = ALPHAS[t]
-    weight = ((1 - alpha) * _SNR_CAP).clamp(max=1.0)  # min(snr + 1, cap) / (snr + 1)
-    each = error.square().flatten(1).mean(1)
-    each = each + low * functional.avg_pool2d(error, 4).square().flatten(1).mean(1)
+    error = output.float() - velocity(x0, noise, t)
+    weight = ((1 - ALPHAS[t]) * _SNR_CAP).clamp(max=1.0)  # min(snr + 1, cap) / (snr + 1)
+    each = (error.square() * subject_weight(x0, t)).flatten(1).mean(1)
+    unseen = 1 - _seen(t, x0).flatten()
+    each = each + low * unseen * functional.avg_pool2d(error, 4).square().flatten(1).mean(1)
     return (each * weight).mean()
 
 

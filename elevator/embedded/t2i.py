@@ -12,7 +12,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from .captions import full_caption, random_caption
 from .data import Encoded
-from .diffusion import NoiseLevels, add_noise, ddim, v_loss, velocity
+from .diffusion import NoiseLevels, add_noise, ddim, v_loss
 from .models import plain_attention
 from .preview import save_sheet, to_pixels
 from .text import CaptionHead, direction_gate, embed, tokens
@@ -77,7 +77,7 @@ class T2IPart:
         t = self.levels.draw(self.batch, generator)
         noise = torch.randn(x0.shape, generator=generator)
         output = self.unet(add_noise(x0, noise, t), t, states[: len(captions)]).sample
-        loss = v_loss(output, velocity(x0, noise, t), t, _LOW_FREQUENCIES)
+        loss = v_loss(output, x0, noise, t, _LOW_FREQUENCIES)
         if not asked:
             return loss, {}
         helper = self.head.loss(states[len(captions) :], asked)

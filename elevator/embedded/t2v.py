@@ -1,4 +1,4 @@
-"""Training the text-to-video UNet and its own text encoder, from the T2I's tensors."""
+"""Training the ZeroScope-like text-to-video UNet and its own text encoder."""
 
 from __future__ import annotations
 
@@ -64,8 +64,7 @@ class T2VPart:
         }
 
     def rate_factor(self, name: str) -> float:
-        """Temporal layers start from nothing and learn faster than what the T2I knows."""
-        return 3.0 if "temp_" in name or "transformer_in" in name else 1.0
+        return 1.0
 
     def predict(self, x: Tensor, t: Tensor, states: Tensor) -> Tensor:
         """v (b, f, 4, h, w) for clips (b, f, 4, h, w)."""
@@ -80,10 +79,9 @@ class T2VPart:
         states = embed(self.text, tokens(self.tokenizer, [*captions, *plain]))
         helper = self.head.loss(states[len(captions) :], scenes)
         output = self.predict(add_noise(x0, noise, t), t, states[: len(captions)])
-        target = velocity(x0, noise, t)
         each_t = t.repeat_interleave(x0.shape[1])
-        picture = v_loss(output.flatten(0, 1), target.flatten(0, 1), each_t, _LOW_FREQUENCIES)
-        moving = self._motion_loss(output - target, t)
+        picture = v_loss(output.flatten(0, 1), x0.flatten(0, 1), noise.flatten(0, 1), each_t, _LOW_FREQUENCIES)
+        moving = self._motion_loss(output - velocity(x0, noise, t), t)
         figures = {"v": float(picture.detach()), "moving": float(moving.detach())}
         return picture + _MOTION_WEIGHT * moving + _HELPER_WEIGHT * helper, figures
 
