@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoTokenizer, CLIPTextModel
 
+from . import lora
 from .cross_frame import AnchorAttention
 from .errors import ModelError
 from .models import T2V, InflatedT2I, Models, Reading, TextEncoder, factor
@@ -47,7 +48,8 @@ def load_models(t2i: Path, t2v: Path, device: str = "cpu", dtype: torch.dtype = 
     """Load a T2I and a T2V folder.
 
     t2i: a Stable Diffusion folder in diffusers layout. t2v: a folder with ``unet/`` (UNet3DConditionModel or
-    UNetMotionModel) or ``motion_adapter/`` (put on the T2I's own UNet, without LoRAs). The T2V's
+    UNetMotionModel) or ``motion_adapter/`` (put on the T2I's own UNet, without the T2I's LoRAs; with the LoRA that
+    lies in the folder itself, as AnimateDiff's domain adapter does). The T2V's
     ``text_encoder/`` + ``tokenizer/`` and ``scheduler/`` are used where they exist, else the T2I's.
 
     Raises ModelError if a part is missing or broken or the two do not fit each other.
@@ -92,6 +94,8 @@ def _motion_network(read: Reader, folder: Path, t2i_unet: UNet2DConditionModel) 
     if (folder / "motion_adapter").is_dir():
         _expect(folder / "motion_adapter", "MotionAdapter")
         adapter = read(MotionAdapter, folder / "motion_adapter")
+        if (folder / lora.FILE_NAME).is_file():
+            t2i_unet = lora.merged(t2i_unet, [(lora.read(folder), 1.0)])
         try:
             motion: Any = UNetMotionModel.from_unet2d(t2i_unet, adapter, load_weights=False)
             _share(motion, adapter)

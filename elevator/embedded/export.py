@@ -19,8 +19,10 @@ from torch import nn
 from elevator import preview
 
 from .captions import known_words
+from .judge import save_judge
 from .lora import lora_config, save_lora
 from .models import new_scheduler
+from .motion import save_motion
 from .pictures import DrawnShapes
 from .store import Folders, Store, averages
 from .styles import STYLES
@@ -88,6 +90,13 @@ def export_t2v(store: Store, folder: Path) -> None:
     _save_common(folder, dict(_T2V_INDEX), _tokenizer_folder(store))
 
 
+def export_motion(store: Store, folder: Path) -> None:
+    """Write the AnimateDiff-like T2V: motion adapter, its LoRA, schedule; the rest is the T2I's."""
+    unet, _ = store.motion()
+    save_motion(unet, folder)
+    new_scheduler().save_pretrained(folder / "scheduler")
+
+
 def export_lora(store: Store, style: str, folder: Path) -> None:
     """Write one style LoRA; without a checkpoint, one that changes nothing."""
     unet, _ = store.t2i()
@@ -127,6 +136,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".export-") as temporary:
         export_t2i(store, Path(temporary) / "t2i")
         export_t2v(store, Path(temporary) / "zeroscope")
+        export_motion(store, Path(temporary) / "animatediff")
+        save_judge(store.judge(), Path(temporary) / "judge")
         for style in STYLES:
             export_lora(store, style, Path(temporary) / "loras" / style)
         move_into_place(Path(temporary), weights)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
@@ -23,12 +23,12 @@ from .world import Scene
 
 RANK = 8
 _FILE = "pytorch_lora_weights.safetensors"
-_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "conv1", "conv2", "conv_out"]
+LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "conv1", "conv2", "conv_out"]
 
 
 def lora_config() -> LoraConfig:
     """Convolutions too: a style is texture, and texture is their work."""
-    return LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=_TARGETS)
+    return LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=LAYERS)
 
 
 class LoraPart(T2IPart):
@@ -47,7 +47,7 @@ class LoraPart(T2IPart):
         self, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer,
         vae: AutoencoderKL, styled: Encoded, plain: Encoded, style: str, batch: int = 24,
     ) -> None:  # fmt: skip
-        super().__init__(unet, text, tokenizer, vae, styled, batch, NoiseLevels(late=0.4))
+        super().__init__(unet, text, tokenizer, vae, styled, batch, NoiseLevels())
         unet.requires_grad_(False)
         text.requires_grad_(False)
         unet.add_adapter(lora_config())
@@ -66,7 +66,7 @@ class LoraPart(T2IPart):
         return scenes, named, torch.where(dropped, plain, x0), rng
 
 
-def load_lora(unet: UNet2DConditionModel, folder: Path) -> bool:
+def load_lora(unet: UNet2DConditionModel | UNetMotionModel, folder: Path) -> bool:
     """Put a finished LoRA's values into the adapter of ``unet``; False when there is no file."""
     path = folder / _FILE
     if not path.exists():
@@ -76,12 +76,12 @@ def load_lora(unet: UNet2DConditionModel, folder: Path) -> bool:
     return True
 
 
-def save_lora(unet: UNet2DConditionModel, style: str, folder: Path) -> None:
+def save_lora(unet: UNet2DConditionModel | UNetMotionModel, style: str, folder: Path) -> None:
     """``pytorch_lora_weights.safetensors`` in the layout that diffusers loads (prefix "unet.")."""
     state: dict[str, Tensor] = get_peft_model_state_dict(unet)
     tensors = {f"unet.{key}": value.detach().half().contiguous() for key, value in state.items()}
     config = {key: value for key, value in lora_config().to_dict().items() if _plain(value)}
-    config["target_modules"] = _TARGETS
+    config["target_modules"] = LAYERS
     metadata = {
         "base_model": "elevator/embedded/weights/t2i",
         "style": style,

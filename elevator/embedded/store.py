@@ -7,21 +7,26 @@ with a fresh optimiser and the loop's short warm-up.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel, UNet3DConditionModel
+from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel, UNet3DConditionModel, UNetMotionModel
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from .judge import Judge, load_judge
+from .lora import load_lora
 from .models import new_t2i_unet, new_t2v_unet, new_text_encoder, new_vae
+from .motion import new_motion_unet
 from .tokenizer import build_tokenizer
 
 HERE = Path(__file__).parent
 Model = TypeVar("Model", bound=nn.Module)
+Unet = TypeVar("Unet", UNet2DConditionModel, UNet3DConditionModel)
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,12 @@ def averages(folder: Path) -> dict[str, Tensor]:
         }
 
 
-def _load_prefixed(module: nn.Module, stored: dict[str, Tensor], prefix: str) -> None:
+def _load_prefixed(module: nn.Module, stored: dict[str, Tensor], prefix: str, partly: bool = False) -> None:
+    """Load the tensors below a prefix; ``partly``: others may stay as they are."""
     own = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
     missing, unexpected = module.load_state_dict(own, strict=False)
     parameters = {name for name, _ in module.named_parameters()}
-    if unexpected or parameters.intersection(missing):
+    if unexpected or (not partly and parameters.intersection(missing)):
         raise ValueError(f"The checkpoint does not fit: {sorted(unexpected)[:3]} {missing[:3]}")
 
 
@@ -87,46 +93,54 @@ class Store:
 
     def t2i(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
         """UNet and text encoder of the T2I."""
-        committed = self.folders.weights / "t2i"
-        stored = averages(self.folders.checkpoints / "t2i")
-        if not stored and (committed / "unet").exists():
-            unet = UNet2DConditionModel.from_pretrained(committed / "unet")
-            text = CLIPTextModel.from_pretrained(committed / "text_encoder")
-            return _float32(unet), _float32(text)
-        unet, text = self.new_t2i()
-        if stored:
-            _load_prefixed(unet, stored, "unet.")
-            _load_prefixed(text, stored, "text.")
-        return unet, text
+        return self._pair("t2i", "t2i", self.new_t2i)
 
     def new_t2v(self) -> tuple[UNet3DConditionModel, CLIPTextModel]:
-        """A T2V that starts from the T2I, tensor by tensor, with a copy of its text encoder."""
-        unet, text = self.t2i()
-        return from_t2i(unet), text
+        """UNet and text encoder of the ZeroScope-like T2V from the global seed."""
+        unet = new_t2v_unet()
+        _start_temporal_layers(unet)
+        return unet, new_text_encoder(self.tokenizer())
 
     def t2v(self) -> tuple[UNet3DConditionModel, CLIPTextModel]:
-        """UNet and text encoder of the T2V."""
-        committed = self.folders.weights / "zeroscope"
-        stored = averages(self.folders.checkpoints / "t2v")
-        if not stored and (committed / "unet").exists():
-            loaded = UNet3DConditionModel.from_pretrained(committed / "unet")
-            text = CLIPTextModel.from_pretrained(committed / "text_encoder")
-            return _float32(loaded), _float32(text)
-        unet, text = self.new_t2v()
-        if stored:
+        """UNet and text encoder of the ZeroScope-like T2V."""
+        return self._pair("t2v", "zeroscope", self.new_t2v)
+
+    def _pair(
+        self, name: str, folder: str, new: Callable[[], tuple[Unet, CLIPTextModel]]
+    ) -> tuple[Unet, CLIPTextModel]:
+        """A new pair with the newest values that there are, in checkpoints or among the committed weights."""
+        unet, text = new()
+        committed = self.folders.weights / folder
+        if stored := averages(self.folders.checkpoints / name):
             _load_prefixed(unet, stored, "unet.")
             _load_prefixed(text, stored, "text.")
+        elif (committed / "unet").exists():
+            unet = type(unet).from_pretrained(committed / "unet")
+            text = CLIPTextModel.from_pretrained(committed / "text_encoder")
+        return _float32(unet), _float32(text)
+
+    def motion(self) -> tuple[UNetMotionModel, CLIPTextModel]:
+        """The AnimateDiff-like T2V on the newest T2I, and the T2I's text encoder."""
+        t2i, text = self.t2i()
+        unet = new_motion_unet(t2i)
+        committed = self.folders.weights / "animatediff"
+        stored = averages(self.folders.checkpoints / "motion")
+        if stored:
+            _load_prefixed(unet, stored, "unet.", partly=True)
+        elif (committed / "motion_adapter").exists():
+            adapter = _float32(MotionAdapter.from_pretrained(committed / "motion_adapter"))
+            unet.load_motion_modules(adapter)
+            load_lora(unet, committed)
         return unet, text
 
-
-def from_t2i(t2i: UNet2DConditionModel) -> UNet3DConditionModel:
-    """A new T2V UNet with every spatial tensor of the T2I."""
-    unet = new_t2v_unet()
-    _, unexpected = unet.load_state_dict(t2i.state_dict(), strict=False)
-    if unexpected:
-        raise ValueError(f"T2I tensors without a place in the T2V: {unexpected[:3]}")
-    _start_temporal_layers(unet)
-    return unet
+    def judge(self) -> Judge:
+        """The classifier that the evaluation asks."""
+        stored = averages(self.folders.checkpoints / "judge")
+        if not stored:
+            return load_judge(self.folders.weights / "judge")
+        judge = Judge()
+        judge.load_state_dict(stored)
+        return judge
 
 
 @torch.no_grad()

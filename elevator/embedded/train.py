@@ -1,4 +1,4 @@
-"""``python -m elevator.embedded.train vae | decoder | text+t2i | t2v | lora NAME``.
+"""``python -m elevator.embedded.train vae | decoder | text+t2i | t2v | motion | lora NAME | judge``.
 
 Each part trains from a seed, writes ``checkpoints/PART/state.safetensors`` and a preview
 picture every few minutes, and goes on with ``--resume``.
@@ -13,9 +13,11 @@ from pathlib import Path
 import torch
 
 from .data import encoded_clips, encoded_frames
+from .judge import Judge, JudgePart, true_renders
 from .loop import LoopSettings, train
 from .lora import LoraPart, load_lora
 from .models import new_vae
+from .motion import MotionPart
 from .pictures import CACHE, EmojiFont, SubjectSource, fetch_font
 from .probe import prepare_probe
 from .store import Store
@@ -49,7 +51,7 @@ def _vae(args: argparse.Namespace, store: Store) -> None:
     source = _source(args)
     part = VaePart(store.vae() if args.resume else new_vae(), vae_frames(source, 12_000, args.seed), 16)
     folder = store.folders.checkpoints / "vae"
-    train(part, _settings(args, 2e-3, 12, 0.998), folder, args.resume)
+    train(part, _settings(args, 1e-3, 20, 0.995), folder, args.resume)
     print("scaling factor", measure_scaling(store, source))
 
 
@@ -65,7 +67,7 @@ def _t2i(args: argparse.Namespace, store: Store) -> None:
     data = encoded_frames(vae, _source(args), args.samples or 32_000, args.seed, cache=CACHE)
     unet, text = store.t2i() if args.resume else store.new_t2i()
     part = T2IPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 1e-3, 75, 0.999), store.folders.checkpoints / "t2i", args.resume)
+    train(part, _settings(args, 2e-3, 120, 0.999), store.folders.checkpoints / "t2i", args.resume)
 
 
 def _t2v(args: argparse.Namespace, store: Store) -> None:
@@ -74,7 +76,22 @@ def _t2v(args: argparse.Namespace, store: Store) -> None:
     data = encoded_clips(vae, source, args.samples or 1600, args.seed, washed_out, cache=CACHE)
     unet, text = store.t2v() if args.resume else store.new_t2v()
     part = T2VPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 1e-3, 75, 0.995), store.folders.checkpoints / "t2v", args.resume)
+    train(part, _settings(args, 2e-3, 60, 0.995), store.folders.checkpoints / "t2v", args.resume)
+
+
+def _motion(args: argparse.Namespace, store: Store) -> None:
+    source, vae = _source(args), store.vae()
+    prepare_probe(vae, source)
+    data = encoded_clips(vae, source, args.samples or 1600, args.seed + 1, washed_out, cache=CACHE)
+    unet, text = store.motion()
+    part = MotionPart(unet, text, store.tokenizer(), vae, data)
+    train(part, _settings(args, 1e-3, 75, 0.995), store.folders.checkpoints / "motion", args.resume)
+
+
+def _judge(args: argparse.Namespace, store: Store) -> None:
+    part = JudgePart(Judge(), true_renders(_source(args), args.samples or 20_000, args.seed + 7))
+    folder = store.folders.checkpoints / "judge"
+    train(part, _settings(args, 1e-3, 6, 0.99), folder, args.resume)
 
 
 def _lora(args: argparse.Namespace, store: Store) -> None:
@@ -93,7 +110,8 @@ def _lora(args: argparse.Namespace, store: Store) -> None:
 
 
 def main() -> None:
-    parts = {"vae": _vae, "decoder": _decoder, "text+t2i": _t2i, "t2v": _t2v, "lora": _lora}
+    parts = {"vae": _vae, "decoder": _decoder, "text+t2i": _t2i, "t2v": _t2v}
+    parts |= {"motion": _motion, "lora": _lora, "judge": _judge}
     parser = argparse.ArgumentParser(prog="python -m elevator.embedded.train", description=__doc__)
     parser.add_argument("part", choices=sorted(parts))
     parser.add_argument("name", nargs="?", help="style of the LoRA")
