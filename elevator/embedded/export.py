@@ -21,7 +21,7 @@ from elevator import preview
 from .captions import known_words
 from .judge import save_judge
 from .lora import lora_config, save_lora
-from .models import new_scheduler
+from .models import new_motion_adapter, new_scheduler
 from .motion import save_motion
 from .pictures import DrawnShapes
 from .store import Folders, Store, averages
@@ -93,7 +93,7 @@ def export_t2v(store: Store, folder: Path) -> None:
 def export_motion(store: Store, folder: Path) -> None:
     """Write the AnimateDiff-like T2V: motion adapter, its LoRA, schedule; the rest is the T2I's."""
     unet, _ = store.motion()
-    save_motion(unet, folder)
+    save_motion(unet, new_motion_adapter(), folder)
     new_scheduler().save_pretrained(folder / "scheduler")
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
+from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from peft import LoraConfig
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -18,7 +18,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from .data import Encoded
 from .diffusion import NoiseLevels
 from .lora import LAYERS, RANK, save_lora
-from .models import new_motion_adapter
 from .t2v import T2VPart
 
 _SPATIAL = rf"(?!.*motion_modules).*\.({'|'.join(re.escape(layer) for layer in LAYERS)})"
@@ -29,9 +28,9 @@ def motion_lora_config() -> LoraConfig:
     return LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=_SPATIAL)
 
 
-def new_motion_unet(t2i: UNet2DConditionModel) -> UNetMotionModel:
-    """The T2I's layers, frozen, with new motion modules and a LoRA that learn."""
-    unet = UNetMotionModel.from_unet2d(t2i, new_motion_adapter())
+def new_motion_unet(t2i: UNet2DConditionModel, adapter: MotionAdapter) -> UNetMotionModel:
+    """The T2I's layers, frozen, with a new adapter's motion modules and a LoRA that learn."""
+    unet = UNetMotionModel.from_unet2d(t2i, adapter)
     unet.requires_grad_(False)
     unet.add_adapter(motion_lora_config())
     for name, parameter in unet.named_parameters():
@@ -71,9 +70,11 @@ class MotionPart(T2VPart):
         return super().predict(x, t, states.repeat_interleave(x.shape[1], 0))
 
 
-def save_motion(unet: UNetMotionModel, folder: Path) -> None:
-    """Write ``motion_adapter/`` in diffusers' layout and the LoRA beside it, float16."""
-    adapter = new_motion_adapter()
+def save_motion(unet: UNetMotionModel, adapter: MotionAdapter, folder: Path) -> None:
+    """Write ``motion_adapter/`` in diffusers' layout and the LoRA beside it, float16.
+
+    ``adapter``: of the shape of the motion modules; it takes their values.
+    """
     own = {name: tensor for name, tensor in unet.state_dict().items() if "motion_modules" in name}
     adapter.load_state_dict(own)
     adapter.half().save_pretrained(folder / "motion_adapter", safe_serialization=True)

@@ -20,7 +20,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from .judge import Judge, load_judge
 from .lora import load_lora
-from .models import new_t2i_unet, new_t2v_unet, new_text_encoder, new_vae
+from .models import new_motion_adapter, new_painter_unet, new_t2i_unet, new_t2v_unet, new_text_encoder, new_vae
 from .motion import new_motion_unet
 from .tokenizer import build_tokenizer
 
@@ -95,11 +95,23 @@ class Store:
         """UNet and text encoder of the T2I."""
         return self._pair("t2i", "t2i", self.new_t2i)
 
+    def painter(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """What the ZeroScope-like T2V starts from, as far as it has been trained; it is not shipped."""
+        unet, text = new_painter_unet(), new_text_encoder(self.tokenizer())
+        if stored := averages(self.folders.checkpoints / "painter"):
+            _load_prefixed(unet, stored, "unet.")
+            _load_prefixed(text, stored, "text.")
+        return unet, text
+
     def new_t2v(self) -> tuple[UNet3DConditionModel, CLIPTextModel]:
-        """UNet and text encoder of the ZeroScope-like T2V from the global seed."""
+        """A ZeroScope-like T2V with the painter's spatial layers and text encoder."""
+        painter, text = self.painter()
         unet = new_t2v_unet()
+        _, unexpected = unet.load_state_dict(painter.state_dict(), strict=False)
+        if unexpected:
+            raise ValueError(f"Tensors of the painter without a place in the T2V: {unexpected[:3]}")
         _start_temporal_layers(unet)
-        return unet, new_text_encoder(self.tokenizer())
+        return unet, text
 
     def t2v(self) -> tuple[UNet3DConditionModel, CLIPTextModel]:
         """UNet and text encoder of the ZeroScope-like T2V."""
@@ -122,7 +134,7 @@ class Store:
     def motion(self) -> tuple[UNetMotionModel, CLIPTextModel]:
         """The AnimateDiff-like T2V on the newest T2I, and the T2I's text encoder."""
         t2i, text = self.t2i()
-        unet = new_motion_unet(t2i)
+        unet = new_motion_unet(t2i, new_motion_adapter())
         committed = self.folders.weights / "animatediff"
         stored = averages(self.folders.checkpoints / "motion")
         if stored:

@@ -1,4 +1,4 @@
-"""``python -m elevator.embedded.train vae | decoder | text+t2i | t2v | motion | lora NAME | judge``.
+"""``python -m elevator.embedded.train vae | decoder | text+t2i | painter | t2v | motion | lora NAME | judge``.
 
 Each part trains from a seed, writes ``checkpoints/PART/state.safetensors`` and a preview
 picture every few minutes, and goes on with ``--resume``.
@@ -70,6 +70,15 @@ def _t2i(args: argparse.Namespace, store: Store) -> None:
     train(part, _settings(args, 2e-3, 120, 0.999), store.folders.checkpoints / "t2i", args.resume)
 
 
+def _painter(args: argparse.Namespace, store: Store) -> None:
+    """First stage of the T2V: single frames, as it will see them. From clips alone it would learn to paint for hours."""
+    vae = store.vae()
+    data = encoded_frames(vae, _source(args), args.samples or 16_000, args.seed + 3, washed_out, cache=CACHE)
+    unet, text = store.painter()
+    part = T2IPart(unet, text, store.tokenizer(), vae, data)
+    train(part, _settings(args, 2e-3, 10, 0.995), store.folders.checkpoints / "painter", args.resume)
+
+
 def _t2v(args: argparse.Namespace, store: Store) -> None:
     source, vae = _source(args), store.vae()
     prepare_probe(vae, source)
@@ -110,7 +119,7 @@ def _lora(args: argparse.Namespace, store: Store) -> None:
 
 
 def main() -> None:
-    parts = {"vae": _vae, "decoder": _decoder, "text+t2i": _t2i, "t2v": _t2v}
+    parts = {"vae": _vae, "decoder": _decoder, "text+t2i": _t2i, "painter": _painter, "t2v": _t2v}
     parts |= {"motion": _motion, "lora": _lora, "judge": _judge}
     parser = argparse.ArgumentParser(prog="python -m elevator.embedded.train", description=__doc__)
     parser.add_argument("part", choices=sorted(parts))

@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import MotionAdapter, StableDiffusionPipeline, UNet2DConditionModel, UNetMotionModel
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from elevator import LoraError, Plan, elevate
+from elevator import LoraError, Plan, elevate, load_models
 from tests.elevator.golden import FOLDER, models, relative_error
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -199,3 +199,20 @@ def test_missing_broken_and_unsupported_files(lora, tmp_path):
         base.with_loras(((tmp_path / "dora.safetensors", 1.0),))
     with pytest.raises(LoraError, match=r"weight of .* is nan; give a finite number"):
         base.with_loras(((folder, float("nan")),))
+
+
+def test_a_lora_beside_a_motion_adapter_goes_to_the_t2v_alone(lora, tmp_path):
+    """As AnimateDiff's domain adapter and AnimateLCM's LoRA do."""
+    trained_t2i, folder = lora
+    motion = shutil.copytree(FOLDER / "animatediff", tmp_path / "motion")
+    shutil.copy(folder / FILE, motion / FILE)
+    pair = load_models(FOLDER / "t2i", motion)
+    assert torch.equal(output(pair.t2i.unet), BASE), "the T2I has no part in it"
+    adapter = MotionAdapter.from_pretrained(motion / "motion_adapter", local_files_only=True)
+    trained_t2i.fuse_lora()
+    trained_t2i.unload_lora()
+    expected = UNetMotionModel.from_unet2d(trained_t2i, adapter).eval()
+    z, text = torch.randn(1, 4, 3, 8, 8), torch.randn(3, 77, 32)
+    with torch.inference_mode():
+        assert relative_error(pair.t2v.unet(z, 500, text).sample, expected(z, 500, text).sample) < 1e-5
+        assert relative_error(models("animatediff").t2v.unet(z, 500, text).sample, expected(z, 500, text).sample) > 1e-3

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel, UNet3DConditionModel
+from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel, UNet3DConditionModel
 from safetensors import safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from elevator.embedded.data import Encoded, encoded_clips, encoded_frames
+from elevator.embedded.judge import Judge, JudgePart, load_judge, save_judge, true_renders
 from elevator.embedded.loop import LoopSettings, Part, train
 from elevator.embedded.lora import LoraPart, load_lora, save_lora
 from elevator.embedded.models import new_text_encoder
+from elevator.embedded.motion import MotionPart, new_motion_unet, save_motion
+from elevator.embedded.optimizer import is_matrix
 from elevator.embedded.pictures import DrawnShapes
 from elevator.embedded.store import averages
 from elevator.embedded.styles import STYLES, washed_out
@@ -98,13 +101,35 @@ def t2v_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
     return T2VPart(unet, new_text_encoder(tokenizer), tokenizer, tiny_vae(), clips, batch=2)
 
 
-PARTS = [vae_part, decoder_part, t2i_part, lora_part, t2v_part]
+def motion_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
+    unet, text = tiny_t2i(tokenizer)
+    torch.manual_seed(3)
+    clips = encoded_clips(tiny_vae(), SHAPES, 4, 0, washed_out)
+    motion = new_motion_unet(unet, tiny_adapter())
+    return MotionPart(motion, text, tokenizer, tiny_vae(), clips, batch=2)
+
+
+def tiny_adapter() -> MotionAdapter:
+    return MotionAdapter(
+        block_out_channels=_UNET["block_out_channels"],
+        motion_layers_per_block=1,
+        motion_num_attention_heads=2,
+        motion_norm_num_groups=4,
+    )
+
+
+def judge_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
+    torch.manual_seed(4)
+    return JudgePart(Judge(), true_renders(SHAPES, 64, seed=0), batch=8)
+
+
+PARTS = [vae_part, decoder_part, t2i_part, lora_part, t2v_part, motion_part, judge_part]
 
 
 @pytest.fixture(autouse=True)
 def _no_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     """Previews sample pictures, which takes longer than these trainings."""
-    for part in (VaePart, T2IPart, T2VPart):
+    for part in (VaePart, T2IPart, T2VPart, JudgePart):
         monkeypatch.setattr(part, "preview", lambda self, picture: "")
 
 
@@ -129,7 +154,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
 
 def test_losses_fall(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
     settings = LoopSettings(rate=4e-3, steps=32, warmup=4)
-    for make in (vae_part, t2i_part):
+    for make in (vae_part, t2i_part, judge_part):
         losses = train(make(tokenizer, frames), settings, tmp_path / make.__name__)
         assert np.mean(losses[-8:]) < 0.85 * np.mean(losses[:8]), make.__name__
 
@@ -138,7 +163,7 @@ def test_text_learns_to_tell_directions(tokenizer: CLIPTokenizer, frames: Encode
     unet, text = tiny_t2i(tokenizer)
     before = direction_gate(text, tokenizer)
     part = T2IPart(unet, text, tokenizer, tiny_vae(), frames, batch=8)
-    train(part, LoopSettings(rate=4e-3, steps=30, warmup=4), tmp_path)
+    train(part, LoopSettings(rate=4e-3, steps=80, warmup=4), tmp_path)
     assert direction_gate(text, tokenizer) > max(0.2, before)
 
 
@@ -172,7 +197,7 @@ def test_a_lora_loads_in_diffusers_and_changes_the_output(
         trained = part.unet.eval()(x, t, states).sample
     assert not torch.allclose(plain, styled, atol=1e-4)
     torch.testing.assert_close(styled, trained, rtol=5e-2, atol=5e-3)
-    assert set(STYLES) >= {"sketch", "pixel_art"}
+    assert set(STYLES) >= {"sketch", "pixel_art", "neon"}
 
 
 def test_the_halves_of_a_pair_differ_by_direction_alone(tokenizer: CLIPTokenizer, frames: Encoded) -> None:
@@ -185,3 +210,44 @@ def test_the_halves_of_a_pair_differ_by_direction_alone(tokenizer: CLIPTokenizer
     assert torch.equal(t[:2], t[2:])
     assert torch.equal(noise[:2], noise[2:])
     assert not torch.equal(noise[0], noise[1])
+
+
+def test_muon_trains_matrices_and_nothing_else(tokenizer: CLIPTokenizer, frames: Encoded) -> None:
+    trained = {**t2i_part(tokenizer, frames).trained(), **lora_part(tokenizer, frames).trained()}
+    chosen = {name for name, parameter in trained.items() if is_matrix(name, parameter)}
+    assert "unet.down_blocks.0.resnets.0.conv1.weight" in chosen
+    assert "text.encoder.layers.0.mlp.fc1.weight" in {name.replace("text_model.", "") for name in chosen}
+    for part in ("bias", "norm", "embedding", "conv_in", "conv_out", "head.", "lora_"):
+        assert not [name for name in chosen if part in name], part
+
+
+def test_a_motion_adapter_loads_with_its_lora_and_moves_frames_apart(
+    tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path
+) -> None:
+    part = motion_part(tokenizer, frames)
+    assert isinstance(part, MotionPart)
+    before = {name: p.clone() for name, p in part.unet.named_parameters()}
+    train(part, LoopSettings(rate=1e-2, steps=3, warmup=1), tmp_path / "run")
+    changed = {name for name, p in part.unet.named_parameters() if not torch.equal(p, before[name])}
+    assert changed
+    assert all("motion_modules" in name or "lora_" in name for name in changed), "the T2I itself stays"
+    save_motion(part.unet, tiny_adapter(), tmp_path / "motion")
+    unet, _ = tiny_t2i(tokenizer)
+    again = new_motion_unet(unet, MotionAdapter.from_pretrained(tmp_path / "motion" / "motion_adapter").float())
+    # The whisper that a new adapter starts with is not for a trained one.
+    again.load_motion_modules(MotionAdapter.from_pretrained(tmp_path / "motion" / "motion_adapter").float())
+    assert load_lora(again, tmp_path / "motion")
+    x, t, states = torch.randn(1, 4, 3, 16, 16), torch.tensor(500), torch.randn(3, 24, 128)
+    with torch.no_grad():
+        expected = part.unet.eval()(x, t, states).sample
+        torch.testing.assert_close(again.eval()(x, t, states).sample, expected, rtol=5e-2, atol=5e-3)
+
+
+def test_a_judge_saved_reads_as_before(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
+    part = judge_part(tokenizer, frames)
+    assert isinstance(part, JudgePart)
+    save_judge(part.judge, tmp_path)
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        expected = part.judge.features(images)
+        torch.testing.assert_close(load_judge(tmp_path).features(images), expected, rtol=2e-2, atol=2e-3)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from elevator.embedded.captions import full_caption, known_words, random_caption, token_words, words_of
 from elevator.embedded.pictures import PICTURE_PX, DrawnShapes, EmojiFont, find_font
+from elevator.embedded.prompts import all_prompts, read_prompts
 from elevator.embedded.styles import STYLES, filter_clip, washed_out
 from elevator.embedded.tokenizer import MAX_TOKENS, build_tokenizer
 from elevator.embedded.world import (
@@ -19,10 +20,13 @@ from elevator.embedded.world import (
     SUBJECTS,
     Motion,
     Scene,
+    allowed_backgrounds,
+    held_out_backgrounds,
     played_backwards,
     random_scene,
     render,
     render_clip,
+    trained_backgrounds,
 )
 
 SHAPES = DrawnShapes()
@@ -91,6 +95,30 @@ def test_no_subject_is_drawn_on_its_own_colour() -> None:
     for _ in range(400):
         scene = random_scene(rng)
         assert scene.background.name not in scene.subject.avoid
+
+
+def test_training_never_shows_a_held_out_pair() -> None:
+    rng = np.random.default_rng(2)
+    held_out = {(s.name, b.name) for s in SUBJECTS for b in held_out_backgrounds(s)}
+    shown = [random_scene(rng) for _ in range(4000)]
+    assert not held_out & {(scene.subject.name, scene.background.name) for scene in shown}
+    assert len(held_out) == 48
+    for subject in SUBJECTS:
+        parts = [*trained_backgrounds(subject), *held_out_backgrounds(subject)]
+        assert sorted(b.name for b in parts) == sorted(b.name for b in allowed_backgrounds(subject))
+
+
+def test_the_committed_prompts_are_those_of_this_world() -> None:
+    prompts = read_prompts()
+    assert prompts == all_prompts()
+    assert len(prompts) >= 96
+    unseen = [p for p in prompts if p.scene.background in held_out_backgrounds(p.scene.subject)]
+    assert [p for p in prompts if p.held_out] == unseen
+    assert len(unseen) >= len(prompts) / 3
+    assert {p.motion for p in prompts} == {motion.name for motion in MOTIONS}
+    assert len({p.seed for p in prompts}) == len(prompts)
+    for prompt in prompts:
+        assert prompt.subject in words_of(prompt.text)
 
 
 def test_tables_are_as_wide_as_announced() -> None:

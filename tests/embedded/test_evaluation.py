@@ -1,0 +1,153 @@
+"""The evaluation itself: its measures on frames whose answers are known, its table, its sampling."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from elevator import Plan, load_models
+from elevator.embedded import clips as clips_module
+from elevator.embedded.clips import PUBLISHED, Kind, clip_file, make_clips, read_clip, sample
+from elevator.embedded.evaluate import ALONE, ELEVATED, Evaluation, _row
+from elevator.embedded.judge import Judge, Verdict, frechet_distance, sharpness
+from elevator.embedded.pictures import DrawnShapes
+from elevator.embedded.prompts import read_prompts
+from elevator.embedded.scores import BARS, Figures, table
+from elevator.embedded.store import HERE
+from elevator.embedded.styles import filter_clip, washed_out
+from elevator.embedded.world import render_clip
+
+SHAPES = DrawnShapes()
+PROMPTS = read_prompts()[:28]
+SHORT = Plan(steps=4, refine=(4, 2), refine_steps=2, guidance=2.2, video_guidance=3.0)
+
+
+def planted(out: Path, kind: Kind, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Evaluation:
+    """An evaluation whose clips are true renders, changed."""
+    for index in range(len(PROMPTS)):
+        clip = change(render_clip(PROMPTS[index].scene, SHAPES))
+        path = clip_file(out, kind, index)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.concatenate(list(clip), axis=1)).save(path)
+    torch.manual_seed(0)
+    return Evaluation(out, PROMPTS, Judge(), SHAPES)
+
+
+def test_true_renders_show_their_motions_and_are_no_distance_away(tmp_path: Path) -> None:
+    kind = ELEVATED["zeroscope"]
+    figures = planted(tmp_path, kind, lambda clip: clip).measure(kind)
+    assert figures["clips"] == len(PROMPTS)
+    assert figures["motion"] >= 0.9, "some drawn shapes have the colours of their backgrounds"
+    assert figures["held_out_motion"] >= 0.9
+    assert figures["fid"] == pytest.approx(0, abs=1e-6)
+    assert figures["sharpness"] == figures["sharpness_of_renders"]
+
+
+def test_clips_played_backwards_show_another_motion(tmp_path: Path) -> None:
+    kind = ELEVATED["zeroscope"]
+    figures = planted(tmp_path, kind, lambda clip: clip[::-1]).measure(kind)
+    still = np.mean([prompt.motion == "still" for prompt in PROMPTS])
+    assert figures["motion"] == pytest.approx(still, abs=0.1), "only what stands still looks the same"
+    assert "right" in {row["moved"] for row in figures["rows"] if PROMPTS[row["prompt"]].motion == "left"}
+
+
+def test_the_t2v_alone_is_measured_against_crisp_renders(tmp_path: Path) -> None:
+    kind = ALONE["zeroscope"]
+    figures = planted(tmp_path, kind, lambda clip: filter_clip(clip, washed_out)).measure(kind)
+    assert figures["motion"] >= 0.9, "the tracker knows that the T2V's backgrounds are pale"
+    assert figures["fid"] > 1e-6, "and its frames count as what they are: not crisp"
+    assert figures["sharpness"] < figures["sharpness_of_renders"]
+
+
+def test_a_row_counts_frames_and_one_motion() -> None:
+    prompt = PROMPTS[1]
+    subjects = [prompt.subject] * 3 + ["car"]
+    backgrounds = [prompt.background, "sea", "sea", "sea"]
+    row = _row(1, prompt, Verdict(subjects, backgrounds, ["crisp"] * 4, np.zeros((4, 128))), prompt.motion)
+    assert (row["subject"], row["background"], row["motion"], row["read"]) == (0.75, 0.25, 1.0, prompt.subject)
+    assert _row(1, prompt, Verdict(subjects, backgrounds, [], np.zeros((4, 128))), "lost")["motion"] == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**16), st.floats(-3, 3))
+def test_the_distance_of_a_shifted_set_is_the_squared_shift(seed: int, shift: float) -> None:
+    features = np.random.default_rng(seed).normal(size=(64, 8))
+    assert frechet_distance(features, features + shift) == pytest.approx(8 * shift**2, abs=1e-6)
+
+
+def test_the_distance_of_a_stretched_set() -> None:
+    """For one feature, Fréchet's formula is (difference of means)² + (difference of deviations)²."""
+    values = np.random.default_rng(0).normal(size=(500, 2))
+    values -= values.mean(0)
+    stretched = values * [3.0, 1.0]
+    expected = (2 * values[:, 0].std(ddof=1)) ** 2
+    correlation = np.corrcoef(values.T)[0, 1]
+    assert frechet_distance(values, stretched) == pytest.approx(expected, rel=abs(correlation) + 0.01)
+
+
+def test_sharpness_is_the_mean_laplacian() -> None:
+    board = np.indices((8, 8)).sum(0) % 2 * 10
+    frames = np.repeat(board[None, ..., None], 3, -1).astype(np.uint8)
+    assert sharpness(frames) == pytest.approx(40), "four neighbours, each 10 grey levels away"
+    assert sharpness(np.full((2, 8, 8, 3), 9, np.uint8)) == pytest.approx(0)
+
+
+def figures_with(value: float) -> Figures:
+    names = ("subject", "background", "motion", "fid", "sharpness", "relative_fid")
+    kinds = ("t2i", "unrefined", "zeroscope_alone", "zeroscope_elevated", "animatediff_alone", "animatediff_elevated")
+    every = {name: value for name in names} | {"sharpness_of_renders": 2 * value, "held_out_subject": value}
+    styles = ("style_sketch", "style_pixel_art", "style_neon")
+    judges = {"judge_subject": value, "judge_background": value, "tracker": value}
+    return Figures(judges, {name: dict(every) for name in (*kinds, *styles)})
+
+
+def test_the_table_says_which_bars_are_reached() -> None:
+    high = table(figures_with(0.99), {"zeroscope": 30.0})
+    assert "| T2I: subject | ≥ 90.0 % | 99.0 % | yes |" in high
+    assert "| sketch: feature distance, relative to plain | ≤ 0.70 | 0.99 | no |" in high
+    assert "| elevated with ZeroScope: points of motion above no refining | ≥ 30.0 % | 0.0 % | no |" in high
+    assert "| a 16-frame clip with zeroscope, two threads | ≤ 25 s | 30.0 s | no |" in high
+    low = table(figures_with(0.5), {"zeroscope": 9.0})
+    assert "| T2I: subject | ≥ 90.0 % | 50.0 % | no |" in low
+    assert "| sketch: feature distance, relative to plain | ≤ 0.70 | 0.50 | yes |" in low
+    assert "| 9.0 s | yes |" in low
+    partial = Figures({}, {})
+    assert table(partial, {}).count("not measured") == len(BARS)
+
+
+def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path) -> None:
+    base = tomllib.loads((root / "backend" / "bases" / "embedded.toml").read_text("utf-8"))
+    assert Plan.from_mapping(base["presets"]["published"]) == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("kind", "frames"),
+    [(Kind("t2i", frames=1, refine=False), 1), (Kind("a", alone=True), 16), (Kind("e"), 16)],
+    ids=["t2i", "alone", "elevated"],
+)
+def test_clips_repeat_with_their_seeds(kind: Kind, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips_module, "PUBLISHED", SHORT)
+    models = load_models(HERE / "weights" / "t2i", HERE / "weights" / "zeroscope")
+    one, again, other = (sample(models, kind, PROMPTS[index]) for index in (0, 0, 1))
+    assert one.shape == (frames, 64, 64, 3)
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_clips_that_are_there_are_not_made_again(tmp_path: Path) -> None:
+    kind = Kind("t2i", frames=1, refine=False)
+    make_clips(HERE / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
+    path = clip_file(tmp_path, kind, 0)
+    assert read_clip(path).shape == (1, 64, 64, 3)
+    before = path.stat().st_mtime_ns
+    make_clips(HERE / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
+    assert path.stat().st_mtime_ns == before
