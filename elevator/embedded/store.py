@@ -95,13 +95,13 @@ class Store:
         """UNet and text encoder of the T2I."""
         return self._pair("t2i", "t2i", self.new_t2i)
 
+    def new_painter(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """UNet and text encoder of the painter from the global seed."""
+        return new_painter_unet(), new_text_encoder(self.tokenizer())
+
     def painter(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
         """What the ZeroScope-like T2V starts from, as far as it has been trained; it is not shipped."""
-        unet, text = new_painter_unet(), new_text_encoder(self.tokenizer())
-        if stored := averages(self.folders.checkpoints / "painter"):
-            _load_prefixed(unet, stored, "unet.")
-            _load_prefixed(text, stored, "text.")
-        return unet, text
+        return self._pair("painter", "painter", self.new_painter)
 
     def new_t2v(self) -> tuple[UNet3DConditionModel, CLIPTextModel]:
         """A ZeroScope-like T2V with the painter's spatial layers and text encoder."""
@@ -131,10 +131,14 @@ class Store:
             text = CLIPTextModel.from_pretrained(committed / "text_encoder")
         return _float32(unet), _float32(text)
 
+    def new_motion(self) -> tuple[UNetMotionModel, CLIPTextModel]:
+        """An AnimateDiff-like T2V on the newest T2I, from the global seed, and the T2I's text encoder."""
+        t2i, text = self.t2i()
+        return new_motion_unet(t2i, new_motion_adapter()), text
+
     def motion(self) -> tuple[UNetMotionModel, CLIPTextModel]:
         """The AnimateDiff-like T2V on the newest T2I, and the T2I's text encoder."""
-        t2i, text = self.t2i()
-        unet = new_motion_unet(t2i, new_motion_adapter())
+        unet, text = self.new_motion()
         committed = self.folders.weights / "animatediff"
         stored = averages(self.folders.checkpoints / "motion")
         if stored:

@@ -64,7 +64,8 @@ class T2VPart:
         }
 
     def rate_factor(self, name: str) -> float:
-        return 1.0
+        """Temporal layers start from nothing and learn faster than what the painter knows."""
+        return 2.0 if "temp_" in name or "transformer_in" in name else 1.0
 
     def predict(self, x: Tensor, t: Tensor, states: Tensor) -> Tensor:
         """v (b, f, 4, h, w) for clips (b, f, 4, h, w)."""

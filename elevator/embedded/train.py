@@ -71,10 +71,10 @@ def _t2i(args: argparse.Namespace, store: Store) -> None:
 
 
 def _painter(args: argparse.Namespace, store: Store) -> None:
-    """First stage of the T2V: single frames, as it will see them. From clips alone it would learn to paint for hours."""
+    """First stage of the T2V: single frames as it will see them; from clips alone it learns to paint too slowly."""
     vae = store.vae()
     data = encoded_frames(vae, _source(args), args.samples or 16_000, args.seed + 3, washed_out, cache=CACHE)
-    unet, text = store.painter()
+    unet, text = store.painter() if args.resume else store.new_painter()
     part = T2IPart(unet, text, store.tokenizer(), vae, data)
     train(part, _settings(args, 2e-3, 10, 0.995), store.folders.checkpoints / "painter", args.resume)
 
@@ -85,20 +85,22 @@ def _t2v(args: argparse.Namespace, store: Store) -> None:
     data = encoded_clips(vae, source, args.samples or 1600, args.seed, washed_out, cache=CACHE)
     unet, text = store.t2v() if args.resume else store.new_t2v()
     part = T2VPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 2e-3, 60, 0.995), store.folders.checkpoints / "t2v", args.resume)
+    train(part, _settings(args, 1e-3, 60, 0.995), store.folders.checkpoints / "t2v", args.resume)
 
 
 def _motion(args: argparse.Namespace, store: Store) -> None:
     source, vae = _source(args), store.vae()
     prepare_probe(vae, source)
     data = encoded_clips(vae, source, args.samples or 1600, args.seed + 1, washed_out, cache=CACHE)
-    unet, text = store.motion()
+    unet, text = store.motion() if args.resume else store.new_motion()
     part = MotionPart(unet, text, store.tokenizer(), vae, data)
     train(part, _settings(args, 1e-3, 75, 0.995), store.folders.checkpoints / "motion", args.resume)
 
 
 def _judge(args: argparse.Namespace, store: Store) -> None:
-    part = JudgePart(Judge(), true_renders(_source(args), args.samples or 20_000, args.seed + 7))
+    part = JudgePart(
+        store.judge() if args.resume else Judge(), true_renders(_source(args), args.samples or 20_000, args.seed + 7)
+    )
     folder = store.folders.checkpoints / "judge"
     train(part, _settings(args, 1e-3, 6, 0.99), folder, args.resume)
 

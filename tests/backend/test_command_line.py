@@ -169,7 +169,7 @@ def test_interrupting_generate_ends_everything_it_started(tmp_path: Path) -> Non
 def test_status_tells_what_runs_and_which_styles_there_are(backend: Running) -> None:
     shown = run("status")
     assert shown.returncode == 0
-    for word in ("plain", "sketch", "pixel_art", "Running: nothing", "device: none"):
+    for word in ("plain", "sketch", "pixel_art", "neon", "Running: nothing", "device: none"):
         assert word in shown.stdout
 
 

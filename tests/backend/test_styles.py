@@ -31,7 +31,7 @@ def test_the_styles_that_come_with_the_product_are_all_right() -> None:
     catalogue = read_catalogue()
     assert not catalogue.notes
     assert set(catalogue.recipes) == {path.stem for path in STYLES.glob("*.toml")}
-    assert {"plain", "sketch", "pixel_art"} <= set(catalogue.recipes)
+    assert {"plain", "sketch", "pixel_art", "neon"} <= set(catalogue.recipes)
     assert next(iter(catalogue.recipes)) == "plain"
     for style in catalogue.styles:
         assert style.min_size <= min(style.width, style.height)
