@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("setup", _setup, "Make the backend's environment and tell Blender where it is.")
     show = add("demo", _demo, "Set up, make a clip in a real Blender, and leave film, frames and project in demo/.")
     show.add_argument("prompt", nargs="?", default="", help="what the clip shows; left out: one the models know well")
-    show.add_argument("--style", metavar="NAME", default="", help="look of the clip (default: the first one)")
+    show.add_argument("--style", metavar="NAME", default="", help="look of the clip (default: plain), or all")
     show.add_argument("--seed", type=_number, default=1, help="another number gives another clip (default: 1)")
     show.add_argument("--frames", type=_number, default=0, help="length in frames (default: the style's)")
     show.add_argument(

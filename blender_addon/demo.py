@@ -28,6 +28,8 @@ SHEET_PX = 192
 SHEET_COLUMNS = 4
 GAP_PX = 8
 FPS = 8
+ALL = "all"
+"""In place of a style's name: a clip in each."""
 
 
 def tell(**content: Any) -> None:
@@ -61,20 +63,27 @@ def main(request: dict[str, Any]) -> None:
     _install(request["zip"])
     scene = _new_scene()
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))  # frames go beside a saved file
-    strip = _generate(scene, request)
     strips = importlib.import_module(f"{MODULE}.strips")
-    frames = [folder / Path(bpy.path.abspath(strip.directory)) / element.filename for element in strip.elements]
+    made = []
+    for style in _styles(request):
+        made.append(_generate(scene, {**request, "style": style}))
+        scene.frame_set(strips.span(made[-1])[1])  # the next one goes behind it
+    clips = [
+        [folder / Path(bpy.path.abspath(strip.directory)) / element.filename for element in strip.elements]
+        for strip in made
+    ]
     tell(progress="Drawing the contact sheet")
-    _draw_contact_sheet(frames, folder / "contact_sheet.png")
+    _draw_contact_sheet(clips, folder / "contact_sheet.png")
     tell(progress="Rendering the film")
-    _fit_scene(scene, strip, strips, frames[0])
+    _fit_scene(scene, made, strips, clips[0][0])
     _render_film(scene, folder / "demo.mp4")
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))
     tell(
         made={
-            "frames": len(frames),
-            "prompt": strips.stored(strip, "prompt"),
-            "frames_folder": frames[0].parent.relative_to(folder).as_posix(),
+            "frames": sum(len(frames) for frames in clips),
+            "strips": len(made),
+            "prompt": strips.stored(made[0], "prompt"),
+            "frames_folder": clips[0][0].parent.relative_to(folder).as_posix(),
             "blender": "{}.{}".format(*bpy.app.version),
         }
     )
@@ -136,6 +145,15 @@ def _generate(scene: Any, request: dict[str, Any]) -> Any:
     return new[0]
 
 
+def _styles(request: dict[str, Any]) -> list[str]:
+    """The style to use; for "all", every one of the first style's models, plain first."""
+    if request["style"] != ALL:
+        return [request["style"]]
+    files = sorted(Path(request["styles"]).glob("*.toml"), key=lambda file: (file.stem != "plain", file.stem))
+    bases = {file.stem: tomllib.loads(file.read_text(encoding="utf-8"))["base"] for file in files}
+    return [name for name, base in bases.items() if base == bases[files[0].stem]]
+
+
 def _example_prompt(request: dict[str, Any]) -> str:
     """Words that the style's models know well."""
     file = Path(request["styles"]) / f"{request['style'] or 'plain'}.toml"
@@ -145,8 +163,8 @@ def _example_prompt(request: dict[str, Any]) -> str:
         return "a pumpkin"  # no such style: the backend says so, and which there are
 
 
-def _fit_scene(scene: Any, strip: Any, strips: Any, frame: Path) -> None:
-    """Let the scene show the clip alone, each of its pixels as a whole square."""
+def _fit_scene(scene: Any, made: list[Any], strips: Any, frame: Path) -> None:
+    """Let the scene show the clips alone, each of their pixels as a whole square."""
     import bpy
 
     image = bpy.data.images.load(str(frame))
@@ -154,11 +172,11 @@ def _fit_scene(scene: Any, strip: Any, strips: Any, frame: Path) -> None:
     bpy.data.images.remove(image)
     times = max(1, FILM_PX // max(width, height))
     scene.render.resolution_x, scene.render.resolution_y = width * times, height * times
-    strip.transform.filter = "NEAREST"
-    strip.transform.scale_x = strip.transform.scale_y = times
-    scene.render.fps = round(strips.stored(strip, "fps") or FPS)
-    first, end = strips.span(strip)
-    scene.frame_start, scene.frame_end = first, end - 1
+    for strip in made:
+        strip.transform.filter = "NEAREST"
+        strip.transform.scale_x = strip.transform.scale_y = times
+    scene.render.fps = round(strips.stored(made[0], "fps") or FPS)
+    scene.frame_start, scene.frame_end = strips.span(made[0])[0], strips.span(made[-1])[1] - 1
 
 
 def _render_film(scene: Any, path: Path) -> None:
@@ -179,15 +197,16 @@ def _render_film(scene: Any, path: Path) -> None:
     render.filepath = f"//{path.name}"
 
 
-def _draw_contact_sheet(frames: list[Path], path: Path) -> None:
-    """All frames in rows, enlarged."""
+def _draw_contact_sheet(clips: list[list[Path]], path: Path) -> None:
+    """All frames of a single clip in rows, enlarged; of several clips every second frame, a row for each."""
     import bpy
     import numpy as np
 
-    pictures = [_pixels(frame) for frame in frames]
+    several = len(clips) > 1
+    pictures = [_pixels(frame) for frames in clips for frame in frames[:: 2 if several else 1]]
     height, width = pictures[0].shape[:2]
-    times = max(1, SHEET_PX // max(width, height))
-    columns = min(SHEET_COLUMNS, len(pictures))
+    times = max(1, SHEET_PX // (2 if several else 1) // max(width, height))
+    columns = len(pictures) // len(clips) if several else min(SHEET_COLUMNS, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     cell_w, cell_h = width * times + GAP_PX, height * times + GAP_PX
     sheet = np.ones((rows * cell_h + GAP_PX, columns * cell_w + GAP_PX, 4), np.float32)

@@ -197,6 +197,7 @@ def _tell(made: Mapping[str, Any], folder: Path, zip_file: Path, seconds: float)
     say("")
     say(f"Film:     {folder / 'demo.mp4'} ({made['frames']} frames, “{made['prompt']}”, made in {seconds:.0f} s)")
     say(f"Pictures: {folder / 'contact_sheet.png'} shows all; the frames are in {folder / made['frames_folder']}")
-    say(f"Project:  {folder / 'demo.blend'} holds one image strip; open it in Blender {made['blender']} or newer")
+    strips = "one image strip" if made["strips"] == 1 else f"{made['strips']} image strips"
+    say(f"Project:  {folder / 'demo.blend'} holds {strips}; open it in Blender {made['blender']} or newer")
     say(f"Add-on:   {zip_file}")
     say("Next:     drag the add-on into Blender, enable it, and open the tab Elevator in the Video Sequencer's sidebar")

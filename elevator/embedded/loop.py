@@ -156,6 +156,13 @@ class Run:
             for name, parameter in self.parameters.items():
                 parameter.data.copy_(backup[name])
 
+    def say(self, line: str) -> None:
+        """A line for the terminal and for ``train.log`` beside the checkpoint."""
+        print(line, flush=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "train.log").open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
     def preview(self) -> str:
         """A contact sheet from the averages; the previous one stays beside it."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -174,7 +181,7 @@ def train(
     torch.set_num_threads(settings.threads)
     run = Run(part, settings, folder)
     if resume and run.load():
-        print(f"continuing at step {run.step}", flush=True)
+        run.say(f"continuing at step {run.step}")
     losses: list[float] = []
     sums: dict[str, float] = {}
     last = saved = previewed = time.monotonic()
@@ -187,14 +194,14 @@ def train(
             sums[key] = sums.get(key, 0.0) + value
         if run.step % 50 == 0:
             shown = "  ".join(f"{key} {value / 50:.4f}" for key, value in sums.items())
-            print(f"{run.step:6d}  {run.seconds / 60:6.1f} min  {shown}", flush=True)
+            run.say(f"{run.step:6d}  {run.seconds / 60:6.1f} min  {shown}")
             sums.clear()
         if now - saved > settings.save_every:
             run.save()
             saved = time.monotonic()
         if now - previewed > settings.preview_every:
-            print(f"{run.step:6d}  preview  {run.preview()}", flush=True)
+            run.say(f"{run.step:6d}  preview  {run.preview()}")
             previewed = time.monotonic()
     run.save()
-    print(f"{run.step:6d}  finished  {run.preview()}", flush=True)
+    run.say(f"{run.step:6d}  finished  {run.preview()}")
     return losses

@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel, UNet3DConditionModel
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from elevator.embedded.data import Encoded, encoded_clips, encoded_frames
@@ -20,7 +21,7 @@ from elevator.embedded.models import new_text_encoder
 from elevator.embedded.motion import MotionPart, new_motion_unet, save_motion
 from elevator.embedded.optimizer import is_matrix
 from elevator.embedded.pictures import DrawnShapes
-from elevator.embedded.store import averages
+from elevator.embedded.store import Folders, Store, averages
 from elevator.embedded.styles import STYLES, washed_out
 from elevator.embedded.t2i import T2IPart
 from elevator.embedded.t2v import T2VPart
@@ -251,3 +252,35 @@ def test_a_judge_saved_reads_as_before(tokenizer: CLIPTokenizer, frames: Encoded
     with torch.no_grad():
         expected = part.judge.features(images)
         torch.testing.assert_close(load_judge(tmp_path).features(images), expected, rtol=2e-2, atol=2e-3)
+
+
+def test_training_goes_on_from_the_committed_weights_alone(tmp_path: Path) -> None:
+    """On another machine there are no checkpoints: the float16 weights are the start, with a fresh optimiser."""
+    store = Store(Folders(checkpoints=tmp_path / "none"))
+    unet, text = store.t2i()
+    data = encoded_frames(store.vae(), SHAPES, 8, seed=0)
+    known = T2IPart(unet, text, store.tokenizer(), store.vae(), data, batch=4)
+    fresh = T2IPart(*store.new_t2i(), store.tokenizer(), store.vae(), data, batch=4)
+    settings = LoopSettings(rate=1e-3, steps=2, warmup=40)
+    losses = train(known, settings, tmp_path / "known", resume=True)
+    assert np.mean(losses) < 0.6 * np.mean(train(fresh, settings, tmp_path / "fresh"))
+    assert "finished" in (tmp_path / "known" / "train.log").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("part", "file"),
+    [
+        ("t2v", "zeroscope/unet/diffusion_pytorch_model.safetensors"),
+        ("motion", "animatediff/motion_adapter/diffusion_pytorch_model.safetensors"),
+        ("judge", "judge/model.safetensors"),
+    ],
+)
+def test_every_part_takes_up_its_committed_weights(part: str, file: str, tmp_path: Path) -> None:
+    store = Store(Folders(checkpoints=tmp_path))
+    loaded = getattr(store, part)()
+    network = loaded if isinstance(loaded, Judge) else loaded[0]
+    own = network.state_dict()
+    committed = load_file(store.folders.weights / file)
+    assert committed.keys() <= own.keys()
+    for name, tensor in committed.items():
+        assert torch.equal(own[name], tensor.float()), name

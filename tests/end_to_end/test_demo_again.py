@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import DEMO_HOME, command, environment, run_demo
+from .test_demo import look_into
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,17 @@ def test_second_demo_replaces_the_first(place: Path) -> None:
     assert len(list(frames.glob("*.png"))) == 5
     assert "ein grüner Kürbis" in again.output
     assert "Installing packages" not in again.output
+
+
+def test_all_styles_one_after_another_replaces_it_too(place: Path, blender_python: Path) -> None:
+    made = run_demo(place, "a disc", "--fake", "--frames", "4", "--style", "all")
+    assert made.code == 0, made.output
+    assert "4 image strips" in made.output
+    strips = look_into(place / "demo" / "demo.blend", blender_python)["strips"]
+    by_time = sorted(strips, key=lambda strip: strip["span"])
+    assert [strip["settings"]["elevator_style"] for strip in by_time] == ["plain", "neon", "pixel_art", "sketch"]
+    assert [strip["span"] for strip in by_time] == [[1, 5], [5, 9], [9, 13], [13, 17]]
+    assert all(strip["found"] for strip in strips)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
