@@ -25,6 +25,8 @@ FILM_PX = 512
 """Longer side of the film: the clip is shown in whole multiples of its pixels."""
 SHEET_PX = 192
 """Longer side of a picture on the contact sheet."""
+SMALL_PX = 128
+"""The same where there are several clips."""
 SHEET_COLUMNS = 4
 GAP_PX = 8
 FPS = 8
@@ -205,7 +207,7 @@ def _draw_contact_sheet(clips: list[list[Path]], path: Path) -> None:
     several = len(clips) > 1
     pictures = [_pixels(frame) for frames in clips for frame in frames[:: 2 if several else 1]]
     height, width = pictures[0].shape[:2]
-    times = max(1, SHEET_PX // (2 if several else 1) // max(width, height))
+    times = max(1, (SMALL_PX if several else SHEET_PX) // max(width, height))
     columns = len(pictures) // len(clips) if several else min(SHEET_COLUMNS, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     cell_w, cell_h = width * times + GAP_PX, height * times + GAP_PX

@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th prompt only")
     parser.add_argument("--kinds", nargs="*", help="names of kinds of clips to sample; all without it")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--time", action="store_true", help="also time a clip; means something on a quiet machine only")
     parser.add_argument("--font", type=Path, help="colour emoji font file")
     args = parser.parse_args()
     prompts = read_prompts()
@@ -197,7 +198,9 @@ def main() -> None:
     make_clips(args.weights, args.out, kinds, prompts, args.processes)
     _sheets(args.out, prompts)
     figures = evaluate(args.out, args.weights, EmojiFont(args.font or fetch_font()))
-    seconds = {t2v: time_a_clip(args.weights, t2v, prompts[0]) for t2v in T2VS if (args.weights / t2v).exists()}
+    seconds: dict[str, float] = {}
+    if args.time:
+        seconds = {t2v: time_a_clip(args.weights, t2v, prompts[0]) for t2v in T2VS if (args.weights / t2v).exists()}
     text = table(figures, seconds)
     content = {"plan": asdict(PUBLISHED), "judges": figures.judges, "kinds": figures.kinds, "seconds": seconds}
     (args.out / "evaluation.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")

@@ -148,7 +148,7 @@ def test_interrupting_generate_ends_everything_it_started(tmp_path: Path) -> Non
     process = subprocess.Popen(
         command("generate", "a pumpkin", "--out", str(tmp_path / "clip"), "--fake"),
         cwd=ROOT,
-        env={**os.environ, "ELEVATOR_FAKE_STEP_SECONDS": "0.3"},
+        env={**os.environ, "ELEVATOR_FAKE_STEP_SECONDS": "1"},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
