@@ -9,18 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from elevator import load_models
-
-from .clips import PUBLISHED, Kind, clip_file, make_clips, read_clip, sample
+from .clips import PUBLISHED, Kind, clip_file, make_clips, read_clip
 from .judge import LOOKS, Judge, Verdict, frechet_distance, load_judge, read, sharpness, true_renders
 from .pictures import EmojiFont, SubjectSource, fetch_font
 from .preview import save_sheet
@@ -144,15 +140,6 @@ def _share(read_as: list[str], right: list[str]) -> float:
     return float(np.mean([a == b for a, b in zip(read_as, right, strict=True)]))
 
 
-def time_a_clip(weights: Path, t2v: str, prompt: Prompt, threads: int = 2) -> float:
-    """Seconds for one elevated clip of 16 frames, models loaded."""
-    torch.set_num_threads(threads)
-    models = load_models(weights / "t2i", weights / t2v)
-    start = time.perf_counter()
-    sample(models, ELEVATED[t2v], prompt)
-    return time.perf_counter() - start
-
-
 def evaluate(out: Path, weights: Path, source: SubjectSource) -> Figures:
     """Read all clips in ``out`` and return every figure."""
     judge = load_judge(weights / "judge")
@@ -186,7 +173,6 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th prompt only")
     parser.add_argument("--kinds", nargs="*", help="names of kinds of clips to sample; all without it")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--time", action="store_true", help="also time a clip; means something on a quiet machine only")
     parser.add_argument("--font", type=Path, help="colour emoji font file")
     args = parser.parse_args()
     prompts = read_prompts()
@@ -198,11 +184,8 @@ def main() -> None:
     make_clips(args.weights, args.out, kinds, prompts, args.processes)
     _sheets(args.out, prompts)
     figures = evaluate(args.out, args.weights, EmojiFont(args.font or fetch_font()))
-    seconds: dict[str, float] = {}
-    if args.time:
-        seconds = {t2v: time_a_clip(args.weights, t2v, prompts[0]) for t2v in T2VS if (args.weights / t2v).exists()}
-    text = table(figures, seconds)
-    content = {"plan": asdict(PUBLISHED), "judges": figures.judges, "kinds": figures.kinds, "seconds": seconds}
+    text = table(figures)
+    content = {"plan": asdict(PUBLISHED), "judges": figures.judges, "kinds": figures.kinds}
     (args.out / "evaluation.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     (args.out / "evaluation.md").write_text(text, "utf-8")
     print(text)

@@ -111,17 +111,15 @@ def figures_with(value: float) -> Figures:
 
 
 def test_the_table_says_which_bars_are_reached() -> None:
-    high = table(figures_with(0.99), {"zeroscope": 30.0})
+    high = table(figures_with(0.99))
     assert "| T2I: subject | ≥ 90.0 % | 99.0 % | yes |" in high
     assert "| sketch: feature distance, relative to plain | ≤ 0.70 | 0.99 | no |" in high
     assert "| elevated with ZeroScope: points of motion above no refining | ≥ 30.0 % | 0.0 % | no |" in high
-    assert "| a 16-frame clip with zeroscope, two threads | ≤ 25 s | 30.0 s | no |" in high
-    low = table(figures_with(0.5), {"zeroscope": 9.0})
+    low = table(figures_with(0.5))
     assert "| T2I: subject | ≥ 90.0 % | 50.0 % | no |" in low
     assert "| sketch: feature distance, relative to plain | ≤ 0.70 | 0.50 | yes |" in low
-    assert "| 9.0 s | yes |" in low
     partial = Figures({}, {})
-    assert table(partial, {}).count("not measured") == len(BARS)
+    assert table(partial).count("not measured") == len(BARS)
 
 
 def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path) -> None:
