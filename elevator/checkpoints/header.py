@@ -1,0 +1,123 @@
+"""The names, shapes and metadata of a model file, without its weights.
+
+A safetensors file starts with the length of its header (8 bytes, little-endian) and the header itself, a JSON object:
+tensor name → ``dtype``, ``shape`` and ``data_offsets`` (two byte positions after the header), and under
+``__metadata__`` text by name. Source: the format section of the safetensors documentation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from ..errors import ModelError
+
+MAX_HEADER = 100_000_000
+"""Bytes; the safetensors library reads no longer header either."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+PARALLEL = "module."
+"""What PyTorch's parallel training puts before each name."""
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"
+"""How PyTorch's files start: those of today, and those from before version 1.6."""
+
+
+class _Entry(msgspec.Struct, gc=False):
+    shape: tuple[Count, ...]
+    data_offsets: tuple[Count, Count]
+
+
+class _Metadata(msgspec.Struct, rename={"metadata": "__metadata__"}):
+    metadata: msgspec.Raw = msgspec.Raw()
+
+
+_METADATA, _TEXTS = msgspec.json.Decoder(_Metadata), msgspec.json.Decoder(dict[str, str])
+_ENTRIES = msgspec.json.Decoder(dict[str, _Entry])
+_NO_ENTRY = b'{"shape": [], "data_offsets": [0, 0]}'
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its weights."""
+
+    shapes: Mapping[str, tuple[int, ...]]  #: by tensor name, without ``PARALLEL``
+    metadata: Mapping[str, str]
+    size: int  #: of the whole file, in bytes
+    pickled: bool  #: whether it is a PyTorch file
+
+
+def read_header(path: Path) -> Header:
+    """Read a safetensors file's header alone, or the structure of a PyTorch file.
+
+    torch is imported for PyTorch files only. Raises ModelError if the file is missing, broken or no model, or
+    if it is a pickle that holds code.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no file at {path}; choose a model file.")
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(9)
+            length = int.from_bytes(start[:8], "little")
+            if start[8:] == b"{" and length <= min(size - 8, MAX_HEADER):
+                return _parsed(path, b"{" + file.read(length - 1), size)
+            start += file.read(500)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); check that you may open it.") from error
+    if start.startswith((ZIP, PICKLE)) and start[8:9] != b"{":
+        return _of_pickle(path, size)
+    raise ModelError(_no_model(path, start))
+
+
+def _parsed(path: Path, text: bytes, size: int) -> Header:
+    try:
+        raw = bytes(_METADATA.decode(text).metadata)
+        metadata = _TEXTS.decode(raw) if raw else {}
+        # With an entry in the metadata's place, all values are of one type, which the decoder then checks.
+        entries = _ENTRIES.decode(text.replace(raw, _NO_ENTRY, 1) if raw else text)
+        entries.pop("__metadata__", None)
+        missing = max((entry.data_offsets[1] for entry in entries.values()), default=0) - (size - 8 - len(text))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path} is not a readable safetensors file: its header is damaged; download or copy it again."
+        ) from error
+    if missing > 0:
+        raise ModelError(_cut_short(path))
+    if not entries:
+        raise ModelError(f"{path} holds no weights; choose a model file.")
+    shapes = {name.removeprefix(PARALLEL): entry.shape for name, entry in entries.items()}
+    return Header(shapes, metadata, size, pickled=False)
+
+
+def _of_pickle(path: Path, size: int) -> Header:
+    from .weights import load_pickle, named_tensors  # torch is slow to import and safetensors need none of it
+
+    content = load_pickle(path, "meta")
+    shapes = {name: tuple(tensor.shape) for name, tensor in named_tensors(path, content).items()}
+    texts = content.items() if isinstance(content, dict) else ()
+    metadata = {str(key): text for key, text in texts if isinstance(text, str)}
+    return Header(shapes, metadata, size, pickled=True)
+
+
+def _no_model(path: Path, start: bytes) -> str:
+    """Why a file that starts like this is refused."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not start:
+        return f"{path} is empty; download or copy it again."
+    if text.startswith(b"version https://git-lfs"):
+        return (
+            f"{path} is a Git LFS pointer instead of the model; run git lfs pull in its folder or download the model."
+        )
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return f"{path} is a web page instead of the model; download the model file itself."
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER:
+        return _cut_short(path)
+    return f"{path} is not a model file; choose a .safetensors, .ckpt, .pt, .pth or .bin file."
+
+
+def _cut_short(path: Path) -> str:
+    return f"{path} is not a readable safetensors file: its end is missing; download or copy it again."

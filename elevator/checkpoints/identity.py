@@ -1,0 +1,263 @@
+"""Says what a model file or folder is, without reading its weights."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import ModelError
+from .header import Header, read_header
+from .kinds import (
+    ALGORITHMS,
+    ARCHITECTURES,
+    CLASSES,
+    LORA_LAYOUTS,
+    OTHER_FAMILIES,
+    SDXL_MARKS,
+    STRUCTURES,
+    WIDTHS,
+    Algorithm,
+    Family,
+    Kind,
+    Layout,
+)
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+"""The LoRA in a folder as diffusers and peft write it."""
+FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "model", "learned_embeds")
+"""What diffusers and transformers call any model's file; its folder's name says more."""
+PARTS = ("unet", "motion_adapter")
+"""Folders in a pipeline's folder that say what it is."""
+BASE_NAMES = ("ss_sd_model_name", "ss_base_model_version", "sd_checkpoint_name")
+"""Metadata that name the model that something was trained on; the first that is there counts."""
+TRIGGER_WORDS = 5
+"""How many of the tags that a LoRA was trained on count as its trigger words."""
+
+Prediction = Literal["epsilon", "v_prediction", "sample"]
+_PREDICTIONS: dict[str, Prediction] = {
+    "epsilon": "epsilon",
+    "v": "v_prediction",
+    "v_prediction": "v_prediction",
+    "sample": "sample",
+}
+_TEXT_INPUT = re.compile(
+    r"attn2[._](?:processor\.)?to_k(?:\.weight|(?:_lora|\.lora)\.down\.weight|\.lora_(?:down|A)(?:\.default)?\.weight"
+    r"|\.hada_w1_b)$"
+)
+_ENCODER_INPUT = re.compile(
+    r"(?:token_embedding\.weight|self_attn[._](?:q_proj|to_q)(?:\.lora_linear_layer|_lora|\.lora)?[._](?:down|A)\.weight)$"
+)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a file or folder is."""
+
+    path: Path
+    kind: Kind
+    family: Family  #: of a T2V: that of its text encoder; SD 1.x and SD 2.x have the same latents
+    layout: Layout
+    size: int  #: bytes
+    title: str  #: the file's own, or else its name
+    channels: int | None = None  #: that the UNet takes: 4, or 9 if it fills in parts of pictures
+    prediction: Prediction | None = None  #: what the network was trained to predict, where the file says it
+    algorithm: Algorithm | None = None  #: of a LoRA
+    base_model: str | None = None  #: that it was trained on, by name
+    trigger_words: tuple[str, ...] = ()  #: the most frequent first
+
+
+def identify(path: Path) -> Identity:
+    """Say what a model is: a safetensors or PyTorch file, or a folder in diffusers layout.
+
+    Reads headers and configs only. Raises ModelError if there is no model, or it is broken or holds code.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return _of_file(path, read_header(path))
+    if (path / "model_index.json").is_file() or any((path / part / "config.json").is_file() for part in PARTS):
+        return _of_pipeline(path)
+    if (path / "config.json").is_file():
+        return _of_component(path)
+    if (path / LORA_FILE).is_file():
+        return identify(path / LORA_FILE)
+    raise ModelError(f"{path} holds no model; choose a model file or a folder in diffusers layout.")
+
+
+def family_of_width(width: object) -> Family:
+    """The family whose text embeddings are this wide."""
+    return WIDTHS.get(width, Family.UNKNOWN) if isinstance(width, int) else Family.UNKNOWN
+
+
+def _of_file(path: Path, header: Header) -> Identity:
+    names = "\n".join(("", *header.shapes, ""))
+    metadata = {key: value for key, value in header.metadata.items() if value not in ("", "None")}
+    algorithm = next((algorithm for mark, algorithm in ALGORITHMS if mark in names), None)
+    kind, layout = _lora(names) if algorithm else _structure(names, header)
+    first = header.shapes.get("conv_in.weight", header.shapes.get("model.diffusion_model.input_blocks.0.0.weight", ()))
+    return Identity(
+        path=path,
+        kind=kind,
+        family=_family(kind, names, header),
+        layout=layout,
+        size=header.size,
+        title=metadata.get("modelspec.title") or metadata.get("ss_output_name") or metadata.get("name") or _name(path),
+        channels=first[1] if len(first) == 4 else None,
+        prediction=_prediction(header),
+        algorithm=algorithm,
+        base_model=next((metadata[key] for key in BASE_NAMES if key in metadata), None),
+        trigger_words=_trigger_words(metadata),
+    )
+
+
+def _name(path: Path) -> str:
+    return path.resolve().parent.name if path.stem in FILE_NAMES else path.stem
+
+
+def _lora(names: str) -> tuple[Kind, Layout]:
+    """Kind and layout of a file of low-rank tensors."""
+    kind = Kind.MOTION_LORA if ".motion_modules." in names else Kind.LORA
+    return kind, next((layout for mark, layout in LORA_LAYOUTS if mark in names), Layout.PEFT)
+
+
+def _structure(names: str, header: Header) -> tuple[Kind, Layout]:
+    """Kind and layout of any other file."""
+    for marks, kind, layout in STRUCTURES:
+        if all(mark in names for mark in marks):
+            return kind, layout
+    return (Kind.EMBEDDING, Layout.TEXTUAL_INVERSION) if _vectors(header) else (Kind.OTHER, Layout.OTHER)
+
+
+def _vectors(header: Header) -> tuple[int, ...]:
+    """The shape of a textual inversion's vectors, ({n, }width), or () if the file is none."""
+    for name, shape in header.shapes.items():
+        if name in ("emb_params", "clip_l", "clip_g") or name.startswith("string_to_param."):
+            return shape
+    # diffusers' files hold one tensor, whose name is the word that stands for it.
+    name, shape = next(iter(header.shapes.items()))
+    return shape if len(header.shapes) == 1 and len(shape) in (1, 2) and shape[-1] in WIDTHS else ()
+
+
+def _family(kind: Kind, names: str, header: Header) -> Family:
+    """From the widths of layers where they tell, then from the metadata."""
+    if kind is Kind.MOTION_MODULE:
+        return _motion_family({name.split(".")[1] for name in header.shapes if name.startswith("up_blocks.")})
+    if kind is Kind.EMBEDDING:
+        return Family.SDXL if "clip_g" in header.shapes else family_of_width(_vectors(header)[-1])
+    if kind is Kind.VAE:
+        latents = header.shapes.get("decoder.conv_in.weight", ())
+        return Family.OTHER if len(latents) == 4 and latents[1] != 4 else _stated_family(header)
+    if any(mark in names for mark in OTHER_FAMILIES):
+        return Family.OTHER
+    if (family := family_of_width(_width(_TEXT_INPUT, header))) is not Family.UNKNOWN:
+        return family
+    if any(mark in names for mark in SDXL_MARKS):
+        return Family.SDXL
+    family = family_of_width(_width(_ENCODER_INPUT, header))
+    return _stated_family(header) if family is Family.UNKNOWN else family
+
+
+def _width(pattern: re.Pattern[str], header: Header) -> int | None:
+    """The input width of the first layer whose name fits."""
+    fitting = (shape[1] for name, shape in header.shapes.items() if len(shape) > 1 and pattern.search(name))
+    return next(fitting, None)
+
+
+def _motion_family(levels: Collection[str | int]) -> Family:
+    """By the UNet's levels, of which SDXL has three, and Stable Diffusion before it four."""
+    return {3: Family.SDXL, 4: Family.SD1}.get(len(levels), Family.UNKNOWN)
+
+
+def _stated_family(header: Header) -> Family:
+    stated = [header.metadata.get(key, "") for key in ("modelspec.architecture", "ss_base_model_version")]
+    found = [family for start, family in ARCHITECTURES for text in stated if text.lower().startswith(start)]
+    return found[0] if found else Family.UNKNOWN
+
+
+def _prediction(header: Header) -> Prediction | None:
+    metadata = {key: value.lower() for key, value in header.metadata.items() if len(value) < 100}
+    if stated := _PREDICTIONS.get(metadata.get("modelspec.prediction_type", "")):
+        return stated
+    version = metadata.get("ss_base_model_version", "")
+    if "v_pred" in header.shapes or metadata.get("ss_v_parameterization") == "true" or version.endswith("_v"):
+        return "v_prediction"
+    return "epsilon" if version.startswith("sd_") or metadata.get("ss_v_parameterization") == "false" else None
+
+
+def _trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The phrase that the file names, or the most frequent tags of all the folders that it was trained on."""
+    if phrase := metadata.get("modelspec.trigger_phrase"):
+        return tuple(word.strip() for word in phrase.split(",") if word.strip())
+    try:
+        folders = json.loads(metadata.get("ss_tag_frequency", "{}"))
+    except (ValueError, RecursionError):
+        return ()
+    counts: Counter[str] = Counter()
+    for tags in folders.values() if isinstance(folders, dict) else ():
+        for tag, count in tags.items() if isinstance(tags, dict) else ():
+            counts[tag.strip()] += count if isinstance(count, int) else 0
+    return tuple(tag for tag, _ in counts.most_common(TRIGGER_WORDS) if tag)
+
+
+def _of_pipeline(path: Path) -> Identity:
+    """A folder of parts: a whole pipeline, or as much of one as a T2V needs."""
+    if (path / "unet" / "config.json").is_file():
+        config = _config(path / "unet" / "config.json")
+        kind, family, channels = _of_config(config)
+        if kind is Kind.UNET:
+            kind = Kind.T2V if (path / "motion_adapter").is_dir() else Kind.T2I
+    elif (path / "motion_adapter" / "config.json").is_file():
+        kind, family, channels = _of_config(_config(path / "motion_adapter" / "config.json"))
+    else:
+        kind, family, channels = Kind.OTHER, Family.OTHER, None
+    scheduler = path / "scheduler" / "scheduler_config.json"
+    stated = _config(scheduler).get("prediction_type", "epsilon") if scheduler.is_file() else ""
+    return Identity(
+        path=path,
+        kind=kind,
+        family=family,
+        layout=Layout.FOLDER,
+        size=_folder_size(path),
+        title=path.name,
+        channels=channels,
+        prediction=_PREDICTIONS.get(str(stated)),
+    )
+
+
+def _of_component(path: Path) -> Identity:
+    kind, family, channels = _of_config(_config(path / "config.json"))
+    return Identity(path, kind, family, Layout.COMPONENT, _folder_size(path), path.name, channels)
+
+
+def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None]:
+    """Kind, family and a UNet's input channels from a part's config."""
+    names = config.get("architectures")
+    name = config.get("_class_name") or (names[0] if isinstance(names, list) and names else None)
+    kind = CLASSES.get(str(name), Kind.OTHER)
+    if kind is Kind.VAE:
+        return kind, Family.UNKNOWN if config.get("latent_channels") == 4 else Family.OTHER, None
+    if kind is Kind.MOTION_MODULE:
+        levels = config.get("block_out_channels")
+        return kind, _motion_family(levels if isinstance(levels, list) else ()), None
+    width = config.get("hidden_size" if kind is Kind.TEXT_ENCODER else "cross_attention_dim")
+    channels = config.get("in_channels")
+    return kind, family_of_width(width), channels if isinstance(channels, int) else None
+
+
+def _config(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is not a readable config; download or copy it again.") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is not a readable config; download or copy it again.")
+    return content
+
+
+def _folder_size(path: Path) -> int:
+    """Bytes of the folder's files, those behind links too."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

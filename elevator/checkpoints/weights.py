@@ -1,0 +1,91 @@
+"""All tensors of a model file: safetensors, or PyTorch's pickles read in a way that runs no code."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .header import PARALLEL, ZIP, read_header
+
+WRAPPERS = ("state_dict", "ema")
+"""Names under which trainers put the weights beside other things; LaVie's are under ``ema``."""
+
+DAMAGE = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What ``torch.load`` raises on files with changed bytes, besides UnpicklingError."""
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file by name, on the CPU, in the file's own precision.
+
+    Raises ModelError if the file is missing, broken or no model, or if it is a pickle that holds code.
+    """
+    if read_header(path).pickled:
+        return named_tensors(path, load_pickle(path))
+    try:
+        return {name.removeprefix(PARALLEL): tensor for name, tensor in load_file(path).items()}
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} is not a readable safetensors file; download or copy it again.") from error
+
+
+def load_pickle(path: Path, device: str = "cpu") -> Any:
+    """What a PyTorch file holds, read with ``weights_only=True``; on ``meta``, shapes alone.
+
+    Raises ModelError if the file is broken, or holds anything whose reading would run code.
+    """
+    broken = f"{path} is not a readable PyTorch file; download or copy it again."
+    if path.suffix == ".safetensors":  # torch goes by the name, and would hand it to safetensors
+        raise ModelError(f"{path} is a PyTorch file in spite of its name; rename it to end in .ckpt.")
+    with path.open("rb") as file:
+        is_zip = file.read(len(ZIP)) == ZIP
+    try:
+        # Mapped into memory, the weights of a zip are never read for their shapes; the old format cannot be mapped.
+        # The first textual inversions lie in a ParameterDict, which runs no code either.
+        with torch.serialization.safe_globals([nn.ParameterDict]):
+            return torch.load(path, map_location=device, weights_only=True, mmap=is_zip and device == "meta")
+    except UnpicklingError as error:
+        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise ModelError(
+                f"{path} holds code ({found[1]}) besides weights and is refused, because reading it could run that "
+                "code; choose the same model as a .safetensors file."
+            ) from error
+        raise ModelError(broken) from error
+    except DAMAGE as error:
+        raise ModelError(broken) from error
+
+
+def named_tensors(path: Path, content: Any) -> dict[str, Tensor]:
+    """The tensors of a PyTorch file's content, without what trainers wrap around them.
+
+    Tensors one level further down, as those of textual inversion are, have both names joined by a dot.
+    Raises ModelError if there are none.
+    """
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    tensors: dict[str, Tensor] = {}
+    for name, value in content.items() if isinstance(content, dict) else ():
+        nested = isinstance(value, dict | nn.ParameterDict)
+        inner = {f"{name}.{key}": item for key, item in value.items()} if nested else {name: value}
+        tensors |= {str(key).removeprefix(PARALLEL): item for key, item in inner.items() if isinstance(item, Tensor)}
+    if not tensors:
+        raise ModelError(f"{path} holds no weights by name; choose a model file.")
+    return tensors

@@ -1,0 +1,135 @@
+"""Weights in a prompt: ``(words:1.2)``, ``(words)`` for 1.1, ``[words]`` for 1/1.1, nested; ``\\(`` is a plain bracket.
+
+Source of the syntax: AUTOMATIC1111's web UI ("Attention/emphasis"). What else of its syntax is met gets a note. Read
+as plain words: a bracket without a partner, prompt editing ``[a:b:0.5]`` and ``[a|b]``, AND, and a weight that is no
+number. Left out: BREAK, and tags such as ``<lora:name:0.8>``. Weights are held between 0 and 3.
+
+This module imports no torch, so that any process can show the notes.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+STRONGER = 1.1  #: weight of (words); [words] has its reciprocal
+MAX_WEIGHT = 3.0
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_MARK = re.compile(
+    r"""(?P<tag> <(?i:lora|lyco|hypernet):[^<>]*> )
+      | \\(?P<escaped> [()\[\]] )
+      | (?P<open> [(\[] )
+      | (?: (?<!\bembedding) : \s*+ (?P<weight> [^\s:()\[\]\\]*+ ) \s*+ )? (?P<close> [)\]] )
+      | \b(?P<word> BREAK|AND )\b
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Words of one weight, as they stand in the prompt."""
+
+    text: str
+    weight: float  #: 0 to 3
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as it is read."""
+
+    parts: tuple[Part, ...]  #: in order; none is empty, neighbours differ in weight
+    notes: tuple[str, ...]  #: one sentence for each thing that is left out or read as plain words
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What a mark of the syntax does."""
+
+    text: str = ""  #: what of it stays in the prompt
+    factor: float | None = None  #: the words after it weigh so much more, until a step closes
+    closes: bool = False
+    note: str | None = None
+
+
+def parse(prompt: str) -> Prompt:
+    """Read the weights of a prompt. Never raises; what is not understood gets a note."""
+    marks = list(_MARK.finditer(prompt))
+    partners = _partners(marks)
+    pieces: list[Part] = []
+    notes: list[str] = []
+    weights = [1.0]
+    end = 0
+    for number, mark in enumerate(marks):
+        pieces.append(Part(prompt[end : mark.start()], weights[-1]))
+        end = mark.end()
+        step = _step(prompt, mark, marks[partners[number]] if number in partners else None)
+        pieces.append(Part(step.text, weights[-1]))
+        if step.note:
+            notes.append(step.note)
+        if step.factor is not None:
+            weight = weights[-1] * step.factor
+            weights.append(min(MAX_WEIGHT, max(0.0, weight)))
+            if weights[-1] != weight:
+                notes.append(f"The weight {weight:g} is outside 0 to {MAX_WEIGHT:g} and is read as {weights[-1]:g}.")
+        if step.closes:
+            weights.pop()
+    pieces.append(Part(prompt[end:], weights[-1]))
+    runs = groupby((piece for piece in pieces if piece.text), key=lambda piece: piece.weight)
+    parts = (Part("".join(piece.text for piece in run), weight) for weight, run in runs)
+    return Prompt(tuple(parts), tuple(dict.fromkeys(notes)))
+
+
+def _step(prompt: str, mark: re.Match[str], partner: re.Match[str] | None) -> _Step:
+    """What one mark does; ``partner`` is the other bracket of a pair."""
+    if mark["tag"]:
+        return _Step(note=f"{_short(mark[0])} is left out; choose the LoRA in the style instead.")
+    if mark["escaped"]:
+        return _Step(mark["escaped"])
+    if mark["word"] == "BREAK":
+        return _Step(note="BREAK is left out; a long prompt is divided at its commas.")
+    if mark["word"] == "AND":
+        return _Step("AND", note="AND is read as a plain word; describe all in one prompt.")
+    if partner is None:
+        bracket = mark["open"] or mark["close"]
+        note = f"A {bracket} has no partner and is read as it stands; add one, or write \\{bracket}."
+        return _Step(mark[0], note=note)
+    opening, closing = (mark, partner) if mark["open"] else (partner, mark)
+    number = closing["weight"] if _NUMBER.fullmatch(closing["weight"] or "") else None
+    inside = prompt[opening.end() : closing.start()]
+    if opening[0] == "[" and (number or "|" in inside):
+        pair = _short(prompt[opening.start() : closing.end()])
+        note = f"{pair} is read as it stands; a prompt cannot change during sampling, so write one of its parts."
+        return _Step(mark[0], note=note)
+    if mark is opening:
+        default = STRONGER if opening[0] == "(" else 1 / STRONGER
+        return _Step(factor=float(number) if number else default)
+    if number or closing["weight"] is None:
+        return _Step(closes=True)
+    unread = prompt[closing.start() : closing.start("close")]
+    note = f"“{_short(unread)}” is no weight and is read as plain words; write a number, as in (words:1.2)."
+    return _Step(unread, closes=True, note=note)
+
+
+def _partners(marks: Sequence[re.Match[str]]) -> Mapping[int, int]:
+    """Number of each mark that is one bracket of a pair → number of the other; brackets that cross are no pairs."""
+    partners: dict[int, int] = {}
+    opened: dict[str, list[int]] = {")": [], "]": []}
+    for number, mark in enumerate(marks):
+        if mark["open"]:
+            opened[")" if mark["open"] == "(" else "]"].append(number)
+        elif mark["close"] and opened[mark["close"]]:
+            start = opened[mark["close"]].pop()
+            partners |= {start: number, number: start}
+            for unclosed in opened.values():
+                while unclosed and unclosed[-1] > start:
+                    unclosed.pop()
+    return partners
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, 40, placeholder="…")
