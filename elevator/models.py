@@ -5,11 +5,9 @@ Networks are held as what diffusers and transformers made of them; this file onl
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,7 @@ from .denoiser import Denoiser, Network
 from .errors import LoraError, NumericsError
 from .preview import LatentRgb, Pixels, to_pixels
 from .schedule import Schedule
-
-log = logging.getLogger(__name__)
+from .text import Embedding, TextEncoder, read_embedding
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +37,10 @@ class InflatedT2I:
 
 @dataclass(frozen=True, eq=False)
 class T2V:
-    """A ``UNet3DConditionModel`` (ZeroScope) or ``UNetMotionModel`` (AnimateDiff) over clips."""
+    """A ``UNet3DConditionModel`` (ZeroScope), ``UNetMotionModel`` (AnimateDiff) or LaVie's UNet over clips."""
 
     unet: Any
-    text_per_frame: bool  #: UNetMotionModel wants the embeddings repeated, UNet3DConditionModel does it itself
+    text_per_frame: bool  #: UNetMotionModel wants the embeddings repeated, the others do it themselves
 
     def __call__(self, z: Tensor, t: int, text: Tensor) -> Tensor:
         if self.text_per_frame:
@@ -52,40 +49,13 @@ class T2V:
         return output.transpose(1, 2)
 
 
-@dataclass(frozen=True, eq=False)
-class TextEncoder:
-    """CLIP's last hidden states, as the SD pipelines of diffusers take them."""
-
-    tokenizer: Any
-    encoder: Any
-
-    @cached_property
-    def length(self) -> int:
-        """L, the tokens that every prompt is padded or cut to."""
-        # A tokenizer that names no length reports a number beyond any memory.
-        return int(min(self.tokenizer.model_max_length, self.encoder.config.max_position_embeddings))
-
-    @torch.inference_mode()
-    def __call__(self, prompt: str) -> Tensor:
-        """(1, L, D)."""
-        count = len(self.tokenizer(prompt).input_ids)
-        if count > self.length:
-            log.warning("The prompt has %d tokens; the model reads the first %d.", count, self.length)
-        tokens = self.tokenizer(
-            prompt, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
-        ).to(self.encoder.device)
-        masked = getattr(self.encoder.config, "use_attention_mask", False)
-        hidden: Tensor = self.encoder(tokens.input_ids, tokens.attention_mask if masked else None).last_hidden_state
-        return hidden
-
-
 @dataclass(frozen=True)
 class AppliedLora:
     """A LoRA in use, and how much of its file the T2I could take."""
 
     path: Path
     weight: float
-    matched: int  #: keys that fit a layer
+    matched: int  #: keys that fit a layer of the T2I or of its text encoder
     keys: int  #: keys of the file
 
 
@@ -100,7 +70,10 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """A T2I and a T2V that share one latent space, loaded once and never changed."""
+    """A T2I and a T2V that share one latent space, loaded once and never changed.
+
+    ``with_loras`` and ``with_embeddings`` give other Models that share the weights of these.
+    """
 
     t2i: InflatedT2I
     t2v: T2V
@@ -113,8 +86,9 @@ class Models:
     max_frames: int | None  #: longest clip that the T2V makes; None: any
     rgb: LatentRgb | None
     reading: Reading
-    base: InflatedT2I  #: the T2I without LoRAs
-    loras: tuple[AppliedLora, ...] = field(default=())
+    loras: tuple[AppliedLora, ...] = ()
+    loras_on_t2v: bool = False
+    bare: Models | None = field(default=None, repr=False)  #: these without LoRAs; None: they have none
 
     @property
     def loads(self) -> int:
@@ -130,26 +104,71 @@ class Models:
         """The latents on the models' device."""
         return latents.to(self.reading.device)
 
-    def with_loras(self, loras: Iterable[tuple[Path, float]]) -> Models:
-        """These models with exactly the given (path, weight) LoRAs on the T2I; () takes all away.
+    def with_loras(self, loras: Iterable[tuple[Path, float]], on_t2v: bool = False) -> Models:
+        """These models with exactly the given (path, weight) LoRAs on the T2I and its text encoder; () takes all away.
 
-        The base is neither changed nor read again. Raises LoraError if a file is broken or fits no layer.
+        on_t2v: also on the T2V's layers of the same names, and on its text encoder if it reads the T2I's: a choice
+        for AnimateDiff, whose layers are the T2I's. The base is neither changed nor read again.
+        Raises LoraError if a file is broken, made for another family, or fits no layer.
         """
         wanted = [(Path(path), float(weight)) for path, weight in loras]
         for path, weight in wanted:
             if not math.isfinite(weight):
                 raise LoraError(f"The weight of {path} is {weight}; give a finite number such as 1.")
-        if wanted == [(applied.path, applied.weight) for applied in self.loras]:
+        if (wanted, on_t2v) == ([(each.path, each.weight) for each in self.loras], self.loras_on_t2v):
             return self
+        bare = self.bare or self
+        if on_t2v and not self.t2v.text_per_frame:
+            raise LoraError("This T2V has no layers of the T2I, so LoRAs cannot go to it; leave them to the T2I.")
         if not wanted:
-            return replace(self, t2i=self.base, loras=())
+            return bare._with_text(self.embeddings)
         files = [(lora.read(path), weight) for path, weight in wanted]
-        unet: Any = lora.merged(self.base.unet, files)
+        t2i: Any = lora.merged(bare.t2i.unet, files)
+        t2v = replace(bare.t2v, unet=lora.merged(bare.t2v.unet, files)) if on_t2v else bare.t2v
+        text = replace(bare.t2i_text, encoder=lora.merged(bare.t2i_text.encoder, files, part="text_encoder"))
+        shared = on_t2v and bare.t2v_text.encoder is bare.t2i_text.encoder
         applied = tuple(
-            AppliedLora(path, weight, *lora.matches(self.base.unet, file))
+            AppliedLora(path, weight, *lora.matches(bare.t2i.unet, bare.t2i_text.encoder, file))
             for (path, weight), (file, _) in zip(wanted, files, strict=True)
         )
-        return replace(self, t2i=InflatedT2I(unet), loras=applied)
+        return replace(
+            bare,
+            t2i=InflatedT2I(t2i),
+            t2v=t2v,
+            t2i_text=text,
+            t2v_text=text if shared else bare.t2v_text,
+            loras=applied,
+            loras_on_t2v=on_t2v,
+            bare=bare,
+        )._with_text(self.embeddings)
+
+    @property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """The textual inversion embeddings in use."""
+        return self.t2i_text.embeddings
+
+    def with_embeddings(self, paths: Iterable[Path]) -> Models:
+        """These models with exactly the textual inversion files given; () takes all away.
+
+        The T2V's text encoder gets those that fit its width, and reads the words of the others as plain words.
+        Raises ModelError if a file is broken or does not fit the T2I's text encoder.
+        """
+        return self._with_text(tuple(read_embedding(path) for path in paths))
+
+    def _with_text(self, embeddings: tuple[Embedding, ...]) -> Models:
+        if embeddings == self.embeddings:
+            return self
+        width = self.t2v_text.encoder.config.hidden_size
+        fitting = tuple(each for each in embeddings if each.vectors.shape[1] == width)
+        return replace(
+            self,
+            t2i_text=self.t2i_text.with_embeddings(embeddings),
+            t2v_text=self.t2v_text.with_embeddings(fitting),
+        )
+
+    def notes(self, prompt: str) -> tuple[str, ...]:
+        """One sentence for each thing in the prompt that the T2I does not read as it may have been meant."""
+        return self.t2i_text.notes(prompt)
 
     def denoisers(
         self, prompts: tuple[str, str], schedules: tuple[Schedule, Schedule], guidance: tuple[float, float]
@@ -157,7 +176,7 @@ class Models:
         """T2I and T2V for one pair of prompts (negative, positive); the pairs hold the T2I's first."""
 
         def denoiser(name: str, network: Network, text: TextEncoder, k: int) -> Denoiser:
-            negative, positive = map(text, prompts)
+            negative, positive = text.pair(prompts)
             return Denoiser(name, network, schedules[k], negative, positive, guidance[k])
 
         return denoiser("T2I", self.t2i, self.t2i_text, 0), denoiser("T2V", self.t2v, self.t2v_text, 1)

@@ -39,6 +39,7 @@ def starting_noise(seed: int, alpha: float, frames: int, shape: Sequence[int]) -
     return mix(draw(seed, "shared", shape)[None], frame_noise(seed, "frame", frames, shape), alpha)
 
 
-def refinement_noise(seed: int, refinement: int, frames: int, shape: Sequence[int]) -> Tensor:
-    """ε of the n-th refinement, (F, C, h, w)."""
-    return frame_noise(seed, f"refine {refinement}", frames, shape)
+def refinement_noise(seed: int, refinement: int, step: int, frames: int, shape: Sequence[int]) -> Tensor:
+    """ε of the n-th refinement, (F, C, h, w): ``step`` 0 enters it, k is drawn after its k-th step (LCM only)."""
+    stream = f"refine {refinement}" + (f" step {step}" if step else "")
+    return frame_noise(seed, stream, frames, shape)

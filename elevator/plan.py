@@ -158,4 +158,10 @@ def _number(name: str, value: object) -> None:
         raise PlanError(f"{name} is {value!r}; give a finite number.")
 
 
-Plan.presets = {"zeroscope": Plan()}
+Plan.presets = {
+    "zeroscope": Plan(),
+    "lavie": Plan(refine=(45, 35, 30, 25, 20, 15), alpha=1.0, lowpass=LowPass(d_t=0.5)),
+    "animatelcm": Plan(
+        steps=30, refine=(26, 21, 15, 9), refine_steps=6, alpha=0.5, video_guidance=2.0, lowpass=LowPass(d_t=0.6)
+    ),
+}

@@ -63,13 +63,13 @@ def to_pixels(colour: NDArray[np.floating]) -> Pixels:
     return (np.clip(colour / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)
 
 
-def latent_rgb(vae: Path, channels: int) -> LatentRgb | None:
-    """The map beside a VAE, ``latent_rgb.json``: {"factors": [[r, g, b] per channel], "bias": [r, g, b]}.
+def latent_rgb(vae: Path | None, channels: int) -> LatentRgb | None:
+    """The map in a VAE's folder, ``latent_rgb.json``: {"factors": [[r, g, b] per channel], "bias": [r, g, b]}.
 
-    Without the file: Stable Diffusion's map for 4 channels, None for others. Raises ModelError if it is broken.
+    Without folder or file: Stable Diffusion's map for 4 channels, None for others. Raises ModelError if it is broken.
     """
-    path = vae / FILE_NAME
-    if not path.is_file():
+    path = None if vae is None else vae / FILE_NAME
+    if path is None or not path.is_file():
         return STABLE_DIFFUSION if channels == 4 else None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

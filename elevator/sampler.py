@@ -32,6 +32,7 @@ class Step:
     total: int  #: units in all, known from the start
     timestep: int | None = None  #: that the network was told
     frame: tuple[int, Pixels] | None = None  #: while decoding: frame number, (H, W, 3)
+    notes: tuple[str, ...] = ()  #: with the text: a sentence for each thing in the prompts that is not understood
     draft: Callable[[], Pixels | None] = field(default=lambda: None, repr=False)
 
     def preview(self) -> Pixels | None:
@@ -43,12 +44,13 @@ class Step:
 
 
 def chain(
-    t2i: Denoiser, t2v: Denoiser, plan: Plan, z: Tensor, noise: Callable[[int], Tensor]
+    t2i: Denoiser, t2v: Denoiser, plan: Plan, z: Tensor, noise: Callable[[int, int], Tensor]
 ) -> Generator[Unit, None, Tensor]:
     """Sample latents; yields after every network call and returns the result, (F, C, h, w).
 
     t2i, t2v: with schedules of ``plan.steps`` timesteps; z: starting noise, (F, C, h, w);
-    noise(n): ε of the n-th refinement, (F, C, h, w). Closing the generator stops before the next call.
+    noise(n, k): noise of the n-th refinement, (F, C, h, w), as :func:`~elevator.stages.refine` asks for it.
+    Closing the generator stops before the next call.
     """
     schedule = t2i.schedule
     for name, timesteps in (("T2I", schedule.timesteps), ("T2V", t2v.schedule.timesteps)):
@@ -63,7 +65,7 @@ def chain(
         if plan.refines_at(i):
             if plan.filters_at(i):
                 x0 = lowpass(x0, gain)
-            x0 = yield from refine(t2v, x0, noise(refinements), t, i, plan.refine_steps)
+            x0 = yield from refine(t2v, x0, partial(noise, refinements), t, i, plan.refine_steps)
             path = yield from invert(t2i, x0, i)
             refinements += 1
             z = path[-1] if path else x0
@@ -114,11 +116,11 @@ def _elevate(
 ) -> Generator[Step, None, None]:
     total = 1 + plan.calls().total + frames
     t2i, t2v = models.denoisers(prompts, schedules, (plan.guidance, plan.video_guidance))
-    yield Step("text", 1, total)
+    yield Step("text", 1, total, notes=tuple(dict.fromkeys(note for text in prompts for note in models.notes(text))))
 
     shape = models.latent_shape(*size)
     z = models.place(starting_noise(seed, plan.alpha, frames, shape))
-    units = chain(t2i, t2v, plan, z, lambda n: models.place(refinement_noise(seed, n, frames, shape)))
+    units = chain(t2i, t2v, plan, z, lambda n, k: models.place(refinement_noise(seed, n, k, frames, shape)))
     done = 1
     while True:
         try:

@@ -1,15 +1,17 @@
-"""Noise schedules and the deterministic DDIM moves between their levels.
+"""Noise schedules and the moves between their levels: DDIM, its inversion, and LCM steps.
 
 A *level* is named by a timestep t: z_t = √ᾱ_t · x0 + √(1−ᾱ_t) · ε. Timestep −1 is the end of the chain,
 whose ᾱ is ``final_alpha``. Formulas: Song et al., DDIM (arXiv 2010.02502), eq. 12 with eta 0; v prediction:
 Salimans & Ho (arXiv 2202.00512), appendix D; zero terminal SNR and spacings: Lin et al. (arXiv 2305.08891),
-algorithm 1 and table 2. Configs are those of diffusers' schedulers; its ``clip_sample`` and ``thresholding``
+algorithm 1 and table 2; LCM: Luo et al. (arXiv 2310.04378), algorithm 3. Euler's step on noise levels σ = √(1/ᾱ − 1)
+is the same move as DDIM's, so a config of ``EulerDiscreteScheduler`` is read as one of DDIM that ends at ᾱ = 1
+(AnimateDiff-Lightning). Configs are those of diffusers' schedulers; its ``clip_sample`` and ``thresholding``
 are left out, because latents have no fixed range to clip to (diffusers' own SD pipelines switch them off).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,6 +22,23 @@ from torch import Tensor
 from .errors import ModelError, PlanError
 
 END = -1  #: the "timestep" after the last one
+
+KNOWN: Mapping[str, Mapping[str, Any]] = {
+    "animatediff": {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012},
+    "lavie": {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02},
+    "lcm": {"_class_name": "LCMScheduler", "beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012},
+    "lightning": {
+        "_class_name": "EulerDiscreteScheduler",
+        "beta_schedule": "linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "timestep_spacing": "trailing",
+        "set_alpha_to_one": True,
+    },
+    "stable_diffusion": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+}
+"""Configs of models whose files hold none, by model; keys that are absent here are Stable Diffusion's own."""
+_STABLE_DIFFUSION = {"set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading"}
 
 
 class Prediction(NamedTuple):
@@ -38,6 +57,7 @@ class Schedule:
     prediction_type: str = "epsilon"  #: what the network predicts: epsilon | v_prediction
     spacing: str = "leading"  #: leading | trailing | linspace
     offset: int = 0  #: added to leading timesteps (SD: 1)
+    lcm_steps: int = 0  #: original_inference_steps of an LCM, which takes LCM steps at some of these; 0: DDIM steps
     timesteps: tuple[int, ...] = ()  #: (S,), descending; empty until :meth:`with_steps`
 
     @classmethod
@@ -68,14 +88,24 @@ class Schedule:
             prediction_type,
             spacing,
             int(config.get("steps_offset", 0)),
+            int(config.get("original_inference_steps", 50)) if config.get("_class_name") == "LCMScheduler" else 0,
         )
+
+    @classmethod
+    def of(cls, name: str, prediction_type: str = "epsilon") -> Schedule:
+        """One of the ``KNOWN`` schedules. Raises ModelError for another name or prediction type."""
+        if name not in KNOWN:
+            raise ModelError(f"There is no schedule called {name!r}; choose one of {', '.join(sorted(KNOWN))}.")
+        return cls.from_config({**_STABLE_DIFFUSION, **KNOWN[name], "prediction_type": prediction_type})
 
     def with_steps(self, steps: int) -> Schedule:
         """The same levels with S = ``steps`` timesteps. Raises PlanError if they do not fit."""
         total = len(self.alphas_cumprod)
         if not 1 <= steps <= total:
             raise PlanError(f"steps is {steps}; choose 1 to {total}, the number of levels of the schedule.")
-        if self.spacing == "leading":
+        if self.lcm_steps:
+            timesteps = self._lcm_timesteps(steps)
+        elif self.spacing == "leading":
             timesteps = [k * (total // steps) + self.offset for k in reversed(range(steps))]
         elif self.spacing == "trailing":
             # By arange as in diffusers, so that halves round alike; it may give one value too many.
@@ -88,6 +118,16 @@ class Schedule:
                 f"lies past the schedule's {total} levels; use fewer steps."
             )
         return self.with_timesteps(tuple(timesteps))
+
+    def _lcm_timesteps(self, steps: int) -> list[int]:
+        """``steps`` of the timesteps that the LCM was distilled on, evenly chosen as diffusers does."""
+        if steps > self.lcm_steps:
+            raise PlanError(
+                f"steps is {steps}; this T2V is an LCM of {self.lcm_steps} steps, choose that many or less."
+            )
+        stride = len(self.alphas_cumprod) // self.lcm_steps
+        distilled = [k * stride - 1 for k in range(self.lcm_steps, 0, -1)]
+        return [distilled[int(k)] for k in np.linspace(0, self.lcm_steps, steps, endpoint=False)]
 
     def with_timesteps(self, timesteps: tuple[int, ...]) -> Schedule:
         """The same levels visited at the given descending timesteps."""
@@ -128,6 +168,20 @@ def ddim_step(schedule: Schedule, output: Tensor, z: Tensor, t: int, t_next: int
     """One DDIM step (eta 0) from level t down to level t_next; returns (z at t_next, x0)."""
     prediction = predict(schedule, output, z, t)
     return move(schedule, prediction, t_next), prediction.x0
+
+
+def lcm_step(
+    schedule: Schedule, output: Tensor, z: Tensor, t: int, t_next: int, draw: Callable[[], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """One multistep LCM step from level t to t_next; returns (z at t_next, clean latents).
+
+    The clean latents are the consistency function's, c_skip · z + c_out · x0 with the coefficients of diffusers
+    (σ_data .5, timesteps scaled by 10). ``draw`` gives fresh noise; the last step asks for none.
+    """
+    scaled = 10.0 * t
+    c_skip, c_out = 0.25 / (scaled**2 + 0.25), scaled / (scaled**2 + 0.25) ** 0.5
+    clean = c_out * predict(schedule, output, z, t).x0 + c_skip * z
+    return (clean if t_next == END else add_noise(schedule, clean, draw(), t_next)), clean
 
 
 def ddim_invert_step(schedule: Schedule, output: Tensor, z: Tensor, t_from: int, t: int) -> Tensor:

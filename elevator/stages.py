@@ -5,13 +5,14 @@ Source: VideoElevator, section 3.2. All latents are (F, C, h, w).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from .denoiser import Denoiser
-from .schedule import END, add_noise, ddim_invert_step, ddim_step
+from .schedule import END, add_noise, ddim_invert_step, ddim_step, lcm_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +25,22 @@ class Unit:
     clean: Tensor  #: (F, C, h, w), the clip as predicted so far
 
 
-def refine(t2v: Denoiser, x0: Tensor, epsilon: Tensor, t: int, i: int, steps: int) -> Generator[Unit, None, Tensor]:
-    """Noise x0 to level t of the T2V's schedule and take T2V steps i … i + steps − 1; returns the clean latents."""
+def refine(
+    t2v: Denoiser, x0: Tensor, noise: Callable[[int], Tensor], t: int, i: int, steps: int
+) -> Generator[Unit, None, Tensor]:
+    """Noise x0 to level t of the T2V's schedule and take T2V steps i … i + steps − 1; returns the clean latents.
+
+    noise(0): ε that x0 is noised with, (F, C, h, w); noise(k): what an LCM adds after its k-th step here.
+    """
     schedule = t2v.schedule
-    y = add_noise(schedule, x0, epsilon, t)
+    y = add_noise(schedule, x0, noise(0), t)
     for k in range(i, i + steps):
-        t_k = schedule.timesteps[k]
-        y, x0 = ddim_step(schedule, t2v.guided(y, t_k), y, t_k, schedule.after(k))
+        t_k, t_next = schedule.timesteps[k], schedule.after(k)
+        output = t2v.guided(y, t_k)
+        if schedule.lcm_steps:
+            y, x0 = lcm_step(schedule, output, y, t_k, t_next, partial(noise, k - i + 1))
+        else:
+            y, x0 = ddim_step(schedule, output, y, t_k, t_next)
         yield Unit("refining", t_k, y, x0)
     return x0
 

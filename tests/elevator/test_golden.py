@@ -3,56 +3,37 @@
 from __future__ import annotations
 
 import re
-from itertools import groupby
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from elevator import LowPass, chain, sampler
-from elevator.frequency import lowpass, mask
-from elevator.noise import mix
-from tests.elevator.golden import FOLDER, TOLERANCE, case, denoisers, drain, models, relative_error
+from elevator import LowPass
+from elevator.frequency import mask
+from elevator.schedule import Schedule
+from tests.elevator.golden import FOLDER, case, models, relative_error
+from tests.parity import SCHEDULES, TOLERANCE, errors, main
 
-CASES = ("zeroscope", "animatediff", "one_step", "no_refining")
+CASES = tuple(sorted(file.stem for file in (FOLDER / "cases").glob("*.json")))
 MASKS = load_file(FOLDER / "masks.safetensors")
 SINGLE = load_file(FOLDER / "cases" / "single_forward.safetensors")
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_chain_equals_the_recording_at_every_stage(name, monkeypatch):
+def test_chain_equals_the_recording_at_every_stage(name):
     recorded = case(name)
-    tensors, plan = recorded.tensors, recorded.plan
-    filtered = []
-
-    def spy(x, gain):
-        filtered.append((x, lowpass(x, gain)))
-        return filtered[-1][1]
-
-    monkeypatch.setattr(sampler, "lowpass", spy)
-    z = mix(tensors["noise_base"], tensors["noise_residual"], plan.alpha)
-    units, latents = drain(chain(*denoisers(recorded), plan, z, lambda n: tensors[f"noise_refine_{n}"]))
-
-    stages = {phase: [] for phase in ("painting", "refining", "inverting")}
-    for phase, group in groupby(units, key=lambda unit: unit.phase):
-        stages[phase].append(list(group)[-1])
-    found = {"latents": latents}
-    found |= {f"refined_{n}": unit.clean for n, unit in enumerate(stages["refining"])}
-    found |= {f"inverted_{n}": unit.latents for n, unit in enumerate(stages["inverting"])}
-    found |= {f"lpff_in_{n}": x.transpose(0, 1)[None] for n, (x, _) in enumerate(filtered)}
-    found |= {f"lpff_out_{n}": x.transpose(0, 1)[None] for n, (_, x) in enumerate(filtered)}
-
-    wanted = {key for key in tensors if re.match(r"latents|refined|inverted|lpff_", key)}
-    assert found.keys() == wanted
-    errors = {key: relative_error(found[key], tensors[key]) for key in wanted}
-    assert max(errors.values()) <= TOLERANCE, errors
+    found = errors(recorded, models(recorded.settings["t2v"]))
+    assert found.keys() >= {key for key in recorded.tensors if re.match(r"latents|refined_|inverted_|lpff_", key)}
+    assert max(found.values()) <= TOLERANCE, found
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_own_schedules_have_the_recorded_timesteps(name):
     recorded = case(name)
     pair = models(recorded.settings["t2v"])
-    for schedule, key in ((pair.t2i_schedule, "t2i_timesteps"), (pair.t2v_schedule, "t2v_timesteps")):
+    t2v_schedule = Schedule.of(SCHEDULES[recorded.settings["t2v_schedule"]])
+    for schedule, key in ((pair.t2i_schedule, "t2i_timesteps"), (t2v_schedule, "t2v_timesteps")):
         assert list(schedule.with_steps(recorded.plan.steps).timesteps) == recorded.tensors[key].tolist()
 
 
@@ -82,7 +63,7 @@ def test_published_masks(name):
 
 @torch.inference_mode()
 def test_single_forward_of_each_network():
-    zeroscope, animatediff = models("zeroscope"), models("animatediff")
+    zeroscope, animatediff, lavie = models("zeroscope"), models("animatediff"), models("lavie")
     clips, text = SINGLE["sample"].transpose(1, 2), SINGLE["prompt_embeds"]
     frames = clips.flatten(0, 1)
     bare = zeroscope.t2i.unet(frames, 500, text.repeat_interleave(6, dim=0)).sample
@@ -91,6 +72,7 @@ def test_single_forward_of_each_network():
         "t2i": relative_error(bare, SINGLE["t2i"]),
         "zeroscope": relative_error(zeroscope.t2v(clips, 500, text).transpose(1, 2), SINGLE["zeroscope"]),
         "animatediff": relative_error(animatediff.t2v(clips, 500, text).transpose(1, 2), SINGLE["animatediff"]),
+        "lavie": relative_error(lavie.t2v(clips, 500, text).transpose(1, 2), SINGLE["lavie"]),
         "decoded": relative_error(decoded, SINGLE["decoded"]),
     }
     assert max(errors.values()) <= TOLERANCE, errors
@@ -101,3 +83,23 @@ def test_decode_gives_the_recorded_pictures_as_pixels():
     for latents, picture in zip(SINGLE["sample"][0].transpose(0, 1), SINGLE["decoded"], strict=True):
         pixels = torch.from_numpy(pair.decode(latents)).permute(2, 0, 1) / 127.5 - 1
         assert (pixels - picture.clamp(-1, 1)).abs().max() <= 1 / 255 + 1e-5
+
+
+def test_the_parity_command_says_which_case_fails(tmp_path, capsys):
+    for file in (*(FOLDER / "cases").glob("one_step.*"), *(FOLDER / "cases").glob("no_refining.*")):
+        shutil.copy(file, tmp_path)
+    options = ["--models", str(FOLDER), "--cases", str(tmp_path)]
+    assert main(options) == 0
+    assert re.findall(r"^(\w+) +\S+  (\w+)$", capsys.readouterr().out, re.MULTILINE) == [
+        ("no_refining", "ok"),
+        ("one_step", "ok"),
+    ]
+    tensors = load_file(tmp_path / "one_step.safetensors")
+    tensors["refined_0"] = tensors["refined_0"] * 1.001
+    save_file(tensors, tmp_path / "one_step.safetensors")
+    (tmp_path / "no_refining.json").write_text('{"t2v": "mystery"}')
+    assert main(options) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"no_refining +inf  FAIL  KeyError: .*", lines[0])
+    assert re.fullmatch(r"one_step +1\.0e-03  FAIL", lines[1])
+    assert main(["--models", str(FOLDER), "--cases", str(FOLDER)]) == 2

@@ -10,7 +10,9 @@ import pytest
 import elevator
 
 
-@pytest.mark.parametrize("module", ["elevator", "elevator.plan", "elevator.errors", "elevator.vocabulary"])
+@pytest.mark.parametrize(
+    "module", ["elevator", "elevator.plan", "elevator.errors", "elevator.vocabulary", "elevator.text.prompt"]
+)
 def test_light_modules_import_nothing_heavy(module):
     code = (
         f"import {module}, sys; from elevator import ElevatorError, Plan, LowPass, known_words, unknown_words; "

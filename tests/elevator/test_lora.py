@@ -12,6 +12,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from elevator import LoraError, Plan, elevate, load_models
+from elevator.lora import merged, read
 from tests.elevator.golden import FOLDER, models, relative_error
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -36,6 +37,7 @@ def output(unet):
     return unet(z, 500, text).sample
 
 
+TINY = UNet2DConditionModel.load_config(FOLDER / "t2i" / "unet", local_files_only=True)
 BASE = output(models("zeroscope").t2i.unet)
 
 
@@ -199,6 +201,59 @@ def test_missing_broken_and_unsupported_files(lora, tmp_path):
         base.with_loras(((tmp_path / "dora.safetensors", 1.0),))
     with pytest.raises(LoraError, match=r"weight of .* is nan; give a finite number"):
         base.with_loras(((folder, float("nan")),))
+
+
+def wide(width):
+    """A UNet of some family's text width, and a LoRA on what reads the text."""
+    name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    return (
+        UNet2DConditionModel.from_config({**TINY, "cross_attention_dim": width}),
+        {f"{name}.lora_down.weight": torch.ones(2, width), f"{name}.lora_up.weight": torch.ones(32, 2)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "other", "sentence"),
+    [
+        (768, 2048, r"is a LoRA for SDXL, but this model is SD 1\.x; choose a LoRA made for SD 1\.x\."),
+        (768, 1024, r"is a LoRA for SD 2\.x, but this model is SD 1\.x; choose a LoRA made for SD 1\.x\."),
+        (1024, 768, r"is a LoRA for SD 1\.x, but this model is SD 2\.x; choose a LoRA made for SD 2\.x\."),
+    ],
+)
+def test_a_lora_of_another_family_is_refused_by_name(tmp_path, width, other, sentence):
+    unet, own = wide(width)
+    save_file(wide(other)[1], tmp_path / "other.safetensors")
+    save_file(own, tmp_path / "own.safetensors")
+    assert merged(unet, [(read(tmp_path / "own.safetensors"), 1.0)]) is not unet
+    with pytest.raises(LoraError, match=sentence):
+        merged(unet, [(read(tmp_path / "other.safetensors"), 1.0)])
+
+
+KEY = "lora_unet_down_blocks_0_attentions_0_proj_in"
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ({f"{KEY}.hada_w1_a": torch.ones(2, 2)}, "is a LoHa, which is not supported; train or download a plain LoRA"),
+        ({f"{KEY}.lokr_w1": torch.ones(2, 2)}, "is a LoKr"),
+        ({f"{KEY}.lora_down.weight": torch.ones(2, 2), f"{KEY}.dora_scale": torch.ones(2)}, "is a DoRA"),
+        ({f"{KEY}.lora_down.weight": torch.ones(2, 2)}, "holds no complete LoRA layer"),
+        ({"encoder.down.0.block.0.conv1.weight": torch.ones(2, 2)}, r"is no LoRA but .* \(VAE\); choose a LoRA"),
+    ],
+    ids=["LoHa", "LoKr", "DoRA", "half", "VAE"],
+)
+def test_what_is_no_plain_lora_is_refused(tmp_path, file, sentence):
+    save_file(file, tmp_path / "lora.safetensors")
+    with pytest.raises(LoraError, match=sentence):
+        read(tmp_path / "lora.safetensors")
+
+
+@pytest.mark.parametrize("settings", ["{", "[]", '{"lora_alpha": "much"}', '{"alpha_pattern": {"(": 1}}'])
+def test_unreadable_settings_are_refused(tmp_path, settings):
+    save_file(wide(768)[1], tmp_path / "lora.safetensors", metadata={"lora_adapter_metadata": settings})
+    with pytest.raises(LoraError, match="unreadable LoRA settings in its metadata; download or train it again"):
+        read(tmp_path / "lora.safetensors")
 
 
 def test_a_lora_beside_a_motion_adapter_goes_to_the_t2v_alone(lora, tmp_path):

@@ -120,11 +120,6 @@ def test_padding_is_the_tokenizers_own(t2i):
     assert not torch.allclose(standard("a dog"), other("a dog"))
 
 
-def test_a_prompt_that_is_cut_is_logged(caplog):
-    models("zeroscope").t2i_text("dog " * 100)
-    assert "the model reads the first 77" in caplog.text
-
-
 def test_previews_use_the_map_beside_the_vae(t2i):
     assert models("zeroscope").rgb is STABLE_DIFFUSION
     path = t2i / "vae" / "latent_rgb.json"
@@ -163,14 +158,14 @@ def test_a_missing_tokenizer_is_named(t2i):
 
 
 def test_a_missing_t2v_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"unet.config.json is missing"):
+    with pytest.raises(ModelError, match="holds no model; choose a model file or a folder in diffusers layout"):
         load_models(FOLDER / "t2i", tmp_path)
 
 
 def test_the_kind_is_read_from_the_config(tmp_path):
     with pytest.raises(ModelError, match="choose a folder with a UNet2DConditionModel"):
         load_models(FOLDER / "zeroscope", FOLDER / "zeroscope")
-    with pytest.raises(ModelError, match=r"holds a UNet2DConditionModel; choose .* UNet3DConditionModel or UNetMotion"):
+    with pytest.raises(ModelError, match=r"no text-to-video model that is known here \(.*choose a motion module"):
         load_models(FOLDER / "t2i", FOLDER / "t2i")
 
 

@@ -99,7 +99,7 @@ def test_the_clip_is_the_decoded_chain_of_what_was_asked_for():
     t2v = Denoiser("T2V", pair.t2v, schedule.with_steps(5), texts[2], texts[3], 2)
     shape, seed = (4, 4, 6), REQUEST["seed"]
     noise = starting_noise(seed, plan.alpha, 3, shape)
-    units, latents = drain(chain(t2i, t2v, plan, noise, lambda n: refinement_noise(seed, n, 3, shape)))
+    units, latents = drain(chain(t2i, t2v, plan, noise, lambda n, k: refinement_noise(seed, n, k, 3, shape)))
 
     steps = list(sample(pair, plan=plan))
     assert np.array_equal(frames_of(steps), [pair.decode(z) for z in latents])
@@ -115,7 +115,7 @@ def test_published_plan_makes_the_published_calls_less_the_wasted_ones():
     text = torch.zeros(1, 2, 3)
     t2i, t2v = (Denoiser("", network, schedule, text, text, 7.5) for network in (zero, video))
     z = starting_noise(0, 1.5, 2, (4, 2, 2))
-    units, _ = drain(chain(t2i, t2v, PUBLISHED, z, lambda n: z))
+    units, _ = drain(chain(t2i, t2v, PUBLISHED, z, lambda n, k: z))
     assert zero.prompts.count(2) == 50
     assert zero.prompts.count(1) == 116 + 40
     assert sum(zero.prompts) / 2 == 128  # in guided pairs; the published code makes 151
@@ -149,7 +149,7 @@ def test_closing_frees_the_latents():
     text = pair.t2i_text("a dog")
     t2i = Denoiser("T2I", pair.t2i, schedule, text, text, 7.5)
     t2v = Denoiser("T2V", pair.t2v, schedule, text, text, 7.5)
-    units = chain(t2i, t2v, PLAN, starting_noise(0, 1, 2, (4, 4, 4)), lambda n: starting_noise(n, 0, 2, (4, 4, 4)))
+    units = chain(t2i, t2v, PLAN, starting_noise(0, 1, 2, (4, 4, 4)), lambda n, k: starting_noise(n, 0, 2, (4, 4, 4)))
     seen = [weakref.ref(tensor) for _ in range(7) for tensor in vars(next(units)).values() if torch.is_tensor(tensor)]
     assert len({ref() for ref in seen if ref() is not None}) > 0
     units.close()
@@ -248,7 +248,7 @@ def test_schedules_must_have_the_plans_steps():
     pair = models("zeroscope")
     t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(4), torch.zeros(1), torch.zeros(1), 7.5)
     with pytest.raises(PlanError, match="The T2I's schedule has 4 timesteps; give it the plan's 5"):
-        next(chain(t2i, t2i, PLAN, torch.zeros(1, 4, 4, 4), lambda n: torch.zeros(1, 4, 4, 4)))
+        next(chain(t2i, t2i, PLAN, torch.zeros(1, 4, 4, 4), lambda n, k: torch.zeros(1, 4, 4, 4)))
 
 
 @settings(max_examples=100)

@@ -7,12 +7,12 @@ import warnings
 
 import pytest
 import torch
-from diffusers import DDIMInverseScheduler, DDIMScheduler
+from diffusers import DDIMInverseScheduler, DDIMScheduler, EulerDiscreteScheduler, LCMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator.errors import ModelError, PlanError
-from elevator.schedule import END, Schedule, add_noise, ddim_invert_step, ddim_step, predict
+from elevator.schedule import END, KNOWN, Schedule, add_noise, ddim_invert_step, ddim_step, lcm_step, predict
 
 CONFIGS = st.fixed_dictionaries(
     {
@@ -162,3 +162,63 @@ def test_a_level_is_unit_variance():
     for t in (0, 500, 999):
         signal, noise = add_noise(schedule, one, 0 * one, t), add_noise(schedule, 0 * one, one, t)
         assert math.isclose(float(signal**2 + noise**2), 1, rel_tol=1e-6)
+
+
+@given(st.integers(1, 50))
+def test_lcm_steps_and_timesteps(steps):
+    ours, theirs = Schedule.of("lcm").with_steps(steps), LCMScheduler.from_config(dict(KNOWN["lcm"], clip_sample=False))
+    theirs.set_timesteps(steps)
+    assert ours.timesteps == tuple(theirs.timesteps.tolist())
+    z = torch.randn(1, 4, 3, 2, 2, generator=torch.Generator().manual_seed(steps))
+    asked = []
+    for i, t in enumerate(ours.timesteps):
+        output = torch.randn(z.shape, generator=torch.Generator().manual_seed(i))
+        step = theirs.step(output, t, z, generator=torch.Generator().manual_seed(1000 + i))
+
+        def noise(i=i):
+            asked.append(i)
+            return torch.randn(1, 4, 3, 2, 2, generator=torch.Generator().manual_seed(1000 + i))
+
+        z_next, clean = lcm_step(ours, output, z, t, ours.after(i), noise)
+        assert close(z_next, step.prev_sample)
+        assert close(clean, step.denoised)
+        z = step.prev_sample
+    assert asked == list(range(steps - 1))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' call of numpy
+@given(st.integers(1, 50))
+def test_eulers_steps_are_ddims_in_other_units(steps):
+    config = dict(KNOWN["lightning"])
+    ours, theirs = Schedule.of("lightning").with_steps(steps), EulerDiscreteScheduler.from_config(config)
+    theirs.set_timesteps(steps)
+    assert ours.timesteps == tuple(int(t) for t in theirs.timesteps)
+    start = torch.randn(1, 4, 3, 2, 2, generator=torch.Generator().manual_seed(steps))
+    z, x = start, start / ours.alpha(ours.timesteps[0]).sqrt()
+    for i, t in enumerate(theirs.timesteps):
+        assert close(theirs.scale_model_input(x, t), z), "what the network is given"
+        output = torch.randn(z.shape, generator=torch.Generator().manual_seed(i))
+        x = theirs.step(output, t, x).prev_sample
+        z, _ = ddim_step(ours, output, z, int(t), ours.after(i))
+    assert close(z, x)
+
+
+def test_unknown_schedules_and_too_many_lcm_steps_are_refused():
+    with pytest.raises(ModelError, match="no schedule called 'magic'; choose one of animatediff, lavie, lcm, lightn"):
+        Schedule.of("magic")
+    with pytest.raises(PlanError, match="steps is 51; this T2V is an LCM of 50 steps, choose that many or less"):
+        Schedule.of("lcm").with_steps(51)
+
+
+def test_known_schedules_are_the_published_ones():
+    for name, first, last in (("lavie", 1e-4, 0.02), ("animatediff", 0.00085, 0.012), ("lcm", 0.00085, 0.012)):
+        betas = torch.linspace(first, last, 1000)
+        assert torch.equal(Schedule.of(name).alphas_cumprod, torch.cumprod(1 - betas, 0))
+    at_681 = [10 * torch.log10(s.alpha(681) / (1 - s.alpha(681))) for s in map(Schedule.of, KNOWN)]
+    assert dict(zip(KNOWN, [round(float(x), 1) for x in at_681], strict=True)) == {
+        "animatediff": -13.6,
+        "lavie": -20.4,
+        "lcm": -13.6,
+        "lightning": -13.6,
+        "stable_diffusion": -9.8,
+    }

@@ -1,0 +1,116 @@
+"""Models from their files and folders. The only package, but for the embedded models' training, that knows diffusers.
+
+:mod:`~elevator.networks.image` loads T2Is, :mod:`~elevator.networks.video` T2Vs, :mod:`~elevator.networks.lavie` is
+LaVie's network, :mod:`~elevator.networks.configs` knows what files of bare weights do not say, and
+:mod:`~elevator.networks.reading` reads. No hub is ever asked. Pickles are read with ``weights_only=True``, which runs
+no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..cross_frame import AnchorAttention
+from ..errors import ModelError
+from ..models import InflatedT2I, Models, factor
+from ..preview import latent_rgb
+from .image import ImageModel, load_image_model
+from .reading import Reader, read_config
+from .video import VideoModel, VideoSource, load_video_model
+
+__all__ = ["Reader", "load_models"]
+
+
+def load_models(
+    t2i: Path,
+    t2v: Path,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    vae: Path | None = None,
+    prediction_type: str | None = None,
+    t2v_loras: Iterable[tuple[Path, float]] = (),
+    t2v_text: Path | None = None,
+    t2v_schedule: str | None = None,
+) -> Models:
+    """Load a T2I and a T2V.
+
+    t2i: a Stable Diffusion 1.x or 2.x model: a folder in diffusers layout, or one file in Stable Diffusion's own
+    layout with its text encoder and VAE.
+    t2v: a folder with ``unet/`` (ZeroScope) or ``motion_adapter/``, a folder or file of AnimateDiff motion modules
+    (put on the T2I's own UNet), or LaVie's file. ``text_encoder/``, ``tokenizer/`` and ``scheduler/`` in the folder,
+    or beside the file, are used where they exist, and so is a LoRA in a folder of motion modules.
+    vae: a folder or file to use instead of the T2I's. prediction_type: ``epsilon`` or ``v_prediction``, where the
+    T2I's file does not say it (SD 2.x of 768 pixels predict v).
+    t2v_loras: (path, weight) of LoRAs that belong to motion modules alone, as AnimateLCM's does.
+    t2v_text: folder or checkpoint whose text encoder the T2V reads; without one of its own it reads the T2I's, which
+    for LaVie should be that of SD 1.4.
+    t2v_schedule: ``animatediff``, ``lavie``, ``lcm``, ``lightning`` or ``stable_diffusion``; by default what the
+    folder's scheduler says, else by kind. Files of motion modules with lcm or lightning in their names are taken so.
+
+    Raises ModelError if a part is missing or broken or the two do not fit each other.
+    """
+    t2i, t2v = Path(t2i), Path(t2v)
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"The device {device} is not available here; use cpu.")
+    read = Reader(torch.device(device), dtype)
+    image = load_image_model(read, t2i, vae, prediction_type)
+    source = VideoSource(t2v, tuple((Path(path), weight) for path, weight in t2v_loras), t2v_text, t2v_schedule)
+    video = load_video_model(read, source, image)
+    _check_fit(image, video)
+    _check_vaes(t2v, image)
+    image.unet.set_attn_processor(
+        {
+            name: AnchorAttention() if ".transformer_blocks." in name else processor
+            for name, processor in image.unet.attn_processors.items()
+        }
+    )
+    return Models(
+        t2i=InflatedT2I(image.unet),
+        t2v=video.network,
+        t2i_text=image.text,
+        t2v_text=video.text,
+        vae=image.vae,
+        t2i_schedule=image.schedule,
+        t2v_schedule=video.schedule,
+        size_multiple=factor(image.vae) * max(factor(image.unet), factor(video.network.unet)),
+        max_frames=video.network.unet.config.get("motion_max_seq_length"),
+        rgb=latent_rgb(image.vae_folder, image.vae.config.latent_channels),
+        reading=read,
+    )
+
+
+def _check_fit(image: ImageModel, video: VideoModel) -> None:
+    """Raise ModelError if latents or embeddings of one part do not fit another."""
+    unets: dict[str, tuple[Any, Any]] = {
+        "T2I": (image.unet, image.text.encoder),
+        "T2V": (video.network.unet, video.text.encoder),
+    }
+    channels = {name: unet.config.in_channels for name, (unet, _) in unets.items()}
+    channels["VAE"] = image.vae.config.latent_channels
+    if len(set(channels.values())) > 1:
+        held = ", ".join(f"{name} {count}" for name, count in channels.items())
+        raise ModelError(f"The models' latents differ in channels ({held}); choose a T2V made for this T2I's VAE.")
+    for name, (unet, encoder) in unets.items():
+        wanted, given = unet.config.cross_attention_dim, encoder.config.hidden_size
+        if isinstance(wanted, int) and wanted != given:
+            raise ModelError(
+                f"The {name} reads text embeddings of width {wanted}, but its text encoder gives {given}; "
+                "name the text encoder that it was trained with, or put it into its folder."
+            )
+
+
+def _check_vaes(t2v: Path, image: ImageModel) -> None:
+    """Raise ModelError if the T2V's folder says that its latents are scaled in another way than the T2I's."""
+    path = t2v / "vae" / "config.json"
+    if not path.is_file():
+        return
+    theirs, ours = read_config(path).get("scaling_factor", 0.18215), image.vae.config.scaling_factor
+    if theirs != ours:
+        raise ModelError(
+            f"The T2V's latents are scaled by {theirs} and the T2I's by {ours}; choose a T2V made for this T2I's VAE."
+        )
