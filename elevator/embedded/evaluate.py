@@ -1,7 +1,8 @@
 """``python -m elevator.embedded.evaluate``: how good the embedded models are, on fixed prompts and seeds.
 
 Samples the clips (those already in the folder are kept), lets the judge and the tracker read them, and writes
-``evaluation.json``, ``evaluation.md`` and contact sheets. Needs the emoji font, for the true renders.
+``evaluation.json``, ``clips.json`` (what was read in each clip), ``evaluation.md`` and contact sheets. Needs the emoji
+font, for the true renders.
 """
 
 from __future__ import annotations
@@ -160,10 +161,19 @@ def _sheets(out: Path, prompts: list[Prompt]) -> None:
         rows = [read_clip(file)[::2] for file in files if file.exists()]
         if rows:
             save_sheet(rows, out / f"{kind.name}.png")
+    side_by_side = [_in_all_styles(out, index) for index in range(0, len(prompts), 12)]
+    if rows := [row for row in side_by_side if row is not None]:
+        save_sheet(rows, out / "styles.png")
     images = [clip_file(out, T2I, index) for index in range(len(prompts))]
     frames = [read_clip(file)[0] for file in images if file.exists()]
     if len(frames) >= 16:
         save_sheet([np.stack(frames[i : i + 16]) for i in range(0, len(frames) - 15, 16)], out / "t2i.png")
+
+
+def _in_all_styles(out: Path, index: int) -> NDArray[np.uint8] | None:
+    """Every fourth frame of a prompt's clip plain, then in each style; None if one is missing."""
+    files = [clip_file(out, kind, index) for kind in (ELEVATED["zeroscope"], *STYLED.values())]
+    return np.concatenate([read_clip(file)[::4] for file in files]) if all(f.exists() for f in files) else None
 
 
 def main() -> None:
@@ -185,8 +195,11 @@ def main() -> None:
     _sheets(args.out, prompts)
     figures = evaluate(args.out, args.weights, EmojiFont(args.font or fetch_font()))
     text = table(figures)
-    content = {"plan": asdict(PUBLISHED), "judges": figures.judges, "kinds": figures.kinds}
+    rows = {name: kind["rows"] for name, kind in figures.kinds.items()}
+    kinds = {name: {key: kind[key] for key in kind if key != "rows"} for name, kind in figures.kinds.items()}
+    content = {"plan": asdict(PUBLISHED), "judges": figures.judges, "kinds": kinds}
     (args.out / "evaluation.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    (args.out / "clips.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     (args.out / "evaluation.md").write_text(text, "utf-8")
     print(text)
 

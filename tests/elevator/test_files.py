@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import socket
 
 import pytest
 import torch
@@ -28,6 +29,17 @@ def files(tmp_path_factory):
         return made[name]
 
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Loading asks nobody: any look-up of a name or connection fails the test."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError(f"asked the network: {args}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 def guided_step(models):
