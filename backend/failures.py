@@ -64,7 +64,7 @@ TABLE: dict[str, Failure] = {
         EXIT_USAGE,
     ),
     "model_missing": Failure(
-        "The model folder {folder} is missing.",
+        "The model {folder} is missing.",
         "Put it back, or choose another style.",
     ),
     "model_unfit": Failure(

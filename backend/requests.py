@@ -6,6 +6,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
+from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
 from shared_protocol.messages import Generate
 
@@ -30,8 +31,10 @@ def resolve(request: Generate, catalogue: Catalogue, *, fake: bool) -> tuple[Sam
     _check_size(request, recipe)
     if not fake and (missing := recipe.missing()) is not None:
         raise BackendError("model_missing", folder=missing)
+    order = _order(request, recipe)
+    notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
     unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
-    return _order(request, recipe), _warning(unknown)
+    return order, tuple(dict.fromkeys((*notes, *_warning(unknown))))
 
 
 def _check_size(request: Generate, recipe: Recipe) -> None:
@@ -58,7 +61,14 @@ def _order(request: Generate, recipe: Recipe) -> Sample:
         negative_prompt=", ".join(words for words in negatives if words),
         t2i=str(recipe.t2i),
         t2v=str(recipe.t2v),
+        vae=_text(recipe.vae),
+        prediction_type=recipe.prediction_type,
+        t2v_loras=recipe.t2v_loras,
+        t2v_text=_text(recipe.t2v_text),
+        t2v_schedule=recipe.t2v_schedule,
         loras=recipe.loras,
+        loras_on_t2v=recipe.loras_on_t2v,
+        embeddings=tuple(str(path) for path in recipe.embeddings),
         plan=dict(recipe.plan),
         frames=request.frames,
         width=request.width,
@@ -67,6 +77,10 @@ def _order(request: Generate, recipe: Recipe) -> Sample:
         seed=request.seed,
         previews=request.previews,
     )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _warning(unknown: Collection[str]) -> tuple[str, ...]:
@@ -81,7 +95,9 @@ _known = lru_cache(maxsize=16)(known_words)
 
 
 def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:
-    return unknown_words(prompt, _known(Path(recipe.t2i)))
+    """Words of a prompt without its syntax, such as the 1.2 of (words:1.2)."""
+    words = " ".join(part.text for part in parse(prompt).parts)
+    return unknown_words(words, _known(recipe.t2i))
 
 
 def _rehearsed_unknown_words(prompt: str) -> Collection[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -13,14 +13,14 @@ from shared_protocol.messages import Phase
 
 from .failures import BackendError
 from .generator import Advance, Item, Picture
-from .orders import Sample
+from .orders import Lora, Sample
 
 CPU_OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 """How torch says it on the CPU, where it has no exception of its own."""
 
 
 class SamplingGenerator:
-    """Keeps one pair of models between jobs; only another pair is read from disk, other LoRAs are not."""
+    """Keeps one pair of models between jobs. Other LoRAs and embeddings on it read no model from disk."""
 
     def __init__(self, device: str) -> None:
         """`device`: "cpu", "cuda", or "auto"."""
@@ -28,7 +28,7 @@ class SamplingGenerator:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = device
         self._dtype = torch.float16 if device == "cuda" else torch.float32
-        self._kept: tuple[tuple[str, str], Models] | None = None
+        self._kept: tuple[dict[str, Any], Models] | None = None
         self._loads_before = 0
 
     @property
@@ -53,7 +53,8 @@ class SamplingGenerator:
         if self._pair(order) is None:
             yield Advance("loading", 0, 0)
         models = self._pair(order) or self._load(order)
-        models = models.with_loras(tuple((Path(lora.path), lora.weight) for lora in order.loras))
+        models = models.with_loras(_weighted(order.loras), on_t2v=order.loras_on_t2v)
+        models = models.with_embeddings(Path(path) for path in order.embeddings)
         steps = elevate(
             models,
             prompt=order.prompt,
@@ -71,13 +72,35 @@ class SamplingGenerator:
 
     def _pair(self, order: Sample) -> Models | None:
         """The models of `order`, if they are the ones that are kept."""
-        return self._kept[1] if self._kept and self._kept[0] == (order.t2i, order.t2v) else None
+        return self._kept[1] if self._kept and self._kept[0] == _sources(order) else None
 
     def _load(self, order: Sample) -> Models:
         self._loads_before, self._kept = self.loads, None  # the old pair goes before the new one comes
-        models = load_models(Path(order.t2i), Path(order.t2v), device=self.device, dtype=self._dtype)
-        self._kept = ((order.t2i, order.t2v), models)
+        sources = _sources(order)
+        models = load_models(**sources, device=self.device, dtype=self._dtype)
+        self._kept = (sources, models)
         return models
+
+
+def _sources(order: Sample) -> dict[str, Any]:
+    """The arguments of `load_models` that tell one pair of models from another."""
+    return {
+        "t2i": Path(order.t2i),
+        "t2v": Path(order.t2v),
+        "vae": _path(order.vae),
+        "prediction_type": order.prediction_type,
+        "t2v_loras": _weighted(order.t2v_loras),
+        "t2v_text": _path(order.t2v_text),
+        "t2v_schedule": order.t2v_schedule,
+    }
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _weighted(loras: tuple[Lora, ...]) -> tuple[tuple[Path, float], ...]:
+    return tuple((Path(lora.path), lora.weight) for lora in loras)
 
 
 def _clause(error: Exception) -> str:

@@ -1,8 +1,9 @@
 """Styles and the models under them, read from TOML files. Imports no torch.
 
-A base (`backend/bases/NAME.toml`) names the folders of two models that belong together, what they can do, and presets
-for the sampler. A style (`backend/styles/NAME.toml`, or a user's own in `config_folder()/styles`) is a base with LoRAs,
-words, and a preset. A file that cannot be used is skipped with a sentence; the others still work.
+A base (`backend/bases/NAME.toml`) names two models that belong together, what they can do, and presets for the sampler.
+A style (`backend/styles/NAME.toml`) is a base with LoRAs, embeddings, words, and a preset. Users' own lie in
+`config_folder()/bases` and `config_folder()/styles`. A file that cannot be used is skipped with a sentence; the others
+still work. docs/STYLES.md tells users all keys.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -31,39 +32,63 @@ BASES = ROOT / "backend" / "bases"
 STYLES = ROOT / "backend" / "styles"
 _NAME = re.compile(r"[a-z0-9_]{1,64}\Z")
 T = TypeVar("T")
-
-
-class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Two models that belong together, as a base file describes them."""
-
-    title: Name
-    t2i: str
-    """Folder of the text-to-image model; relative paths start at the project's folder."""
-    t2v: str
-    """Folder of the text-to-video model."""
-    loras: str
-    """Folder in which a style's LoRA is found by its name."""
-    width: Pixels
-    height: Pixels
-    frames: Frames
-    """Native size, pixels, and length."""
-    fps: Annotated[float, Meta(gt=0, le=1000)]
-    size_step: Pixels
-    min_size: Pixels
-    max_size: Pixels
-    """Limits of width and height, pixels."""
-    max_frames: Frames
-    presets: dict[str, dict[str, Any]]
-    """Settings of the sampler's plan, by name."""
+PathText: TypeAlias = Annotated[str, Meta(min_length=1)]
+ScheduleName: TypeAlias = Literal["animatediff", "lavie", "lcm", "lightning", "stable_diffusion"]
+"""The schedules that the sampler knows."""
 
 
 class _LoraEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A LoRA by its name in the base's folder of LoRAs, or by a path."""
+
     name: str = ""
     path: str = ""
     weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
 
+    def __post_init__(self) -> None:
+        if bool(self.name) == bool(self.path):
+            raise ValueError("a LoRA needs a name or a path, and not both")
 
-class _StyleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two models that belong together, as a base file describes them. Sizes and lengths default to SD 1.x's.
+
+    Relative paths start at the project's folder in our bases, and at the base file in users' own.
+    """
+
+    title: Name
+    t2i: PathText
+    """Folder or file of the text-to-image model."""
+    t2v: PathText
+    """Folder or file of the text-to-video model."""
+    vae: PathText | None = None
+    """Folder or file of a VAE instead of the text-to-image model's."""
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What the text-to-image model predicts, where its file does not say it."""
+    t2v_loras: tuple[_LoraEntry, ...] = ()
+    """LoRAs that belong to the text-to-video model."""
+    t2v_text: PathText | None = None
+    """Folder or file whose text encoder the text-to-video model reads."""
+    t2v_schedule: ScheduleName | None = None
+    """Noise schedule of the text-to-video model, where its files do not say it."""
+    loras: PathText = "loras"
+    """Folder in which a LoRA is found by its name."""
+    width: Pixels = 512
+    height: Pixels = 512
+    frames: Frames = 16
+    """Native size, pixels, and length."""
+    fps: Annotated[float, Meta(gt=0, le=1000)] = 8
+    size_step: Pixels = 64
+    min_size: Pixels = 256
+    max_size: Pixels = 1024
+    """Limits of width and height, pixels."""
+    max_frames: Frames = 32
+    presets: dict[str, dict[str, Any]]
+    """Settings of the sampler's plan, by name."""
+
+
+class StyleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A style as its file describes it. Relative paths start at that file."""
+
     title: Name
     description: Sentence = ""
     base: Name
@@ -72,7 +97,12 @@ class _StyleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     preset: Name
     example_prompt: Prompt
     loras: tuple[_LoraEntry, ...] = ()
+    loras_on_t2v: bool = False
+    """Whether the LoRAs also go on the text-to-video model, if that is made of motion modules."""
+    embeddings: tuple[PathText, ...] = ()
+    """Textual inversion files."""
     plan: dict[str, Any] = {}
+    """Settings of the sampler's plan instead of the preset's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +116,22 @@ class Recipe:
     negative_prompt: str
     t2i: Path
     t2v: Path
+    vae: Path | None
+    prediction_type: str | None
+    t2v_loras: tuple[Lora, ...]
+    t2v_text: Path | None
+    t2v_schedule: str | None
     loras: tuple[Lora, ...]
+    loras_on_t2v: bool
+    embeddings: tuple[Path, ...]
     plan: Mapping[str, Any]
     fps: float
 
     def missing(self) -> Path | None:
         """The first model file or folder that is not there, or None."""
-        paths = (self.t2i, self.t2v, *(Path(lora.path) for lora in self.loras))
-        return next((path for path in paths if not path.exists()), None)
+        loras = (Path(lora.path) for lora in (*self.t2v_loras, *self.loras))
+        paths = (self.t2i, self.t2v, self.vae, self.t2v_text, *loras, *self.embeddings)
+        return next((path for path in paths if path is not None and not path.exists()), None)
 
 
 @dataclass(frozen=True)
@@ -113,9 +151,9 @@ class _Unusable(Exception):
     """A file cannot be used; the message says why."""
 
 
-def read_catalogue(bases: Path = BASES, styles: Path = STYLES, own_styles: Path | None = None) -> Catalogue:
-    """Read all files. A user's own style replaces one of ours of the same name. Raises nothing about their content."""
-    own = places.config_folder() / "styles" if own_styles is None else own_styles
+def read_catalogue(bases: Path = BASES, styles: Path = STYLES) -> Catalogue:
+    """Read all files. A user's own replaces one of ours of the same name. Raises nothing about their content."""
+    own = places.config_folder() / "styles"
     recipes: dict[str, Recipe] = {}
     notes: list[str] = []
     for path in (*sorted(styles.glob("*.toml")), *sorted(own.glob("*.toml"))):
@@ -132,10 +170,8 @@ def read_catalogue(bases: Path = BASES, styles: Path = STYLES, own_styles: Path 
 def _read_recipe(path: Path, bases: Path) -> Recipe:
     if not _NAME.match(path.stem):
         raise _Unusable("a style's name has only the letters a–z, digits and _")
-    file = _read(path, _StyleFile)
-    if not _NAME.match(file.base) or not (bases / f"{file.base}.toml").is_file():
-        raise _Unusable(f'there is no base "{file.base}"')
-    base = _read(bases / f"{file.base}.toml", Base)
+    file = _read(path, StyleFile)
+    base, start = _read_base(file.base, bases)
     if file.preset not in base.presets:
         raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(base.presets)}')
     if file.prompt.count("{prompt}") != 1:
@@ -149,15 +185,32 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         style=_public(path.stem, file, base),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
-        t2i=ROOT / base.t2i,
-        t2v=ROOT / base.t2v,
-        loras=tuple(_lora(entry, path, ROOT / base.loras) for entry in file.loras),
+        t2i=start / base.t2i,
+        t2v=start / base.t2v,
+        vae=start / base.vae if base.vae else None,
+        prediction_type=base.prediction_type,
+        t2v_loras=tuple(_lora(entry, start, start / base.loras) for entry in base.t2v_loras),
+        t2v_text=start / base.t2v_text if base.t2v_text else None,
+        t2v_schedule=base.t2v_schedule,
+        loras=tuple(_lora(entry, path.parent, start / base.loras) for entry in file.loras),
+        loras_on_t2v=file.loras_on_t2v,
+        embeddings=tuple(path.parent / embedding for embedding in file.embeddings),
         plan=plan,
         fps=base.fps,
     )
 
 
-def _public(name: str, file: _StyleFile, base: Base) -> Style:
+def _read_base(name: str, bases: Path) -> tuple[Base, Path]:
+    """A base by its name, the user's own first, and the folder at which its relative paths start."""
+    own = places.config_folder() / "bases"
+    for folder, start in ((own, own), (bases, ROOT)):
+        path = folder / f"{name}.toml"
+        if _NAME.match(name) and path.is_file():
+            return _read(path, Base), start
+    raise _Unusable(f'there is no base "{name}"')
+
+
+def _public(name: str, file: StyleFile, base: Base) -> Style:
     return Style(
         name=name,
         title=file.title,
@@ -173,18 +226,17 @@ def _public(name: str, file: _StyleFile, base: Base) -> Style:
     )
 
 
-def _lora(entry: _LoraEntry, style_file: Path, folder: Path) -> Lora:
-    """A LoRA by its name among the base's, or by a path that starts at the style's file."""
-    if bool(entry.name) == bool(entry.path):
-        raise _Unusable("each of its loras needs a name or a path, and not both")
-    path = folder / entry.name if entry.name else style_file.parent / entry.path
+def _lora(entry: _LoraEntry, start: Path, folder: Path) -> Lora:
+    """Look up a LoRA. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
+    path = folder / entry.name if entry.name else start / entry.path
     return Lora(path=str(path), weight=entry.weight)
 
 
 def _read(path: Path, kind: type[T]) -> T:
+    name = f"{path.parent.name}/{path.name}"  # a base and its style may be called the same
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), kind)
     except OSError as error:
-        raise _Unusable(f"{path.name} cannot be read: {error.strerror}") from error
+        raise _Unusable(f"{name} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise _Unusable(f"{path.name} has a mistake: {error}") from error
+        raise _Unusable(f"{name} has a mistake: {error}") from error

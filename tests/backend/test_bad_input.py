@@ -55,6 +55,18 @@ def test_unknown_words_are_named_and_stop_nothing(shared: Running) -> None:
         assert "okapi" in warning
 
 
+def test_syntax_that_is_not_understood_is_named_and_stops_nothing(shared: Running) -> None:
+    with shared.client() as client:
+        job = client.submit("a (pumpkin:1.2) BREAK unknown:axolotl", negative_prompt="[dog|cat] BREAK")
+        assert isinstance(client.end_of(job), Done)
+        (accepted,) = [message for message, _ in client.of(job) if isinstance(message, Accepted)]
+        left_out, as_it_stands, unknown = accepted.warnings
+        assert left_out.startswith("BREAK is left out")
+        assert as_it_stands.startswith("[dog|cat] is read as it stands")
+        assert "axolotl" in unknown
+        assert all(warning.endswith(".") for warning in accepted.warnings)
+
+
 def test_missing_models_are_named(home: Path) -> None:
     styles = home / "config" / "styles"
     styles.mkdir(parents=True)
@@ -64,6 +76,7 @@ def test_missing_models_are_named(home: Path) -> None:
         failed = client.end_of(client.submit(style="mine"))
         assert isinstance(failed, Failed)
         assert failed.code == "model_missing"
+        assert str(styles / "gone") in failed.message
         assert client.until_settled().worker_pid == 0, "nothing was started for it"
 
 

@@ -15,6 +15,7 @@ from backend.settings import ROOT
 from shared_protocol.client import Lost
 from shared_protocol.messages import Accepted, Cancel, Cancelled, Done, Failed, Frame, Progress
 from tests.backend.harness import Conversation, Running, greet, running, until
+from tests.true_shapes.random_weights import write, write_embedding
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 pytestmark = [
@@ -43,11 +44,33 @@ def write_styles(folder: Path) -> None:
         (folder / f"{name}.toml").write_text(f'title = "{name}"\n{QUICK}{rest}', encoding="utf-8")
 
 
+def write_own_base(config: Path) -> None:
+    """A base and styles as a user writes them, around files in the layouts of real ones, one head wide."""
+    models = config / "models"
+    for folder in (models, config / "bases"):
+        folder.mkdir()
+    write("sd1", models / "dreamshaper.safetensors", "tiny")
+    write("motion_v2", models / "mm_sd_v15_v2.ckpt", "tiny")
+    write("lora_kohya", models / "ink.safetensors", "tiny")
+    write_embedding(models / "cat.pt", "a1111_pt", "tabby", width=64)
+    base = (
+        'title = "Own"\nt2i = "../models/dreamshaper.safetensors"\nt2v = "../models/mm_sd_v15_v2.ckpt"\n'
+        'loras = "../models"\nwidth = 64\nheight = 64\nmin_size = 64\n'
+        "[presets.published]\nsteps = 1\nrefine = [1]\nrefine_steps = 1\n"
+    )
+    (config / "bases" / "own.toml").write_text(base, encoding="utf-8")
+    inked = 'loras = [{ name = "ink.safetensors" }]\nloras_on_t2v = true\nembeddings = ["../models/cat.pt"]\n'
+    for name, rest in {"own": "", "inked": inked}.items():
+        text = f'title = "{name}"\n{QUICK.replace("embedded", "own")}{rest}'
+        (config / "styles" / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One for all tests, for reading torch takes its time."""
     folder = tmp_path_factory.mktemp("home")
     write_styles(folder / "config" / "styles")
+    write_own_base(folder / "config")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELEVATOR_HOME", str(folder))
         with running("--stay", fake=False) as backend:
@@ -107,6 +130,21 @@ def test_a_lora_that_is_broken_fails_its_job_only(backend: Running) -> None:
         assert failed.code == "model_unfit"
         assert "torn.safetensors" in failed.message
         clip(client)
+
+
+def test_a_users_own_files_make_clips_and_are_read_once(backend: Running) -> None:
+    with backend.client() as client:
+        plain = clip(client, style="own")
+        loads = client.until_settled().loads
+        job = client.submit("a (tabby:1.2) cat BREAK", style="inked", frames=2)
+        assert isinstance(client.end_of(job), Done)
+        (accepted,) = [message for message, _ in client.of(job) if isinstance(message, Accepted)]
+        assert accepted.warnings == ("BREAK is left out; a long prompt is divided at its commas.",)
+        inked = clip(client, style="inked")
+        assert np.array_equal(clip(client, style="own"), plain)
+        assert client.until_settled().loads == loads
+    assert plain.shape == (4, 64, 64, 3)
+    assert not np.array_equal(plain, inked)
 
 
 def test_a_worker_deep_in_torch_ends_with_its_killed_server(home: Path) -> None:

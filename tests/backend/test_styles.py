@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backend.failures import TABLE, BackendError
+from backend.orders import Lora
 from backend.requests import resolve
-from backend.styles import BASES, STYLES, read_catalogue
+from backend.settings import ROOT
+from backend.styles import BASES, STYLES, Base, StyleFile, read_catalogue
+from elevator import Plan
 from shared_protocol.messages import FailureCode, Generate
 
+GUIDE = (ROOT / "docs" / "STYLES.md").read_text(encoding="utf-8")
 GOOD = 'title = "T"\nbase = "embedded"\npreset = "published"\nexample_prompt = "a cat"\n'
+BASE = 'title = "B"\nt2i = "a.safetensors"\nt2v = "/m/b.ckpt"\n'
+PRESET = "[presets.published]\n"
 JOB = "0" * 32
 
 
@@ -23,6 +34,13 @@ def request(**fields: object) -> Generate:
 @pytest.fixture
 def own(home: Path) -> Path:
     folder = home / "config" / "styles"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def own_bases(home: Path) -> Path:
+    folder = home / "config" / "bases"
     folder.mkdir(parents=True)
     return folder
 
@@ -70,6 +88,9 @@ def test_a_users_style_is_found_and_may_replace_ours(own: Path) -> None:
         (GOOD + '[[loras]]\nname = "a"\nweight = "strong"\n', "mistake"),
         (GOOD + "[[loras]]\nweight = 99.0\n", "mistake"),
         (GOOD.replace('"T"', '""'), "mistake"),
+        (GOOD + "loras_on_t2v = 1\n", "loras_on_t2v"),
+        (GOOD + 'embeddings = "cat.pt"\n', "embeddings"),
+        (GOOD + 'embeddings = [""]\n', "embeddings"),
     ],
 )
 def test_a_wrong_file_is_skipped_with_a_sentence(own: Path, text: str, says: str) -> None:
@@ -120,8 +141,6 @@ def test_braces_in_a_prompt_are_just_braces(own: Path) -> None:
 
 
 def test_words_that_the_models_do_not_know_are_named(own: Path, tmp_path: Path) -> None:
-    import dataclasses
-
     (own / "mine.toml").write_text(GOOD, encoding="utf-8")
     catalogue = read_catalogue()
     (tmp_path / "known_words.txt").write_text("a\ncat\n", encoding="utf-8")
@@ -131,6 +150,33 @@ def test_words_that_the_models_do_not_know_are_named(own: Path, tmp_path: Path) 
     assert "“purple”" in warning
     assert "cat" not in warning
     assert resolve(request(prompt="a cat"), taught, fake=False)[1] == ()
+    assert resolve(request(prompt="(a:1.2) [cat] (cat:1e3)"), taught, fake=False)[1][-1].count("“") == 1
+    assert resolve(request(prompt="((a:1.2) [cat]:0.8)"), taught, fake=False)[1] == ()
+    _, (left_out, warning) = resolve(request(prompt="a <lora:pixie:1> (purple:1.2) cat"), taught, fake=False)
+    assert "<lora:pixie:1> is left out" in left_out
+    assert "know “purple”:" in warning
+
+
+def test_syntax_that_is_not_understood_is_said_once(own: Path) -> None:
+    (own / "mine.toml").write_text(GOOD + 'prompt = "{prompt} BREAK"\nnegative_prompt = "[b|c]"\n', encoding="utf-8")
+    catalogue = read_catalogue()
+    _, warnings = resolve(request(prompt="a BREAK (cat", negative_prompt="BREAK [d|e]"), catalogue, fake=True)
+    assert sorted(warning.split(" ")[0] for warning in warnings) == ["A", "BREAK", "[b|c]", "[d|e]"]
+    _, warnings = resolve(request(prompt="(cat:1.3) unknown:cow"), read_catalogue(), fake=True)
+    assert [warning for warning in warnings if "BREAK" not in warning and "|" not in warning] == [
+        "The models do not know “cow”: the clip is made all the same, but may not show it."
+    ]
+
+
+PIECES = ["cat", " ", "1.2", "(", ")", "[", "]", ":", "|", "\\", "BREAK", "AND", "<lora:a:1>", "9)", "é"]
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=60).map("".join).filter(str.strip))
+@settings(deadline=None, max_examples=50)
+def test_warnings_of_any_prompt_fit_the_wire(prompt: str) -> None:
+    _, warnings = resolve(request(prompt=prompt, style="plain"), read_catalogue(), fake=False)
+    assert len(set(warnings)) == len(warnings)
+    assert all(0 < len(warning) <= 2000 for warning in warnings)
 
 
 def test_the_table_has_a_row_for_every_code_on_the_wire() -> None:
@@ -149,3 +195,113 @@ def test_every_row_is_a_sentence_and_a_next_step(code: str) -> None:
         assert text[0].isupper() or text[0] == "x"
         assert text.endswith((".", '"'))
     assert 1 <= error.exit_code <= 130
+
+
+def write_own(own: Path, own_bases: Path, base: str, style: str = "", name: str = "mine") -> None:
+    (own_bases / f"{name}.toml").write_text(base, encoding="utf-8")
+    (own / "mine.toml").write_text(GOOD.replace("embedded", name) + style, encoding="utf-8")
+
+
+def test_a_users_base_starts_at_its_file_and_may_replace_ours(own: Path, own_bases: Path) -> None:
+    write_own(own, own_bases, BASE + PRESET)
+    recipe = read_catalogue().recipes["mine"]
+    assert (recipe.t2i, recipe.t2v) == (own_bases / "a.safetensors", Path("/m/b.ckpt"))
+    assert (recipe.style.width, recipe.style.height, recipe.style.frames, recipe.fps) == (512, 512, 16, 8)
+    assert read_catalogue().recipes["plain"].t2i == ROOT / "elevator/embedded/weights/t2i"
+    write_own(own, own_bases, BASE + PRESET, name="embedded")
+    catalogue = read_catalogue()
+    assert not catalogue.notes
+    assert catalogue.recipes["plain"].t2i == catalogue.recipes["mine"].t2i == own_bases / "a.safetensors"
+    assert catalogue.recipes["plain_animatediff"].t2i == ROOT / "elevator/embedded/weights/t2i"
+
+
+FULL_BASE = """
+vae = "vae.pt"
+prediction_type = "v_prediction"
+t2v_loras = [{ path = "motion.safetensors", weight = 0.8 }, { name = "named" }]
+t2v_text = "/m/text"
+t2v_schedule = "lcm"
+"""
+FULL_STYLE = 'loras_on_t2v = true\nembeddings = ["cat.pt", "/m/dog.pt"]\n[[loras]]\nname = "ink"\n'
+
+
+def test_all_that_a_base_and_a_style_say_is_in_the_order(own: Path, own_bases: Path) -> None:
+    write_own(own, own_bases, BASE + FULL_BASE + PRESET, FULL_STYLE)
+    order, _ = resolve(request(width=512, height=512), read_catalogue(), fake=True)
+    assert order.vae == str(own_bases / "vae.pt")
+    assert order.prediction_type == "v_prediction"
+    named = own_bases / "loras" / "named"
+    assert order.t2v_loras == (
+        Lora(path=str(own_bases / "motion.safetensors"), weight=0.8),
+        Lora(path=str(named), weight=1.0),
+    )
+    assert order.t2v_text == str(Path("/m/text"))
+    assert order.t2v_schedule == "lcm"
+    assert order.loras == (Lora(path=str(own_bases / "loras" / "ink"), weight=1.0),)
+    assert order.loras_on_t2v
+    assert order.embeddings == (str(own / "cat.pt"), str(Path("/m/dog.pt")))
+    write_own(own, own_bases, BASE + PRESET)
+    bare, _ = resolve(request(width=512, height=512), read_catalogue(), fake=True)
+    assert (bare.vae, bare.prediction_type, bare.t2v_text, bare.t2v_schedule) == (None,) * 4
+    assert (bare.t2v_loras, bare.loras_on_t2v, bare.embeddings) == ((), False, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('title = "B"\n' + PRESET, "missing required field `t2i`"),
+        (BASE, "presets"),
+        (BASE + "vea = 'v'\n" + PRESET, "vea"),
+        (BASE.replace("a.safetensors", "") + PRESET, "t2i"),
+        (BASE + "vae = ''\n" + PRESET, "vae"),
+        (BASE + "prediction_type = 'sample'\n" + PRESET, "'sample'"),
+        (BASE + "t2v_schedule = 'ddim'\n" + PRESET, "'ddim'"),
+        (BASE + "t2v_loras = ['l.safetensors']\n" + PRESET, "t2v_loras"),
+        (BASE + "t2v_loras = [{ weight = 1.0 }]\n" + PRESET, "name or a path"),
+        (BASE + "t2v_loras = [{ path = 'l', weight = nan }]\n" + PRESET, "weight"),
+    ],
+)
+def test_a_wrong_base_of_a_user_is_named_in_a_sentence(own: Path, own_bases: Path, text: str, says: str) -> None:
+    write_own(own, own_bases, text)
+    catalogue = read_catalogue()
+    assert "plain" in catalogue.recipes
+    (note,) = catalogue.notes
+    assert "bases/mine.toml has a mistake: " in note
+    assert says in note
+    assert note.endswith(".")
+
+
+def test_the_first_missing_file_is_named(own: Path, own_bases: Path) -> None:
+    local = (BASE + FULL_BASE + PRESET).replace("/m/", "")
+    write_own(own, own_bases, local, FULL_STYLE.replace("/m/", ""))
+    catalogue = read_catalogue()
+    in_bases = ["a.safetensors", "b.ckpt", "vae.pt", "text", "motion.safetensors", "loras/named", "loras/ink"]
+    for path in (*(own_bases / name for name in in_bases), own / "cat.pt", own / "dog.pt"):
+        assert catalogue.recipes["mine"].missing() == path
+        with pytest.raises(BackendError, match=re.escape(str(path))) as error:
+            resolve(request(width=512, height=512), catalogue, fake=False)
+        assert error.value.code == "model_missing"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert catalogue.recipes["mine"].missing() is None
+
+
+def test_the_guides_examples_work_and_hold_the_papers_settings(own: Path, own_bases: Path) -> None:
+    example, style, *published = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    (own / "dreamshaper.toml").write_text(style, encoding="utf-8")
+    for text in (example, *published):
+        (own_bases / "dreamshaper.toml").write_text(text, encoding="utf-8")
+        catalogue = read_catalogue()
+        assert not catalogue.notes
+        recipe = catalogue.recipes["dreamshaper"]
+        assert (recipe.style.width, recipe.style.height, recipe.fps) == (512, 512, 8)
+        preset = Plan.presets.get(tomllib.loads(text)["title"].lower(), Plan.presets["zeroscope"])
+        assert Plan.from_mapping(recipe.plan) == preset
+    assert [tomllib.loads(text)["title"].lower() for text in published] == list(Plan.presets)
+
+
+@pytest.mark.parametrize(("heading", "kind"), [("All keys of a base", Base), ("All keys of a style", StyleFile)])
+def test_the_guide_lists_all_keys(heading: str, kind: type[Base | StyleFile]) -> None:
+    section = GUIDE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(kind.__struct_fields__)

@@ -1,0 +1,163 @@
+"""The real generator in this process, with the models of the recorded trajectories."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from backend.failures import BackendError
+from backend.generator import Picture
+from backend.orders import Lora, Sample
+from backend.sampling import SamplingGenerator
+from backend.settings import ROOT
+from backend.styles import ScheduleName
+from elevator import Plan, elevate, load_models
+from elevator.schedule import KNOWN
+from tests.true_shapes.random_weights import write_embedding
+
+GOLDEN = ROOT / "tests" / "golden"
+PLAN = {"steps": 2, "refine": [2], "refine_steps": 1, "guidance": 2.0, "video_guidance": 2.0}
+LAYERS = [
+    f"down_blocks_0_attentions_0_transformer_blocks_0_{attention}_to_{side}"
+    for attention in ("attn1", "attn2")
+    for side in "qv"
+]
+Files = Mapping[str, str]
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Paths of what belongs to the tiny models and to no other."""
+    folder = tmp_path_factory.mktemp("files")
+    torch.manual_seed(0)
+    for layer_set, name in ((LAYERS, "style"), (LAYERS[:2], "motion")):
+        sides = {"down": (4, 32), "up": (32, 4)}
+        tensors = {
+            f"lora_unet_{layer}.lora_{side}.weight": torch.randn(shape)
+            for layer in layer_set
+            for side, shape in sides.items()
+        }
+        save_file(tensors, folder / f"{name}.safetensors")
+    weights = shutil.copytree(GOLDEN / "t2i" / "vae", folder / "vae") / "diffusion_pytorch_model.safetensors"
+    save_file({name: 0.9 * tensor for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
+    for word, width in (("cat", 32), ("dog", 32), ("wide", 48)):
+        write_embedding(folder / f"{word}.pt", "a1111_pt", word, width=width)
+    return {path.stem: str(path) for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def generator() -> SamplingGenerator:
+    return SamplingGenerator("cpu")
+
+
+def sample(**fields: Any) -> Sample:
+    values = {"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), "loras": (), **fields}
+    fixed = {"negative_prompt": "", "frames": 2, "width": 32, "height": 32, "fps": 8, "seed": 1, "previews": False}
+    return Sample(job="x", prompt="a cat", plan=PLAN, **fixed, **values)
+
+
+def clip(generator: SamplingGenerator, **fields: Any) -> np.ndarray:
+    items = generator.generate(sample(**fields))
+    return np.stack([item.pixels for item in items if isinstance(item, Picture)])
+
+
+def lora(path: str, weight: float) -> dict[str, Any]:
+    return {"loras": (Lora(path=path, weight=weight),)}
+
+
+def test_a_base_may_name_the_schedules_that_the_sampler_knows() -> None:
+    assert set(get_args(ScheduleName)) == set(KNOWN)
+
+
+def test_all_of_an_order_reaches_the_sampler(files: Files, generator: SamplingGenerator) -> None:
+    made = clip(
+        generator,
+        vae=files["vae"],
+        prediction_type="v_prediction",
+        t2v_loras=(Lora(path=files["motion"], weight=0.8),),
+        t2v_text=str(GOLDEN / "zeroscope"),
+        t2v_schedule="lightning",
+        **lora(files["style"], 0.5),
+        loras_on_t2v=True,
+        embeddings=(files["cat"],),
+    )
+    models = load_models(
+        GOLDEN / "t2i",
+        GOLDEN / "animatediff",
+        vae=Path(files["vae"]),
+        prediction_type="v_prediction",
+        t2v_loras=[(Path(files["motion"]), 0.8)],
+        t2v_text=GOLDEN / "zeroscope",
+        t2v_schedule="lightning",
+    )
+    models = models.with_embeddings([Path(files["cat"])])
+    models = models.with_loras([(Path(files["style"]), 0.5)], on_t2v=True)
+    plan = Plan.from_mapping(PLAN)
+    steps = elevate(models, prompt="a cat", plan=plan, frames=2, height=32, width=32, seed=1)
+    assert np.array_equal(made, np.stack([step.frame[1] for step in steps if step.frame]))
+
+
+def test_whatever_makes_another_pair_of_models_is_read(files: Files, generator: SamplingGenerator) -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"vae": files["vae"]},
+        {"prediction_type": "v_prediction"},
+        {"t2v_loras": (Lora(path=files["motion"], weight=1.0),)},
+        {"t2v_loras": (Lora(path=files["motion"], weight=0.5),)},
+        {"t2v_text": str(GOLDEN / "zeroscope")},
+        {"t2v_schedule": "lightning"},
+        {"t2v": str(GOLDEN / "zeroscope")},
+        {"t2i": str(shutil.copytree(GOLDEN / "t2i", Path(files["vae"]).parent / "t2i"))},
+    ]
+    clips = []
+    for change in changes:
+        before = generator.loads
+        clips.append(clip(generator, **change))
+        loads = generator.loads
+        assert loads > before, change
+        assert np.array_equal(clip(generator, **change), clips[-1])
+        assert generator.loads == loads, change
+    assert len({made.tobytes() for made in clips[:-1]}) == len(clips) - 1, "each change shows"
+    assert np.array_equal(clips[0], clips[-1]), "the same weights at another place"
+
+
+def test_loras_and_embeddings_read_no_models(files: Files, generator: SamplingGenerator) -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        lora(files["style"], 1.0),
+        lora(files["style"], 0.5),
+        {**lora(files["style"], 0.5), "loras_on_t2v": True},
+        {**lora(files["style"], 0.5), "embeddings": (files["cat"],)},
+        {"embeddings": (files["cat"],)},
+    ]
+    clips = [clip(generator, **changes[0])]
+    loads = generator.loads
+    clips += [clip(generator, **change) for change in changes[1:]]
+    assert len({made.tobytes() for made in clips}) == len(clips), "each change shows"
+    assert np.array_equal(clip(generator, embeddings=(files["dog"],)), clips[0]), "the prompt names no dog"
+    assert np.array_equal(clip(generator), clips[0])
+    assert generator.loads == loads
+
+
+def test_what_does_not_fit_is_said_and_the_next_job_goes_on(files: Files, generator: SamplingGenerator) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"embeddings": (files["wide"],)}, "wide"),
+        ({"embeddings": (files["style"],)}, "not an embedding of one word"),
+        (lora(files["cat"], 1.0), "no LoRA"),
+        ({"t2v": str(GOLDEN / "zeroscope"), "loras_on_t2v": True, **lora(files["style"], 1.0)}, "LoRAs cannot go to"),
+        ({"t2v_schedule": "ddim"}, "ddim"),
+        ({"vae": files["style"]}, "style.safetensors"),
+    ]
+    for fields, says in wrong:
+        with pytest.raises(BackendError, match=says) as error:
+            clip(generator, **fields)
+        assert error.value.code == "model_unfit"
+        assert clip(generator).shape == (2, 32, 32, 3)
