@@ -63,7 +63,8 @@ class Reader(Reading):
             )
         cast = self.dtype if dtype is None else dtype
         network.load_state_dict({name: tensor.to(cast) for name, tensor in tensors.items()}, strict=False, assign=True)
-        ready: Loaded = self._ready(network.to(cast))
+        # torch's own cast, for the buffers: diffusers' logs a warning with every call.
+        ready: Loaded = self._ready(nn.Module.to(network, cast))
         return ready
 
     def _ready(self, network: Loaded) -> Loaded:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import init_empty_weights
 from diffusers import MotionAdapter, UNet3DConditionModel, UNetMotionModel
 from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
 from torch import nn
@@ -120,7 +121,8 @@ def _on_t2i(read: Reader, adapter: MotionAdapter, source: VideoSource, t2i: Imag
     if files:
         unet = lora.merged(unet, [(lora.read(path), weight) for path, weight in files])
     try:
-        motion: Any = UNetMotionModel.from_unet2d(unet, adapter, load_weights=False)
+        with init_empty_weights():  # every parameter comes from the two, so none of its own takes memory
+            motion: Any = UNetMotionModel.from_unet2d(unet, adapter, load_weights=False)
         _share(motion, adapter)
         _share(motion, unet)
     except (ValueError, AttributeError) as error:
