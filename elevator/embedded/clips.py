@@ -46,6 +46,7 @@ class Kind:
     alone: bool = False
     """The T2V without the T2I."""
     lora: str | None = None
+    lora_weight: float = 1.0
 
 
 def sample(models: Models, kind: Kind, prompt: Prompt) -> NDArray[np.uint8]:
@@ -91,7 +92,7 @@ def _make(job: tuple[Path, Path, Kind, int, Prompt]) -> Path:
     torch.set_num_threads(1)
     models = _models(weights, kind.t2v)
     if kind.lora is not None:
-        models = models.with_loras(((weights / "loras" / kind.lora, 1.0),))
+        models = models.with_loras(((weights / "loras" / kind.lora, kind.lora_weight),))
     path = clip_file(out, kind, index)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part.png")

@@ -24,7 +24,7 @@ from .preview import save_sheet
 from .prompts import Prompt, read_prompts
 from .scores import Figures, table
 from .store import Folders
-from .styles import STYLES, filter_clip, washed_out
+from .styles import STYLES, WEIGHTS, filter_clip, washed_out
 from .tracks import motion_of
 from .world import CLIP_FRAMES, allowed_backgrounds, random_scene, render_clip
 
@@ -33,7 +33,7 @@ T2I = Kind("t2i", frames=1, refine=False)
 UNREFINED = Kind("unrefined", refine=False)
 ALONE = {t2v: Kind(f"{t2v}_alone", t2v, alone=True) for t2v in T2VS}
 ELEVATED = {t2v: Kind(f"{t2v}_elevated", t2v) for t2v in T2VS}
-STYLED = {style: Kind(f"zeroscope_{style}", lora=style) for style in STYLES}
+STYLED = {style: Kind(f"zeroscope_{style}", lora=style, lora_weight=WEIGHTS[style]) for style in STYLES}
 
 
 class Evaluation:
@@ -196,8 +196,8 @@ def main() -> None:
     figures = evaluate(args.out, args.weights, EmojiFont(args.font or fetch_font()))
     text = table(figures)
     rows = {name: kind["rows"] for name, kind in figures.kinds.items()}
-    kinds = {name: {key: kind[key] for key in kind if key != "rows"} for name, kind in figures.kinds.items()}
-    content = {"plan": asdict(PUBLISHED), "judges": figures.judges, "kinds": kinds}
+    summed = {name: {key: kind[key] for key in kind if key != "rows"} for name, kind in figures.kinds.items()}
+    content = {"plan": asdict(PUBLISHED), "judges": figures.judges, "kinds": summed}
     (args.out / "evaluation.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     (args.out / "clips.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     (args.out / "evaluation.md").write_text(text, "utf-8")

@@ -64,6 +64,9 @@ def washed_out(frame: Frame) -> Frame:
 
 STYLES: dict[str, Filter] = {"sketch": sketch, "pixel_art": pixel_art, "neon": neon}
 
+WEIGHTS = {"sketch": 0.8, "pixel_art": 1.0, "neon": 0.9}
+"""Of each style's LoRA: at full weight, sketches lose their subjects."""
+
 
 def filter_clip(frames: NDArray[np.uint8], style: Filter) -> NDArray[np.uint8]:
     """Apply a style to each frame of (f, 64, 64, 3)."""

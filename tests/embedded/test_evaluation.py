@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +18,13 @@ from PIL import Image
 from elevator import Plan, load_models
 from elevator.embedded import clips as clips_module
 from elevator.embedded.clips import PUBLISHED, Kind, clip_file, make_clips, read_clip, sample
-from elevator.embedded.evaluate import ALONE, ELEVATED, Evaluation, _row
+from elevator.embedded.evaluate import ALONE, ELEVATED, STYLED, Evaluation, _row
 from elevator.embedded.judge import Judge, Verdict, frechet_distance, sharpness
 from elevator.embedded.pictures import DrawnShapes
 from elevator.embedded.prompts import read_prompts
 from elevator.embedded.scores import BARS, Figures, table
 from elevator.embedded.store import HERE
-from elevator.embedded.styles import filter_clip, washed_out
+from elevator.embedded.styles import STYLES, WEIGHTS, filter_clip, washed_out
 from elevator.embedded.world import render_clip
 
 SHAPES = DrawnShapes()
@@ -149,3 +150,17 @@ def test_clips_that_are_there_are_not_made_again(tmp_path: Path) -> None:
     before = path.stat().st_mtime_ns
     make_clips(HERE / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
     assert path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("style", WEIGHTS)
+def test_styles_are_evaluated_at_the_weight_that_they_ship_with(root, style):
+    shipped = tomllib.loads((root / "backend" / "styles" / f"{style}.toml").read_text("utf-8"))
+    assert shipped["loras"] == [{"name": style, "weight": WEIGHTS[style]}]
+    assert STYLED[style].lora_weight == WEIGHTS[style]
+
+
+def test_the_readme_shows_the_evaluation_that_is_committed(root):
+    content = json.loads((root / "docs" / "evaluation.json").read_text("utf-8"))
+    assert table(Figures(content["judges"], content["kinds"])).strip() in (root / "README.md").read_text("utf-8")
+    assert content["kinds"].keys() >= {f"style_{name}" for name in STYLES} | {"t2i", "unrefined"}
+    assert {content["kinds"][kind]["clips"] for kind in ("t2i", "zeroscope_elevated", "animatediff_elevated")} == {96}
