@@ -14,16 +14,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+SELECTED = {
+    "long": ("--long", "takes minutes"),
+    "full_size": ("--full-size", "takes minutes and up to 14 GB"),
+}
+"""Marks of tests that run only with an option: the option, and why."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="also run the tests that take minutes")
+    for mark, (option, cost) in SELECTED.items():
+        parser.addoption(option, action="store_true", help=f"also run the tests marked {mark}: each {cost}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--long"):
-        return
-    for item in items:
-        if "long" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="takes minutes: runs with --long"))
+    for mark, (option, cost) in SELECTED.items():
+        if config.getoption(option):
+            continue
+        for item in items:
+            if mark in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=f"{cost}: runs with {option}"))
 
 
 def _python_of(environment: str) -> Path:
