@@ -63,7 +63,7 @@ class Measured:
     """What a case took."""
 
     size: int  #: of the files, bytes
-    load: float  #: seconds, with the libraries' import
+    load: float  #: seconds, without the libraries' import
     clip: float  #: seconds
     memory: int  #: greatest resident memory of the process, bytes; mapped files count
     deviation: float  #: of the frames' pixel values, 0…255
