@@ -131,7 +131,7 @@ def merged(base: nn.Module, loras: list[tuple[Lora, float]], part: Part = "unet"
     base itself is left as it is, and returned where no LoRA of a weight other than 0 has pairs for this part.
     Raises LoraError if a LoRA was made for another family, or fits no layer or one of another shape.
     """
-    deltas: dict[str, Tensor] = {}
+    wanted: dict[str, list[tuple[Lora, Pair, float]]] = {}
     table = _table(base, part)
     for lora, weight in loras:
         _check_family(base, lora)
@@ -139,21 +139,27 @@ def merged(base: nn.Module, loras: list[tuple[Lora, float]], part: Part = "unet"
         if lora.pairs[part] and not matched:
             raise LoraError(f"None of the layers of {lora.path} is in this T2I; use a LoRA made for its family.")
         for name, pair in matched.items():
-            delta = pair.delta(base.get_parameter(f"{name}.weight"))
-            if delta is None:
-                raise LoraError(
-                    f"{lora.path} has another shape than this T2I at {name}; use a LoRA made for its family."
-                )
-            if weight != 0:
-                deltas[name] = deltas[name] + weight * delta if name in deltas else weight * delta
-    if not deltas:
+            wanted.setdefault(name, []).append((lora, pair, weight))
+    if not wanted or not any(weight for _, weight in loras):
         return base
     network = sharing_copy(base)
-    for name, delta in deltas.items():
+    # One layer after the other: the float32 differences of a whole network would be as large as it is.
+    for name, additions in wanted.items():
         layer: Any = network.get_submodule(name)
-        changed = (layer.weight.detach().float() + delta).to(layer.weight.dtype)
-        layer.weight = nn.Parameter(changed, requires_grad=False)
+        changed = _changed(name, layer.weight.detach(), additions)
+        layer.weight = nn.Parameter(changed.to(layer.weight.dtype), requires_grad=False)
     return network
+
+
+def _changed(name: str, weight: Tensor, additions: list[tuple[Lora, Pair, float]]) -> Tensor:
+    """The layer's weight with its additions, float32; raises LoraError if one has another shape."""
+    delta = torch.zeros_like(weight, dtype=torch.float32)
+    for lora, pair, strength in additions:
+        own = pair.delta(weight)
+        if own is None:
+            raise LoraError(f"{lora.path} has another shape than this T2I at {name}; use a LoRA made for its family.")
+        delta += strength * own
+    return weight.float() + delta
 
 
 def matches(unet: nn.Module, text_encoder: nn.Module, lora: Lora) -> tuple[int, int]:
@@ -241,22 +247,19 @@ def _ldm_names(unet: Any) -> dict[str, str]:
     own = dict(_ENDS)
     resnets = {"middle_block.0": "mid_block.resnets.0", "middle_block.2": "mid_block.resnets.1"}
     attentions = {"middle_block.1": "mid_block.attentions.0"}
-    number = 1
-    for b, block in enumerate(unet.down_blocks):
-        for k in range(len(block.resnets)):
-            resnets[f"input_blocks.{number}.0"] = f"down_blocks.{b}.resnets.{k}"
-            attentions[f"input_blocks.{number}.1"] = f"down_blocks.{b}.attentions.{k}"
-            number += 1
-        own[f"input_blocks.{number}.0.op"] = f"down_blocks.{b}.downsamplers.0.conv"
-        number += 1
-    number = 0
-    for b, block in enumerate(unet.up_blocks):
-        for k in range(len(block.resnets)):
-            resnets[f"output_blocks.{number}.0"] = f"up_blocks.{b}.resnets.{k}"
-            attentions[f"output_blocks.{number}.1"] = f"up_blocks.{b}.attentions.{k}"
-            number += 1
-        after = 2 if hasattr(block, "attentions") else 1
-        own[f"output_blocks.{number - 1}.{after}.conv"] = f"up_blocks.{b}.upsamplers.0.conv"
+    for side, first in (("down", 1), ("up", 0)):
+        number, ldm = first, "input_blocks" if side == "down" else "output_blocks"
+        for b, block in enumerate(getattr(unet, f"{side}_blocks")):
+            for k in range(len(block.resnets)):
+                resnets[f"{ldm}.{number}.0"] = f"{side}_blocks.{b}.resnets.{k}"
+                attentions[f"{ldm}.{number}.1"] = f"{side}_blocks.{b}.attentions.{k}"
+                number += 1
+            if side == "down":
+                own[f"{ldm}.{number}.0.op"] = f"down_blocks.{b}.downsamplers.0.conv"
+                number += 1
+            else:
+                after = 2 if hasattr(block, "attentions") else 1
+                own[f"{ldm}.{number - 1}.{after}.conv"] = f"up_blocks.{b}.upsamplers.0.conv"
     own |= {f"{k}.{inner}": f"{v}.{_RESNET[inner]}" for k, v in resnets.items() for inner in _RESNET}
     present = dict(unet.named_modules())
     for ldm, name in attentions.items():

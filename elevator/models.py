@@ -58,6 +58,9 @@ class AppliedLora:
     matched: int  #: keys that fit a layer of the T2I or of its text encoder
     keys: int  #: keys of the file
 
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.matched} of {self.keys} keys matched, weight {self.weight:g}"
+
 
 @dataclass(eq=False)
 class Reading:
@@ -167,8 +170,9 @@ class Models:
         )
 
     def notes(self, prompt: str) -> tuple[str, ...]:
-        """One sentence for each thing in the prompt that the T2I does not read as it may have been meant."""
-        return self.t2i_text.notes(prompt)
+        """One sentence for each thing in prompt and LoRAs that the T2I does not take as it may have been meant."""
+        partial = tuple(f"{each}; the others do nothing here." for each in self.loras if each.matched < each.keys)
+        return self.t2i_text.notes(prompt) + partial
 
     def denoisers(
         self, prompts: tuple[str, str], schedules: tuple[Schedule, Schedule], guidance: tuple[float, float]

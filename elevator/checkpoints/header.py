@@ -80,7 +80,7 @@ def _parsed(path: Path, text: bytes, size: int) -> Header:
         # With an entry in the metadata's place, all values are of one type, which the decoder then checks.
         entries = _ENTRIES.decode(text.replace(raw, _NO_ENTRY, 1) if raw else text)
         entries.pop("__metadata__", None)
-        missing = max((entry.data_offsets[1] for entry in entries.values()), default=0) - (size - 8 - len(text))
+        missing = max([entry.data_offsets[1] for entry in entries.values()], default=0) - (size - 8 - len(text))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} is not a readable safetensors file: its header is damaged; download or copy it again."

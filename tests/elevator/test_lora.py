@@ -167,6 +167,17 @@ def test_how_much_of_a_file_fitted_is_reported(lora, tmp_path):
     save_file(tensors | more, tmp_path / "more.safetensors")
     applied = models("zeroscope").with_loras(((tmp_path / "more.safetensors", 0.5),)).loras[0]
     assert (applied.matched, applied.keys, applied.weight) == (len(tensors), len(tensors) + 3, 0.5)
+    assert f"more.safetensors: {len(tensors)} of {len(tensors) + 3} keys matched" in str(applied)
+
+
+def test_a_lora_that_fits_in_part_is_said_with_the_prompt(lora, tmp_path):
+    _, folder = lora
+    more = {f"unet.elsewhere.to_q.lora_{side}.weight": torch.ones(2, 2) for side in "AB"}
+    save_file(load_file(folder / FILE) | more, tmp_path / "more.safetensors")
+    base = models("zeroscope")
+    assert base.with_loras(((folder, 1.0),)).notes("a cat") == base.notes("a cat")
+    partial = base.with_loras(((tmp_path / "more.safetensors", 1.0),))
+    assert any("keys matched" in note for note in partial.notes("a cat"))
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
