@@ -12,7 +12,7 @@ import logging
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from elevator import ElevatorError, Plan
+from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol import places
 from shared_protocol.messages import Frames, Name, Pixels, Prompt, Sentence, Style
 
@@ -82,8 +83,9 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_size: Pixels = 1024
     """Limits of width and height, pixels."""
     max_frames: Frames = 32
-    presets: dict[str, dict[str, Any]]
-    """Settings of the sampler's plan, by name."""
+    presets: dict[str, dict[str, Any]] | Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"] = {}
+    """Settings of the sampler's plan, by name; or whose published ones and their shorter relatives are meant. Without
+    any, those that lie in the text-to-video model's own folder."""
 
 
 class StyleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,11 +174,12 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         raise _Unusable("a style's name has only the letters a–z, digits and _")
     file = _read(path, StyleFile)
     base, start = _read_base(file.base, bases)
-    if file.preset not in base.presets:
-        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(base.presets)}')
+    presets = _presets(base, start)
+    if file.preset not in presets:
+        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(presets)}')
     if file.prompt.count("{prompt}") != 1:
         raise _Unusable("its prompt must hold {prompt} once, where the user's words go")
-    plan = {**base.presets[file.preset], **file.plan}
+    plan = {**presets[file.preset], **file.plan}
     try:
         Plan.from_mapping(plan)
     except ElevatorError as error:
@@ -208,6 +211,22 @@ def _read_base(name: str, bases: Path) -> tuple[Base, Path]:
         if _NAME.match(name) and path.is_file():
             return _read(path, Base), start
     raise _Unusable(f'there is no base "{name}"')
+
+
+def _presets(base: Base, start: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Settings by the name of a preset."""
+    if isinstance(base.presets, dict) and base.presets:
+        return base.presets
+    try:
+        if isinstance(base.presets, str):
+            found = presets_for(base.presets)
+        elif (own := start / base.t2v / FILE_NAME).is_file():
+            found = read_presets(own)
+        else:
+            raise _Unusable(f"its base names no presets, and there is no {own}")
+    except ElevatorError as error:
+        raise _Unusable(str(error).rstrip(".")) from error
+    return {name: asdict(preset.plan) for name, preset in found.items()}
 
 
 def _public(name: str, file: StyleFile, base: Base) -> Style:

@@ -6,20 +6,26 @@ Networks are held as what diffusers and transformers made of them; this file onl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from . import lora
-from .denoiser import Denoiser, Network
+from . import deep_cache, lora
+from .cross_frame import Call, Text
+from .denoiser import Denoiser
 from .errors import LoraError, NumericsError
+from .plan import Plan
+from .presets import Preset
 from .preview import LatentRgb, Pixels, to_pixels
+from .room import Room
 from .schedule import Schedule
 from .text import Embedding, TextEncoder, read_embedding
+from .travel import Prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +33,18 @@ class InflatedT2I:
     """A ``UNet2DConditionModel`` over clips: frames are its batch, frame 0 anchors each clip's attention."""
 
     unet: Any
+    room: Room = field(default_factory=Room)
 
-    def __call__(self, z: Tensor, t: int, text: Tensor) -> Tensor:
-        clips, frames = z.shape[:2]
-        per_frame = text.repeat_interleave(frames, dim=0)
-        output: Tensor = self.unet(z.flatten(0, 1), t, per_frame, cross_attention_kwargs={"clips": clips}).sample
+    def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
+        """See :class:`~elevator.denoiser.Network`."""
+        unet, told, x, features = self.room.bring(self.unet), {"call": call}, z.flatten(0, 1), call.features
+        first = call.frames.start or 0
+        if features is None:
+            output: Tensor = unet(x, t, call.hidden, cross_attention_kwargs=told).sample
+        elif features.whole:
+            output, features.kept[first] = deep_cache.whole(unet, x, t, call.hidden, told)
+        else:
+            output = deep_cache.shallow(unet, x, t, call.hidden, told, features.kept[first])
         return output.reshape(z.shape)
 
 
@@ -40,12 +53,13 @@ class T2V:
     """A ``UNet3DConditionModel`` (ZeroScope), ``UNetMotionModel`` (AnimateDiff) or LaVie's UNet over clips."""
 
     unet: Any
-    text_per_frame: bool  #: UNetMotionModel wants the embeddings repeated, the others do it themselves
+    on_t2i: bool  #: whether it is made of the T2I's layers, with motion modules between them
+    room: Room = field(default_factory=Room)
 
-    def __call__(self, z: Tensor, t: int, text: Tensor) -> Tensor:
-        if self.text_per_frame:
-            text = text.repeat_interleave(z.shape[1], dim=0)
-        output: Tensor = self.unet(z.transpose(1, 2), t, text).sample
+    def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
+        """See :class:`~elevator.denoiser.Network`."""
+        unet, told = self.room.bring(self.unet), {"call": call}
+        output: Tensor = unet(z.transpose(1, 2), t, call.hidden, cross_attention_kwargs=told).sample
         return output.transpose(1, 2)
 
 
@@ -69,6 +83,7 @@ class Reading:
     device: torch.device
     dtype: torch.dtype
     count: int = 0
+    waiting: torch.device | None = None  #: where networks wait that are not running; None: on the device
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +101,11 @@ class Models:
     t2i_schedule: Schedule
     t2v_schedule: Schedule
     size_multiple: int  #: height and width in pixels must be multiples of it
+    presets: Mapping[str, Preset]  #: plans for this T2V by name
     max_frames: int | None  #: longest clip that the T2V makes; None: any
     rgb: LatentRgb | None
     reading: Reading
+    room: Room = field(default_factory=Room)
     loras: tuple[AppliedLora, ...] = ()
     loras_on_t2v: bool = False
     bare: Models | None = field(default=None, repr=False)  #: these without LoRAs; None: they have none
@@ -121,7 +138,7 @@ class Models:
         if (wanted, on_t2v) == ([(each.path, each.weight) for each in self.loras], self.loras_on_t2v):
             return self
         bare = self.bare or self
-        if on_t2v and not self.t2v.text_per_frame:
+        if on_t2v and not self.t2v.on_t2i:
             raise LoraError("This T2V has no layers of the T2I, so LoRAs cannot go to it; leave them to the T2I.")
         if not wanted:
             return bare._with_text(self.embeddings)
@@ -136,7 +153,7 @@ class Models:
         )
         return replace(
             bare,
-            t2i=InflatedT2I(t2i),
+            t2i=replace(bare.t2i, unet=t2i),
             t2v=t2v,
             t2i_text=text,
             t2v_text=text if shared else bare.t2v_text,
@@ -175,28 +192,50 @@ class Models:
         return self.t2i_text.notes(prompt) + partial
 
     def denoisers(
-        self, prompts: tuple[str, str], schedules: tuple[Schedule, Schedule], guidance: tuple[float, float]
+        self, prompts: Prompts, frames: int, plan: Plan, schedules: tuple[Schedule, Schedule]
     ) -> tuple[Denoiser, Denoiser]:
-        """T2I and T2V for one pair of prompts (negative, positive); the pairs hold the T2I's first."""
+        """T2I and T2V for one clip; schedules: the T2I's first."""
+        mixing = prompts.mixing(frames)
 
-        def denoiser(name: str, network: Network, text: TextEncoder, k: int) -> Denoiser:
-            negative, positive = text.pair(prompts)
-            return Denoiser(name, network, schedules[k], negative, positive, guidance[k])
+        def text(encoder: TextEncoder) -> Text:
+            self.room.bring(encoder.encoder)
+            count = len(prompts.texts)
+            hidden = encoder.together([prompts.negative] * count + list(prompts.texts))
+            return Text(hidden.view(2, count, *hidden.shape[1:]), mixing)
 
-        return denoiser("T2I", self.t2i, self.t2i_text, 0), denoiser("T2V", self.t2v, self.t2v_text, 1)
+        t2i = Denoiser("T2I", self.t2i, schedules[0], text(self.t2i_text), plan.guidance, plan.image_spans)
+        t2v = Denoiser("T2V", self.t2v, schedules[1], text(self.t2v_text), plan.video_guidance, plan.video_spans)
+        return t2i, t2v
 
     def draft(self, latents: Tensor) -> Pixels | None:
         """A cheap preview of (F, C, h, w) clean latents, (F, h, w, 3); None without a map for this VAE."""
         return None if self.rgb is None else self.rgb.draft(latents)
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Pixels:
-        """One frame's latents (C, h, w) to (H, W, 3); in float32, because half precision overflows in some VAEs."""
+    def decode(self, latents: Tensor, tile: int | None = None) -> Pixels:
+        """One frame's latents (C, h, w) to (H, W, 3); in float32, because half precision overflows in some VAEs.
+
+        tile: side of the overlapping tiles to decode one by one, pixels; their seams are blended, so that a frame
+        differs slightly from one decoded whole.
+        """
+        self.room.bring(self.vae)
         z = latents[None].float() / self.vae.config.scaling_factor
-        picture: Tensor = self.vae.decode(z).sample[0]
+        if tile is not None and max(z.shape[-2:]) > tile // factor(self.vae):
+            self.vae.tile_sample_min_size, self.vae.tile_latent_min_size = tile, tile // factor(self.vae)
+            picture: Tensor = self.vae.tiled_decode(z).sample[0]
+        else:
+            picture = self.vae.decode(z).sample[0]
         if not torch.isfinite(picture).all():
             raise NumericsError("The VAE gave numbers that are not finite while decoding; check its files.")
         return to_pixels(picture.permute(1, 2, 0).cpu().numpy())
+
+    @torch.inference_mode()
+    def encode(self, pixels: Pixels) -> Tensor:
+        """A picture (H, W, 3) to the most likely latents (C, h, w), scaled as the chain holds them."""
+        self.room.bring(self.vae)
+        picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        latents: Tensor = self.vae.encode(self.place(picture)).latent_dist.mode()[0]
+        return latents * float(self.vae.config.scaling_factor)
 
 
 def factor(network: Any) -> int:

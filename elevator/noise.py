@@ -39,7 +39,7 @@ def starting_noise(seed: int, alpha: float, frames: int, shape: Sequence[int]) -
     return mix(draw(seed, "shared", shape)[None], frame_noise(seed, "frame", frames, shape), alpha)
 
 
-def refinement_noise(seed: int, refinement: int, step: int, frames: int, shape: Sequence[int]) -> Tensor:
-    """ε of the n-th refinement, (F, C, h, w): ``step`` 0 enters it, k is drawn after its k-th step (LCM only)."""
-    stream = f"refine {refinement}" + (f" step {step}" if step else "")
+def chain_noise(seed: int, frames: int, shape: Sequence[int], purpose: str, n: int, k: int = 0) -> Tensor:
+    """What a chain draws on its way, (F, C, h, w): see :class:`~elevator.algorithm.Noise`."""
+    stream = f"{purpose} {n}" + (f" step {k}" if k else "")
     return frame_noise(seed, stream, frames, shape)

@@ -6,13 +6,18 @@ A *countdown* s = S − i names the i-th of S timesteps from the end (published 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from .errors import PlanError
+from .spans import Span, chunks, windows
 
 LOWPASS_METHODS = ("gaussian", "temporal", "butterworth", "ideal", "box", "none")
+WAYS_BACK = ("inversion", "random_noise", "same_noise", "blend")
+MATCHINGS = ("index", "snr")
+BLEND = 0.5
+"""The T2V's part of the clean latents where a plan does not say it."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class Calls:
     correction: int  #: T2I, one prompt
     inverting: int  #: T2I, one prompt
     refining: int  #: T2V, guided
+    shallow_painting: int = 0  #: of those, the ones that reuse deep features
+    shallow_correction: int = 0
+    shallow_inverting: int = 0
 
     @property
     def total(self) -> int:
@@ -57,8 +65,6 @@ class Plan:
     Raises PlanError, at construction, if the settings contradict each other; nothing is clamped.
     """
 
-    presets: ClassVar[Mapping[str, Plan]]
-
     steps: int = 50  #: S
     refine: tuple[int, ...] = (45, 35, 25, 15)  #: R, the countdowns at which the T2V takes over, descending
     refine_steps: int = 8  #: N, T2V steps per refinement
@@ -66,26 +72,101 @@ class Plan:
     guidance: float = 7.5  #: w of the T2I
     video_guidance: float = 7.5  #: w of the T2V; 1 runs it on the prompt alone
     lowpass: LowPass = field(default_factory=LowPass)
+    way_back: str = "inversion"
+    """How refined latents come back to the T2I's level of noise: by DDIM ``inversion`` (published); as clean latents
+    with ``random_noise`` (the paper's ablation, and ConFiner's hand-over, arXiv 2408.13423); with the ``same_noise`` in
+    every frame (ablation; freezes the clip); or as a ``blend`` of the T2V's clean latents and the T2I's with the noise
+    that the T2I predicted (VideoGuide, arXiv 2410.04364)."""
+    blend: float | None = None  #: the T2V's part in a blend, above 0 … 1; None: BLEND
+    correction: bool | None = None
+    """Whether the chain is kept on the inverted path (arXiv 2310.01506); None: wherever there is a whole path."""
+    inversion_steps: int | None = None  #: at most so many in each inversion; None: every level
+    matching: str = "index"
+    """How the T2V's levels of noise are chosen: by the T2I's step number (published), or by ``snr``."""
+    cache_interval: int = 1
+    """Every so many calls the T2I is run whole, and its deep features are reused in between (DeepCache, arXiv
+    2312.00858); starts anew after each refinement. 1: always whole (published)."""
+    eta: float = 0.0  #: noise in the T2I's steps, 0 (DDIM) … 1 (DDPM)
+    chunk: int | None = None  #: frames in one T2I call, to save memory; None: all. Changes no result
+    window: int | None = None  #: frames in one T2V call; None: all
+    overlap: int = 0  #: frames that neighbouring windows share
+    tile: int | None = None  #: pixels of the tiles in which the VAE decodes a frame; None: whole frames
 
     def __post_init__(self) -> None:
         _integer("steps", self.steps, 1)
         _integer("refine_steps", self.refine_steps, 1)
-        for name in ("alpha", "guidance", "video_guidance"):
+        for name in ("alpha", "guidance", "video_guidance", "eta"):
             _number(name, getattr(self, name))
         if not isinstance(self.lowpass, LowPass):
             raise PlanError("lowpass must be a LowPass; give method, d_s and d_t.")
-        self._check_guidance()
         self._check_refine()
+        self._check_way_back()
+        self._check_guidance()
+        self._check_spans()
+
+    @property
+    def corrects(self) -> bool:
+        """Whether the chain is kept on the inverted path."""
+        return self._has_path if self.correction is None else self.correction
+
+    @property
+    def _has_path(self) -> bool:
+        """Whether inversions leave latents of every level behind, which a chain without noise can be kept on."""
+        return self.way_back == "inversion" and self.inversion_steps is None and self.eta == 0
 
     def _check_guidance(self) -> None:
         if self.alpha < 0:
             raise PlanError(f"alpha is {self.alpha}; choose 0 (unrelated frames) or more.")
+        if not 0 <= self.eta <= 1:
+            raise PlanError(f"eta is {self.eta}; choose 0 (no noise in the steps) to 1.")
         for name in ("guidance", "video_guidance"):
             if getattr(self, name) < 1:
                 raise PlanError(f"{name} is {getattr(self, name)}; choose 1 or more.")
-        if self.refine and self.guidance == 1:
+        if self.refine and self.guidance == 1 and self.corrects:
             raise PlanError(
-                "guidance is 1, but refining corrects a guided chain; choose a guidance above 1 or an empty refine."
+                "guidance is 1, but the correction is for a guided chain; choose a guidance above 1, "
+                "an empty refine, or correction false."
+            )
+
+    def _check_way_back(self) -> None:
+        _choice("way_back", self.way_back, WAYS_BACK)
+        _choice("matching", self.matching, MATCHINGS)
+        if self.correction is not None and not isinstance(self.correction, bool):
+            raise PlanError(f"correction is {self.correction!r}; choose true or false.")
+        if self.blend is not None:
+            _number("blend", self.blend)
+            if self.way_back != "blend":
+                raise PlanError("blend is given, but nothing is blended; leave it out or set way_back to blend.")
+            if not 0 < self.blend <= 1:
+                raise PlanError(f"blend is {self.blend}; choose a number above 0, at most 1 (the T2V's latents alone).")
+        if self.inversion_steps is not None:
+            _integer("inversion_steps", self.inversion_steps, 1)
+            if self.way_back != "inversion":
+                raise PlanError(
+                    "inversion_steps is given, but nothing is inverted; leave it out or set way_back to inversion."
+                )
+            if self.refine and self.inversion_steps >= self.refine[0] > 1:
+                raise PlanError(
+                    f"inversion_steps is {self.inversion_steps}, but no inversion has more than {self.refine[0] - 1} "
+                    "steps; choose fewer or leave it out."
+                )
+        if self.correction and not self._has_path:
+            raise PlanError(
+                "correction follows the path of a whole inversion in a chain without noise; "
+                "set it to false, or way_back to inversion without inversion_steps and eta."
+            )
+
+    def _check_spans(self) -> None:
+        _integer("cache_interval", self.cache_interval, 1)
+        _integer("overlap", self.overlap, 0)
+        for name, least in (("chunk", 1), ("window", 1), ("tile", 64)):
+            if getattr(self, name) is not None:
+                _integer(name, getattr(self, name), least)
+        if self.overlap and self.window is None:
+            raise PlanError("overlap is given, but there are no windows; give a window too or leave overlap out.")
+        if self.window is not None and self.overlap >= self.window:
+            raise PlanError(
+                f"overlap is {self.overlap}, but a window has {self.window} frames; choose fewer than that."
             )
 
     def _check_refine(self) -> None:
@@ -108,15 +189,18 @@ class Plan:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> Plan:
-        """A plan from plain data such as a TOML table; ``lowpass`` is a table of its own.
+        """A plan from plain data such as a TOML table; ``lowpass`` is a table of its own or a name.
 
-        Absent keys have the defaults above. Raises PlanError naming keys that are not settings.
+        Absent keys have the defaults above; names of low-passes are those of LOWPASSES. Raises PlanError naming keys that are not settings.
         """
         known = _known(cls, settings, "the plan")
         if isinstance(known.get("refine"), list):
             known["refine"] = tuple(known["refine"])
         if isinstance(known.get("lowpass"), Mapping):
             known["lowpass"] = LowPass(**_known(LowPass, known["lowpass"], "lowpass"))
+        elif isinstance(known.get("lowpass"), str):
+            _choice("lowpass", known["lowpass"], tuple(LOWPASSES))
+            known["lowpass"] = LOWPASSES[known["lowpass"]]
         return cls(**known)
 
     def refines_at(self, i: int) -> bool:
@@ -127,15 +211,49 @@ class Plan:
         """Whether the clean latents of refining step i are low-passed: at all refinements but the last."""
         return self.steps - i != self.refine[-1]
 
-    def calls(self) -> Calls:
-        """Network calls of the chain, counted without running it (method: cost table)."""
-        correction = inverting = 0
-        for countdown, following in zip(self.refine, (*self.refine, 0)[1:], strict=True):
-            inverting += countdown - 1
-            # The path has countdown − 1 points and each correction uses one up, two being needed;
-            # the refining step that follows drops its result, so it makes none.
-            correction += max(min(countdown - following - 1, countdown - 2), 0)
-        return Calls(self.steps, correction, inverting, len(self.refine) * self.refine_steps)
+    def inverts_to(self, i: int) -> tuple[int, ...]:
+        """The steps whose levels an inversion after step i visits, cleanest first: S − 1 … i + 1, or some of them."""
+        every = range(self.steps - 1, i, -1)
+        count = min(self.inversion_steps or len(every), len(every))
+        return tuple(every[-(-(k + 1) * len(every) // count) - 1] for k in range(count))
+
+    def image_spans(self, frames: int) -> tuple[Span, ...]:
+        """The chunks in which the T2I sees a clip."""
+        return chunks(frames, self.chunk)
+
+    def video_spans(self, frames: int) -> tuple[Span, ...]:
+        """The windows in which the T2V sees a clip."""
+        return windows(frames, self.window, self.overlap)
+
+    def calls(self, frames: int = 1, start: int = 0) -> Calls:
+        """Network calls of the chain from step ``start`` on, counted without running it (method: cost table)."""
+        counts = {name: [0, 0] for name in ("painting", "correction", "inverting", "refining")}
+        for phase, shallow in self._phases(start):
+            spans = self.video_spans(frames) if phase == "refining" else self.image_spans(frames)
+            counts[phase][shallow] += len(spans)
+        return Calls(
+            **{name: sum(both) for name, both in counts.items()},
+            **{f"shallow_{name}": counts[name][1] for name in ("painting", "correction", "inverting")},
+        )
+
+    def _phases(self, start: int) -> Iterator[tuple[str, bool]]:
+        """The kind of every guided or single output that the chain asks for, and whether it reuses deep features."""
+        every = self.cache_interval
+        since = path = corrected = 0
+        for i in range(start, self.steps):
+            yield "painting", since % every > 0
+            since += 1
+            if self.refines_at(i):
+                yield from (("refining", False) for _ in range(self.refine_steps))
+                levels = len(self.inverts_to(i)) if self.way_back == "inversion" else 0
+                yield from (("inverting", k % every > 0) for k in range(levels))
+                since, path, corrected = 0, levels if self.corrects else 0, 0
+            elif path > 1:
+                # Right after a refinement the chain is on the path, so that its own output serves the correction too.
+                if since > 1:
+                    yield "correction", corrected % every > 0
+                    corrected += 1
+                path -= 1
 
 
 def _known(cls: type, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -144,6 +262,11 @@ def _known(cls: type, settings: Mapping[str, Any], where: str) -> dict[str, Any]
     if unknown:
         raise PlanError(f"{where} has no setting {', '.join(map(repr, unknown))}; use {', '.join(names)}.")
     return dict(settings)
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise PlanError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
 
 
 def _integer(name: str, value: object, least: int) -> None:
@@ -158,10 +281,10 @@ def _number(name: str, value: object) -> None:
         raise PlanError(f"{name} is {value!r}; give a finite number.")
 
 
-Plan.presets = {
-    "zeroscope": Plan(),
-    "lavie": Plan(refine=(45, 35, 30, 25, 20, 15), alpha=1.0, lowpass=LowPass(d_t=0.5)),
-    "animatelcm": Plan(
-        steps=30, refine=(26, 21, 15, 9), refine_steps=6, alpha=0.5, video_guidance=2.0, lowpass=LowPass(d_t=0.6)
-    ),
+LOWPASSES: Mapping[str, LowPass] = {
+    "none": LowPass("none"),
+    "published": LowPass(),
+    "temporal": LowPass("temporal"),
+    "spatial_temporal": LowPass(d_s=0.5),
 }
+"""The paper's ablations (section 4.3) by name; ``published``, which it calls temporal, also damps space a little."""

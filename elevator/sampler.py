@@ -1,33 +1,34 @@
-"""The sampling chain, and the generator that turns a prompt into frames.
-
-Source: VideoElevator (arXiv 2403.05438), algorithm in section 3; the correction of the inverted path is the
-direct-inversion trick (arXiv 2310.01506) of the published sampler.
-"""
+"""The generator that turns a prompt into frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import math
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
+import numpy as np
 from torch import Tensor
 
-from .denoiser import Denoiser
-from .errors import PlanError, RequestError
-from .frequency import lowpass, mask
+from .algorithm import as_it_is, chain
+from .errors import RequestError
 from .models import Models
-from .noise import refinement_noise, starting_noise
+from .noise import chain_noise, starting_noise
 from .plan import Plan
 from .preview import Pixels
-from .schedule import Schedule, ddim_step
-from .stages import Unit, invert, refine
+from .schedule import END, Schedule, add_noise
+from .stages import Hold
+from .travel import Prompts
+
+__all__ = ["Step", "chain", "elevate"]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """One finished unit of work of :func:`elevate`."""
 
-    phase: str  #: text | painting | refining | inverting | decoding
+    phase: str  #: text | encoding | painting | refining | inverting | decoding
     index: int  #: units done so far, 1 … total
     total: int  #: units in all, known from the start
     timestep: int | None = None  #: that the network was told
@@ -43,85 +44,98 @@ class Step:
         return self.draft()
 
 
-def chain(
-    t2i: Denoiser, t2v: Denoiser, plan: Plan, z: Tensor, noise: Callable[[int, int], Tensor]
-) -> Generator[Unit, None, Tensor]:
-    """Sample latents; yields after every network call and returns the result, (F, C, h, w).
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """Pictures that a clip is made from."""
 
-    t2i, t2v: with schedules of ``plan.steps`` timesteps; z: starting noise, (F, C, h, w);
-    noise(n, k): noise of the n-th refinement, (F, C, h, w), as :func:`~elevator.stages.refine` asks for it.
-    Closing the generator stops before the next call.
-    """
-    schedule = t2i.schedule
-    for name, timesteps in (("T2I", schedule.timesteps), ("T2V", t2v.schedule.timesteps)):
-        if len(timesteps) != plan.steps:
-            raise PlanError(f"The {name}'s schedule has {len(timesteps)} timesteps; give it the plan's {plan.steps}.")
-    gain = mask(plan.lowpass, z.shape[0], *z.shape[2:])
-    path: list[Tensor] = []  # the last inversion's latents, those of the present level last
-    refinements = 0
-    for i, t in enumerate(schedule.timesteps):
-        z_next, x0 = ddim_step(schedule, t2i.guided(z, t), z, t, schedule.after(i))
-        yield Unit("painting", t, z_next, x0)
-        if plan.refines_at(i):
-            if plan.filters_at(i):
-                x0 = lowpass(x0, gain)
-            x0 = yield from refine(t2v, x0, partial(noise, refinements), t, i, plan.refine_steps)
-            path = yield from invert(t2i, x0, i)
-            refinements += 1
-            z = path[-1] if path else x0
-        else:
-            if len(path) > 1:
-                y = path.pop()
-                z_next = z_next + path[-1] - ddim_step(schedule, t2i.with_prompt(y, t), y, t, schedule.after(i))[0]
-                yield Unit("painting", t, z_next, x0)
-            z = z_next
-    return z
+    frames: Pixels | None  #: (F, H, W, 3)
+    strength: float  #: 0: the frames stay, 1: nothing is seen of them
+    anchor: Pixels | None  #: (H, W, 3)
+
+    @property
+    def count(self) -> int:
+        """How many pictures must be encoded: none of frames that noise hides altogether."""
+        frames = 0 if self.frames is None or self.strength == 1 else len(self.frames)
+        return frames + (self.anchor is not None)
 
 
 def elevate(
     models: Models,
     *,
-    prompt: str,
+    prompt: str = "",
     negative_prompt: str = "",
+    prompts: Mapping[int, str] | None = None,
     plan: Plan,
     frames: int,
     height: int,
     width: int,
     seed: int,
+    init_frames: Pixels | None = None,
+    strength: float = 1.0,
+    anchor_frame: Pixels | None = None,
 ) -> Generator[Step, None, None]:
     """Sample a clip; yields a :class:`Step` after every unit of work, the frames last, one by one in order.
 
-    A unit is a text encoding (1 in all), a network call of the chain, or a decoded frame. Closing the
-    iterator stops within one unit and drops everything that it holds. Same seed, same frames.
+    prompts: {frame: text} instead of a prompt; the embeddings of frames between two are mixed in a straight line.
+    init_frames: (F, H, W, 3) uint8, footage to start from: it is noised to the level that ``strength`` says (as image
+    to image, arXiv 2108.01073), and the chain runs the last ⌈strength · S⌉ steps. 1 makes a clip as without footage,
+    0 gives the footage through the VAE.
+    anchor_frame: (H, W, 3) uint8, the look of frame 0, which stays that picture at every level of noise; all other
+    frames attend to it.
 
-    Raises RequestError (empty prompt, length, size or seed), PlanError (steps the schedules cannot make)
+    A unit is a text encoding (1 in all), an encoded picture, a call of a network of the chain (on one chunk or
+    window), or a decoded frame. Closing the iterator stops within one unit and drops everything that it holds.
+    Same seed, same frames; frame k's noise does not depend on the clip's length.
+
+    Raises RequestError (prompt, length, size, seed or footage), PlanError (steps the schedules cannot make)
     before the first unit, and NumericsError when a network fails.
     """
-    _check_request(models, prompt, negative_prompt, frames, height, width, seed)
+    _check_size(models, plan, frames, height, width, seed)
+    asked = Prompts.of(prompt, negative_prompt, prompts, frames)
+    footage = _footage(init_frames, strength, anchor_frame, (frames, height, width))
     t2i_schedule = models.t2i_schedule.with_steps(plan.steps)
-    t2v_schedule = models.t2v_schedule.with_steps(plan.steps)
-    return _elevate(
-        models, (negative_prompt, prompt), plan, frames, (height, width), seed, (t2i_schedule, t2v_schedule)
-    )
+    if plan.matching == "snr":
+        t2v_schedule = models.t2v_schedule.matched(t2i_schedule)
+    else:
+        t2v_schedule = models.t2v_schedule.with_steps(plan.steps)
+    return _elevate(models, asked, plan, (frames, height, width), seed, footage, (t2i_schedule, t2v_schedule))
 
 
 def _elevate(
     models: Models,
-    prompts: tuple[str, str],
+    prompts: Prompts,
     plan: Plan,
-    frames: int,
-    size: tuple[int, int],
+    size: tuple[int, int, int],
     seed: int,
+    footage: Footage,
     schedules: tuple[Schedule, Schedule],
 ) -> Generator[Step, None, None]:
-    total = 1 + plan.calls().total + frames
-    t2i, t2v = models.denoisers(prompts, schedules, (plan.guidance, plan.video_guidance))
-    yield Step("text", 1, total, notes=tuple(dict.fromkeys(note for text in prompts for note in models.notes(text))))
+    frames, schedule = size[0], schedules[0]
+    start = plan.steps - math.ceil(footage.strength * plan.steps)
+    total = 1 + footage.count + plan.calls(frames, start).total + frames
+    t2i, t2v = models.denoisers(prompts, frames, plan, schedules)
+    texts = (prompts.negative, *prompts.texts)
+    yield Step("text", 1, total, notes=tuple(dict.fromkeys(note for text in texts for note in models.notes(text))))
 
-    shape = models.latent_shape(*size)
+    shape = models.latent_shape(*size[1:])
     z = models.place(starting_noise(seed, plan.alpha, frames, shape))
-    units = chain(t2i, t2v, plan, z, lambda n, k: models.place(refinement_noise(seed, n, k, frames, shape)))
     done = 1
+    pictures: list[Tensor] = []
+    for picture in _pictures(footage):
+        pictures.append(models.encode(picture))
+        done += 1
+        yield Step("encoding", done, total)
+    hold = as_it_is if footage.anchor is None else _holding(schedule, pictures.pop(), z[0])
+    if pictures:
+        clean = z.new_empty(z.shape)
+        for k, latents in enumerate(pictures):
+            clean[k] = latents
+        z = clean if start == plan.steps else add_noise(schedule, clean, z, schedule.timesteps[start])
+
+    def noise(purpose: str, n: int, k: int = 0) -> Tensor:
+        return models.place(chain_noise(seed, frames, shape, purpose, n, k))
+
+    units = chain(t2i, t2v, plan, z, noise, start, hold)
     while True:
         try:
             unit = next(units)
@@ -132,24 +146,40 @@ def _elevate(
         yield Step(unit.phase, done, total, unit.timestep, draft=partial(models.draft, unit.clean))
 
     for k in range(frames):
-        yield Step("decoding", done + k + 1, total, frame=(k, models.decode(z[k])), draft=partial(models.draft, z))
+        picture = models.decode(z[k], plan.tile)
+        yield Step("decoding", done + k + 1, total, frame=(k, picture), draft=partial(models.draft, z))
 
 
-def _check_request(
-    models: Models, prompt: str, negative_prompt: str, frames: int, height: int, width: int, seed: int
-) -> None:
+def _pictures(footage: Footage) -> list[Pixels]:
+    """What is to be encoded, the anchor last."""
+    frames = [] if footage.frames is None or footage.strength == 1 else list(footage.frames)
+    return frames + ([] if footage.anchor is None else [footage.anchor])
+
+
+def _holding(schedule: Schedule, anchor: Tensor, epsilon: Tensor) -> Hold:
+    """Keeps frame 0 at the anchor's latents, with the same noise at every level; both (C, h, w)."""
+
+    def hold(z: Tensor, t: int) -> Tensor:
+        z = z.clone()
+        z[0] = anchor if t == END else add_noise(schedule, anchor, epsilon, t)
+        return z
+
+    return hold
+
+
+def _check_size(models: Models, plan: Plan, frames: int, height: int, width: int, seed: int) -> None:
     """Raise RequestError for the first thing that the models cannot sample."""
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise RequestError("The prompt is empty; describe what the clip shows.")
-    if not isinstance(negative_prompt, str):
-        raise RequestError(f"The negative prompt is {negative_prompt!r}; give a text, or an empty one.")
     for name, value in (("frames", frames), ("height", height), ("width", width), ("seed", seed)):
         if not isinstance(value, int) or isinstance(value, bool):
             raise RequestError(f"{name} is {value!r}; give a whole number.")
     if frames < 1:
         raise RequestError(f"frames is {frames}; choose 1 or more.")
-    if models.max_frames is not None and frames > models.max_frames:
-        raise RequestError(f"frames is {frames}; this T2V makes at most {models.max_frames}.")
+    if models.max_frames is not None and min(frames, plan.window or frames) > models.max_frames:
+        name = "frames" if plan.window is None else "window"
+        raise RequestError(
+            f"{name} is {frames if plan.window is None else plan.window}; this T2V makes at most {models.max_frames} "
+            "at once, choose that many or less" + (", or a plan with a window." if plan.window is None else ".")
+        )
     for name, value in (("height", height), ("width", width)):
         if value < 1 or value % models.size_multiple:
             nearest = max(round(value / models.size_multiple), 1) * models.size_multiple
@@ -157,3 +187,20 @@ def _check_request(
                 f"{name} is {value}, but these models make multiples of {models.size_multiple} pixels; "
                 f"choose for example {nearest}."
             )
+
+
+def _footage(frames: Any, strength: object, anchor: Any, size: tuple[int, int, int]) -> Footage:
+    """Raise RequestError for pictures of another kind or size than the clip's."""
+    if not isinstance(strength, int | float) or isinstance(strength, bool) or not 0 <= strength <= 1:
+        raise RequestError(f"strength is {strength!r}; choose 0 (the footage stays) to 1 (nothing is seen of it).")
+    if frames is None and strength != 1:
+        raise RequestError(f"strength is {strength}, but there are no init_frames; give both or none.")
+    for name, pictures, shape in (("init_frames", frames, (*size, 3)), ("anchor_frame", anchor, (*size[1:], 3))):
+        if pictures is not None and (
+            not isinstance(pictures, np.ndarray) or pictures.dtype != np.uint8 or pictures.shape != shape
+        ):
+            given = (
+                f"{pictures.shape} {pictures.dtype}" if isinstance(pictures, np.ndarray) else type(pictures).__name__
+            )
+            raise RequestError(f"{name} is {given}; give a uint8 array of shape {shape}, the clip's size.")
+    return Footage(frames, float(strength), anchor)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,6 +120,21 @@ class Schedule:
             )
         return self.with_timesteps(tuple(timesteps))
 
+    def matched(self, other: Schedule) -> Schedule:
+        """The same levels, visited where their SNR ᾱ/(1−ᾱ) is nearest (by ratio) to that at the other's timesteps.
+
+        Raises PlanError if two of the other's timesteps have the same nearest level.
+        """
+        own = torch.logit(self.alphas_cumprod.double(), eps=1e-12)
+        theirs = torch.logit(torch.stack([other.alpha(t) for t in other.timesteps]).double(), eps=1e-12)
+        nearest = (own[None, :] - theirs[:, None]).abs().argmin(dim=1).tolist()
+        if any(a <= b for a, b in pairwise(nearest)):
+            raise PlanError(
+                f"The T2V's schedule has no {len(nearest)} levels with the SNRs of the T2I's; "
+                "set matching to index or use fewer steps."
+            )
+        return self.with_timesteps(tuple(nearest))
+
     def _lcm_timesteps(self, steps: int) -> list[int]:
         """``steps`` of the timesteps that the LCM was distilled on, evenly chosen as diffusers does."""
         if steps > self.lcm_steps:
@@ -158,10 +174,16 @@ def predict(schedule: Schedule, output: Tensor, z: Tensor, t: int) -> Prediction
     return Prediction((z - noise * output) / signal, output)
 
 
-def move(schedule: Schedule, prediction: Prediction, t: int) -> Tensor:
-    """The latents at level t that hold this x0 and this ε."""
+def move(schedule: Schedule, prediction: Prediction, t: int, sigma: Tensor | float = 0.0) -> Tensor:
+    """The latents at level t that hold this x0 and this ε, but for noise of deviation ``sigma`` to be added."""
     alpha = schedule.alpha(t)
-    return alpha.sqrt() * prediction.x0 + (1 - alpha).sqrt() * prediction.epsilon
+    return alpha.sqrt() * prediction.x0 + (1 - alpha - sigma**2).sqrt() * prediction.epsilon
+
+
+def ddim_sigma(schedule: Schedule, t: int, t_next: int, eta: float) -> Tensor:
+    """Deviation of the noise in a DDIM step with eta (arXiv 2010.02502, eq. 16), 0-d."""
+    alpha, alpha_next = schedule.alpha(t), schedule.alpha(t_next)
+    return eta * ((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)).sqrt()
 
 
 def ddim_step(schedule: Schedule, output: Tensor, z: Tensor, t: int, t_next: int) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from elevator import ElevatorError, LowPass, Models, Plan, chain, load_models
+from elevator.cross_frame import Text
 from elevator.denoiser import Denoiser
 from elevator.frequency import lowpass, mask
 from elevator.noise import mix
@@ -54,11 +55,10 @@ class Case:
             lowpass=LowPass(**self.settings["lpff"]),
         )
 
-    def noise(self, refinement: int, step: int) -> Tensor:
-        """What the recording drew; the draws inside LCM steps are counted through."""
-        if step == 0:
-            return self.tensors[f"noise_refine_{refinement}"]
-        return self.tensors[f"noise_lcm_{refinement * self.plan.refine_steps + step - 1}"]
+    def noise(self, purpose: str, n: int, k: int = 0) -> Tensor:
+        """What the recording drew for the n-th refinement; the draws inside LCM steps are counted through."""
+        assert purpose == "refine", purpose
+        return self.tensors[f"noise_refine_{n}" if k == 0 else f"noise_lcm_{n * self.plan.refine_steps + k - 1}"]
 
 
 def read_case(folder: Path, name: str) -> Case:
@@ -79,8 +79,8 @@ def denoisers(case: Case, models: Models) -> tuple[Denoiser, Denoiser]:
     t2i_schedule = models.t2i_schedule.with_timesteps(tuple(tensors["t2i_timesteps"].tolist()))
     t2v_schedule = t2v_schedule.with_timesteps(tuple(tensors["t2v_timesteps"].tolist()))
     return (
-        Denoiser("T2I", models.t2i, t2i_schedule, t2i_text[:1], t2i_text[1:], plan.guidance),
-        Denoiser("T2V", models.t2v, t2v_schedule, t2v_text[:1], t2v_text[1:], plan.video_guidance),
+        Denoiser("T2I", models.t2i, t2i_schedule, Text(t2i_text[:, None]), plan.guidance),
+        Denoiser("T2V", models.t2v, t2v_schedule, Text(t2v_text[:, None]), plan.video_guidance),
     )
 
 

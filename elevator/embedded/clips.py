@@ -15,23 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from elevator import Models, Plan, elevate, load_models
+from elevator.denoiser import result
 from elevator.noise import starting_noise
-from elevator.plan import LowPass
+from elevator.presets import FILE_NAME, read_presets
 from elevator.schedule import ddim_step
+from elevator.travel import Prompts
 
 from .prompts import Prompt
+from .store import Folders
 from .world import CLIP_FRAMES, FRAME_PX
 
-PUBLISHED = Plan(
-    steps=20,
-    refine=(18, 14, 10, 6),
-    refine_steps=4,
-    alpha=1.5,
-    guidance=2.2,
-    video_guidance=3.0,
-    lowpass=LowPass("gaussian", d_s=1.0, d_t=0.4),
-)
-"""The preset ``published`` of ``backend/bases/embedded.toml``: the paper's, shortened to the models' needs."""
+PUBLISHED = read_presets(Folders().weights / "zeroscope" / FILE_NAME)["published"].plan
+"""The paper's chain, shortened to the models' needs."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +58,10 @@ def sample(models: Models, kind: Kind, prompt: Prompt) -> NDArray[np.uint8]:
 def _t2v_alone(models: Models, prompt: Prompt) -> NDArray[np.uint8]:
     """Guided DDIM with the T2V only, from the noise that the chain would start with."""
     schedule = models.t2v_schedule.with_steps(PUBLISHED.steps)
-    guidance = PUBLISHED.guidance, PUBLISHED.video_guidance
-    _, t2v = models.denoisers(("", prompt.text), (schedule, schedule), guidance)
+    _, t2v = models.denoisers(Prompts("", (prompt.text,)), CLIP_FRAMES, PUBLISHED, (schedule, schedule))
     z = starting_noise(prompt.seed, PUBLISHED.alpha, CLIP_FRAMES, models.latent_shape(FRAME_PX, FRAME_PX))
     for i, t in enumerate(schedule.timesteps):
-        z = ddim_step(schedule, t2v.guided(z, t), z, t, schedule.after(i))[0]
+        z = ddim_step(schedule, result(t2v.guided(z, t)).guided, z, t, schedule.after(i))[0]
     return np.stack([models.decode(frame) for frame in z])
 
 

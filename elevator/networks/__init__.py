@@ -9,15 +9,18 @@ no code.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..cross_frame import AnchorAttention
+from ..cross_frame import ClipAttention
 from ..errors import ModelError
 from ..models import InflatedT2I, Models, factor
+from ..presets import presets_of
 from ..preview import latent_rgb
+from ..room import Room
 from .image import ImageModel, load_image_model
 from .reading import Reader, read_config
 from .video import VideoModel, VideoSource, load_video_model
@@ -36,6 +39,7 @@ def load_models(
     t2v_loras: Iterable[tuple[Path, float]] = (),
     t2v_text: Path | None = None,
     t2v_schedule: str | None = None,
+    offload: bool = False,
 ) -> Models:
     """Load a T2I and a T2V.
 
@@ -51,36 +55,46 @@ def load_models(
     for LaVie should be that of SD 1.4.
     t2v_schedule: ``animatediff``, ``lavie``, ``lcm``, ``lightning`` or ``stable_diffusion``; by default what the
     folder's scheduler says, else by kind. Files of motion modules with lcm or lightning in their names are taken so.
+    offload: keep weights in the processor's memory, and on the device only the network that runs.
 
     Raises ModelError if a part is missing or broken or the two do not fit each other.
     """
     t2i, t2v = Path(t2i), Path(t2v)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"The device {device} is not available here; use cpu.")
-    read = Reader(torch.device(device), dtype)
+    read = Reader(torch.device(device), dtype, waiting=torch.device("cpu") if offload else None)
     image = load_image_model(read, t2i, vae, prediction_type)
     source = VideoSource(t2v, tuple((Path(path), weight) for path, weight in t2v_loras), t2v_text, t2v_schedule)
     video = load_video_model(read, source, image)
     _check_fit(image, video)
     _check_vaes(t2v, image)
-    image.unet.set_attn_processor(
-        {
-            name: AnchorAttention() if ".transformer_blocks." in name else processor
-            for name, processor in image.unet.attn_processors.items()
-        }
-    )
+    _share_attention(image.unet, anchored=True)
+    _share_attention(video.network.unet, anchored=False)
+    room = Room(read.device if offload else None)
     return Models(
-        t2i=InflatedT2I(image.unet),
-        t2v=video.network,
+        t2i=InflatedT2I(image.unet, room),
+        t2v=replace(video.network, room=room),
         t2i_text=image.text,
         t2v_text=video.text,
         vae=image.vae,
         t2i_schedule=image.schedule,
         t2v_schedule=video.schedule,
         size_multiple=factor(image.vae) * max(factor(image.unet), factor(video.network.unet)),
+        presets=presets_of(t2v, video.kind),
         max_frames=video.network.unet.config.get("motion_max_seq_length"),
         rgb=latent_rgb(image.vae_folder, image.vae.config.latent_channels),
         reading=read,
+        room=room,
+    )
+
+
+def _share_attention(unet: Any, anchored: bool) -> None:
+    """Let a UNet's transformer blocks compute what frames share once."""
+    unet.set_attn_processor(
+        {
+            name: ClipAttention(anchored) if ".transformer_blocks." in name else processor
+            for name, processor in unet.attn_processors.items()
+        }
     )
 
 

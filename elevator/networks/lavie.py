@@ -90,11 +90,23 @@ class LaVieUNet(UNet2DConditionModel):  # type: ignore[misc]  # diffusers' class
     def _transformer_blocks(self) -> list[Any]:
         return [module for name, module in self.named_modules() if name.endswith("transformer_blocks.0")]
 
-    def forward(self, sample: Tensor, timestep: int, encoder_hidden_states: Tensor) -> UNet3DConditionOutput:
-        """As ``UNet3DConditionModel``'s: sample and output (B, C, F, h, w), encoder_hidden_states (B, L, D)."""
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: int,
+        encoder_hidden_states: Tensor,
+        cross_attention_kwargs: dict[str, Any] | None = None,
+    ) -> UNet3DConditionOutput:
+        """As ``UNet3DConditionModel``'s: sample and output (B, C, F, h, w), encoder_hidden_states (B, L, D).
+
+        cross_attention_kwargs: for the processors of text attention.
+        """
         sample = sample.transpose(1, 2)
         clips, frames = sample.shape[:2]
-        text = encoder_hidden_states.repeat_interleave(frames, dim=0)
+        text = {
+            "encoder_hidden_states": encoder_hidden_states.repeat_interleave(frames, dim=0),
+            **(cross_attention_kwargs or {}),
+        }
         time = self.time_proj(torch.full((clips * frames,), timestep, device=sample.device))
         emb = self.time_embedding(time.to(sample.dtype))
 
@@ -136,7 +148,7 @@ def _resnet(block: Any, x: Tensor, emb: Tensor, clips: int) -> Tensor:
     return shortcut + h
 
 
-def _attend(block: Any, k: int, x: Tensor, text: Tensor, clips: int) -> Tensor:
+def _attend(block: Any, k: int, x: Tensor, text: dict[str, Any], clips: int) -> Tensor:
     """The k-th ``Transformer2DModel`` of a block, with attention over time after that to the text."""
     if not hasattr(block, "attentions"):
         return x
@@ -145,7 +157,7 @@ def _attend(block: Any, k: int, x: Tensor, text: Tensor, clips: int) -> Tensor:
     h = transformer.proj_in(transformer.norm(x)).flatten(2).transpose(1, 2)
     layers = transformer.transformer_blocks[0]
     h = h + layers.attn1(layers.norm1(h))
-    h = h + layers.attn2(layers.norm2(h), encoder_hidden_states=text)
+    h = h + layers.attn2(layers.norm2(h), **text)
     over_time = h.unflatten(0, (clips, -1)).transpose(1, 2)  # (B, pixels, F, width)
     moved = layers.attn_temp(layers.norm_temp(over_time).flatten(0, 1))
     h = (over_time + moved.view_as(over_time)).transpose(1, 2).flatten(0, 1)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from accelerate import init_empty_weights
@@ -14,21 +14,31 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
+from ..checkpoints.weights import SHAPES_ONLY, load_tensors, without_values
 from ..errors import ModelError
 from ..models import Reading
 from ..text import TextEncoder
 from ..text.tokenizer import tokenizer
 
+if TYPE_CHECKING:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
 Loaded = TypeVar("Loaded", bound=nn.Module)
 
 
 class Reader(Reading):
-    """Reads weights and counts how often. All networks are in evaluation mode, without gradients."""
+    """Reads weights and counts how often. All networks are in evaluation mode, without gradients.
+
+    While ``SHAPES_ONLY`` is set, networks have parameters without values.
+    """
 
     def folder(self, cls: type[Loaded], folder: Path, dtype: torch.dtype | None = None) -> Loaded:
         """A network with its config. Raises ModelError if the folder does not hold one."""
         if not (folder / "config.json").is_file():
             raise ModelError(f"{folder} has no config.json; choose a model folder in diffusers layout.")
+        if mode := SHAPES_ONLY.get():
+            shapes: Loaded = _shapes(cls, folder, self.dtype if dtype is None else dtype, mode)
+            return self._ready(shapes)
         try:
             network: Loaded = cls.from_pretrained(  # type: ignore[attr-defined]
                 folder, torch_dtype=self.dtype if dtype is None else dtype, local_files_only=True
@@ -62,14 +72,14 @@ class Reader(Reading):
                 f"shape, such as {wrong[0]}; download it again or choose another file."
             )
         cast = self.dtype if dtype is None else dtype
-        network.load_state_dict({name: tensor.to(cast) for name, tensor in tensors.items()}, strict=False, assign=True)
-        # torch's own cast, for the buffers: diffusers' logs a warning with every call.
-        ready: Loaded = self._ready(nn.Module.to(network, cast))
-        return ready
+        assigned: Loaded = _assigned(network, tensors, cast)
+        return self._ready(assigned)
 
     def _ready(self, network: Loaded) -> Loaded:
         self.count += 1
-        return network.to(self.device).eval().requires_grad_(False)
+        if not SHAPES_ONLY.get():  # tensors without values stay where they are
+            network.to(self.waiting or self.device)
+        return network.eval().requires_grad_(False)
 
     def text_encoder(self, folder: Path) -> TextEncoder:
         """``text_encoder/`` of a folder with its ``tokenizer/``, or CLIP's where it has none."""
@@ -81,6 +91,36 @@ class Reader(Reading):
         except (OSError, ValueError) as error:
             raise ModelError(f"The tokenizer in {folder} does not load; download or copy it again.") from error
         return TextEncoder(own, encoder)
+
+
+def _assigned(network: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Any:
+    """A network on the meta device, with its parameters and buffers cast."""
+    # torch's own cast, for the buffers: diffusers' logs a warning with every call.
+    nn.Module.to(network, dtype)
+    network.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, strict=False, assign=True)
+    return network
+
+
+def _shapes(cls: type[Any], folder: Path, dtype: torch.dtype, mode: FakeTensorMode) -> Any:
+    """What ``from_pretrained`` makes of a folder, without values."""
+    with init_empty_weights():
+        if cls is CLIPTextModel:
+            network: Any = cls(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
+        else:
+            network = cls.from_config(cls.load_config(folder, local_files_only=True))
+    # As from_pretrained does, files are held until all of their tensors are cast; those of the right type stay.
+    held = {name: tensor for file in _weight_files(folder) for name, tensor in load_tensors(file).items()}
+    own = {name: held.get(name, without_values(empty, mode)) for name, empty in network.named_parameters()}
+    return _assigned(network, own, dtype)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files of weights that ``from_pretrained`` reads: in one part or several."""
+    for suffix in ("safetensors", "bin"):
+        for name in (f"*model.{suffix}", f"*model-?????-of-?????.{suffix}"):
+            if found := sorted(folder.glob(name)):
+                return found
+    raise ModelError(f"{folder} holds no weights; download or copy it again.")
 
 
 def clip_tokenizer(path: Path, encoder: Any) -> Any:

@@ -24,6 +24,8 @@ from .reading import Reader, expect, read_config
 
 MAX_FRAMES = 32
 """Positions of AnimateLCM, whose original file leaves their table out."""
+SCHEDULES = {"animatediff": "animatediff", "animatelcm": "lcm", "lightning": "lightning", "lavie": "lavie"}
+"""What kinds of T2V were trained with; the others with the T2I's own."""
 LAVIE_CONFIG = "unet2d_config.json"
 """Beside LaVie's file, a config may stand that names what its weights do not show; they need none at true size."""
 
@@ -45,33 +47,35 @@ class VideoModel:
     network: T2V
     text: Any  #: a TextEncoder; the T2I's own where the T2V brings none
     schedule: Schedule
+    kind: str  #: of its presets
 
 
 def load_video_model(read: Reader, source: VideoSource, t2i: ImageModel) -> VideoModel:
     """Load a T2V, on the T2I's UNet where it is made of motion modules. Raises ModelError if it does not fit."""
     identity = identify(source.path)
     beside = source.path if source.path.is_dir() else source.path.parent
-    network, usual = _network(read, identity, source, t2i)
+    network, kind = _network(read, identity, source, t2i)
+    kind = next((each for each, schedule in SCHEDULES.items() if schedule == source.schedule), kind)
     if source.text is not None:
         text = load_text_encoder(read, source.text)
     elif (beside / "text_encoder").is_dir():
         text = load_text_encoder(read, beside)
     else:
         text = t2i.text
-    return VideoModel(network, text, _schedule(source, beside, usual, t2i))
+    return VideoModel(network, text, _schedule(source, beside, kind, t2i), kind)
 
 
-def _network(read: Reader, identity: Identity, source: VideoSource, t2i: ImageModel) -> tuple[T2V, str | None]:
-    """The network, whatever kind the file or folder says that it is, and its usual schedule; None: the T2I's."""
+def _network(read: Reader, identity: Identity, source: VideoSource, t2i: ImageModel) -> tuple[T2V, str]:
+    """The network, whatever kind the file or folder says that it is, and the name of that kind."""
     path = source.path
     if identity.kind is Kind.MOTION_MODULE:
         _check_motion_family(identity, t2i)
         adapter = _motion_adapter(read, identity)
-        return T2V(_on_t2i(read, adapter, source, t2i), text_per_frame=True), _motion_schedule(identity)
+        return T2V(_on_t2i(read, adapter, source, t2i), on_t2i=True), _motion_kind(identity)
     if source.loras:
         raise ModelError(f"{path} is no motion module and takes no LoRAs; leave the T2V's LoRAs out.")
     if identity.layout is Layout.LAVIE:
-        return T2V(_lavie(read, path), text_per_frame=False), "lavie"
+        return T2V(_lavie(read, path), on_t2i=False), "lavie"
     if identity.kind is not Kind.T2V or not path.is_dir():
         raise ModelError(
             f"{path} is no text-to-video model that is known here ({identity.kind}, {identity.layout}); "
@@ -79,8 +83,8 @@ def _network(read: Reader, identity: Identity, source: VideoSource, t2i: ImageMo
         )
     unet = path / "unet" if (path / "unet").is_dir() else path
     if expect(unet, "UNet3DConditionModel", "UNetMotionModel") == "UNetMotionModel":
-        return T2V(read.folder(UNetMotionModel, unet), text_per_frame=True), None
-    return T2V(read.folder(UNet3DConditionModel, unet), text_per_frame=False), None
+        return T2V(read.folder(UNetMotionModel, unet), on_t2i=True), "animatediff"
+    return T2V(read.folder(UNet3DConditionModel, unet), on_t2i=False), "zeroscope"
 
 
 def _check_motion_family(identity: Identity, t2i: ImageModel) -> None:
@@ -107,10 +111,10 @@ def _motion_adapter(read: Reader, identity: Identity) -> MotionAdapter:
     return read.weights(MotionAdapter, motion_config(converted, positions), converted, path)
 
 
-def _motion_schedule(identity: Identity) -> str:
+def _motion_kind(identity: Identity) -> str:
     """Distilled motion modules look like all others: only their files' names tell."""
     name = identity.path.name.lower()
-    return "lcm" if "lcm" in name else "lightning" if "lightning" in name else "animatediff"
+    return "animatelcm" if "lcm" in name else "lightning" if "lightning" in name else "animatediff"
 
 
 def _on_t2i(read: Reader, adapter: MotionAdapter, source: VideoSource, t2i: ImageModel) -> UNetMotionModel:
@@ -155,11 +159,11 @@ def _lavie(read: Reader, path: Path) -> LaVieUNet:
     return read.weights(LaVieUNet, config, tensors, path)
 
 
-def _schedule(source: VideoSource, beside: Path, usual: str | None, t2i: ImageModel) -> Schedule:
+def _schedule(source: VideoSource, beside: Path, kind: str, t2i: ImageModel) -> Schedule:
     """As the caller says, as the T2V's own config says, or as its kind was trained."""
     if source.schedule is not None:
         return Schedule.of(source.schedule)
     own = beside / "scheduler" / "scheduler_config.json"
     if own.is_file():
         return Schedule.from_config(read_config(own))
-    return t2i.schedule if usual is None else Schedule.of(usual)
+    return Schedule.of(SCHEDULES[kind]) if kind in SCHEDULES else t2i.schedule

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
@@ -17,6 +17,8 @@ from .chunks import Run, cut, padded, weighted
 from .embeddings import Embedding, extended
 from .prompt import parse
 
+KEPT = 16
+"""How many prompts' embeddings are kept."""
 _FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL"}  #: by width
 # How embeddings are named by diffusers' tokens and by ComfyUI's prefix, whether or not they are loaded.
 _NAMED = re.compile(r"<[^<>\s]+>|\bembedding:[^\s,]+", re.IGNORECASE)
@@ -33,6 +35,7 @@ class TextEncoder:
     tokenizer: Any  #: a CLIPTokenizer
     encoder: Any  #: a CLIPTextModel
     embeddings: tuple[Embedding, ...] = ()
+    _encoded: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.length < 3:
@@ -75,9 +78,19 @@ class TextEncoder:
         """
         return replace(self, embeddings=tuple(embeddings))
 
-    @torch.inference_mode()
     def __call__(self, prompt: str) -> Tensor:
-        """(1, k·L, D): the k chunks that the prompt takes, each with its own start, end and padding."""
+        """(1, k·L, D): the k chunks that the prompt takes, each with its own start, end and padding.
+
+        The last ``KEPT`` prompts are encoded once.
+        """
+        if prompt not in self._encoded:
+            if len(self._encoded) == KEPT:
+                self._encoded.pop(next(iter(self._encoded)))
+            self._encoded[prompt] = self._encode(prompt)
+        return self._encoded[prompt]
+
+    @torch.inference_mode()
+    def _encode(self, prompt: str) -> Tensor:
         chunks = cut(self._runs(prompt), self.length - 2, self._ids(","))
         start, end, pad = (getattr(self.tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad"))
         rows = [[start, *(token for run in chunk for token in run.ids), end] for chunk in chunks]
@@ -90,16 +103,16 @@ class TextEncoder:
         weight = padded(weights, self.length, 1).to(device)
         return weighted(hidden, weight).flatten(0, 1)[None]
 
-    def pair(self, prompts: tuple[str, str]) -> tuple[Tensor, Tensor]:
-        """Two prompts as (1, k·L, D) of equal length: the shorter one goes on with encoded empty chunks."""
-        first, second = map(self, prompts)
-        chunks = max(first.shape[1], second.shape[1]) // self.length
+    def together(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts as (P, k·L, D) of equal length: shorter ones go on with encoded empty chunks."""
+        encoded = [self(prompt) for prompt in prompts]
+        chunks = max(hidden.shape[1] for hidden in encoded) // self.length
 
         def filled(hidden: Tensor) -> Tensor:
             missing = chunks - hidden.shape[1] // self.length
             return torch.cat([hidden, self("").repeat(1, missing, 1)], dim=1) if missing else hidden
 
-        return filled(first), filled(second)
+        return torch.cat([filled(hidden) for hidden in encoded])
 
     def notes(self, prompt: str) -> tuple[str, ...]:
         """One sentence for each thing in the prompt that is not read as it may have been meant."""

@@ -17,6 +17,7 @@ from backend.requests import resolve
 from backend.settings import ROOT
 from backend.styles import BASES, STYLES, Base, StyleFile, read_catalogue
 from elevator import Plan
+from elevator.presets import presets_for
 from shared_protocol.messages import FailureCode, Generate
 
 GUIDE = (ROOT / "docs" / "STYLES.md").read_text(encoding="utf-8")
@@ -250,7 +251,7 @@ def test_all_that_a_base_and_a_style_say_is_in_the_order(own: Path, own_bases: P
     ("text", "says"),
     [
         ('title = "B"\n' + PRESET, "missing required field `t2i`"),
-        (BASE, "presets"),
+        (BASE + "presets = 'zeroskope'\n", "presets"),
         (BASE + "vea = 'v'\n" + PRESET, "vea"),
         (BASE.replace("a.safetensors", "") + PRESET, "t2i"),
         (BASE + "vae = ''\n" + PRESET, "vae"),
@@ -295,9 +296,29 @@ def test_the_guides_examples_work_and_hold_the_papers_settings(own: Path, own_ba
         assert not catalogue.notes
         recipe = catalogue.recipes["dreamshaper"]
         assert (recipe.style.width, recipe.style.height, recipe.fps) == (512, 512, 8)
-        preset = Plan.presets.get(tomllib.loads(text)["title"].lower(), Plan.presets["zeroscope"])
-        assert Plan.from_mapping(recipe.plan) == preset
-    assert [tomllib.loads(text)["title"].lower() for text in published] == list(Plan.presets)
+        preset = presets_for(tomllib.loads(text)["presets"])["published"]
+        assert Plan.from_mapping(recipe.plan) == preset.plan
+    assert [tomllib.loads(text)["presets"] for text in published] == ["zeroscope", "lavie", "animatelcm"]
+
+
+def test_the_guide_lists_all_settings_of_a_plan() -> None:
+    section = GUIDE.split("## Settings of a preset or plan\n")[1]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(field.name for field in dataclasses.fields(Plan))
+
+
+def test_a_base_without_presets_takes_those_in_its_models_folder(own: Path, own_bases: Path) -> None:
+    write_own(own, own_bases, BASE)
+    (note,) = read_catalogue().notes
+    assert "names no presets, and there is no " in note
+    folder = own_bases / "t2v"
+    folder.mkdir()
+    (folder / "presets.toml").write_text("[published]\nsteps = 7\nrefine = []\n", encoding="utf-8")
+    write_own(own, own_bases, re.sub("t2v = .*", "t2v = 't2v'", BASE))
+    assert Plan.from_mapping(read_catalogue().recipes["mine"].plan) == Plan(steps=7, refine=())
+    (folder / "presets.toml").write_text("[published]\nsteps = 0\n", encoding="utf-8")
+    (note,) = read_catalogue().notes
+    assert "presets.toml is impossible: steps is 0; choose 1 or more." in note
 
 
 @pytest.mark.parametrize(("heading", "kind"), [("All keys of a base", Base), ("All keys of a style", StyleFile)])

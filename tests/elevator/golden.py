@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from elevator.cross_frame import Call
 from elevator.models import Models
 from tests.parity import Case, drain, read_case, recorded_models, relative_error
 
 FOLDER = Path(__file__).parent.parent / "golden"
 
-__all__ = ["FOLDER", "case", "drain", "models", "relative_error"]
+__all__ = ["FOLDER", "Call", "case", "drain", "models", "relative_error"]
 
 
 @cache

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from elevator import LoraError, ModelError, Plan, elevate, load_models
-from tests.elevator.golden import relative_error
+from tests.elevator.golden import Call, relative_error
 from tests.true_shapes.random_weights import write, write_embedding
 
 
@@ -130,8 +130,8 @@ def test_animatelcms_lora_goes_on_the_t2v_alone(files):
     tuned = load_models(files("sd1"), files("motion_lcm", ".ckpt"), t2v_loras=((files("lora_lcm"), 0.8),))
     z, text = torch.randn(1, 2, 4, 8, 8), torch.randn(1, 77, 64)
     with torch.inference_mode():
-        assert torch.equal(plain.t2i(z, 500, text), tuned.t2i(z, 500, text))
-        assert relative_error(tuned.t2v(z, 500, text), plain.t2v(z, 500, text)) > 1e-3
+        assert torch.equal(plain.t2i(z, 500, Call.of(text)), tuned.t2i(z, 500, Call.of(text)))
+        assert relative_error(tuned.t2v(z, 500, Call.of(text)), plain.t2v(z, 500, Call.of(text))) > 1e-3
     with pytest.raises(ModelError, match="no motion module and takes no LoRAs; leave the T2V's LoRAs out"):
         load_models(files("sd1"), files("lavie"), t2v_loras=((files("lora_lcm"), 0.8),))
 
@@ -142,7 +142,7 @@ def test_loras_go_to_the_t2v_only_if_asked(files):
     on_t2i, on_both = base.with_loras(loras), base.with_loras(loras, on_t2v=True)
     z, text = torch.randn(1, 2, 4, 8, 8), torch.randn(1, 77, 64)
     with torch.inference_mode():
-        outputs = [models.t2v(z, 500, text) for models in (base, on_t2i, on_both)]
+        outputs = [models.t2v(z, 500, Call.of(text)) for models in (base, on_t2i, on_both)]
     assert torch.equal(outputs[0], outputs[1])
     assert relative_error(outputs[2], outputs[0]) > 1e-3
     words = [(models.t2i_text("a dog"), models.t2v_text("a dog")) for models in (base, on_t2i, on_both)]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from elevator import LowPass
 from elevator.frequency import mask
 from elevator.schedule import Schedule
-from tests.elevator.golden import FOLDER, case, models, relative_error
+from tests.elevator.golden import FOLDER, Call, case, models, relative_error
 from tests.parity import SCHEDULES, TOLERANCE, errors, main
 
 CASES = tuple(sorted(file.stem for file in (FOLDER / "cases").glob("*.json")))
@@ -70,9 +70,11 @@ def test_single_forward_of_each_network():
     decoded = zeroscope.vae.decode(clips[0] / zeroscope.vae.config.scaling_factor).sample
     errors = {
         "t2i": relative_error(bare, SINGLE["t2i"]),
-        "zeroscope": relative_error(zeroscope.t2v(clips, 500, text).transpose(1, 2), SINGLE["zeroscope"]),
-        "animatediff": relative_error(animatediff.t2v(clips, 500, text).transpose(1, 2), SINGLE["animatediff"]),
-        "lavie": relative_error(lavie.t2v(clips, 500, text).transpose(1, 2), SINGLE["lavie"]),
+        "zeroscope": relative_error(zeroscope.t2v(clips, 500, Call.of(text)).transpose(1, 2), SINGLE["zeroscope"]),
+        "animatediff": relative_error(
+            animatediff.t2v(clips, 500, Call.of(text)).transpose(1, 2), SINGLE["animatediff"]
+        ),
+        "lavie": relative_error(lavie.t2v(clips, 500, Call.of(text)).transpose(1, 2), SINGLE["lavie"]),
         "decoded": relative_error(decoded, SINGLE["decoded"]),
     }
     assert max(errors.values()) <= TOLERANCE, errors

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from elevator import LoraError, Plan, elevate, load_models
 from elevator.lora import merged, read
-from tests.elevator.golden import FOLDER, models, relative_error
+from tests.elevator.golden import FOLDER, Call, models, relative_error
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 FILE = "pytorch_lora_weights.safetensors"
@@ -142,9 +142,9 @@ def test_the_anchor_stays_with_a_lora(lora):
     pair = models("zeroscope").with_loras(((folder, 1.0),))
     z, text = torch.randn(1, 3, 4, 8, 8), torch.randn(1, 77, 32)
     with torch.inference_mode():
-        before = pair.t2i(z, 500, text)
+        before = pair.t2i(z, 500, Call.of(text))
         z[0, 0] += 1
-        assert (pair.t2i(z, 500, text) - before)[0, 2].abs().max() > 1e-4
+        assert (pair.t2i(z, 500, Call.of(text)) - before)[0, 2].abs().max() > 1e-4
 
 
 def test_a_lora_changes_the_clip_but_not_the_t2v(lora):

@@ -13,7 +13,7 @@ from diffusers import MotionAdapter, UNet3DConditionModel, UNetMotionModel
 
 from elevator import ModelError, Plan, elevate, load_models
 from elevator.preview import STABLE_DIFFUSION, LatentRgb, fit
-from tests.elevator.golden import FOLDER, models
+from tests.elevator.golden import FOLDER, Call, models
 
 
 @pytest.fixture
@@ -84,7 +84,9 @@ def test_a_whole_motion_unet_with_its_own_text_encoder_loads(tmp_path):
     assert pair.max_frames == 32
     z, text = torch.randn(1, 3, 4, 4, 4), torch.randn(1, 77, 32)
     with torch.inference_mode():
-        assert torch.allclose(pair.t2v(z, 500, text), models("animatediff").t2v(z, 500, text), atol=1e-5)
+        assert torch.allclose(
+            pair.t2v(z, 500, Call.of(text)), models("animatediff").t2v(z, 500, Call.of(text)), atol=1e-5
+        )
 
 
 def test_the_t2v_uses_its_own_schedule_where_it_has_one(t2v):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.noise import draw, frame_noise, mix, refinement_noise, starting_noise
+from elevator.noise import chain_noise, draw, frame_noise, mix, starting_noise
 
 SHAPE = (4, 5, 6)
 
@@ -24,7 +24,8 @@ def test_correlation_between_frames(alpha):
 def test_a_frame_does_not_depend_on_the_clip_length(seed, short, long, alpha):
     short, long = sorted((short, long))
     assert torch.equal(starting_noise(seed, alpha, short, SHAPE), starting_noise(seed, alpha, long, SHAPE)[:short])
-    assert torch.equal(refinement_noise(seed, 1, 0, short, SHAPE), refinement_noise(seed, 1, 0, long, SHAPE)[:short])
+    drawn = [chain_noise(seed, frames, SHAPE, "refine", 1) for frames in (short, long)]
+    assert torch.equal(drawn[0], drawn[1][:short])
 
 
 @given(st.integers(), st.integers())
@@ -36,7 +37,7 @@ def test_the_seed_alone_decides(seed, other):
 def test_draws_of_different_streams_are_unrelated():
     shape = (100, 100)
     draws = [draw(1, "shared", shape), draw(1, "frame", shape), draw(1, "frame", shape, 1)]
-    draws += [refinement_noise(1, n, k, 1, shape)[0] for n in range(2) for k in range(2)]
+    draws += [chain_noise(1, 1, shape, "refine", n, k)[0] for n in range(2) for k in range(2)]
     correlation = torch.corrcoef(torch.stack(draws).flatten(1)) - torch.eye(7)
     assert correlation.abs().max() < 0.05
 

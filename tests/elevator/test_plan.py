@@ -13,15 +13,15 @@ from elevator.plan import Calls, LowPass, Plan
 
 
 def test_defaults_are_the_published_settings_for_zeroscope():
-    published = Plan.presets["zeroscope"]
+    published = Plan()
     assert published == Plan(50, (45, 35, 25, 15), 8, 1.5, 7.5, 7.5, LowPass("gaussian", 1.0, 0.4))
 
 
 def test_published_call_counts():
-    calls = Plan.presets["zeroscope"].calls()
-    assert calls == Calls(painting=50, correction=40, inverting=116, refining=32)
-    assert calls.painting + (calls.correction + calls.inverting) / 2 == 128  # in guided pairs
-    assert calls.total == 50 + 40 + 116 + 32
+    calls = Plan().calls()
+    assert calls == Calls(painting=50, correction=36, inverting=116, refining=32)
+    assert calls.painting + (calls.correction + calls.inverting) / 2 == 126  # in guided pairs
+    assert calls.total == 50 + 36 + 116 + 32
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,11 @@ def test_published_call_counts():
         ({"alpha": -0.1}, "choose 0"),
         ({"alpha": float("nan")}, "give a finite number"),
         ({"guidance": 0.5}, "guidance is 0.5; choose 1 or more"),
-        ({"guidance": 1}, "choose a guidance above 1 or an empty refine"),
+        ({"guidance": 1}, "choose a guidance above 1, an empty refine, or correction false"),
         ({"video_guidance": 0}, "video_guidance is 0; choose 1 or more"),
         ({"guidance": "7"}, "give a finite number"),
-        ({"lowpass": "gaussian"}, "lowpass must be a LowPass"),
+        ({"lowpass": "gaussian"}, "choose one of none, published"),
+        ({"lowpass": 1}, "lowpass must be a LowPass"),
         ({"lowpas": {}}, "the plan has no setting 'lowpas'; use steps, refine"),
         ({"lowpass": {"method": "median"}}, "choose one of gaussian"),
         ({"lowpass": {"d_s": 0}}, "choose a number above 0"),

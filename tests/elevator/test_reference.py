@@ -16,8 +16,9 @@ from diffusers import DDIMInverseScheduler, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 from elevator import LowPass, Plan, chain, load_models
+from elevator.cross_frame import Text
 from elevator.denoiser import Denoiser
-from elevator.noise import refinement_noise, starting_noise
+from elevator.noise import chain_noise, starting_noise
 from tests.elevator.golden import FOLDER, drain, relative_error
 
 EPSILON = {
@@ -159,12 +160,12 @@ def test_chain_equals_the_plain_version(pair, config, name, frames):
     text = torch.cat([pair.t2i_text("blurry"), pair.t2i_text("a dog")])
     video_text = torch.cat([pair.t2v_text("blurry"), pair.t2v_text("a dog")])
     z = starting_noise(0, plan.alpha, frames, (4, 8, 8))
-    noises = [refinement_noise(0, n, 0, frames, (4, 8, 8)) for n in range(len(plan.refine))]
+    noises = [chain_noise(0, frames, (4, 8, 8), "refine", n) for n in range(len(plan.refine))]
 
-    t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(plan.steps), text[:1], text[1:], plan.guidance)
+    t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(plan.steps), Text(text[:, None]), plan.guidance)
     video_schedule = pair.t2v_schedule.with_steps(plan.steps)
-    t2v = Denoiser("T2V", pair.t2v, video_schedule, video_text[:1], video_text[1:], plan.video_guidance)
-    units, latents = drain(chain(t2i, t2v, plan, z, lambda n, _: noises[n]))
+    t2v = Denoiser("T2V", pair.t2v, video_schedule, Text(video_text[:, None]), plan.video_guidance)
+    units, latents = drain(chain(t2i, t2v, plan, z, lambda _, n, k=0: noises[n]))
 
     plain_unet = UNet2DConditionModel.from_pretrained(FOLDER / "t2i" / "unet", local_files_only=True)
     plain_unet.set_attn_processor(FirstFrame(frames))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elevator import ElevatorError, NumericsError, Plan, PlanError, RequestError, chain, elevate
+from elevator.cross_frame import Text
 from elevator.denoiser import Denoiser
-from elevator.noise import refinement_noise, starting_noise
+from elevator.noise import chain_noise, starting_noise
 from elevator.schedule import Schedule
 from tests.elevator.golden import drain, models
 
 PLAN = Plan(steps=5, refine=(4, 3), refine_steps=2)
-PUBLISHED = Plan.presets["zeroscope"]
+PUBLISHED = Plan()
 REQUEST = {"prompt": "a dog", "negative_prompt": "blurry", "frames": 3, "height": 32, "width": 48, "seed": 1}
 
 
@@ -30,9 +32,9 @@ class Counted:
         self.network, self.broken_at = network, broken_at
         self.prompts = []
 
-    def __call__(self, z, t, text):
-        self.prompts.append(len(text))
-        output = self.network(z, t, text)
+    def __call__(self, z, t, call):
+        self.prompts.append(len(call.hidden))
+        output = self.network(z, t, call)
         return output * float("nan") if len(self.prompts) == self.broken_at else output
 
 
@@ -94,12 +96,12 @@ def test_the_clip_is_the_decoded_chain_of_what_was_asked_for():
     plan = Plan(steps=5, refine=(4, 3), refine_steps=2, guidance=5, video_guidance=2)
     schedule = Schedule.from_config({"steps_offset": 1})
     pair = dataclasses.replace(models("zeroscope"), t2v_schedule=schedule)
-    texts = [encoder(text) for encoder in (pair.t2i_text, pair.t2v_text) for text in ("blurry", "a dog")]
-    t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(5), texts[0], texts[1], 5)
-    t2v = Denoiser("T2V", pair.t2v, schedule.with_steps(5), texts[2], texts[3], 2)
+    texts = [Text(encoder.together(("blurry", "a dog"))[:, None]) for encoder in (pair.t2i_text, pair.t2v_text)]
+    t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(5), texts[0], 5)
+    t2v = Denoiser("T2V", pair.t2v, schedule.with_steps(5), texts[1], 2)
     shape, seed = (4, 4, 6), REQUEST["seed"]
     noise = starting_noise(seed, plan.alpha, 3, shape)
-    units, latents = drain(chain(t2i, t2v, plan, noise, lambda n, k: refinement_noise(seed, n, k, 3, shape)))
+    units, latents = drain(chain(t2i, t2v, plan, noise, partial(chain_noise, seed, 3, shape)))
 
     steps = list(sample(pair, plan=plan))
     assert np.array_equal(frames_of(steps), [pair.decode(z) for z in latents])
@@ -112,13 +114,13 @@ def test_published_plan_makes_the_published_calls_less_the_wasted_ones():
     zero = Counted(lambda z, t, text: torch.zeros_like(z))
     video = Counted(lambda z, t, text: torch.zeros_like(z))
     schedule = Schedule.from_config({"steps_offset": 1}).with_steps(50)
-    text = torch.zeros(1, 2, 3)
-    t2i, t2v = (Denoiser("", network, schedule, text, text, 7.5) for network in (zero, video))
+    text = Text(torch.zeros(2, 1, 2, 3))
+    t2i, t2v = (Denoiser("", network, schedule, text, 7.5) for network in (zero, video))
     z = starting_noise(0, 1.5, 2, (4, 2, 2))
-    units, _ = drain(chain(t2i, t2v, PUBLISHED, z, lambda n, k: z))
+    units, _ = drain(chain(t2i, t2v, PUBLISHED, z, lambda *_: z))
     assert zero.prompts.count(2) == 50
-    assert zero.prompts.count(1) == 116 + 40
-    assert sum(zero.prompts) / 2 == 128  # in guided pairs; the published code makes 151
+    assert zero.prompts.count(1) == 116 + 36
+    assert sum(zero.prompts) / 2 == 126  # in guided pairs; the published code makes 151
     assert video.prompts == [2] * 32
     assert len(units) == PUBLISHED.calls().total
 
@@ -146,10 +148,12 @@ def test_closing_makes_no_further_call(stop):
 def test_closing_frees_the_latents():
     pair = models("zeroscope")
     schedule = pair.t2i_schedule.with_steps(PLAN.steps)
-    text = pair.t2i_text("a dog")
-    t2i = Denoiser("T2I", pair.t2i, schedule, text, text, 7.5)
-    t2v = Denoiser("T2V", pair.t2v, schedule, text, text, 7.5)
-    units = chain(t2i, t2v, PLAN, starting_noise(0, 1, 2, (4, 4, 4)), lambda n, k: starting_noise(n, 0, 2, (4, 4, 4)))
+    text = Text(pair.t2i_text.together(("", "a dog"))[:, None])
+    t2i = Denoiser("T2I", pair.t2i, schedule, text, 7.5)
+    t2v = Denoiser("T2V", pair.t2v, schedule, text, 7.5)
+    units = chain(
+        t2i, t2v, PLAN, starting_noise(0, 1, 2, (4, 4, 4)), lambda _, n, k=0: starting_noise(n, 0, 2, (4, 4, 4))
+    )
     seen = [weakref.ref(tensor) for _ in range(7) for tensor in vars(next(units)).values() if torch.is_tensor(tensor)]
     assert len({ref() for ref in seen if ref() is not None}) > 0
     units.close()
@@ -216,7 +220,7 @@ def test_bad_requests_are_refused_before_any_work(changes, sentence):
 
 def test_longer_than_the_motion_adapter_can():
     assert next(sample(models("animatediff"), frames=32)).phase == "text"
-    with pytest.raises(RequestError, match="frames is 33; this T2V makes at most 32"):
+    with pytest.raises(RequestError, match="frames is 33; this T2V makes at most 32 at once"):
         sample(models("animatediff"), frames=33)
 
 
@@ -246,9 +250,9 @@ def test_a_picture_that_is_not_finite_is_refused(value):
 
 def test_schedules_must_have_the_plans_steps():
     pair = models("zeroscope")
-    t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(4), torch.zeros(1), torch.zeros(1), 7.5)
+    t2i = Denoiser("T2I", pair.t2i, pair.t2i_schedule.with_steps(4), Text(torch.zeros(2, 1, 1)), 7.5)
     with pytest.raises(PlanError, match="The T2I's schedule has 4 timesteps; give it the plan's 5"):
-        next(chain(t2i, t2i, PLAN, torch.zeros(1, 4, 4, 4), lambda n, k: torch.zeros(1, 4, 4, 4)))
+        next(chain(t2i, t2i, PLAN, torch.zeros(1, 4, 4, 4), lambda *_: torch.zeros(1, 4, 4, 4)))
 
 
 @settings(max_examples=100)

@@ -26,6 +26,7 @@ from elevator.embedded.scores import BARS, Figures, table
 from elevator.embedded.store import HERE
 from elevator.embedded.styles import STYLES, WEIGHTS, filter_clip, washed_out
 from elevator.embedded.world import render_clip
+from elevator.presets import read_presets
 
 SHAPES = DrawnShapes()
 PROMPTS = read_prompts()[:28]
@@ -123,9 +124,11 @@ def test_the_table_says_which_bars_are_reached() -> None:
     assert table(partial).count("not measured") == len(BARS)
 
 
-def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path) -> None:
-    base = tomllib.loads((root / "backend" / "bases" / "embedded.toml").read_text("utf-8"))
-    assert Plan.from_mapping(base["presets"]["published"]) == PUBLISHED
+@pytest.mark.parametrize("base", ["embedded", "embedded_animatediff"])
+def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path, base: str) -> None:
+    content = tomllib.loads((root / "backend" / "bases" / f"{base}.toml").read_text("utf-8"))
+    assert "presets" not in content
+    assert read_presets(root / content["t2v"] / "presets.toml")["published"].plan == PUBLISHED
 
 
 @pytest.mark.parametrize(

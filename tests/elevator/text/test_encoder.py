@@ -95,7 +95,7 @@ def test_weights_stay_in_their_chunk():
 def test_pairs_are_of_equal_length():
     encoder = text_encoder()
     for prompts in (("blurry", LONG), (LONG, "blurry"), ("", LONG)):
-        for prompt, hidden in zip(prompts, encoder.pair(prompts), strict=True):
+        for prompt, hidden in zip(prompts, encoder.together(prompts)[:, None], strict=True):
             assert hidden.shape == (1, 154, WIDTH)
             expected = encoder(prompt) if prompt == LONG else torch.cat([encoder(prompt), encoder("")], dim=1)
             assert torch.equal(hidden, expected)
@@ -103,7 +103,7 @@ def test_pairs_are_of_equal_length():
 
 def test_pairs_of_one_length_are_what_they_are_alone():
     encoder = text_encoder()
-    negative, positive = encoder.pair(("blurry", "a fox"))
+    negative, positive = encoder.together(("blurry", "a fox"))[:, None]
     assert torch.equal(negative, encoder("blurry"))
     assert torch.equal(positive, encoder("a fox"))
 
