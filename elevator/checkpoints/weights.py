@@ -1,20 +1,30 @@
-"""All tensors of a model file: safetensors, or PyTorch's pickles read in a way that runs no code."""
+"""All tensors of a model file: safetensors, or PyTorch's pickles read in a way that runs no code.
+
+While a mode is set in ``SHAPES_ONLY``, tensors have shapes and types alone, and no weights are read.
+"""
 
 from __future__ import annotations
 
 import re
 import struct
+from contextvars import ContextVar
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import _getdtype, load_file
 from torch import Tensor, nn
 
 from ..errors import ModelError
 from .header import PARALLEL, ZIP, read_header
+
+if TYPE_CHECKING:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+SHAPES_ONLY: ContextVar[FakeTensorMode | None] = ContextVar("SHAPES_ONLY", default=None)
+"""What makes tensors without values while a model's shapes are asked for; None: weights are read."""
 
 WRAPPERS = ("state_dict", "ema")
 """Names under which trainers put the weights beside other things; LaVie's are under ``ema``."""
@@ -38,12 +48,32 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises ModelError if the file is missing, broken or no model, or if it is a pickle that holds code.
     """
-    if read_header(path).pickled:
-        return named_tensors(path, load_pickle(path))
+    pickled, mode = read_header(path).pickled, SHAPES_ONLY.get()
+    if pickled:
+        held = named_tensors(path, load_pickle(path, "meta" if mode else "cpu"))
+        return held if mode is None else {name: without_values(tensor, mode) for name, tensor in held.items()}
     try:
+        if mode:
+            return _shapes(path, mode)
         return {name.removeprefix(PARALLEL): tensor for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path} is not a readable safetensors file; download or copy it again.") from error
+
+
+def without_values(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
+    """A tensor of this shape and type on the CPU, for computations that compute no values."""
+    with mode:
+        return torch.empty(tensor.shape, dtype=tensor.dtype)
+
+
+def _shapes(path: Path, mode: FakeTensorMode) -> dict[str, Tensor]:
+    """The tensors of a safetensors file without values."""
+    with safe_open(path, "np") as file, mode:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        return {
+            name.removeprefix(PARALLEL): torch.empty(part.get_shape(), dtype=_getdtype(part.get_dtype()))
+            for name, part in parts.items()
+        }
 
 
 def load_pickle(path: Path, device: str = "cpu") -> Any:
