@@ -56,7 +56,7 @@ def chain(
         output = yield from told("painting", t, z, clean, t2i.guided(z, t, painting.next()))
         painted = predict(schedule, output.guided, z, t)
         z_next, clean = move(schedule, painted, t_next), painted.x0
-        if plan.eta and t_next != END:
+        if plan.eta:
             sigma = ddim_sigma(schedule, t, t_next, plan.eta)
             z_next = move(schedule, painted, t_next, sigma) + sigma * noise("step", i)
         z_next = hold(z_next, t_next)

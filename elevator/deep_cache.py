@@ -35,6 +35,6 @@ def shallow(unet: Any, x: Tensor, t: int, hidden: Tensor, told: dict[str, Any], 
     block = unet.up_blocks[-1]
     h = block.resnets[-1](torch.cat([features, unet.conv_in(x)], dim=1), emb)
     if hasattr(block, "attentions"):
-        h = block.attentions[-1](h, encoder_hidden_states=hidden, cross_attention_kwargs=told).sample
+        (h,) = block.attentions[-1](h, encoder_hidden_states=hidden, cross_attention_kwargs=told, return_dict=False)
     output: Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(h)))
     return output
