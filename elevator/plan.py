@@ -138,7 +138,7 @@ class Plan:
             if self.way_back != "blend":
                 raise PlanError("blend is given, but nothing is blended; leave it out or set way_back to blend.")
             if not 0 < self.blend <= 1:
-                raise PlanError(f"blend is {self.blend}; choose a number above 0, at most 1 (the T2V's latents alone).")
+                raise PlanError(f"blend is {self.blend}; choose a number above 0, at most 1 (the T2V's alone).")
         if self.inversion_steps is not None:
             _integer("inversion_steps", self.inversion_steps, 1)
             if self.way_back != "inversion":
@@ -191,7 +191,8 @@ class Plan:
     def from_mapping(cls, settings: Mapping[str, Any]) -> Plan:
         """A plan from plain data such as a TOML table; ``lowpass`` is a table of its own or a name.
 
-        Absent keys have the defaults above; names of low-passes are those of LOWPASSES. Raises PlanError naming keys that are not settings.
+        Absent keys have the defaults above; names of low-passes are those of LOWPASSES. Raises PlanError, which names
+        keys that are not settings.
         """
         known = _known(cls, settings, "the plan")
         if isinstance(known.get("refine"), list):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator.errors import ElevatorError, PlanError
-from elevator.plan import Calls, LowPass, Plan
+from elevator.plan import LOWPASSES, Calls, LowPass, Plan
+from elevator.presets import T2VS, presets_for, read_presets
 
 
 def test_defaults_are_the_published_settings_for_zeroscope():
@@ -53,6 +54,29 @@ def test_published_call_counts():
         ({"lowpass": {"d_t": -1}}, "choose a number above 0"),
         ({"lowpass": {"cutoff": 1}}, "lowpass has no setting 'cutoff'; use method, d_s, d_t, order"),
         ({"lowpass": {"order": 1.5}}, "give a whole number"),
+        ({"way_back": "forward"}, "way_back is 'forward'; choose one of inversion, random_noise, same_noise, blend"),
+        ({"way_back": ["blend"]}, "choose one of inversion"),
+        ({"blend": 0.5}, "nothing is blended; leave it out or set way_back to blend"),
+        ({"way_back": "blend", "blend": 0}, "choose a number above 0, at most 1"),
+        ({"way_back": "blend", "blend": 1.1}, "choose a number above 0, at most 1"),
+        ({"way_back": "blend", "blend": "half"}, "give a finite number"),
+        ({"way_back": "blend", "correction": True}, "correction follows the path of a whole inversion"),
+        ({"inversion_steps": 5, "correction": True}, "set it to false, or way_back to inversion without"),
+        ({"eta": 0.5, "correction": True}, "in a chain without noise"),
+        ({"correction": 1}, "correction is 1; choose true or false"),
+        ({"inversion_steps": 0}, "choose 1 or more"),
+        ({"inversion_steps": 45}, "no inversion has more than 44 steps; choose fewer"),
+        ({"way_back": "random_noise", "inversion_steps": 5}, "nothing is inverted; leave it out"),
+        ({"matching": "snrs"}, "choose one of index, snr"),
+        ({"cache_interval": 0}, "choose 1 or more"),
+        ({"eta": 1.5}, "eta is 1.5; choose 0"),
+        ({"eta": -0.5}, "eta is -0.5; choose 0"),
+        ({"chunk": 0}, "chunk is 0; choose 1 or more"),
+        ({"window": 0}, "window is 0; choose 1 or more"),
+        ({"tile": 32}, "tile is 32; choose 64 or more"),
+        ({"overlap": 4}, "there are no windows; give a window too or leave overlap out"),
+        ({"window": 8, "overlap": 8}, "a window has 8 frames; choose fewer"),
+        ({"window": 8, "overlap": -1}, "choose 0 or more"),
     ],
 )
 def test_impossible_settings_say_what_to_change(settings, sentence):
@@ -65,6 +89,73 @@ def test_impossible_settings_say_what_to_change(settings, sentence):
 def test_guidance_of_one_is_fine_where_nothing_is_corrected():
     assert Plan(guidance=1, refine=()).calls().total == 50
     assert Plan(video_guidance=1).video_guidance == 1
+
+
+def test_the_papers_low_passes_have_names():
+    for name, lowpass in LOWPASSES.items():
+        assert Plan.from_mapping({"lowpass": name}).lowpass == lowpass
+    assert LOWPASSES["published"] == Plan().lowpass
+    assert LOWPASSES["none"].method == "none"
+    assert LOWPASSES["temporal"].method == "temporal"
+    assert LOWPASSES["spatial_temporal"].d_s < LOWPASSES["published"].d_s
+
+
+def test_correction_follows_whole_inversions_if_it_is_not_chosen():
+    assert Plan().corrects
+    assert not Plan(correction=False).corrects
+    for settings in ({"inversion_steps": 5}, {"way_back": "random_noise"}, {"eta": 0.1}):
+        assert not Plan(**settings).corrects
+        assert Plan(**settings).calls().correction == 0
+    assert Plan(guidance=1, correction=False).guidance == 1
+
+
+def test_a_coarse_inversion_ends_at_the_level_that_follows():
+    for count in (1, 2, 7, 43):
+        plan = Plan(refine=(45, 15), inversion_steps=count)
+        for i in (5, 35):
+            visited = plan.inverts_to(i)
+            assert len(visited) == min(count, 49 - i)
+            assert visited[-1] == i + 1
+            assert list(visited) == sorted(set(visited), reverse=True)
+    assert Plan().inverts_to(35) == tuple(range(49, 35, -1))
+    assert Plan().inverts_to(49) == ()
+
+
+@pytest.mark.parametrize("kind", T2VS)
+def test_presets(kind):
+    presets = presets_for(kind)
+    assert list(presets) == ["published", "balanced", "fast", "draft"]
+    for preset in presets.values():
+        assert preset.about.endswith(".")
+        assert "\n" not in preset.about
+
+
+def test_the_papers_settings():
+    published = {kind: presets_for(kind)["published"].plan for kind in ("zeroscope", "lavie", "animatelcm")}
+    assert published["zeroscope"] == Plan()
+    assert published["lavie"] == Plan(50, (45, 35, 30, 25, 20, 15), 8, 1.0, 7.5, 7.5, LowPass(d_t=0.5))
+    assert published["animatelcm"] == Plan(30, (26, 21, 15, 9), 6, 0.5, 7.5, 2.0, LowPass(d_t=0.6))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[a]\nsteps = 0", "The preset a in .* is impossible: steps is 0; choose 1 or more"),
+        ("a = 1", "a in .* is no table of settings; write \\[a\\]"),
+        ("[a]\nabout = 1", "The about of a in .* is no text"),
+        ("[a", "are not TOML .* correct the file or delete it"),
+    ],
+)
+def test_broken_presets_name_their_file(tmp_path, text, sentence):
+    file = tmp_path / "presets.toml"
+    file.write_text(text)
+    with pytest.raises(PlanError, match=sentence) as raised:
+        read_presets(file)
+    assert str(file) in str(raised.value)
+    with pytest.raises(PlanError, match="cannot be read"):
+        read_presets(tmp_path / "missing.toml")
+    with pytest.raises(PlanError, match="choose one of zeroscope, lavie"):
+        presets_for("sora")
 
 
 def test_from_mapping_reads_plain_data():
