@@ -38,6 +38,7 @@ class Kind:
     """Folder of the T2V."""
     frames: int = CLIP_FRAMES
     refine: bool = True
+    preset: str = "published"
     alone: bool = False
     """The T2V without the T2I."""
     lora: str | None = None
@@ -48,7 +49,8 @@ def sample(models: Models, kind: Kind, prompt: Prompt) -> NDArray[np.uint8]:
     """The clip (f, 64, 64, 3) of a prompt."""
     if kind.alone:
         return _t2v_alone(models, prompt)
-    plan = PUBLISHED if kind.refine else Plan(PUBLISHED.steps, (), 1, PUBLISHED.alpha, PUBLISHED.guidance)
+    chosen = PUBLISHED if kind.preset == "published" else models.presets[kind.preset].plan
+    plan = chosen if kind.refine else Plan(chosen.steps, (), 1, chosen.alpha, chosen.guidance)
     steps = elevate(
         models, prompt=prompt.text, plan=plan, seed=prompt.seed, frames=kind.frames, height=FRAME_PX, width=FRAME_PX
     )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..metrics import measure
 from .clips import PUBLISHED, Kind, clip_file, make_clips, read_clip
 from .judge import LOOKS, Judge, Verdict, frechet_distance, load_judge, read, sharpness, true_renders
 from .pictures import EmojiFont, SubjectSource, fetch_font
@@ -33,6 +34,11 @@ T2I = Kind("t2i", frames=1, refine=False)
 UNREFINED = Kind("unrefined", refine=False)
 ALONE = {t2v: Kind(f"{t2v}_alone", t2v, alone=True) for t2v in T2VS}
 ELEVATED = {t2v: Kind(f"{t2v}_elevated", t2v) for t2v in T2VS}
+SHORTER = {
+    f"{t2v}_{preset}": Kind(f"{t2v}_{preset}", t2v, preset=preset)
+    for t2v in T2VS
+    for preset in ("balanced", "fast", "draft")
+}
 STYLED = {style: Kind(f"zeroscope_{style}", lora=style, lora_weight=WEIGHTS[style]) for style in STYLES}
 
 
@@ -65,6 +71,7 @@ class Evaluation:
         figures = {
             "clips": len(clips),
             "fid": frechet_distance(read(self.judge, made).features, read(self.judge, true).features),
+            **_movement(list(clips.values())),
             "sharpness": sharpness(made),
             "sharpness_of_renders": sharpness(true),
         }
@@ -92,6 +99,13 @@ class Evaluation:
         true = read(self.judge, self.renders(indexes, STYLES[name])).features
         figures["relative_fid"] = figures["fid"] / frechet_distance(read(self.judge, plain).features, true)
         return figures
+
+
+def _movement(clips: list[NDArray[np.uint8]]) -> dict[str, float]:
+    """Means of the measures of motion that need no truth; none for single frames."""
+    measured = [measure(clip) for clip in clips if len(clip) > 2]
+    names = ("frame_difference", "warp_error", "flow", "second_difference", "high_frequency_share")
+    return {name: float(np.mean([getattr(each, name) for each in measured])) for name in names if measured}
 
 
 def _row(index: int, prompt: Prompt, verdict: Verdict, moved: str | None) -> dict[str, Any]:
@@ -148,6 +162,9 @@ def evaluate(out: Path, weights: Path, source: SubjectSource) -> Figures:
     evaluation = Evaluation(out, read_prompts(), judge, source)
     kinds = [T2I, UNREFINED, *ALONE.values(), *ELEVATED.values()]
     figures: dict[str, Any] = {kind.name: evaluation.measure(kind) for kind in kinds if evaluation.clips(kind)}
+    for name, kind in SHORTER.items():
+        if evaluation.clips(kind):
+            figures[name] = evaluation.measure(kind)
     for name in STYLES:
         if evaluation.clips(STYLED[name]):
             figures[f"style_{name}"] = evaluation.style(name, ELEVATED["zeroscope"])
@@ -188,7 +205,7 @@ def main() -> None:
     prompts = read_prompts()
     indexes = list(range(0, len(prompts), args.every))
     kinds = [(kind, indexes) for kind in (T2I, UNREFINED, *ALONE.values(), *ELEVATED.values())]
-    kinds += [(kind, indexes[::3]) for kind in STYLED.values()]
+    kinds += [(kind, indexes[::3]) for kind in (*SHORTER.values(), *STYLED.values())]
     if args.kinds is not None:
         kinds = [(kind, chosen) for kind, chosen in kinds if kind.name in args.kinds]
     make_clips(args.weights, args.out, kinds, prompts, args.processes)

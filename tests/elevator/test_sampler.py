@@ -169,6 +169,45 @@ def test_same_seed_same_frames_and_other_seed_others():
     assert not np.array_equal(first, frames_of(sample(negative_prompt="")))
 
 
+@pytest.mark.parametrize("t2v", ["zeroscope", "animatediff"])
+@pytest.mark.parametrize("changes", [{}, {"cache_interval": 2, "inversion_steps": 2}])
+def test_same_frames_whatever_the_chunks(t2v, changes):
+    plan = dataclasses.replace(PLAN, **changes)
+    whole = frames_of(sample(models(t2v), plan))
+    for chunk in (1, 2):
+        cut = frames_of(sample(models(t2v), dataclasses.replace(plan, chunk=chunk)))
+        assert np.abs(whole.astype(int) - cut).max() <= 1
+
+
+def test_a_prompt_is_encoded_once():
+    pair = models("zeroscope")
+    text = dataclasses.replace(pair.t2i_text)
+    encoded = []
+
+    class Noted:
+        config, device = text.encoder.config, text.encoder.device
+
+        def __call__(self, *arguments, **more):
+            encoded.append(len(arguments[0]))
+            return text.encoder(*arguments, **more)
+
+    pair = dataclasses.replace(pair, t2i_text=dataclasses.replace(text, encoder=Noted()))
+    for seed in (1, 2, 3):
+        list(sample(pair, Plan(steps=1, refine=()), seed=seed))
+    assert encoded == [1, 1]
+    list(sample(pair, Plan(steps=1, refine=()), prompt="a cat"))
+    assert encoded == [1, 1, 1]
+
+
+def test_a_frame_decoded_in_tiles_is_nearly_the_whole_one():
+    pair = models("zeroscope")
+    latents = torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(0))
+    whole, tiled = pair.decode(latents), pair.decode(latents, tile=64)
+    assert whole.shape == tiled.shape == (128, 128, 3)
+    assert 0 < np.abs(whole.astype(int) - tiled).mean() < 20
+    assert np.array_equal(pair.decode(latents[:, :8, :8], tile=64), pair.decode(latents[:, :8, :8]))
+
+
 def test_the_global_generator_has_no_part_in_it():
     torch.manual_seed(0)
     first = frames_of(sample())
