@@ -1,0 +1,52 @@
+"""Footage that moves, through the embedded models: what they paint over it moves as it does."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from elevator import Models, Plan, elevate, load_models
+from elevator.embedded.pictures import DrawnShapes
+from elevator.embedded.store import HERE
+from elevator.embedded.tracks import motion_of
+from elevator.embedded.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, render_clip
+from elevator.metrics import measure
+
+BACKGROUND = next(background for background in BACKGROUNDS if background.name == "blue")
+PLAN = Plan(steps=10, refine=(9, 5), refine_steps=2, guidance=2.2, video_guidance=3.0)
+PROMPT = "a pumpkin standing still, blue background"
+
+
+@cache
+def models() -> Models:
+    return load_models(HERE / "weights" / "t2i", HERE / "weights" / "zeroscope")
+
+
+def footage(motion: str) -> NDArray[np.uint8]:
+    moving = next(each for each in MOTIONS if each.name == motion)
+    return render_clip(Scene(SUBJECTS[0], BACKGROUND, moving), DrawnShapes())
+
+
+def sampled(clip: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    steps = elevate(
+        models(), prompt=PROMPT, plan=PLAN, frames=16, height=64, width=64, seed=4, init_frames=clip, strength=strength
+    )
+    return np.stack([step.frame[1] for step in steps if step.frame])
+
+
+@pytest.mark.parametrize("motion", ["right", "up"])
+def test_a_clip_moves_as_its_footage(motion: str) -> None:
+    clip = footage(motion)
+    assert motion_of(clip, BACKGROUND) == motion
+    made = sampled(clip, 0.5)
+    assert motion_of(made, BACKGROUND) == motion
+    assert np.abs(made.astype(int) - clip).mean() > 3  # it is painted anew
+    still = sampled(clip, 1.0)
+    assert motion_of(still, BACKGROUND) != motion
+    flows = [measure(each).flow for each in (still, made)]
+    assert flows[0] is not None
+    assert flows[1] is not None
+    assert flows[0] < flows[1]
