@@ -4,6 +4,8 @@
     for step in elevate(models, prompt="…", plan=Plan(), frames=16, height=512, width=512, seed=1):
         if step.frame: number, pixels = step.frame
 
+``VideoElevatorPipeline`` is the same with diffusers' call conventions, and ``python -m elevator`` in a terminal.
+
 Names are imported on first use, so that ``Plan``, the errors and ``vocabulary`` work in a process that must
 not import torch.
 """
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import ElevatorError, LoraError, ModelError, NumericsError, PlanError, RequestError
     from .models import Models
     from .networks import load_models
+    from .pipeline import VideoElevatorPipeline
     from .plan import LowPass, Plan
     from .sampler import Step, chain, elevate
     from .vocabulary import known_words, unknown_words
@@ -32,6 +35,7 @@ __all__ = [
     "PlanError",
     "RequestError",
     "Step",
+    "VideoElevatorPipeline",
     "chain",
     "elevate",
     "known_words",
@@ -43,6 +47,7 @@ _HOMES = {
     "errors": ("ElevatorError", "LoraError", "ModelError", "NumericsError", "PlanError", "RequestError"),
     "models": ("Models",),
     "networks": ("load_models",),
+    "pipeline": ("VideoElevatorPipeline",),
     "plan": ("LowPass", "Plan"),
     "sampler": ("Step", "chain", "elevate"),
     "vocabulary": ("known_words", "unknown_words"),

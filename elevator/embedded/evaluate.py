@@ -34,10 +34,12 @@ T2I = Kind("t2i", frames=1, refine=False)
 UNREFINED = Kind("unrefined", refine=False)
 ALONE = {t2v: Kind(f"{t2v}_alone", t2v, alone=True) for t2v in T2VS}
 ELEVATED = {t2v: Kind(f"{t2v}_elevated", t2v) for t2v in T2VS}
+PRESETS = ("balanced", "fast", "draft")
+"""Beside the published one."""
 SHORTER = {
     f"{t2v}_{preset}": Kind(f"{t2v}_{preset}", t2v, preset=preset)
     for t2v in T2VS
-    for preset in ("balanced", "fast", "draft")
+    for preset in PRESETS
 }
 STYLED = {style: Kind(f"zeroscope_{style}", lora=style, lora_weight=WEIGHTS[style]) for style in STYLES}
 
@@ -178,18 +180,21 @@ def _sheets(out: Path, prompts: list[Prompt]) -> None:
         rows = [read_clip(file)[::2] for file in files if file.exists()]
         if rows:
             save_sheet(rows, out / f"{kind.name}.png")
-    side_by_side = [_in_all_styles(out, index) for index in range(0, len(prompts), 12)]
-    if rows := [row for row in side_by_side if row is not None]:
-        save_sheet(rows, out / "styles.png")
+    plain = ELEVATED["zeroscope"]
+    shorter = [SHORTER[f"zeroscope_{preset}"] for preset in PRESETS]
+    for name, kinds in (("styles", [plain, *STYLED.values()]), ("presets", [plain, *shorter])):
+        side_by_side = [_side_by_side(out, kinds, index) for index in range(0, len(prompts), 12)]
+        if rows := [row for row in side_by_side if row is not None]:
+            save_sheet(rows, out / f"{name}.png")
     images = [clip_file(out, T2I, index) for index in range(len(prompts))]
     frames = [read_clip(file)[0] for file in images if file.exists()]
     if len(frames) >= 16:
         save_sheet([np.stack(frames[i : i + 16]) for i in range(0, len(frames) - 15, 16)], out / "t2i.png")
 
 
-def _in_all_styles(out: Path, index: int) -> NDArray[np.uint8] | None:
-    """Every fourth frame of a prompt's clip plain, then in each style; None if one is missing."""
-    files = [clip_file(out, kind, index) for kind in (ELEVATED["zeroscope"], *STYLED.values())]
+def _side_by_side(out: Path, kinds: list[Kind], index: int) -> NDArray[np.uint8] | None:
+    """Every fourth frame of a prompt's clip in each kind; None if one is missing."""
+    files = [clip_file(out, kind, index) for kind in kinds]
     return np.concatenate([read_clip(file)[::4] for file in files]) if all(f.exists() for f in files) else None
 
 
