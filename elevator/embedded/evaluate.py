@@ -36,11 +36,7 @@ ALONE = {t2v: Kind(f"{t2v}_alone", t2v, alone=True) for t2v in T2VS}
 ELEVATED = {t2v: Kind(f"{t2v}_elevated", t2v) for t2v in T2VS}
 PRESETS = ("balanced", "fast", "draft")
 """Beside the published one."""
-SHORTER = {
-    f"{t2v}_{preset}": Kind(f"{t2v}_{preset}", t2v, preset=preset)
-    for t2v in T2VS
-    for preset in PRESETS
-}
+SHORTER = {f"{t2v}_{preset}": Kind(f"{t2v}_{preset}", t2v, preset=preset) for t2v in T2VS for preset in PRESETS}
 STYLED = {style: Kind(f"zeroscope_{style}", lora=style, lora_weight=WEIGHTS[style]) for style in STYLES}
 
 

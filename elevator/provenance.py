@@ -1,0 +1,150 @@
+"""Which files a clip is made of, and whether they are still the same. Importing this imports no torch.
+
+The names of files in a model's folder are those that diffusers and transformers read: safetensors first, PyTorch's
+files where there are none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .checkpoints.identity import LORA_FILE
+from .errors import ModelError, RequestError
+from .sidecar import File, Sources
+
+EMBEDDED = {
+    "embedded": {"t2i": "t2i", "t2v": "zeroscope"},
+    "embedded_animatediff": {"t2v": "animatediff"},
+}
+"""Names for the models that come with this library: which folder of its weights each means as T2I or T2V."""
+_EMBEDDED_WEIGHTS = Path(__file__).parent / "embedded" / "weights"
+
+_CONFIGS = {
+    "config.json",
+    "scheduler_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+}
+_TEXT = ("text_encoder", "tokenizer")
+_LAVIE_CONFIG = "unet2d_config.json"
+_WEIGHTS = (
+    re.compile(r"(diffusion_pytorch_model|model)(-\d+-of-\d+)?\.safetensors"),
+    re.compile(r"(diffusion_pytorch_model|pytorch_model)(-\d+-of-\d+)?\.bin"),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that will be read; the fields are those of :class:`~elevator.sidecar.File`."""
+
+    source: str
+    name: str
+    path: Path
+
+
+def located(name: str, part: str) -> Path:
+    """The path of a ``part`` (``t2i`` or ``t2v``), which may be one of the names in ``EMBEDDED``."""
+    folder = EMBEDDED.get(name, {}).get(part)
+    return Path(name) if folder is None else _EMBEDDED_WEIGHTS / folder
+
+
+def found(sources: Sources, frames: int) -> tuple[Found, ...]:
+    """All files that are read for a clip of so many frames, in the order of reading.
+
+    Raises RequestError if there are no init frames. Whether the other sources exist, :func:`recorded` says.
+    """
+    return tuple(
+        Found(source, Path(os.path.relpath(file, root)).as_posix(), file)
+        for source, root, files in _roots(sources, frames)
+        for file in files
+    )
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The PNGs of a folder in the order of their names. Raises RequestError if there are none."""
+    files = sorted(folder.glob("*.png"))
+    if not files:
+        raise RequestError(f"{folder} is no folder with PNG files; choose one that holds frames.")
+    return files
+
+
+def recorded(file: Found) -> File:
+    """The file with its size and hash. Raises ModelError if it cannot be read."""
+    try:
+        with file.path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        size = file.path.stat().st_size
+    except OSError as error:
+        raise ModelError(f"{file.path} cannot be read ({error.strerror}); name where it lies now.") from error
+    return File(source=file.source, name=file.name, path=str(file.path), size=size, sha256=digest)
+
+
+def differences(now: Iterable[File], then: Iterable[File]) -> tuple[str, ...]:
+    """One clause for each file that is missing, changed or new since ``then``, wherever the sources lie now."""
+    new, old = ({(file.source, file.name): file for file in files} for files in (now, then))
+    return (
+        *(f"{file.path} is missing" for key, file in old.items() if key not in new),
+        *(f"{file.path} has changed" for key, file in new.items() if key in old and file.sha256 != old[key].sha256),
+        *(f"{file.path} was not there" for key, file in new.items() if key not in old),
+    )
+
+
+def _roots(sources: Sources, frames: int) -> Iterator[tuple[str, Path, Iterable[Path]]]:
+    """Each source with its path and the files that are read there."""
+    t2i, t2v = located(sources.t2i, "t2i"), located(sources.t2v, "t2v")
+    yield "t2i", t2i, _t2i(t2i, own_vae=sources.vae is None)
+    if sources.vae is not None:
+        yield "vae", Path(sources.vae), _one(Path(sources.vae), ".")
+    yield "t2v", t2v, _t2v(t2v, own_text=sources.t2v_text is None)
+    if sources.t2v_text is not None:
+        yield "t2v_text", Path(sources.t2v_text), _one(Path(sources.t2v_text), *_TEXT)
+    for name, loras in (("t2v_loras", sources.t2v_loras), ("loras", sources.loras)):
+        for number, lora in enumerate(loras, start=1):
+            path = Path(lora.path)
+            yield f"{name} {number}", path, [path / LORA_FILE if path.is_dir() else path]
+    for number, embedding in enumerate(sources.embeddings, start=1):
+        yield f"embeddings {number}", Path(embedding), [Path(embedding)]
+    if sources.init is not None:
+        yield "init", Path(sources.init), pictures(Path(sources.init))[:frames]
+    if sources.anchor is not None:
+        yield "anchor", Path(sources.anchor), [Path(sources.anchor)]
+
+
+def _t2i(path: Path, own_vae: bool) -> Iterator[Path]:
+    yield from _one(path, "unet", *_TEXT, "scheduler", *(["vae"] if own_vae else []))
+
+
+def _t2v(path: Path, own_text: bool) -> Iterator[Path]:
+    """What lies beside a file counts as if it were in its folder, as :func:`~elevator.load_models` has it."""
+    beside = path if path.is_dir() else path.parent
+    yield from _one(path, ".", "unet", "motion_adapter")
+    extras = (path / LORA_FILE, path / "vae" / "config.json") if path.is_dir() else (beside / _LAVIE_CONFIG,)
+    yield from (file for file in extras if file.is_file())
+    for part in (*(_TEXT if own_text else ()), "scheduler"):
+        yield from _part(beside / part)
+
+
+def _one(path: Path, *parts: str) -> Iterator[Path]:
+    """A model that is a file, or the files of these parts of its folder."""
+    if path.is_dir():
+        for part in parts:
+            yield from _part(path / part)
+    else:
+        yield path
+
+
+def _part(folder: Path) -> Iterator[Path]:
+    """Configs and weights of one part; none if there is no such folder."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    yield from (file for file in files if file.name in _CONFIGS)
+    kinds = ([file for file in files if pattern.fullmatch(file.name)] for pattern in _WEIGHTS)
+    yield from next((kind for kind in kinds if kind), [])

@@ -1,0 +1,154 @@
+"""The record beside a clip, ``clip.json``, from which ``python -m elevator --again`` makes the clip once more.
+
+The format is this module's: one JSON object with the fields of :class:`Sidecar`, by their names. Files of later
+versions may have more fields, which are ignored; a later ``format`` is refused. Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+import platform
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .errors import RequestError
+from .plan import Plan
+
+FILE_NAME = "clip.json"
+FORMAT = 1
+PACKAGES = ("torch", "diffusers", "transformers", "numpy")
+"""Other people's packages on which a clip's pixels depend."""
+
+
+class Lora(msgspec.Struct, frozen=True):
+    """A LoRA and its weight."""
+
+    path: str
+    weight: float = 1.0
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """The files and folders that a clip is made of, absolute, or a name of embedded models."""
+
+    t2i: str
+    t2v: str
+    vae: str | None = None
+    prediction_type: str | None = None
+    t2v_text: str | None = None
+    t2v_schedule: str | None = None
+    t2v_loras: tuple[Lora, ...] = ()
+    loras: tuple[Lora, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    init: str | None = None
+    anchor: str | None = None
+
+
+class Device(msgspec.Struct, frozen=True):
+    """Where the networks run."""
+
+    name: str  #: as torch calls it
+    dtype: str  #: as torch calls it
+    offload: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What :func:`~elevator.elevate` was asked for."""
+
+    prompt: str  #: empty if there is travel
+    negative_prompt: str
+    travel: dict[int, str]  #: prompts by frame
+    preset: str  #: that the plan came from; the plan alone counts
+    plan: Plan
+    frames: int
+    width: int  #: pixels
+    height: int  #: pixels
+    seed: int
+    strength: float  #: of the noise on init frames, 0 … 1
+    fps: float  #: to be shown at; changes no pixel
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file that was read."""
+
+    source: str  #: the field of Sources that it belongs to, with a number where that holds several
+    name: str  #: its path relative to the source, with / between folders; "." if it is the source
+    path: str  #: where it lay
+    size: int  #: bytes
+    sha256: str
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A finished frame."""
+
+    file: str  #: beside the sidecar
+    sha256: str  #: of its pixels: bytes R, G, B of each row from the left, rows from the top
+
+
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one clip."""
+
+    format: int = FORMAT
+    made_with: dict[str, str]  #: versions and machine
+    sources: Sources
+    device: Device
+    settings: Settings
+    files: tuple[File, ...]
+    seconds: dict[str, float]  #: spent on each phase of the work
+    notes: tuple[str, ...]  #: on what was not understood
+    frames: tuple[Frame, ...]
+    metrics: dict[str, Any]  #: by :mod:`elevator.metrics`; none of frames that are too small
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
+def encode(sidecar: Sidecar) -> bytes:
+    """The sidecar as indented JSON in UTF-8."""
+    return msgspec.json.format(msgspec.json.encode(sidecar), indent=1) + b"\n"
+
+
+def decode(data: bytes, path: Path) -> Sidecar:
+    """The sidecar in ``data``, read from ``path``.
+
+    Raises RequestError if it is none or a later format's, and PlanError if its plan is impossible.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_Format).format
+        if found != FORMAT:
+            raise RequestError(f"{path} is in format {found}, not {FORMAT}; use the version of Elevator that wrote it.")
+        sidecar = msgspec.json.decode(data, type=Sidecar)
+        if len(sidecar.frames) != sidecar.settings.frames:
+            raise ValueError(f"{len(sidecar.frames)} of {sidecar.settings.frames} frames")
+    except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
+        raise RequestError(f"{path} is not a readable sidecar ({error}); choose the {FILE_NAME} of a clip.") from error
+    return sidecar
+
+
+def read(path: Path) -> Sidecar:
+    """The sidecar at ``path``, or in the folder there. Raises as :func:`decode` does, also if there is none."""
+    path = path / FILE_NAME if path.is_dir() else path
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read ({error.strerror}); choose the {FILE_NAME} of a clip.") from error
+    return decode(data, path)
+
+
+def version() -> str:
+    """Elevator's own."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
+
+
+def made_with() -> dict[str, str]:
+    """Versions, by name, of all that a clip's pixels depend on, and the kind of machine."""
+    return {
+        "elevator": version(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+    }

@@ -1,0 +1,469 @@
+"""``python -m elevator``: clips from options and from sidecars, of the recorded models and of the embedded ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from subprocess import PIPE
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from elevator import Plan, elevate, recording
+from elevator.command_line import main
+from elevator.options import parser
+from elevator.order import new_order
+from elevator.pipeline import STRENGTH
+from elevator.sheet import contact_sheet
+from elevator.sidecar import Lora, read
+from tests.elevator.golden import FOLDER, models
+
+PLAN = ("--set", "steps=3", "--set", "refine=[2]", "--set", "refine_steps=1")
+SMALL = (*PLAN, "--frames", "2", "--width", "32", "--height", "16")
+MODELS = ("--t2i", str(FOLDER / "t2i"), "--t2v", str(FOLDER / "zeroscope"))
+UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
+
+
+def run(*arguments):
+    return main([*map(str, arguments), "--quiet"])
+
+
+def frames_of(folder):
+    return np.stack([np.asarray(Image.open(file)) for file in sorted(folder.glob("*.png"))])
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def said(capsys, count=1):
+    """The sentences on stderr."""
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == count, lines
+    return "\n".join(lines)
+
+
+@pytest.fixture(autouse=True)
+def _no_bars(monkeypatch):
+    """transformers' own bars are turned off where the process starts."""
+    monkeypatch.setattr("transformers.utils.logging._tqdm_active", False)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """The folder of a clip of the recorded models."""
+    out = tmp_path_factory.mktemp("clips") / "dog"
+    assert run("a dog", *MODELS, *SMALL, "--negative", "blurry", "--seed", 5, "--fps", 12, "--out", out) == 0
+    return out
+
+
+@pytest.fixture
+def moved(clip, tmp_path):
+    """Copies of a clip, and of its models that it names."""
+    for name in ("t2i", "zeroscope"):
+        shutil.copytree(FOLDER / name, tmp_path / name)
+    shutil.copytree(clip, tmp_path / "clip")
+    return tmp_path
+
+
+def here(folder):
+    return ("--t2i", folder / "t2i", "--t2v", folder / "zeroscope")
+
+
+def test_a_clip_is_that_of_elevate(clip):
+    plan = models("zeroscope").presets["published"].plan
+    settings = {"steps": 3, "refine": (2,), "refine_steps": 1}
+    plan = Plan.from_mapping({**{key: getattr(plan, key) for key in vars(plan)}, **settings})
+    steps = elevate(
+        models("zeroscope"),
+        prompt="a dog",
+        negative_prompt="blurry",
+        plan=plan,
+        frames=2,
+        height=16,
+        width=32,
+        seed=5,
+    )
+    expected = np.stack([step.frame[1] for step in steps if step.frame is not None])
+    assert names_in(clip) == ["clip.json", "contact_sheet.jpg", "frame_0001.png", "frame_0002.png"]
+    assert names_in(clip.parent) == ["dog"]
+    assert np.array_equal(frames_of(clip), expected)
+    record = read(clip)
+    assert record.settings.plan == plan
+    assert [frame.sha256 for frame in record.frames] == [
+        hashlib.sha256(Image.fromarray(frame).tobytes()).hexdigest() for frame in expected
+    ]
+    assert (record.settings.seed, record.settings.fps, record.device.name) == (5, 12, "cpu")
+    assert record.metrics["frame_difference"] > 0
+    assert {"hashing", "loading", "painting", "refining", "decoding"} <= record.seconds.keys()
+
+
+def test_the_sidecar_has_the_hashes_of_the_weights(clip):
+    listed = {file.path: file for file in read(clip).files}
+    weights = [file for name in ("t2i", "zeroscope") for file in (FOLDER / name).rglob("*.safetensors")]
+    assert len(weights) == 5
+    for file in weights:
+        record = listed[str(file)]
+        assert record.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert record.size == file.stat().st_size
+
+
+def test_again_makes_the_same_pixels(clip, capsys, tmp_path):
+    assert run("--again", clip / "clip.json", "--out", tmp_path / "again") == 0
+    assert "All frames have the recorded pixels." in capsys.readouterr().out
+    assert np.array_equal(frames_of(clip), frames_of(tmp_path / "again"))
+    one, other = read(clip), read(tmp_path / "again")
+    assert (one.settings, one.sources, one.files) == (other.settings, other.sources, other.files)
+
+
+def test_again_goes_beside_the_clip_and_takes_models_that_moved(clip, moved, capsys):
+    shutil.rmtree(moved / "t2i" / "vae")
+    shutil.move(moved / "t2i", moved / "elsewhere")
+    vae = FOLDER / "t2i" / "vae"
+    assert run("--again", moved / "clip", "--t2i", moved / "t2i") == 1
+    assert str(moved / "t2i") in said(capsys)
+    shutil.copytree(vae, moved / "elsewhere" / "vae")
+    assert run("--again", moved / "clip", "--t2i", moved / "elsewhere", "--t2v", moved / "zeroscope") == 0
+    assert np.array_equal(frames_of(clip), frames_of(moved / "clip-again"))
+    assert read(moved / "clip-again").sources.t2i == str(moved / "elsewhere")
+
+
+def test_again_refuses_a_changed_weight_and_force_goes_on(moved, capsys):
+    weights = moved / "zeroscope" / UNET
+    data = bytearray(weights.read_bytes())
+    data[-2] ^= 0x40
+    weights.write_bytes(data)
+    assert run("--again", moved / "clip", *here(moved)) == 1
+    assert f"{weights} has changed;" in said(capsys)
+    assert not (moved / "clip-again").exists()
+    assert run("--again", moved / "clip", *here(moved), "--force") == 0
+    assert "frames have other pixels than recorded" in capsys.readouterr().out
+
+
+def test_again_refuses_a_file_that_is_missing_or_new(moved, capsys):
+    shutil.copy(FOLDER / "t2i" / "scheduler" / "scheduler_config.json", moved / "zeroscope" / "scheduler_config.json")
+    (moved / "zeroscope" / "scheduler").mkdir()
+    shutil.move(moved / "zeroscope" / "scheduler_config.json", moved / "zeroscope" / "scheduler")
+    (moved / "t2i" / "tokenizer" / "merges.txt").unlink()
+    assert run("--again", moved / "clip", *here(moved)) == 1
+    assert re.search(r"merges\.txt is missing, and 1 more;", said(capsys))
+
+
+def test_again_says_which_versions_differ(moved, capsys):
+    sidecar = moved / "clip" / "clip.json"
+    sidecar.write_text(re.sub(r'"torch": "[^"]*"', '"torch": "1.0"', sidecar.read_text()))
+    assert run("--again", sidecar, *here(moved)) == 0
+    assert "torch 1.0 → " in said(capsys)
+
+
+def test_again_refuses_models_that_the_clip_did_not_have(clip, capsys):
+    assert run("--again", clip, "--vae", FOLDER / "t2i" / "vae") == 1
+    assert "0 of --vae" in said(capsys)
+    assert run("--again", clip, "--lora", "a", "--lora", "b") == 1
+    assert "0 of --lora" in said(capsys)
+
+
+def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
+    """Checked where the sampler is called: what it makes of these is the sampler's own business."""
+    asked, loaded = {}, {}
+
+    def noted(into, function):
+        def call(*arguments, **settings):
+            into.update(settings)
+            return function(*arguments, **settings)
+
+        return call
+
+    monkeypatch.setattr(recording, "elevate", noted(asked, recording.elevate))
+    monkeypatch.setattr(recording, "load_models", noted(loaded, recording.load_models))
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 16, 32, 3), np.uint8)
+    (tmp_path / "frames").mkdir()
+    for k, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / "frames" / f"{k}.png")
+    Image.fromarray(pictures[2]).save(tmp_path / "anchor.png")
+    options = (
+        *("a dog", *MODELS, *PLAN, "--width", 32, "--height", 16, "--set", "lowpass.method=none"),
+        *(
+            "--travel",
+            "1=a = b",
+            "--init",
+            tmp_path / "frames",
+            "--strength",
+            ".5",
+            "--anchor",
+            tmp_path / "anchor.png",
+        ),
+        *("--vae", FOLDER / "t2i" / "vae", "--t2v-text", FOLDER / "t2i", "--t2v-schedule", "lavie"),
+        *("--frames", 3, "--prediction-type", "v_prediction", "--dtype", "float32", "--device", "cpu", "--offload"),
+    )
+    assert run(*options, "--out", tmp_path / "clip") == 0
+    assert asked["prompt"] == ""
+    assert asked["prompts"] == {0: "a dog", 1: "a = b"}
+    assert np.array_equal(asked["init_frames"], pictures[:3])
+    assert asked["strength"] == 0.5
+    assert np.array_equal(asked["anchor_frame"], pictures[2])
+    assert asked["plan"].lowpass.method == "none"
+    assert asked["frames"] == 3
+    assert (loaded["vae"], loaded["t2v_text"]) == (FOLDER / "t2i" / "vae", FOLDER / "t2i")
+    assert (loaded["t2v_schedule"], loaded["prediction_type"], loaded["offload"]) == ("lavie", "v_prediction", True)
+    listed = [file.source for file in read(tmp_path / "clip").files]
+    assert {"anchor", "vae", "t2v_text"} <= set(listed)
+    assert listed.count("init") == 3
+
+    first = dict(asked)
+    assert run("--again", tmp_path / "clip", "--out", tmp_path / "again") == 0
+    assert "All frames" in capsys.readouterr().out
+    assert first.keys() == asked.keys()
+    assert all(np.array_equal(first[key], asked[key]) for key in first)
+    Image.fromarray(pictures[0]).save(tmp_path / "frames" / "1.png")
+    assert run("--again", tmp_path / "clip", "--out", tmp_path / "other") == 1
+    assert "1.png has changed" in said(capsys)
+
+
+@pytest.mark.parametrize(("pictures", "frames"), [(3, 3), (20, 16)])
+def test_a_clip_is_as_long_as_its_footage_but_not_too_long(tmp_path, pictures, frames):
+    for k in range(pictures):
+        (tmp_path / f"{k}.png").touch()
+    order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--init", str(tmp_path)])))
+    assert order.frames == order.settings(models("zeroscope")).frames == frames
+    assert order.settings(models("zeroscope")).strength == STRENGTH
+
+
+def test_loras_and_embeddings_are_recorded_and_keep_their_weights(tmp_path, capsys):
+    lora = "elevator/embedded/weights/loras/sketch"
+    shutil.copytree(lora, tmp_path / "moved")
+    options = ("--t2i", "embedded", "--t2v", "embedded", *PLAN, "--frames", 1)
+    assert run("a red ball", *options, "--lora", f"{lora}:0.5", "--out", tmp_path / "clip") == 0
+    assert read(tmp_path / "clip").sources.loras == (Lora(str(Path(lora).absolute()), 0.5),)
+    assert (read(tmp_path / "clip").settings.width, read(tmp_path / "clip").settings.height) == (64, 64)
+    assert run("--again", tmp_path / "clip", "--lora", tmp_path / "moved") == 0
+    assert "All frames" in capsys.readouterr().out
+    assert read(tmp_path / "clip-again").sources.loras == (Lora(str(tmp_path / "moved"), 0.5),)
+
+
+def test_a_clip_is_not_overwritten_unless_it_may(clip, moved, capsys):
+    mine = moved / "clip" / "notes.txt"
+    mine.write_text("mine")
+    before = frames_of(moved / "clip")
+    options = ("a cat", *MODELS, *PLAN, "--frames", 1, "--width", 32, "--height", 16, "--out", moved / "clip")
+    assert run(*options) == 1
+    assert "holds a clip already" in said(capsys)
+    assert np.array_equal(frames_of(moved / "clip"), before)
+    assert run(*options, "--overwrite") == 0
+    assert names_in(moved / "clip") == ["clip.json", "contact_sheet.jpg", "frame_0001.png", "notes.txt"]
+    assert read(moved / "clip").settings.prompt == "a cat"
+
+
+def test_the_folder_is_named_after_prompt_and_seed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("A dog, on (grass)!", *MODELS, *SMALL) == 0
+    folder = next((tmp_path / "out").iterdir())
+    seed = read(folder).settings.seed
+    assert folder.name == f"a-dog-on-grass-{seed}"
+    assert f"seed {seed}," in capsys.readouterr().out
+
+
+def test_what_is_not_understood_is_said_and_recorded(moved, capsys):
+    (moved / "t2i" / "known_words.txt").write_text("dog\na\n")
+    assert run("a (dog:9) zog", *here(moved), *SMALL, "--out", moved / "new") == 0
+    notes = read(moved / "new").notes
+    assert "“zog”" in notes[0]
+    assert said(capsys, len(notes)) == "\n".join(notes)
+    assert len(notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("a dog", *MODELS, "--preset", "nonsense"), "no preset 'nonsense' here; choose one of published"),
+        (("a dog", *MODELS, "--set", "stepz=3"), "no setting 'stepz'"),
+        (("a dog", *MODELS, "--set", "steps.x=3"), "no table 'steps'"),
+        (("a dog", *MODELS, "--set", "steps=3"), "refine names countdown"),
+        ((" ", *MODELS, *PLAN), "The prompt is empty"),
+        (("a dog", *MODELS, *PLAN, "--width", "33"), "width is 33"),
+        (("a dog", *MODELS, *PLAN, "--lora", "missing.safetensors"), "missing.safetensors"),
+        (("a dog", "--t2i", "missing", "--t2v", "embedded"), "missing"),
+        (("a dog", *MODELS, "--init", "missing"), "missing is no folder with PNG files"),
+        (("a dog", *MODELS, *PLAN, "--anchor", str(FOLDER / "masks.safetensors")), "is not a readable picture"),
+        (("--again", "missing"), "missing cannot be read"),
+    ],
+)
+def test_what_is_to_be_changed_is_one_sentence(tmp_path, capsys, arguments, sentence):
+    out = tmp_path / "folder" / "clip"
+    assert run(*arguments, "--out", out) == 1
+    assert sentence in said(capsys)
+    assert not out.exists()
+
+
+def test_a_file_in_the_folders_place_is_not_touched(tmp_path, capsys):
+    out = tmp_path / "file"
+    out.write_text("mine")
+    assert run("a dog", *MODELS, *SMALL, "--out", out, "--overwrite") == 1
+    assert "is a file" in said(capsys)
+    assert run("a dog", *MODELS, *SMALL, "--out", out / "clip") == 1
+    assert "cannot be written" in said(capsys)
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("a dog",), "--t2i and --t2v must be given"),
+        (("a dog", "--t2i", "x"), "--t2v must be given"),
+        (MODELS, "a prompt must be given"),
+        ((*MODELS, "--travel", "x=a dog"), "travel"),
+        (("a dog", *MODELS, "--travel", "0=a cat"), "two prompts for one frame"),
+        (("a dog", *MODELS, "--force"), "--force goes with --again"),
+        (("a dog", *MODELS, "--set", "steps"), "has no ="),
+        (("a dog", *MODELS, "--seed", "-1"), "is not between"),
+        (("a dog", *MODELS, "--device", "tpu"), "is no device"),
+        (("a \udcff dog", *MODELS), "UTF-8"),
+        (("--again", "x", "--seed", "1"), "leave out: seed"),
+        (("a dog", "--again", "x"), "leave out: prompt"),
+    ],
+)
+def test_what_is_not_a_command_is_told_from_what_is_to_be_changed(capsys, arguments, problem):
+    with pytest.raises(SystemExit) as end:
+        run(*arguments)
+    assert end.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("units", [1, 4, 7])
+def test_an_interrupted_clip_leaves_nothing(tmp_path, monkeypatch, capsys, units):
+    def interrupted(*arguments, **settings):
+        for number, step in enumerate(elevate(*arguments, **settings)):
+            if number == units:
+                assert names_in(tmp_path) != []
+                raise KeyboardInterrupt
+            yield step
+
+    monkeypatch.setattr(recording, "elevate", interrupted)
+    assert run("a dog", *MODELS, *SMALL, "--out", tmp_path / "clip") == 130
+    assert said(capsys) == "Interrupted."
+    assert names_in(tmp_path) == []
+
+
+def test_the_sidecar_is_the_last_to_come_and_the_first_to_go(moved, monkeypatch):
+    def fails_at(name, function):
+        def call(path, *others):
+            if Path(path).name == name:
+                raise KeyboardInterrupt
+            function(path, *others)
+
+        return call
+
+    clip = moved / "clip"
+    options = ("a cat", *MODELS, *SMALL, "--out", clip, "--overwrite")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fails_at("frame_0002.png", Path.unlink))
+        assert run(*options) == 130
+    assert names_in(clip) == ["frame_0002.png"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fails_at("clip.json", os.replace))
+        assert run(*options) == 130
+    assert names_in(clip) == ["contact_sheet.jpg", "frame_0001.png", "frame_0002.png"]
+    assert run(*options) == 0
+    assert read(clip).settings.prompt == "a cat"
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch, capsys):
+    def full(self, *arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert run("a dog", *MODELS, *SMALL, "--out", tmp_path / "clip") == 1
+    assert "cannot be written (No space left on device)" in said(capsys)
+    assert names_in(tmp_path) == []
+
+
+@given(st.text(min_size=1).filter(lambda text: "\0" not in text), st.floats(allow_nan=False))
+def test_a_weight_is_what_follows_the_last_colon(path, weight):
+    def asked(text):
+        return parser().parse_args([f"--lora={text}"]).lora[0]
+
+    assert asked(f"{path}:{weight}") == Lora(str(Path(path).absolute()), weight)
+    assert asked(f"{path}.safetensors") == Lora(str(Path(f"{path}.safetensors").absolute()), 1.0)
+
+
+def test_drive_letters_are_no_paths_of_their_own():
+    found = parser().parse_args(["--lora", r"C:\style.safetensors", "--lora", r"C:\style.safetensors:0.8"]).lora
+    assert [(Path(lora.path).name, lora.weight) for lora in found] == [
+        (r"C:\style.safetensors", 1.0),
+        (r"C:\style.safetensors", 0.8),
+    ]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), st.lists))
+def test_values_are_json(value):
+    assert parser().parse_args(["--set", f"a.b={json.dumps(value)}"]).set == [(["a", "b"], value)]
+
+
+def test_values_that_are_no_json_are_texts():
+    assert parser().parse_args(["--set", "way_back=blend"]).set == [(["way_back"], "blend")]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((1, 16, 32, 3), (32, 16)),
+        ((5, 16, 32, 3), (96, 32)),
+        ((16, 512, 256, 3), (512, 1024)),
+        ((2, 9, 900, 3), (512, 3)),
+    ],
+)
+def test_the_sheet_shows_every_frame_once(shape, size):
+    clip = np.broadcast_to(np.arange(10, 10 + 3 * shape[0]).reshape(-1, 1, 1, 3).astype(np.uint8), shape)
+    sheet = contact_sheet(clip)
+    assert sheet.size == size
+    colours = {colour for _, colour in sheet.getcolors()}
+    assert colours - {(0, 0, 0)} == {tuple(map(int, frame[0, 0])) for frame in clip}
+    assert sheet.getpixel((0, 0)) == tuple(clip[0, 0, 0])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["a dog"], ["--again", "missing"]])
+def test_nothing_heavy_is_imported_before_it_is_needed(arguments):
+    code = (
+        f"import sys; from elevator.command_line import main\ntry: main({arguments!r})\nexcept SystemExit: pass\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'diffusers', 'transformers', 'PIL')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def start(*arguments):
+    """``python -m elevator`` on the embedded models, in a process of its own."""
+    command = (sys.executable, "-m", "elevator", "a red ball", "--t2i", "embedded", "--t2v", "embedded")
+    return subprocess.Popen([*command, *map(str, arguments)], stdout=PIPE, stderr=PIPE, text=True, encoding="utf-8")
+
+
+def test_from_end_to_end_with_the_embedded_models(tmp_path, capsys):
+    made = start(*PLAN, "--frames", 2, "--seed", 4, "--out", tmp_path / "ball")
+    out, err = made.communicate()
+    assert (made.returncode, err) == (0, "")
+    assert "2 frames of 64 × 64 pixels, seed 4" in out
+    assert run("--again", tmp_path / "ball" / "clip.json") == 0
+    assert "All frames have the recorded pixels." in capsys.readouterr().out
+    assert np.array_equal(frames_of(tmp_path / "ball"), frames_of(tmp_path / "ball-again"))
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    running = start("--frames", 16, "--out", tmp_path / "ball")
+    deadline = time.monotonic() + 60
+    while not names_in(tmp_path) and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [name.startswith(".ball-") for name in names_in(tmp_path)] == [True]
+    running.send_signal(signal.SIGINT)
+    assert running.communicate()[1] == "Interrupted.\n"
+    assert running.returncode == 130
+    assert names_in(tmp_path) == []
