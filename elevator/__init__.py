@@ -16,16 +16,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cost import Estimate, estimate
     from .errors import ElevatorError, LoraError, ModelError, NumericsError, PlanError, RequestError
     from .models import Models
     from .networks import load_models
     from .pipeline import VideoElevatorPipeline
     from .plan import LowPass, Plan
+    from .presets import Preset, presets_for
     from .sampler import Step, chain, elevate
+    from .shapes import load_shapes
     from .vocabulary import known_words, unknown_words
 
 __all__ = [
     "ElevatorError",
+    "Estimate",
     "LoraError",
     "LowPass",
     "ModelError",
@@ -33,23 +37,30 @@ __all__ = [
     "NumericsError",
     "Plan",
     "PlanError",
+    "Preset",
     "RequestError",
     "Step",
     "VideoElevatorPipeline",
     "chain",
     "elevate",
+    "estimate",
     "known_words",
     "load_models",
+    "load_shapes",
+    "presets_for",
     "unknown_words",
 ]
 
 _HOMES = {
+    "cost": ("Estimate", "estimate"),
     "errors": ("ElevatorError", "LoraError", "ModelError", "NumericsError", "PlanError", "RequestError"),
     "models": ("Models",),
     "networks": ("load_models",),
     "pipeline": ("VideoElevatorPipeline",),
     "plan": ("LowPass", "Plan"),
+    "presets": ("Preset", "presets_for"),
     "sampler": ("Step", "chain", "elevate"),
+    "shapes": ("load_shapes",),
     "vocabulary": ("known_words", "unknown_words"),
 }
 

@@ -64,7 +64,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
 
     def _count(self, storage: torch.UntypedStorage, given: set[int]) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key not in self._known | given:
+        if key not in self._known and key not in given:
             self._known.add(key)
             self._live[size > MAPPED] += size
             weakref.finalize(storage, self._forget, key, size)
@@ -77,7 +77,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
 def _copies(x: Tensor, weight: Tensor, out: Tensor) -> tuple[int, ...]:
     """Bytes of what oneDNN copies into layouts of its own for a convolution on the CPU.
 
-    The weights, the input and the output; the result's own memory is first written to when the input's copy is gone.
+    They are the weights, the input and the result; the result's own memory is first used when the input's copy is gone.
     """
     if out.device.type != "cpu":
         return ()

@@ -1,11 +1,8 @@
-"""``python -m elevator``: clips from options and from sidecars, of the recorded models and of the embedded ones."""
+"""``python -m elevator``: options, refusals and interruptions, on the recorded models and on the embedded ones."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 import shutil
 import signal
 import subprocess
@@ -20,158 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from elevator import Plan, elevate, recording
-from elevator.command_line import main
+from elevator import elevate, recording
 from elevator.options import parser
 from elevator.order import new_order
 from elevator.pipeline import STRENGTH
 from elevator.sheet import contact_sheet
 from elevator.sidecar import Lora, read
+from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
 from tests.elevator.golden import FOLDER, models
-
-PLAN = ("--set", "steps=3", "--set", "refine=[2]", "--set", "refine_steps=1")
-SMALL = (*PLAN, "--frames", "2", "--width", "32", "--height", "16")
-MODELS = ("--t2i", str(FOLDER / "t2i"), "--t2v", str(FOLDER / "zeroscope"))
-UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
-
-
-def run(*arguments):
-    return main([*map(str, arguments), "--quiet"])
-
-
-def frames_of(folder):
-    return np.stack([np.asarray(Image.open(file)) for file in sorted(folder.glob("*.png"))])
-
-
-def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def said(capsys, count=1):
-    """The sentences on stderr."""
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == count, lines
-    return "\n".join(lines)
-
-
-@pytest.fixture(autouse=True)
-def _no_bars(monkeypatch):
-    """transformers' own bars are turned off where the process starts."""
-    monkeypatch.setattr("transformers.utils.logging._tqdm_active", False)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    """The folder of a clip of the recorded models."""
-    out = tmp_path_factory.mktemp("clips") / "dog"
-    assert run("a dog", *MODELS, *SMALL, "--negative", "blurry", "--seed", 5, "--fps", 12, "--out", out) == 0
-    return out
-
-
-@pytest.fixture
-def moved(clip, tmp_path):
-    """Copies of a clip, and of its models that it names."""
-    for name in ("t2i", "zeroscope"):
-        shutil.copytree(FOLDER / name, tmp_path / name)
-    shutil.copytree(clip, tmp_path / "clip")
-    return tmp_path
-
-
-def here(folder):
-    return ("--t2i", folder / "t2i", "--t2v", folder / "zeroscope")
-
-
-def test_a_clip_is_that_of_elevate(clip):
-    plan = models("zeroscope").presets["published"].plan
-    settings = {"steps": 3, "refine": (2,), "refine_steps": 1}
-    plan = Plan.from_mapping({**{key: getattr(plan, key) for key in vars(plan)}, **settings})
-    steps = elevate(
-        models("zeroscope"),
-        prompt="a dog",
-        negative_prompt="blurry",
-        plan=plan,
-        frames=2,
-        height=16,
-        width=32,
-        seed=5,
-    )
-    expected = np.stack([step.frame[1] for step in steps if step.frame is not None])
-    assert names_in(clip) == ["clip.json", "contact_sheet.jpg", "frame_0001.png", "frame_0002.png"]
-    assert names_in(clip.parent) == ["dog"]
-    assert np.array_equal(frames_of(clip), expected)
-    record = read(clip)
-    assert record.settings.plan == plan
-    assert [frame.sha256 for frame in record.frames] == [
-        hashlib.sha256(Image.fromarray(frame).tobytes()).hexdigest() for frame in expected
-    ]
-    assert (record.settings.seed, record.settings.fps, record.device.name) == (5, 12, "cpu")
-    assert record.metrics["frame_difference"] > 0
-    assert {"hashing", "loading", "painting", "refining", "decoding"} <= record.seconds.keys()
-
-
-def test_the_sidecar_has_the_hashes_of_the_weights(clip):
-    listed = {file.path: file for file in read(clip).files}
-    weights = [file for name in ("t2i", "zeroscope") for file in (FOLDER / name).rglob("*.safetensors")]
-    assert len(weights) == 5
-    for file in weights:
-        record = listed[str(file)]
-        assert record.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-        assert record.size == file.stat().st_size
-
-
-def test_again_makes_the_same_pixels(clip, capsys, tmp_path):
-    assert run("--again", clip / "clip.json", "--out", tmp_path / "again") == 0
-    assert "All frames have the recorded pixels." in capsys.readouterr().out
-    assert np.array_equal(frames_of(clip), frames_of(tmp_path / "again"))
-    one, other = read(clip), read(tmp_path / "again")
-    assert (one.settings, one.sources, one.files) == (other.settings, other.sources, other.files)
-
-
-def test_again_goes_beside_the_clip_and_takes_models_that_moved(clip, moved, capsys):
-    shutil.rmtree(moved / "t2i" / "vae")
-    shutil.move(moved / "t2i", moved / "elsewhere")
-    vae = FOLDER / "t2i" / "vae"
-    assert run("--again", moved / "clip", "--t2i", moved / "t2i") == 1
-    assert str(moved / "t2i") in said(capsys)
-    shutil.copytree(vae, moved / "elsewhere" / "vae")
-    assert run("--again", moved / "clip", "--t2i", moved / "elsewhere", "--t2v", moved / "zeroscope") == 0
-    assert np.array_equal(frames_of(clip), frames_of(moved / "clip-again"))
-    assert read(moved / "clip-again").sources.t2i == str(moved / "elsewhere")
-
-
-def test_again_refuses_a_changed_weight_and_force_goes_on(moved, capsys):
-    weights = moved / "zeroscope" / UNET
-    data = bytearray(weights.read_bytes())
-    data[-2] ^= 0x40
-    weights.write_bytes(data)
-    assert run("--again", moved / "clip", *here(moved)) == 1
-    assert f"{weights} has changed;" in said(capsys)
-    assert not (moved / "clip-again").exists()
-    assert run("--again", moved / "clip", *here(moved), "--force") == 0
-    assert "frames have other pixels than recorded" in capsys.readouterr().out
-
-
-def test_again_refuses_a_file_that_is_missing_or_new(moved, capsys):
-    shutil.copy(FOLDER / "t2i" / "scheduler" / "scheduler_config.json", moved / "zeroscope" / "scheduler_config.json")
-    (moved / "zeroscope" / "scheduler").mkdir()
-    shutil.move(moved / "zeroscope" / "scheduler_config.json", moved / "zeroscope" / "scheduler")
-    (moved / "t2i" / "tokenizer" / "merges.txt").unlink()
-    assert run("--again", moved / "clip", *here(moved)) == 1
-    assert re.search(r"merges\.txt is missing, and 1 more;", said(capsys))
-
-
-def test_again_says_which_versions_differ(moved, capsys):
-    sidecar = moved / "clip" / "clip.json"
-    sidecar.write_text(re.sub(r'"torch": "[^"]*"', '"torch": "1.0"', sidecar.read_text()))
-    assert run("--again", sidecar, *here(moved)) == 0
-    assert "torch 1.0 → " in said(capsys)
-
-
-def test_again_refuses_models_that_the_clip_did_not_have(clip, capsys):
-    assert run("--again", clip, "--vae", FOLDER / "t2i" / "vae") == 1
-    assert "0 of --vae" in said(capsys)
-    assert run("--again", clip, "--lora", "a", "--lora", "b") == 1
-    assert "0 of --lora" in said(capsys)
 
 
 def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
@@ -252,19 +105,6 @@ def test_loras_and_embeddings_are_recorded_and_keep_their_weights(tmp_path, caps
     assert read(tmp_path / "clip-again").sources.loras == (Lora(str(tmp_path / "moved"), 0.5),)
 
 
-def test_a_clip_is_not_overwritten_unless_it_may(clip, moved, capsys):
-    mine = moved / "clip" / "notes.txt"
-    mine.write_text("mine")
-    before = frames_of(moved / "clip")
-    options = ("a cat", *MODELS, *PLAN, "--frames", 1, "--width", 32, "--height", 16, "--out", moved / "clip")
-    assert run(*options) == 1
-    assert "holds a clip already" in said(capsys)
-    assert np.array_equal(frames_of(moved / "clip"), before)
-    assert run(*options, "--overwrite") == 0
-    assert names_in(moved / "clip") == ["clip.json", "contact_sheet.jpg", "frame_0001.png", "notes.txt"]
-    assert read(moved / "clip").settings.prompt == "a cat"
-
-
 def test_the_folder_is_named_after_prompt_and_seed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run("A dog, on (grass)!", *MODELS, *SMALL) == 0
@@ -272,15 +112,6 @@ def test_the_folder_is_named_after_prompt_and_seed(tmp_path, monkeypatch, capsys
     seed = read(folder).settings.seed
     assert folder.name == f"a-dog-on-grass-{seed}"
     assert f"seed {seed}," in capsys.readouterr().out
-
-
-def test_what_is_not_understood_is_said_and_recorded(moved, capsys):
-    (moved / "t2i" / "known_words.txt").write_text("dog\na\n")
-    assert run("a (dog:9) zog", *here(moved), *SMALL, "--out", moved / "new") == 0
-    notes = read(moved / "new").notes
-    assert "“zog”" in notes[0]
-    assert said(capsys, len(notes)) == "\n".join(notes)
-    assert len(notes) == 2
 
 
 @pytest.mark.parametrize(
@@ -353,29 +184,6 @@ def test_an_interrupted_clip_leaves_nothing(tmp_path, monkeypatch, capsys, units
     assert run("a dog", *MODELS, *SMALL, "--out", tmp_path / "clip") == 130
     assert said(capsys) == "Interrupted."
     assert names_in(tmp_path) == []
-
-
-def test_the_sidecar_is_the_last_to_come_and_the_first_to_go(moved, monkeypatch):
-    def fails_at(name, function):
-        def call(path, *others):
-            if Path(path).name == name:
-                raise KeyboardInterrupt
-            function(path, *others)
-
-        return call
-
-    clip = moved / "clip"
-    options = ("a cat", *MODELS, *SMALL, "--out", clip, "--overwrite")
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", fails_at("frame_0002.png", Path.unlink))
-        assert run(*options) == 130
-    assert names_in(clip) == ["frame_0002.png"]
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fails_at("clip.json", os.replace))
-        assert run(*options) == 130
-    assert names_in(clip) == ["contact_sheet.jpg", "frame_0001.png", "frame_0002.png"]
-    assert run(*options) == 0
-    assert read(clip).settings.prompt == "a cat"
 
 
 def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch, capsys):
@@ -459,7 +267,7 @@ def test_from_end_to_end_with_the_embedded_models(tmp_path, capsys):
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     running = start("--frames", 16, "--out", tmp_path / "ball")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not names_in(tmp_path) and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [name.startswith(".ball-") for name in names_in(tmp_path)] == [True]
