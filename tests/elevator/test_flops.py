@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
+import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from elevator.cost import measure
+from elevator.cross_frame import Call, ClipAttention, Text
+from elevator.models import InflatedT2I
 from elevator.presets import presets_for
+from elevator.spans import chunks
 from tests.benchmarks.call_shapes import (
     NETWORKS,
     image_calls,
@@ -80,3 +84,22 @@ def test_four_times_the_frames_take_four_times_the_arithmetic(kind, preset, limi
     image = {name: count for name, count in our_counts(plan).items() if name != "video"}
     whole = 4 * total(image, flops) + len(long.video_spans(64)) * plan.calls().refining * flops["video"]
     assert whole <= limit * 4 * total(our_counts(plan), flops)
+
+
+def test_chunks_of_4_take_a_third_of_the_memory_at_most():
+    """On shapes; ``tests/benchmarks/activations.py`` measures it in processes."""
+    with FakeTensorMode():
+        unet = image_unet()
+        unet.set_attn_processor(ClipAttention())
+        t2i, text, z = InflatedT2I(unet), Text(torch.zeros(2, 1, 77, 768)), torch.zeros(2, 16, 4, 64, 64)
+
+        def guided(size):
+            anchors, outputs = {}, []
+            for span in chunks(16, size):
+                call = Call(text, slice(0, 2), span.frames, anchors)
+                outputs.append(t2i(z[:, span.frames], 500, call))
+            return torch.cat(outputs, dim=1)
+
+        guided(None)  # makes the text's keys, which stay
+        whole, cut = (measure(partial(guided, size)).memory for size in (None, 4))
+    assert cut <= whole / 3
