@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shared_protocol.messages import Phase
 
-from .orders import Sample
+from .orders import Order
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """8-bit sRGB, (height, width, 3)."""
@@ -34,6 +34,9 @@ class Advance:
     """Units in all; 0 while unknown."""
     preview: Callable[[], Clip | None] = lambda: None
     """Makes a coarse picture of the whole clip, if there is something to show. Costs time, so call it seldom."""
+    bytes_done: int = 0
+    bytes_total: int = 0
+    """While loading: bytes of weights read, and in all; 0 while unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,24 @@ class Picture:
     pixels: Pixels
 
 
-Item: TypeAlias = Advance | Picture
+@dataclass(frozen=True)
+class Note:
+    """A sentence about the job for the user, which stops nothing."""
+
+    sentence: str
+    again: bool = False
+    """Whether the clip is begun anew, so that steps and frames count from 0 again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extra:
+    """A file of the result beside the frames: the record, the contact sheet. Comes after all pictures."""
+
+    name: str
+    data: bytes
+
+
+Item: TypeAlias = Advance | Picture | Note | Extra
 
 
 class Generator(Protocol):
@@ -58,5 +78,5 @@ class Generator(Protocol):
     def loads(self) -> int:
         """How many times it has read models from disk."""
 
-    def generate(self, order: Sample) -> abc.Generator[Item, None, None]:
+    def generate(self, order: Order) -> abc.Generator[Item, None, None]:
         """Make the clip. Raises BackendError while iterated, with a code of the table of failures."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from shared_protocol.messages import Cancel, Cancelled, Done, Failed, Frame, Message, Progress
+from shared_protocol.messages import Cancel, Cancelled, Done, Failed, Frame, Message, Notice, Progress
 
 
 class Lora(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,50 @@ class Sample(Message, frozen=True, kw_only=True, tag=True):
     fps: float
     seed: int
     previews: bool
+    style: str = ""
+    """Name of the style, for the record beside the frames."""
+    preset: str = ""
+    """Name of the preset that the plan came from, for the record."""
+    footage: tuple[str, ...] = ()
+    """PNG files to start from, one a frame, or none."""
+    strength: float = 1.0
+    """Of the noise on the footage: 0 keeps it, 1 ignores it."""
+    anchor: str | None = None
+    """PNG file that is frame 0."""
+    folder: str = ""
+    """Where the worker writes the result. It is there and empty, and gets its final name from the server."""
+    cautious: bool = False
+    """Whether the worker shall take as little memory as it can, because the last try ended without a word."""
+
+
+class Resample(Message, frozen=True, kw_only=True, tag=True):
+    """Make a clip of another frame rate from a finished one."""
+
+    job: str
+    source: str
+    """Folder of the finished clip's frames, `frame_0001.png` and so on."""
+    source_frames: int
+    source_fps: tuple[int, int]
+    """Numerator and denominator, frames a second."""
+    frames: int
+    """How many the new clip has: as `elevator.conform.length` says."""
+    fps: tuple[int, int]
+    method: Literal["hold", "flow"]
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    seed: int
+    """Of the source, for the record."""
+    folder: str = ""
+    """As in Sample."""
+
+
+class Preview(Message, frozen=True, kw_only=True, tag=True):
+    """From now on previews of a job are wanted, or no longer."""
+
+    job: str
+    wanted: bool
 
 
 class Ready(Message, frozen=True, kw_only=True, tag=True):
@@ -76,13 +120,17 @@ class WorkerKeys(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     fake: bool
     device: str
+    """As torch calls it: "cpu", "cuda:1"; or "auto"."""
+    memory_budget: int = 0
+    """Bytes that models kept between jobs may take on the device; 0: half of what it has."""
 
     def __repr__(self) -> str:
         return f"WorkerKeys({self.endpoint})"  # keys must not end in a log
 
 
-ToWorker: TypeAlias = Sample | Cancel
-FromWorker: TypeAlias = Ready | Loaded | Progress | Frame | Done | Failed | Cancelled
+Order: TypeAlias = Sample | Resample
+ToWorker: TypeAlias = Sample | Resample | Cancel | Preview
+FromWorker: TypeAlias = Ready | Loaded | Progress | Notice | Frame | Done | Failed | Cancelled
 
 to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
 from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)

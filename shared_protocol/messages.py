@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 
 JobId: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """Made by the client: the 32 hex digits of a UUID4, so that a job has its name before anyone has answered."""
@@ -20,14 +20,46 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Sentence: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Prompt: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Frames: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
+ClipFrames: TypeAlias = Annotated[int, Meta(ge=1, le=16_384)]
+"""Of a clip, conformed ones included."""
 Pixels: TypeAlias = Annotated[int, Meta(ge=8, le=8192)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """Blender's integer properties are signed 32-bit numbers, so seeds are too."""
 Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
+Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
+"""Name of a client that outlives its connections: 32 hex digits that it keeps. Empty: it keeps none."""
+Sha256: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
+"""A name below a folder of the backend, never a path out of it."""
+Setting: TypeAlias = (
+    None
+    | bool
+    | int
+    | float
+    | Annotated[str, Meta(max_length=200)]
+    | Annotated[list[int], Meta(max_length=200)]
+    | Annotated[dict[Annotated[str, Meta(max_length=64)], float | Annotated[str, Meta(max_length=64)]], Meta(max_length=8)]
+)
+"""A value of the sampler's plan; docs/STYLES.md lists the settings."""
+MAX_UPLOAD_BYTES = 64 << 20
+"""Largest picture that may be uploaded."""
 
-Phase: TypeAlias = Literal["waiting", "loading", "text", "painting", "refining", "inverting", "decoding"]
+Phase: TypeAlias = Literal[
+    "waiting",
+    "loading",
+    "text",
+    "encoding",
+    "painting",
+    "refining",
+    "inverting",
+    "decoding",
+    "conforming",
+    "writing",
+]
 """What the backend does for a job right now."""
+JobState: TypeAlias = Literal["queued", "loading", "running", "done", "failed", "cancelled"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -38,16 +70,27 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Hello(Message, frozen=True, kw_only=True, tag=True):
-    """First message of a client. The answer is `Welcome` or `Refused`."""
+    """First message of a client. The answer is `Welcome` or `Refused`; then, for a client that comes back under its
+    `client_id`, what it has missed."""
 
     major: Count = MAJOR
     minor: Count = MINOR
     client: Name
     """What is asking, for the log: "Blender 5.0.1", "command line"."""
+    client_id: ClientId = ""
+    """Under which it was here before, or a new one. It belongs to the key that used it first."""
+
+
+class LoraChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A LoRA on top of the style's own."""
+
+    name: FileName
+    """A file in the base's folder of LoRAs, or in `loras` of the configuration folder."""
+    weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
 
 
 class Generate(Message, frozen=True, kw_only=True, tag=True):
-    """Make one clip. The answer is `Accepted` or `Failed`; then come `Progress` and `Frame`; last one of
+    """Make one clip. The answer is `Accepted` or `Failed`; then come `Progress`, `Notice` and `Frame`; last one of
     `Done`, `Failed` or `Cancelled`."""
 
     job: JobId
@@ -60,12 +103,110 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
     seed: Seed
     previews: bool = False
     """Whether `Progress` may carry a preview."""
+    preset: Annotated[str, Meta(max_length=64)] = ""
+    """Name of one of the style's presets; empty: the style's own."""
+    settings: Annotated[dict[Annotated[str, Meta(max_length=64)], Setting], Meta(max_length=32)] = {}
+    """Settings of the sampler's plan that differ from the preset's."""
+    loras: Annotated[tuple[LoraChoice, ...], Meta(max_length=16)] = ()
+    footage: Annotated[tuple[Sha256, ...], Meta(max_length=1024)] = ()
+    """Uploaded pictures to start from, one a frame, or none."""
+    strength: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """Of the noise on the footage: 0 keeps it, 1 ignores it."""
+    anchor: Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")] = ""
+    """An uploaded picture that is frame 0; empty: none."""
+
+
+class Conform(Message, frozen=True, kw_only=True, tag=True):
+    """Make a clip of another frame rate from a finished one. Answer and events are those of `Generate`."""
+
+    job: JobId
+    source: JobId
+    """A finished job of the same key."""
+    fps_numerator: Annotated[int, Meta(ge=1, le=1_000_000)]
+    fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    """The new rate, frames a second, such as 30000/1001."""
+    method: Literal["hold", "flow"] = "hold"
+    """Repeat the nearest earlier frame, or move pixels along the optical flow."""
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag=True):
-    """End a job of this client. The answer is `Cancelled`, or the job's other end if that came first."""
+    """End a job of this client's key. The answer is `Cancelled`, or the job's other end if that came first; `Denied`
+    if there is no such job."""
 
     job: JobId
+
+
+class Move(Message, frozen=True, kw_only=True, tag=True):
+    """Give a waiting job another place in the queue. The answer is `Jobs` or `Denied`."""
+
+    job: JobId
+    position: Count
+    """How many waiting jobs shall come before it; 0: it comes next."""
+
+
+class Pause(Message, frozen=True, kw_only=True, tag=True):
+    """Start no further job; what runs is finished. The answer is `Queue`, to every client."""
+
+
+class Resume(Message, frozen=True, kw_only=True, tag=True):
+    """Go on after `Pause`, or after the queue has stopped by itself. The answer is `Queue`, to every client."""
+
+
+class Free(Message, frozen=True, kw_only=True, tag=True):
+    """End the workers that have no job, which gives all of their memory back. The answer is `Status`."""
+
+
+class AskJobs(Message, frozen=True, kw_only=True, tag=True):
+    """What waits and runs, and what has ended last? The answer is `Jobs`."""
+
+    ended: Annotated[int, Meta(ge=0, le=500)] = 0
+    """How many ended jobs to list, the last ones."""
+
+
+class Watch(Message, frozen=True, kw_only=True, tag=True):
+    """Hear of a job of this client's key, whoever submitted it. The answer is `Jobs` with that job, then its terminal
+    event if it has ended; `Denied` if there is none."""
+
+    job: JobId
+    previews: bool = False
+
+
+class Fetch(Message, frozen=True, kw_only=True, tag=True):
+    """Send frames of a finished job again. The answer is that many `Frame`, then `Fetched`; or `Denied`."""
+
+    job: JobId
+    first: Count = 0
+    """Index of the first frame to send."""
+    count: Annotated[int, Meta(ge=1, le=64)] = 16
+
+
+class Received(Message, frozen=True, kw_only=True, tag=True):
+    """This client has all that it wants of an ended job: its terminal event is not delivered again, and its result may
+    go when room is needed. No answer."""
+
+    job: JobId
+
+
+class Forget(Message, frozen=True, kw_only=True, tag=True):
+    """Delete the result of an ended job. The answer is `Jobs` or `Denied`."""
+
+    job: JobId
+
+
+class Offer(Message, frozen=True, kw_only=True, tag=True):
+    """Is this file there? The answer is `Have`, or `Denied` if it is too large."""
+
+    sha256: Sha256
+    size: Annotated[int, Meta(ge=1, le=MAX_UPLOAD_BYTES)]
+    """Bytes."""
+
+
+class Chunk(Message, frozen=True, kw_only=True, tag=True):
+    """A part of an offered file; one buffer follows. The answer is `Have`, or `Denied`."""
+
+    sha256: Sha256
+    offset: Bytes
+    """Where the buffer belongs: the number of bytes that the backend has."""
 
 
 class AskStatus(Message, frozen=True, kw_only=True, tag=True):
@@ -73,10 +214,21 @@ class AskStatus(Message, frozen=True, kw_only=True, tag=True):
 
 
 class Shutdown(Message, frozen=True, kw_only=True, tag=True):
-    """End the backend: unfinished jobs are cancelled first. The answer is `Goodbye`."""
+    """End the backend. The answer is `Goodbye`. Unfinished jobs wait for the next start."""
 
 
 # Events -----------------------------------------------------------------------------------------------------
+
+
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether jobs are started."""
+
+    paused: bool = False
+    """A client has asked to pause."""
+    stopped: Sentence = ""
+    """Why the queue has stopped by itself, and what to do; empty while it has not."""
+    waiting: Count = 0
+    running: Count = 0
 
 
 class Style(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +250,10 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     max_frames: Frames
     example_prompt: Prompt
     """A prompt that the style's models know well."""
+    presets: tuple[Name, ...] = ()
+    """Names for `Generate.preset`."""
+    preset: Annotated[str, Meta(max_length=64)] = ""
+    """The style's own."""
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag=True):
@@ -114,12 +270,15 @@ class Welcome(Message, frozen=True, kw_only=True, tag=True):
     styles: tuple[Style, ...]
     notes: tuple[Sentence, ...] = ()
     """Sentences about the backend's own files that the user should see, such as a style file that was skipped."""
+    client_id: ClientId = ""
+    """Under which this client can come back: the one that it gave, or a new one."""
+    queue: QueueState = QueueState()
 
 
 class Refused(Message, frozen=True, kw_only=True, tag=True):
     """The backend does not talk to this client. The client gives up and shows the sentence."""
 
-    code: Literal["version", "malformed"]
+    code: Literal["version", "malformed", "not_authorized"]
     message: Sentence
 
 
@@ -129,6 +288,8 @@ class Accepted(Message, frozen=True, kw_only=True, tag=True):
     job: JobId
     position: Count
     """Jobs that come before it."""
+    seconds_left: Seconds | None = None
+    """Until it is finished, from earlier clips; None while unknown."""
     warnings: tuple[Sentence, ...] = ()
     """Sentences that the user should see and that stop nothing, such as words that the models do not know."""
 
@@ -145,6 +306,21 @@ class Progress(Message, frozen=True, kw_only=True, tag=True):
     seconds_left: Seconds | None = None
     preview_frames: Count = 0
     """The buffer is one PNG with this many frames of the clip side by side, coarse."""
+    position: Count = 0
+    """While waiting: jobs that come before it."""
+    bytes_done: Bytes = 0
+    bytes_total: Bytes = 0
+    """While loading: bytes of weights read, and in all; 0 while unknown."""
+
+
+class Notice(Message, frozen=True, kw_only=True, tag=True):
+    """Something about a job that goes on: it is tried again, or with less memory. After a try anew its steps and
+    frames begin from 0."""
+
+    job: JobId
+    message: Sentence
+    again: bool = False
+    """Whether the job begins anew."""
 
 
 class Frame(Message, frozen=True, kw_only=True, tag=True):
@@ -153,14 +329,15 @@ class Frame(Message, frozen=True, kw_only=True, tag=True):
     job: JobId
     index: Count
     """0 … frames − 1, in order."""
-    frames: Frames
+    frames: ClipFrames
 
 
 class Done(Message, frozen=True, kw_only=True, tag=True):
-    """The job is finished and every frame was sent."""
+    """The job is finished: its result lies in the backend's folder, whole and safe. Every frame was sent to clients that
+    were there from the start; others fetch them."""
 
     job: JobId
-    frames: Frames
+    frames: ClipFrames
     width: Pixels
     height: Pixels
     fps: Annotated[float, Meta(gt=0, le=1000)]
@@ -168,6 +345,11 @@ class Done(Message, frozen=True, kw_only=True, tag=True):
     seed: Seed
     seconds: Seconds
     """From the start of the work to its end."""
+    folder: Annotated[str, Meta(max_length=4096)] = ""
+    """Where the result lies, on the backend's machine."""
+    fps_numerator: Count = 0
+    fps_denominator: Count = 1
+    """The exact rate; 0: `fps` is exact."""
 
 
 FailureCode: TypeAlias = Literal[
@@ -177,13 +359,29 @@ FailureCode: TypeAlias = Literal[
     "frames_out_of_range",
     "empty_prompt",
     "duplicate_job",
+    "lora_missing",
+    "footage_missing",
+    "source_missing",
+    "queue_full",
     "model_missing",
     "model_unfit",
     "out_of_memory",
     "disk_full",
+    "results_unwritable",
     "worker_died",
+    "worker_hung",
     "shutting_down",
     "internal",
+]
+DenialCode: TypeAlias = Literal[
+    "unknown_job",
+    "job_not_waiting",
+    "job_not_ended",
+    "no_result",
+    "upload_refused",
+    "not_allowed",
+    "disk_full",
+    "results_unwritable",
 ]
 
 
@@ -204,18 +402,111 @@ class Cancelled(Message, frozen=True, kw_only=True, tag=True):
     job: JobId
 
 
+class Denied(Message, frozen=True, kw_only=True, tag=True):
+    """A request that is no `Generate` or `Conform` was not followed. No job has ended by it."""
+
+    request: Name
+    """Its type."""
+    job: Annotated[str, Meta(max_length=64)] = ""
+    """The job or file that it named, or empty."""
+    code: DenialCode
+    message: Sentence
+    next_step: Sentence
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """One job, as queues show it. Prompts are shown to the job's own key alone."""
+
+    job: JobId
+    state: JobState
+    mine: bool
+    """Whether it was submitted under this client's id."""
+    kind: Literal["clip", "conform"] = "clip"
+    prompt: Prompt = ""
+    style: Annotated[str, Meta(max_length=64)] = ""
+    frames: ClipFrames
+    width: Pixels
+    height: Pixels
+    seed: Seed = 0
+    position: Count = 0
+    """Jobs that come before it; 0 for the next one and for those that run or have ended."""
+    phase: Phase = "waiting"
+    step: Count = 0
+    steps: Count = 0
+    seconds_left: Seconds | None = None
+    """Until it is finished; None while unknown, and for ended jobs."""
+    submitted: float = 0.0
+    """When, seconds since 1970 in UTC."""
+    has_result: bool = False
+    bytes: Bytes = 0
+    """Size of the result."""
+    received: bool = False
+    """Whether its client has taken all that it wants."""
+    folder: Annotated[str, Meta(max_length=4096)] = ""
+    """Where the result lies, on the backend's machine."""
+    message: Sentence = ""
+    """Why it failed."""
+
+
+class Jobs(Message, frozen=True, kw_only=True, tag=True):
+    """Running jobs, waiting ones in their order, then ended ones, the last first; those of this client's key, and how
+    many others there are."""
+
+    queue: QueueState
+    jobs: tuple[JobView, ...]
+    others: Count = 0
+    """Unfinished jobs of other keys."""
+
+
+class Queue(Message, frozen=True, kw_only=True, tag=True):
+    """Whether jobs are started has changed. Sent to every client."""
+
+    queue: QueueState
+
+
+class Fetched(Message, frozen=True, kw_only=True, tag=True):
+    """All frames that a `Fetch` asked for were sent."""
+
+    job: JobId
+    first: Count
+    count: Count
+    """How many were sent."""
+
+
+class Have(Message, frozen=True, kw_only=True, tag=True):
+    """How much of a file is there; all of it, if that is its size."""
+
+    sha256: Sha256
+    offset: Bytes
+
+
+class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker, which samples on one device."""
+
+    device: Name
+    pid: Count
+    """Process id; 0 when it does not run."""
+    job: Annotated[str, Meta(max_length=32)] = ""
+    """The job that it has, or empty."""
+
+
 class Status(Message, frozen=True, kw_only=True, tag=True):
     """What the backend does now."""
 
     running: JobId | None
+    """The job that the first busy worker has."""
     waiting: Count
     worker_pid: Count
-    """Process id of the worker; 0 when none runs."""
+    """Process id of the first worker that runs; 0 when none does."""
     loads: Count
     """How many times models were read from disk since the start."""
     clients: Count
     notes: tuple[Sentence, ...] = ()
     """As in `Welcome`."""
+    workers: tuple[WorkerView, ...] = ()
+    queue: QueueState = QueueState()
+    data_folder: Annotated[str, Meta(max_length=4096)] = ""
+    """Where queue and results lie, on the backend's machine."""
 
 
 class Alive(Message, frozen=True, kw_only=True, tag=True):
@@ -227,9 +518,43 @@ class Goodbye(Message, frozen=True, kw_only=True, tag=True):
     """The backend ends now."""
 
 
-Request: TypeAlias = Hello | Generate | Cancel | AskStatus | Shutdown
+Request: TypeAlias = (
+    Hello
+    | Generate
+    | Conform
+    | Cancel
+    | Move
+    | Pause
+    | Resume
+    | Free
+    | AskJobs
+    | Watch
+    | Fetch
+    | Received
+    | Forget
+    | Offer
+    | Chunk
+    | AskStatus
+    | Shutdown
+)
 Event: TypeAlias = (
-    Welcome | Refused | Accepted | Progress | Frame | Done | Failed | Cancelled | Status | Alive | Goodbye
+    Welcome
+    | Refused
+    | Accepted
+    | Progress
+    | Notice
+    | Frame
+    | Done
+    | Failed
+    | Cancelled
+    | Denied
+    | Jobs
+    | Queue
+    | Fetched
+    | Have
+    | Status
+    | Alive
+    | Goodbye
 )
 Terminal: TypeAlias = Done | Failed | Cancelled
 """Each accepted job ends with exactly one of these."""

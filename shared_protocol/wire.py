@@ -15,11 +15,13 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from .errors import ProtocolError, VersionMismatch
-from .messages import MAJOR, Event, Frame, JobId, Message, Progress, Request
+from .messages import MAJOR, Chunk, Event, Frame, JobId, Message, Progress, Request
 
 TAG = b"elevator/%d" % MAJOR
 MAX_HEADER_BYTES = 1 << 20
 MAX_BUFFER_BYTES = 64 << 20
+CHUNK_BYTES = 512 << 10
+"""How much of an uploaded file goes into one message: requests must stay below the backend's limit of a message."""
 
 Buffer = bytes | bytearray | memoryview
 M = TypeVar("M", bound=Message)
@@ -40,7 +42,7 @@ _events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 def buffers_of(message: Message) -> int:
     """How many buffers belong to this message."""
-    if isinstance(message, Frame):
+    if isinstance(message, Frame | Chunk):
         return 1
     if isinstance(message, Progress):
         return int(message.preview_frames > 0)
@@ -94,9 +96,9 @@ def decode(
 
 
 class _Order(msgspec.Struct):
-    """The least that can be known of a Generate whose other fields are wrong."""
+    """The least that can be known of an order whose other fields are wrong."""
 
-    type: Literal["Generate"]
+    type: Literal["Generate", "Conform"]
     job: JobId
 
 
@@ -104,7 +106,7 @@ _orders = msgspec.json.Decoder(_Order)
 
 
 def _job_of(header: Buffer) -> str | None:
-    """The job that an unreadable Generate is about, so that this job can fail instead of the whole conversation."""
+    """The job that an unreadable order is about, so that this job can fail instead of the whole conversation."""
     try:
         return _orders.decode(header).job
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
