@@ -63,6 +63,15 @@ TABLE: dict[str, Failure] = {
         "Submit the request again under a new name; the first job goes on.",
         EXIT_USAGE,
     ),
+    "lora_missing": Failure(
+        'The LoRA "{name}" cannot be used: {detail}.',
+        "Put the file into the folder of LoRAs of the base, or into loras of the settings folder, and name it.",
+        EXIT_USAGE,
+    ),
+    "queue_full": Failure(
+        "The queue holds {most} jobs and takes no more.",
+        "Wait until some are done, or cancel some.",
+    ),
     "model_missing": Failure(
         "The model {folder} is missing.",
         "Put it back, or choose another style.",
@@ -82,6 +91,10 @@ TABLE: dict[str, Failure] = {
     ),
     "worker_died": Failure(
         "The process that makes the pictures ended without a word, perhaps for lack of memory.",
+        "Try again with fewer frames or a smaller size; the log says more: {log}.",
+    ),
+    "worker_hung": Failure(
+        "The process that makes the pictures was stuck twice and was ended.",
         "Try again with fewer frames or a smaller size; the log says more: {log}.",
     ),
     "shutting_down": Failure(
@@ -119,6 +132,16 @@ TABLE: dict[str, Failure] = {
         "The backend did not start: {detail}",
         "The log says more: {log}.",
         EXIT_NO_BACKEND,
+    ),
+    "key_exposed": Failure(
+        "Others can read the key file {file}, so it proves nothing any more.",
+        "Delete it, and make a new one.",
+        EXIT_USAGE,
+    ),
+    "key_damaged": Failure(
+        "The key file {file} is damaged.",
+        "Delete it, and make a new one.",
+        EXIT_USAGE,
     ),
     "cancelled": Failure(
         "The job was cancelled.",

@@ -194,5 +194,6 @@ class Client:
             if event in _LOST:
                 self._lost = Lost(reason=_LOST[event])
                 return
-        if not is_running(self._connection.pid, self._connection.started):
+        # The process of a backend on another machine, which a profile gives as 0, cannot be seen from here.
+        if self._connection.pid and not is_running(self._connection.pid, self._connection.started):
             self._lost = Lost(reason="The backend has ended.")

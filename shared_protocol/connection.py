@@ -2,24 +2,23 @@
 
 The backend writes it after its socket is bound, so its appearance means "ready". It holds the key pair that clients
 on this machine use, so only its owner may read it (mode 0600).
+
+A profile is a file of the same form that a user has for a backend on another machine.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from .errors import ConnectionFileError, NoBackend
+from . import private_files
+from .errors import ConnectionFileError, ExposedFile, NoBackend
 from .processes import is_running
 
 Z85Key = Annotated[str, Meta(min_length=40, max_length=40)]
-MAX_BYTES = 64 << 10
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +31,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     client_public: Z85Key
     client_secret: Z85Key
     pid: int
+    """Process of the backend; 0 in a profile, since it is another machine's."""
     started: int | None = None
     """Start time of the process, as `processes.start_time` gives it."""
     session: str
@@ -42,44 +42,44 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 def write(path: Path, connection: Connection) -> None:
     """Write the file in one step, readable by its owner alone. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # mkstemp creates with mode 0600, so the secret is at no moment readable by others.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(connection))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    private_files.write(path, msgspec.json.encode(connection))
 
 
 def read(path: Path) -> Connection:
-    """Read the file of a backend that runs.
+    """Read the file of a backend that runs on this machine.
 
     Raises NoBackend if there is none, ConnectionFileError if the file is damaged or others can read it.
     """
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise NoBackend("No backend runs.") from None
-    except OSError as error:
-        raise ConnectionFileError(f"The connection file {path} cannot be read: {error.strerror}.") from error
-    if os.name == "posix" and mode & 0o077:
-        raise ConnectionFileError(f"Others can read the connection file {path}: delete it and start the backend anew.")
-    try:
-        connection = msgspec.json.decode(data, type=Connection)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConnectionFileError(
-            f"The connection file {path} is damaged: delete it and start the backend anew."
-        ) from error
+    connection = _read(path, kind="connection file", mend="delete it and start the backend anew")
     if not is_running(connection.pid, connection.started):
         raise NoBackend("The backend has ended.")
     return connection
+
+
+def read_profile(path: Path) -> Connection:
+    """Read a profile: the file by which a client reaches a backend on another machine. Its `pid` is 0.
+
+    Raises NoBackend if there is none, ConnectionFileError if the file is damaged or others can read it.
+    """
+    connection = _read(path, kind="profile", mend='make it anew with "python -m backend profile"')
+    if connection.pid:
+        raise ConnectionFileError(f"{path} is no profile: it is the connection file of a backend on its own machine.")
+    return connection
+
+
+def _read(path: Path, *, kind: str, mend: str) -> Connection:
+    try:
+        data = private_files.read(path)
+    except FileNotFoundError:
+        raise NoBackend("No backend runs." if kind == "connection file" else f"There is no {kind} {path}.") from None
+    except OSError as error:
+        raise ConnectionFileError(f"The {kind} {path} cannot be read: {error.strerror}.") from error
+    except ExposedFile:
+        raise ConnectionFileError(f"Others can read the {kind} {path}: {mend}.") from None
+    try:
+        return msgspec.json.decode(data, type=Connection)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConnectionFileError(f"The {kind} {path} is damaged: {mend}.") from error
 
 
 def remove(path: Path, session: str) -> None:

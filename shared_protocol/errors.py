@@ -3,8 +3,9 @@
     ElevatorProtocolError
     ├── ProtocolError           the other side sent something that is not the protocol
     │   └── VersionMismatch     ... because it speaks another major version
-    └── ConnectionFileError     there is no usable connection file
-        └── NoBackend           ... because no backend runs
+    ├── ConnectionFileError     there is no usable connection file
+    │   └── NoBackend           ... because no backend runs
+    └── ExposedFile             others can read a file that holds a secret
 
 Every message is one sentence that a person can act on.
 """
@@ -48,3 +49,7 @@ class ConnectionFileError(ElevatorProtocolError):
 
 class NoBackend(ConnectionFileError):
     """No connection file exists, or the process that wrote it has ended."""
+
+
+class ExposedFile(ElevatorProtocolError):
+    """Other users can read a file that holds a secret."""
