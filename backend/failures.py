@@ -143,6 +143,26 @@ TABLE: dict[str, Failure] = {
         "Delete it, and make a new one.",
         EXIT_USAGE,
     ),
+    "key_exists": Failure(
+        'There is a key "{name}" already: {file}.',
+        "Use it, or choose another name.",
+        EXIT_USAGE,
+    ),
+    "key_missing": Failure(
+        'There is no key "{name}".',
+        'Make it with "python -m backend key {name}".',
+        EXIT_USAGE,
+    ),
+    "profile_missing": Failure(
+        'There is no profile "{name}".',
+        'Make it with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        EXIT_USAGE,
+    ),
+    "profile_unfit": Failure(
+        "{detail}",
+        'Make it anew with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        EXIT_USAGE,
+    ),
     "cancelled": Failure(
         "The job was cancelled.",
         "Nothing was kept.",

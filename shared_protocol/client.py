@@ -81,6 +81,8 @@ class Client:
         # makes ZeroMQ throw away what has arrived and was not read yet, when the other side closes.
         self._socket.setsockopt(zmq.RECONNECT_IVL, NEVER_MS)
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        self._socket.setsockopt(zmq.CONNECT_TIMEOUT, HANDSHAKE_MS)
+        self._socket.setsockopt(zmq.IPV6, int("[" in connection.endpoint))
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BUFFER_BYTES)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)

@@ -61,7 +61,7 @@ def read_profile(path: Path) -> Connection:
 
     Raises NoBackend if there is none, ConnectionFileError if the file is damaged or others can read it.
     """
-    connection = _read(path, kind="profile", mend='make it anew with "python -m backend profile"')
+    connection = _read(path, kind="profile", mend="make it anew")
     if connection.pid:
         raise ConnectionFileError(f"{path} is no profile: it is the connection file of a backend on its own machine.")
     return connection
