@@ -89,6 +89,20 @@ TABLE: dict[str, Failure] = {
         "Free some space there and try again.",
         EXIT_CANNOT_WRITE,
     ),
+    "results_unwritable": Failure(
+        "The folder of results {folder} cannot be written: {detail}.",
+        "Give its owner the right to write there, or choose another data folder.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "source_missing": Failure(
+        "The clip to be resampled is missing: {detail}.",
+        "Choose a finished clip that is still there, or make it again.",
+    ),
+    "upload_refused": Failure(
+        "The picture was not taken: {detail}.",
+        "{step}.",
+        EXIT_USAGE,
+    ),
     "worker_died": Failure(
         "The process that makes the pictures ended without a word, perhaps for lack of memory.",
         "Try again with fewer frames or a smaller size; the log says more: {log}.",
@@ -187,8 +201,19 @@ class BackendError(Exception):
         return Failed(job=job, code=cast("FailureCode", self.code), message=self.sentence, next_step=self.next_step)
 
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""The disk is full, or what the user may have of it."""
+
+
 def cannot_write(folder: Path, error: OSError) -> BackendError:
-    """What to say when writing into `folder` failed."""
-    if error.errno == errno.ENOSPC:
+    """What to say when writing into a folder that the user named failed."""
+    if error.errno in FULL:
         return BackendError("disk_full")
     return BackendError("folder_unwritable", folder=folder, detail=error.strerror)
+
+
+def cannot_keep(folder: Path, error: OSError) -> BackendError:
+    """What to say when writing into the backend's own folder of results or uploads failed."""
+    if error.errno in FULL:
+        return BackendError("disk_full")
+    return BackendError("results_unwritable", folder=folder, detail=error.strerror)
