@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +25,7 @@ from .connection import Connection
 from .errors import ProtocolError
 from .messages import Alive, Hello, Message, Refused, Request
 from .processes import is_running
-from .wire import MAX_BUFFER_BYTES, Incoming, decode_event, encode
+from .wire import MAX_BUFFER_BYTES, Buffer, Incoming, decode_event, encode
 
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 10_000
@@ -61,11 +61,11 @@ class Client:
     It says Hello by itself; the first message polled is `Welcome`, `Refused` or `Lost`.
     """
 
-    def __init__(self, connection: Connection, *, name: str, identity: str | None = None) -> None:
+    def __init__(self, connection: Connection, *, name: str, identity: str | None = None, client_id: str = "") -> None:
         """Open the connection without waiting for it.
 
         `identity` names this client among all of the backend's; two clients with one identity would steal each
-        other's mail, so it is random unless given.
+        other's mail, so it is random unless given. `client_id`: under which it was here before, or empty.
         """
         self._connection = connection
         self._lost: Lost | None = None
@@ -93,19 +93,19 @@ class Client:
         self._monitor = self._socket.get_monitor_socket(sum(_LOST))
         self._monitor.linger = 0
         self._socket.connect(connection.endpoint)
-        self.send(Hello(client=name[:64]))
+        self.send(Hello(client=name[:64], client_id=client_id))
 
     @property
     def lost(self) -> Lost | None:
         """Why the connection is gone, or None while it stands."""
         return self._lost
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request, buffers: Sequence[Buffer] = ()) -> None:
         """Hand a request to ZeroMQ, which delivers it in order. Does nothing once the connection is lost."""
         if self._lost is not None:
             return
         try:
-            self._socket.send_multipart(encode(request), zmq.NOBLOCK, copy=True)
+            self._socket.send_multipart(encode(request, buffers), zmq.NOBLOCK, copy=True)
         except zmq.Again:  # without a high-water mark this means that the connection is gone
             self._lost = Lost(reason=_LOST[zmq.EVENT_DISCONNECTED])
 
