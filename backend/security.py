@@ -58,7 +58,7 @@ class KeyPair:
 
 def fingerprint(key: str | bytes) -> str:
     """What the log calls a public key: the first 8 hex digits of its sha256."""
-    return hashlib.sha256(key.encode() if isinstance(key, str) else key).hexdigest()[:8]
+    return hashlib.sha256(key.encode(errors="replace") if isinstance(key, str) else key).hexdigest()[:8]
 
 
 class AllowList:

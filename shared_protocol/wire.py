@@ -22,6 +22,8 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_BUFFER_BYTES = 64 << 20
 CHUNK_BYTES = 512 << 10
 """How much of an uploaded file goes into one message: requests must stay below the backend's limit of a message."""
+MAX_WORDS = 300
+"""Characters of what could not be read that an error repeats at most."""
 
 Buffer = bytes | bytearray | memoryview
 M = TypeVar("M", bound=Message)
@@ -89,10 +91,17 @@ def decode(
     try:
         message = decoder.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"The message cannot be read: {error}.", job=_job_of(header)) from error
+        raise ProtocolError(f"The message cannot be read: {_shown(error)}.", job=_job_of(header)) from error
     if len(buffers) != buffers_of(message):
         raise ProtocolError(f"{type(message).__name__} takes {buffers_of(message)} buffers, but {len(buffers)} came.")
     return Incoming(message, buffers)
+
+
+def _shown(error: Exception) -> str:
+    """The decoder's words, which may repeat what came: no more of that than a log and a panel can take."""
+    words = str(error)
+    words = words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}…"
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
 
 
 class _Order(msgspec.Struct):

@@ -13,7 +13,6 @@ from shared_protocol.wire import Buffer, buffers_of
 
 REQUESTS: tuple[type[Message], ...] = get_args(messages.Request)
 EVENTS: tuple[type[Message], ...] = get_args(messages.Event)
-JOB_IDS = st.text("0123456789abcdef", min_size=32, max_size=32)
 SAFE_TEXT = st.characters(exclude_categories=["Cs"])  # JSON cannot carry half a surrogate pair
 
 
@@ -23,12 +22,13 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         case msgspec.inspect.StrType(pattern=None):
             return st.text(SAFE_TEXT, min_size=kind.min_length or 0, max_size=min(kind.max_length or 50, 50))
         case msgspec.inspect.StrType():
-            return JOB_IDS
+            return st.from_regex(kind.pattern)
         case msgspec.inspect.IntType():
             return st.integers(kind.ge, kind.le)
         case msgspec.inspect.FloatType():
             low = kind.ge if kind.ge is not None else kind.gt
-            return st.floats(low, kind.le or 1e9, exclude_min=kind.gt is not None, allow_nan=False)
+            high = kind.le if kind.le is not None else 1e9
+            return st.floats(low, high, exclude_min=kind.gt is not None, allow_nan=False, allow_infinity=False)
         case msgspec.inspect.BoolType():
             return st.booleans()
         case msgspec.inspect.NoneType():
@@ -37,6 +37,10 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
             return st.sampled_from(kind.values)
         case msgspec.inspect.VarTupleType():
             return st.lists(values(kind.item_type), max_size=4).map(tuple)
+        case msgspec.inspect.ListType():
+            return st.lists(values(kind.item_type), max_size=4)
+        case msgspec.inspect.DictType():
+            return st.dictionaries(values(kind.key_type), values(kind.value_type), max_size=4)
         case msgspec.inspect.UnionType():
             return st.one_of([values(one) for one in kind.types])
         case msgspec.inspect.StructType():
@@ -59,3 +63,8 @@ def of_any(kinds: tuple[type[Message], ...]) -> st.SearchStrategy[Message]:
 def with_buffers(message: Message) -> list[Buffer]:
     """As many buffers as the message takes."""
     return [b"\x89PNG" + bytes([number]) for number in range(buffers_of(message))]
+
+
+def one_of_each(kinds: tuple[type[Message], ...]) -> st.SearchStrategy[list[Message]]:
+    """A message of every kind."""
+    return st.tuples(*[structs(kind) for kind in kinds]).map(list)
