@@ -33,6 +33,31 @@ class Failure:
 
 
 TABLE: dict[str, Failure] = {
+    "unknown_job": Failure(
+        "There is no such job.",
+        'See the list with "python -m backend queue".',
+        EXIT_USAGE,
+    ),
+    "job_not_waiting": Failure(
+        "The job does not wait any more.",
+        "Nothing needs to be done; cancel it if it shall not go on.",
+        EXIT_USAGE,
+    ),
+    "job_not_ended": Failure(
+        "The job has not ended yet.",
+        "Wait for its end, or cancel it.",
+        EXIT_USAGE,
+    ),
+    "no_result": Failure(
+        "The job has no result, or no such frame, any more.",
+        "Submit it again with the same seed.",
+        EXIT_USAGE,
+    ),
+    "not_allowed": Failure(
+        "Only the user of the backend's own machine may do this.",
+        "Ask that user.",
+        EXIT_USAGE,
+    ),
     "bad_request": Failure(
         "The request cannot be used: {detail}.",
         "Change that setting and try again.",
@@ -122,6 +147,11 @@ TABLE: dict[str, Failure] = {
         EXIT_INTERNAL,
     ),
     # Said by the command line only.
+    "queue_too_new": Failure(
+        "The queue {file} was written by a newer release: {detail}.",
+        "Install the newer release again, or move that file away.",
+        EXIT_NO_BACKEND,
+    ),
     "folder_unwritable": Failure(
         "The folder {folder} cannot be written: {detail}.",
         "Choose another folder.",

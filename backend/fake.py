@@ -2,7 +2,8 @@
 
 Tests and the user interface are made with it. It goes through the phases of the real one. In the prompt
 `fail:CODE` fails half-way with that code of the table of failures, `fail:crash` ends the process, `fail:hang` stops
-answering, and `unknown:WORD` is a word that this generator does not know.
+answering, `fail:crash-once` and `fail:hang-once` do so in the first try alone, and `unknown:WORD` is a word that this
+generator does not know.
 The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds.
 """
 
@@ -14,13 +15,15 @@ import threading
 from collections.abc import Generator
 
 import cv2
+import msgspec
 import numpy as np
 
 from shared_protocol.messages import Phase
 
 from .failures import TABLE, BackendError
-from .generator import Advance, Clip, Item, Picture
+from .generator import Advance, Clip, Extra, Item, Picture
 from .orders import Sample
+from .pictures import side_by_side
 
 STEPS = 20
 STEP_SECONDS = 0.05
@@ -54,11 +57,13 @@ class FakeGenerator:
         for step in range(2, STEPS + 1):
             self._pause.wait(self._step_seconds)
             if step == STEPS // 2:
-                _follow_script(order.prompt)
+                _follow_script(order)
             yield Advance(_phase(step), step, steps, lambda done=step: _draft(clip, done / STEPS))  # type: ignore[misc]
         for index in range(order.frames):
             yield Picture(index, clip[index])
             yield Advance("decoding", STEPS + index + 1, steps, lambda: _draft(clip, 1.0))
+        yield Extra("contact_sheet.png", side_by_side(clip))
+        yield Extra("clip.json", msgspec.json.encode({"made_with": "test pictures", "order": order}))
 
 
 def _phase(step: int) -> Phase:
@@ -67,11 +72,15 @@ def _phase(step: int) -> Phase:
     return "inverting" if step % 5 == 1 else "painting"
 
 
-def _follow_script(prompt: str) -> None:
-    for word in prompt.split():
+def _follow_script(order: Sample) -> None:
+    for word in order.prompt.split():
         if not word.startswith("fail:"):
             continue
         code = word.removeprefix("fail:")
+        if code.endswith("-once"):
+            if order.cautious:
+                continue
+            code = code.removesuffix("-once")
         if code == "crash":
             os._exit(CRASH_EXIT_CODE)
         if code == "hang":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shared_protocol.messages import Phase
 
-from .orders import Order
+from .orders import Sample
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """8-bit sRGB, (height, width, 3)."""
@@ -78,5 +78,5 @@ class Generator(Protocol):
     def loads(self) -> int:
         """How many times it has read models from disk."""
 
-    def generate(self, order: Order) -> abc.Generator[Item, None, None]:
+    def generate(self, order: Sample) -> abc.Generator[Item, None, None]:
         """Make the clip. Raises BackendError while iterated, with a code of the table of failures."""

@@ -19,7 +19,9 @@ class Reporter:
 
     def __init__(self, job: str, *, previews: bool) -> None:
         self._job = job
-        self._previews = previews
+        self.previews = previews
+        """Whether previews are wanted; may change at any time."""
+        self._last = Advance("waiting", 0, 0)
         self._phase = ""
         self._spoke_at = float("-inf")
         self._showed_at = float("-inf")
@@ -32,9 +34,9 @@ class Reporter:
             self._first = (item.step, now)
         if item.phase == self._phase and now - self._spoke_at < PROGRESS_SECONDS:
             return None
-        self._phase, self._spoke_at = item.phase, now
+        self._phase, self._spoke_at, self._last = item.phase, now, item
         clip = None
-        if self._previews and now - self._showed_at >= PREVIEW_SECONDS:
+        if self.previews and now - self._showed_at >= PREVIEW_SECONDS:
             clip = item.preview()
         if clip is not None:
             self._showed_at = now
@@ -45,8 +47,20 @@ class Reporter:
             steps=item.steps,
             seconds_left=self._seconds_left(item, now),
             preview_frames=0 if clip is None else len(clip),
+            bytes_done=item.bytes_done,
+            bytes_total=item.bytes_total,
         )
         return progress, () if clip is None else (side_by_side(clip),)
+
+    def writing(self, now: float) -> tuple[Progress, tuple[bytes, ...]]:
+        """What to say while the result's other files are written."""
+        self._phase, self._spoke_at = "writing", now
+        steps = self._last.steps
+        return Progress(job=self._job, phase="writing", step=steps, steps=steps, seconds_left=0.0), ()
+
+    def begin_anew(self) -> None:
+        """The clip begins anew, so steps count from 0 again."""
+        self._phase, self._first = "", None
 
     def _seconds_left(self, item: Advance, now: float) -> float | None:
         # The mean over all steps: the kinds of step differ in cost and take turns, so a short memory would leap.

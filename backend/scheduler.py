@@ -1,178 +1,420 @@
-"""Which job goes to the worker, and what becomes of it. Owns queue and worker; knows no client's socket."""
+"""Which job goes to which worker, and what becomes of it. Owns queue, workers and results; knows no client's socket."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import msgspec
 import zmq
 
 from shared_protocol import places
-from shared_protocol.messages import Accepted, Cancel, Cancelled, Done, Failed, Frame, Message, Progress, Terminal
+from shared_protocol.messages import (
+    Accepted,
+    Cancelled,
+    Done,
+    Failed,
+    Frame,
+    Message,
+    Notice,
+    Progress,
+    Queue,
+    QueueState,
+    Terminal,
+    WorkerView,
+)
 from shared_protocol.wire import Buffer
 
-from .failures import BackendError
-from .jobs import DuplicateJob, Job, JobStore, State
-from .orders import Loaded, Ready, Sample
-from .worker_process import OUTPUT_FILE, WorkerProcess
+from . import pace
+from .failures import BackendError, cannot_keep
+from .forecast import Forecast, forecast
+from .jobs import DuplicateJob, Job, State
+from .orders import Loaded, Ready
+from .records import record
+from .results import ResultStore, to_drop
+from .settings import Settings
+from .slot import Loss, Slot
+from .store import JobStore, StoreFull
+from .worker_process import WorkerProcess, output_file
 
 log = logging.getLogger(__name__)
 
-CANCEL_SECONDS = 30.0
-"""A worker that has not obeyed a cancel for so long is ended by force. Generous: one step of a large model on a slow
-machine takes long, and loading the model again takes longer."""
-START_SECONDS = 180.0
-"""A worker that is not ready after so long is ended. Reading torch from a cold, slow disk takes a minute."""
+MOST_JOBS = 10_000
+"""Unfinished jobs that the queue takes."""
+TRIES = 2
+"""How many workers may end over a job."""
+TELL_SECONDS = 2.0
+"""How often waiting jobs are told their place and time."""
+SAVE_SECONDS = 1.0
+"""How often what the disk did not take is tried again."""
 
-Emit = Callable[[bytes, Message, Sequence[Buffer]], None]
-"""Tell a client something; does nothing if it is gone."""
-
-_ENDS: dict[type[Message], State] = {Done: State.DONE, Failed: State.FAILED, Cancelled: State.CANCELLED}
+Emit = Callable[[Job, Message, Sequence[Buffer]], None]
+"""Tell whoever listens to a job something."""
 
 
 class Scheduler:
-    """Runs jobs one after the other on one worker, which is started for the first job and stays for the next."""
+    """Runs jobs in their order, each on the first worker that is free."""
 
-    def __init__(self, store: JobStore, start_worker: Callable[[], WorkerProcess], emit: Emit) -> None:
-        """`start_worker` may raise OSError; the job then fails and the next one tries again."""
-        self._store = store
-        self._start_worker = start_worker
-        self._emit = emit
-        self._worker: WorkerProcess | None = None
-        self._ready = False
-        self._current: str | None = None
-        self._deadline: float | None = None
-        """Until when the worker must be ready, or must have obeyed a cancel; on the monotonic clock."""
+    def __init__(
+        self,
+        store: JobStore,
+        results: ResultStore,
+        settings: Settings,
+        slots: Sequence[Slot],
+        *,
+        emit: Emit,
+        broadcast: Callable[[Message], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock`: seconds that go forward. `broadcast`: tell every client something."""
+        self._store, self._results, self._settings, self._slots = store, results, settings, tuple(slots)
+        self._emit, self._broadcast, self._clock = emit, broadcast, clock
+        self._stopped = ""
+        self._paused = store.paused
+        self._unsaved: list[tuple[Terminal, int]] = []
+        """Ends that the disk did not take yet. Their jobs count as unfinished."""
+        self._saved_at = self._told_at = clock()
+        self._told: dict[str, int] = {}
+        """The place that each waiting job was told last."""
         self.device: str | None = None
         self.loads = 0
 
-    @property
-    def current(self) -> str | None:
-        """Name of the job that the worker has, or None."""
-        return self._current
-
-    @property
-    def waiting(self) -> int:
-        """How many jobs wait."""
-        return len(self._store.queued())
+    # Questions ----------------------------------------------------------------------------------------------
 
     @property
     def idle(self) -> bool:
         """Whether no job is unfinished."""
-        return not self._store.unfinished()
+        return self._store.idle
 
     @property
-    def worker_pid(self) -> int:
-        """Process id of the worker, or 0."""
-        return 0 if self._worker is None else self._worker.pid
+    def sockets(self) -> tuple[zmq.Socket[bytes], ...]:
+        """Where the workers' messages arrive."""
+        return tuple(slot.worker.socket for slot in self._slots if slot.worker is not None)
 
     @property
-    def socket(self) -> zmq.Socket[bytes] | None:
-        """Where the worker's messages arrive, or None while no worker runs."""
-        return None if self._worker is None else self._worker.socket
+    def state(self) -> QueueState:
+        """Whether jobs are started."""
+        running = sum(slot.job is not None for slot in self._slots)
+        return QueueState(
+            paused=self._paused, stopped=self._stopped, waiting=len(self._store.queued()), running=running
+        )
 
-    def submit(self, client: bytes, order: Sample, warnings: tuple[str, ...]) -> None:
+    @property
+    def workers(self) -> tuple[WorkerView, ...]:
+        """What each worker does."""
+        return tuple(WorkerView(device=slot.device, pid=slot.pid, job=slot.job or "") for slot in self._slots)
+
+    def progress(self, job_id: str) -> Progress | None:
+        """The last that was heard of a running job."""
+        return next((slot.progress for slot in self._slots if slot.job == job_id), None)
+
+    def forecast(self) -> dict[str, Forecast]:
+        """Place and time of every unfinished job."""
+        running = {slot.job: slot.progress for slot in self._slots if slot.job is not None}
+        return forecast(self._store.unfinished(), running, len(self._slots), self._expected)
+
+    # What clients ask ---------------------------------------------------------------------------------------
+
+    def submit(self, job: Job, warnings: tuple[str, ...]) -> None:
         """Put a job at the end of the queue and say so. Raises BackendError."""
-        position = len(self._store.unfinished())
+        if len(self._store.unfinished()) >= MOST_JOBS:
+            raise BackendError("queue_full", most=MOST_JOBS)
         try:
-            self._store.add(Job(order.job, client, order))
+            self._store.add(job)
         except DuplicateJob:
             raise BackendError("duplicate_job") from None
-        self._emit(client, Accepted(job=order.job, position=position, warnings=warnings), ())
-        self._next()
+        except StoreFull as error:
+            log.error("A job could not be stored: %s.", error)
+            raise BackendError("disk_full") from error
+        log.info("Job %s was accepted.", job.id)
+        where = self.forecast()[job.id]
+        self._told[job.id] = where.position
+        accepted = Accepted(job=job.id, position=where.position, seconds_left=where.seconds_left, warnings=warnings)
+        self._emit(job, accepted, ())
+        self._dispatch()
 
-    def cancel(self, client: bytes, job_id: str) -> None:
-        """End a job if it is this client's and has not ended; else do nothing."""
-        job = self._store.get(job_id)
-        if job is None or job.client != client or job.ended:
+    def cancel(self, job: Job) -> None:
+        """End an unfinished job."""
+        slot = self._slot_of(job.id)
+        if any(end.job == job.id for end, _ in self._unsaved):
             return
-        if job.state is not State.RUNNING or self._worker is None:
-            self._end(Cancelled(job=job.id))  # the worker has not heard of it yet
-        elif self._deadline is None:
-            self._worker.send(Cancel(job=job.id))
-            self._deadline = time.monotonic() + CANCEL_SECONDS
+        if slot is None or not slot.cancel():
+            if slot is not None:
+                slot.leave()
+            self._end(Cancelled(job=job.id))
 
-    def client_left(self, client: bytes) -> None:
-        """End all jobs of a client that is gone: nobody waits for them."""
-        for job in self._store.unfinished():
-            self.cancel(client, job.id)
+    def move(self, job: Job, position: int) -> None:
+        """Let `position` waiting jobs come before this waiting one. Raises StoreFull."""
+        self._store.put_at(job.id, position)
+
+    def pause(self, paused: bool) -> None:
+        """Pause, or go on also after the queue has stopped by itself. Raises StoreFull."""
+        self._store.pause(paused)
+        self._paused = paused
+        if not paused:
+            self._stopped = ""
+        self._broadcast(Queue(queue=self.state))
+        self._dispatch()
+
+    def free(self) -> None:
+        """End the workers that have no job."""
+        for slot in self._slots:
+            if slot.job is None:
+                slot.drop()
+
+    def want_previews(self, job_id: str, wanted: bool) -> None:
+        """Have previews of a running job made, or no more."""
+        slot = self._slot_of(job_id)
+        if slot is not None:
+            slot.preview(wanted)
+
+    # The round ----------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Hear the worker, notice its end, start what comes next. To be called often."""
-        if self._worker is not None:
-            exit_code = self._worker.exit_code  # asked first: what it said before it ended is still heard below
-            for message, buffers in self._worker.receive():
-                self._hear(message, buffers)
-            if exit_code is not None:
-                log.error("The worker ended by itself with code %d.", exit_code)
-                self._lose_worker()
-            elif self._deadline is not None and time.monotonic() > self._deadline:
-                log.error("The worker does not answer and is ended.")
-                self._lose_worker()
-        self._next()
+        """Hear the workers, notice their ends, start what comes next. To be called often."""
+        for slot in self._slots:
+            self._tend(slot)
+        self._save_again()
+        self._dispatch()
+        self._tell_waiting()
 
     def close(self) -> None:
-        """Cancel all jobs and end the worker."""
-        for job in self._store.unfinished():
-            self._end(Cancelled(job=job.id))
-        self._drop_worker()
+        """End the workers. What is unfinished waits for the next start."""
+        for slot in self._slots:
+            slot.drop()
+            job = None if slot.job is None else self._store.get(slot.job)
+            slot.leave()
+            if job is not None and not job.ended:
+                try:
+                    self._store.move(job.id, State.QUEUED)
+                except StoreFull as error:  # the next start does the same
+                    log.warning("The queue's last state could not be stored: %s.", error)
 
-    def _next(self) -> None:
-        """Give the worker its next job, if it has none."""
-        if self._current is None:
-            queue = self._store.queued()
-            if not queue:
-                return
-            self._current = queue[0].id
-            self._store.move(self._current, State.LOADING)
-            if not self._ready:
-                self._emit(queue[0].client, Progress(job=self._current, phase="loading", step=0, steps=0), ())
-        if self._worker is None:
-            try:
-                self._worker = self._start_worker()
-                self._deadline = time.monotonic() + START_SECONDS
-            except OSError:
-                log.exception("The worker could not be started.")
-                self._end(BackendError("worker_died", log=places.state_folder() / OUTPUT_FILE).as_event(self._current))
-                return
-        job = self._store.get(self._current)
-        if self._ready and job is not None and job.state is State.LOADING:
-            self._store.move(job.id, State.RUNNING)
-            self._worker.send(job.order)
+    def _tend(self, slot: Slot) -> None:
+        exit_code = slot.exit_code()
+        for message, buffers in slot.hear():
+            self._hear(slot, message, buffers)
+        loss = slot.loss(exit_code)
+        if loss is not None:
+            self._lose(slot, loss)
+        elif slot.job is None and slot.worker is not None and self._clock() - slot.idle_since > self._settings.idle:
+            log.info("Worker %d had nothing to do and is ended.", slot.pid)
+            slot.drop()
 
-    def _hear(self, message: Message, buffers: Sequence[Buffer]) -> None:
+    def _hear(self, slot: Slot, message: Message, buffers: Sequence[Buffer]) -> None:
         match message:
             case Ready(device=device):
-                self._ready, self.device, self._deadline = True, device, None
+                self.device = device
             case Loaded(times=times):
                 self.loads += times
-            case Progress() | Frame() if message.job == self._current:
+            case Progress() | Frame() | Notice() if message.job == slot.job:
                 job = self._store.get(message.job)
-                if job is not None:
-                    self._emit(job.client, message, buffers)
-            case Done() | Failed() | Cancelled() if message.job == self._current:
+                assert job is not None
+                if isinstance(message, Progress):
+                    self._note(slot, job, message)
+                self._emit(job, message, buffers)
+            case Done() if message.job == slot.job:
+                self._publish(slot, message)
+            case Failed() if message.job == slot.job and message.code in ("disk_full", "results_unwritable"):
+                self._hold_back(slot, f"{message.message} {message.next_step}")
+            case Failed() | Cancelled() if message.job == slot.job:
+                slot.leave()
                 self._end(message)
 
-    def _lose_worker(self) -> None:
-        """The worker is gone or good for nothing: its job ends, the next job gets a new worker."""
-        obeyed = self._ready and self._deadline is not None  # a cancel was under way, so that is what happened
-        self._drop_worker()
-        if self._current is not None:
-            died = BackendError("worker_died", log=places.state_folder() / OUTPUT_FILE)
-            self._end(Cancelled(job=self._current) if obeyed else died.as_event(self._current))
+    def _note(self, slot: Slot, job: Job, progress: Progress) -> None:
+        slot.progress = progress
+        if progress.phase != "loading" and slot.sampling_since is None:
+            slot.sampling_since = self._clock()
+            if job.state is State.LOADING:
+                self._store_quietly(lambda: self._store.move(job.id, State.RUNNING))
 
-    def _drop_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.end()
-        self._worker, self._ready, self._deadline = None, False, None
+    def _publish(self, slot: Slot, done: Done) -> None:
+        """The worker has made a clip: its result gets its final place, and only then the job is done."""
+        job = self._store.get(done.job)
+        assert job is not None
+        done = msgspec.structs.replace(done, folder=str(self._results.folder(job.id)))
+        try:
+            size = self._results.publish(job.id, record(job, done))
+        except OSError as error:
+            refused = cannot_keep(self._results.folder(job.id), error)
+            self._hold_back(slot, f"{refused.sentence} {refused.next_step}")
+            return
+        self._learn(slot, job)
+        slot.leave()
+        self._end(done, size)
+        self._make_room()
 
-    def _end(self, end: Terminal) -> None:
-        """The only way in which a job ends: its last state is set and its one terminal event is sent."""
-        job = self._store.move(end.job, _ENDS[type(end)])
-        if end.job == self._current:
-            self._current = None
-            if self._ready:
-                self._deadline = None
+    def _hold_back(self, slot: Slot, why: str) -> None:
+        """The result finds no place: the job waits again, and no other is started until somebody has made room."""
+        job_id, cancelling = slot.job, slot.cancelling
+        slot.leave()
+        assert job_id is not None
+        if cancelling:
+            self._end(Cancelled(job=job_id))
+            return
+        job = self._requeue(job_id)
+        self._emit(job, Notice(job=job_id, message=why, again=True), ())
+        self._stop(why)
+
+    def _lose(self, slot: Slot, loss: Loss) -> None:
+        """A worker is gone or good for nothing: its job is tried once more, on a new one."""
+        job_id = slot.job
+        slot.drop()
+        slot.leave()
+        job = None if job_id is None else self._store.get(job_id)
+        if job is None:
+            return
+        if loss is Loss.DISOBEDIENT:
+            self._end(Cancelled(job=job.id))
+            return
+        failure = BackendError(loss.value, log=output_file(slot.device))
+        if job.losses + 1 >= TRIES:
+            self._end(failure.as_event(job.id))
+            return
+        job = self._requeue(job.id, lost=True)
+        sentence = (
+            "The process that makes the pictures has ended; the clip is begun anew with as little memory as it can."
+        )
+        self._emit(job, Notice(job=job.id, message=sentence, again=True), ())
+
+    def _requeue(self, job_id: str, *, lost: bool = False) -> Job:
+        change = self._store.lose if lost else lambda job: self._store.move(job, State.QUEUED)
+        try:
+            return change(job_id)
+        except StoreFull as error:
+            return self._store.keep_in_mind(job_id, State.QUEUED, str(error))
+
+    # Starting -----------------------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Give every free worker its next job."""
+        for slot in self._slots:
+            while slot.job is None and not self._paused and not self._stopped:
+                job = next(iter(self._store.queued()), None)
+                if job is None or self._begin(slot, job):
+                    break
+
+    def _begin(self, slot: Slot, job: Job) -> bool:
+        """Whether the job is with the worker now, or the queue has stopped."""
+        try:
+            folder = self._results.partial(job.id)
+            self._store.move(job.id, State.LOADING)
+        except OSError as error:
+            refused = cannot_keep(self._results.folder(job.id), error)
+            self._stop(f"{refused.sentence} {refused.next_step}")
+            return True
+        except StoreFull:
+            self._stop(str(BackendError("disk_full")))
+            return True
+        order = msgspec.structs.replace(job.order, folder=str(folder))
+        if job.losses and hasattr(order, "cautious"):
+            order = msgspec.structs.replace(order, cautious=True)
+        try:
+            slot.take(job.id, order)
+        except OSError:
+            log.exception("The worker could not be started.")
+            self._end(BackendError("worker_died", log=places.log_file()).as_event(job.id))
+            return False
+        if not slot.ready:
+            self._emit(job, Progress(job=job.id, phase="loading", step=0, steps=0), ())
+        return True
+
+    def _end(self, end: Terminal, size: int = 0) -> None:
+        """The only way in which a job ends: its last state is stored, and then its one terminal event is sent."""
+        try:
+            job = self._store.finish(end, size)
+        except StoreFull as error:
+            log.error("The end of job %s could not be stored: %s.", end.job, error)
+            self._unsaved.append((end, size))
+            self._stop(str(BackendError("disk_full")))
+            return
+        self._told.pop(job.id, None)
+        if not isinstance(end, Done):
+            self._results.forget(job.id)
         log.info("Job %s: %s.", job.id, job.state.value)
-        self._emit(job.client, end, ())
+        self._emit(job, end, ())
+
+    def _save_again(self) -> None:
+        if self._unsaved and self._clock() - self._saved_at >= SAVE_SECONDS:
+            self._saved_at = self._clock()
+            unsaved, self._unsaved = self._unsaved, []
+            for end, size in unsaved:
+                self._end(end, size)
+
+    def _stop(self, why: str) -> None:
+        if self._stopped != why:
+            log.error("The queue has stopped: %s", why)
+            self._stopped = why
+            self._broadcast(Queue(queue=self.state))
+
+    def _make_room(self) -> None:
+        results = self._store.results()
+        received = [(job, size) for job, size, taken in results if taken]
+        bytes_of_all = sum(size for _, size, _ in results)
+        limits = {"max_count": self._settings.kept_results, "max_bytes": self._settings.kept_bytes}
+        for job_id in to_drop(received, len(results), bytes_of_all, **limits):
+            self._results.forget(job_id)
+            self._store_quietly(lambda job_id=job_id: self._store.drop_result(job_id))  # type: ignore[misc]
+
+    # Times --------------------------------------------------------------------------------------------------
+
+    def _expected(self, job: Job) -> float | None:
+        """Seconds that a job takes when its models are loaded, or None while nothing like it was made."""
+        known = self._store.pace(pace.kind(job.order))
+        return None if known is None else known * pace.units(job.order)
+
+    def _learn(self, slot: Slot, job: Job) -> None:
+        if slot.sampling_since is not None:
+            seconds = (self._clock() - slot.sampling_since) / pace.units(job.order)
+            self._store_quietly(lambda: self._store.learn(pace.kind(job.order), seconds))
+
+    def _tell_waiting(self) -> None:
+        now = self._clock()
+        if now - self._told_at < TELL_SECONDS:
+            return
+        self._told_at = now
+        waiting = self._store.queued()
+        if not waiting:
+            return
+        where = self.forecast()
+        for job in waiting:
+            position, seconds_left = where[job.id]
+            if self._told.get(job.id) != position:
+                self._told[job.id] = position
+                self._emit(job, self.waiting(job.id, Forecast(position, seconds_left)), ())
+
+    @staticmethod
+    def waiting(job_id: str, where: Forecast) -> Progress:
+        """What a waiting job is told."""
+        return Progress(
+            job=job_id,
+            phase="waiting",
+            step=0,
+            steps=0,
+            position=where.position,
+            seconds_left=where.seconds_left,
+        )
+
+    def _slot_of(self, job_id: str) -> Slot | None:
+        return next((slot for slot in self._slots if slot.job == job_id), None)
+
+    @staticmethod
+    def _store_quietly(change: Callable[[], object]) -> None:
+        """What is lost without harm when the disk is full."""
+        try:
+            change()
+        except StoreFull as error:
+            log.warning("Not stored: %s.", error)
+
+
+def make_slots(
+    devices: Sequence[str], start: Callable[[str], WorkerProcess], clock: Callable[[], float], settings: Settings
+) -> tuple[Slot, ...]:
+    """A slot for each device."""
+    return tuple(Slot(device, start, clock, settings.silence) for device in devices)
+
+
+def results_folder() -> Path:
+    """Where results lie."""
+    return places.data_folder() / "results"

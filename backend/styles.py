@@ -127,6 +127,11 @@ class Recipe:
     loras_on_t2v: bool
     embeddings: tuple[Path, ...]
     plan: Mapping[str, Any]
+    """The style's own: its preset's, with what its file changes."""
+    presets: Mapping[str, Mapping[str, Any]]
+    """Plans by the names of presets, each with what the style's file changes."""
+    lora_folders: tuple[Path, ...]
+    """Where a LoRA is found that a client names."""
     fps: float
 
     def missing(self) -> Path | None:
@@ -179,13 +184,14 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(presets)}')
     if file.prompt.count("{prompt}") != 1:
         raise _Unusable("its prompt must hold {prompt} once, where the user's words go")
-    plan = {**presets[file.preset], **file.plan}
+    plans = {name: {**preset, **file.plan} for name, preset in presets.items()}
     try:
-        Plan.from_mapping(plan)
+        for plan in plans.values():
+            Plan.from_mapping(plan)
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
     return Recipe(
-        style=_public(path.stem, file, base),
+        style=_public(path.stem, file, base, tuple(presets)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
         t2i=start / base.t2i,
@@ -198,7 +204,9 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         loras=tuple(_lora(entry, path.parent, start / base.loras) for entry in file.loras),
         loras_on_t2v=file.loras_on_t2v,
         embeddings=tuple(path.parent / embedding for embedding in file.embeddings),
-        plan=plan,
+        plan=plans[file.preset],
+        presets=plans,
+        lora_folders=(start / base.loras, places.config_folder() / "loras"),
         fps=base.fps,
     )
 
@@ -229,7 +237,7 @@ def _presets(base: Base, start: Path) -> Mapping[str, Mapping[str, Any]]:
     return {name: asdict(preset.plan) for name, preset in found.items()}
 
 
-def _public(name: str, file: StyleFile, base: Base) -> Style:
+def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) -> Style:
     return Style(
         name=name,
         title=file.title,
@@ -242,6 +250,8 @@ def _public(name: str, file: StyleFile, base: Base) -> Style:
         max_size=base.max_size,
         max_frames=base.max_frames,
         example_prompt=file.example_prompt,
+        presets=presets,
+        preset=file.preset,
     )
 
 

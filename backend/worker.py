@@ -13,22 +13,26 @@ import signal
 import sys
 import threading
 import time
+from collections import abc
 from collections.abc import Sequence
 from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 import zmq
 
 from shared_protocol import places, wire
-from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message
+from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
 
 from . import logs
-from .failures import BackendError
-from .generator import Generator, Picture
-from .orders import Loaded, Ready, Sample, WorkerKeys, to_worker
+from .failures import BackendError, cannot_keep
+from .generator import Advance, Extra, Generator, Item, Note, Picture
+from .orders import Loaded, Order, Preview, Ready, Resample, Sample, WorkerKeys, to_worker
 from .pictures import png
 from .progress import Reporter
+from .results import ResultWriter, frame_name
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +56,70 @@ class Line:
         """Hand a message to ZeroMQ."""
         self._socket.send_multipart(wire.encode(message, buffers))
 
-    def receive(self) -> Sample | Cancel:
+    def receive(self) -> Message:
         """Wait for the next message."""
-        message = wire.decode(self._socket.recv_multipart(), to_worker).message
-        assert isinstance(message, Sample | Cancel)
-        return message
+        return wire.decode(self._socket.recv_multipart(), to_worker).message
 
-    def cancelled(self, job: str) -> bool:
-        """Whether the server asks to end `job`. Never waits."""
+    def cancelled(self, job: str, reporter: Reporter) -> bool:
+        """Whether the server asks to end `job`. Previews are told to the reporter. Never waits."""
         while self._socket.poll(0):
-            message = self.receive()
-            if isinstance(message, Cancel) and message.job == job:
-                return True
+            match self.receive():
+                case Cancel(job=named) if named == job:
+                    return True
+                case Preview(job=named, wanted=wanted) if named == job:
+                    reporter.previews = wanted
         return False
+
+
+class Keeper:
+    """Puts what is made on the disk and tells the server, frame by frame."""
+
+    def __init__(self, order: Order, line: Line) -> None:
+        self._order, self._line = order, line
+        self._files = ResultWriter(Path(order.folder))
+        self._made = 0
+
+    def picture(self, picture: Picture) -> None:
+        """Keep a frame. Raises BackendError."""
+        data = png(picture.pixels)
+        self._write(frame_name(picture.index), data)
+        self._line.send(Frame(job=self._order.job, index=picture.index, frames=self._order.frames), [data])
+        self._made = picture.index + 1
+
+    def extra(self, extra: Extra) -> None:
+        """Keep another file. Raises BackendError."""
+        self._write(extra.name, extra.data)
+
+    def note(self, note: Note) -> None:
+        """Tell the user something."""
+        if note.again:
+            self._made = 0
+        self._line.send(Notice(job=self._order.job, message=note.sentence[:2000], again=note.again))
+
+    def done(self, seconds: float) -> Done:
+        """The end of a job whose frames are all kept. Raises BackendError if they are not."""
+        order = self._order
+        if self._made != order.frames:
+            detail = f"{self._made} of {order.frames} frames were made"
+            raise BackendError("internal", detail=detail, log=places.log_file())
+        rate = Fraction(*order.fps) if isinstance(order, Resample) else Fraction(order.fps).limit_denominator(100_000)
+        return Done(
+            job=order.job,
+            frames=order.frames,
+            width=order.width,
+            height=order.height,
+            fps=float(rate),
+            fps_numerator=rate.numerator,
+            fps_denominator=rate.denominator,
+            seed=order.seed,
+            seconds=seconds,
+        )
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            self._files.write(name, data)
+        except OSError as error:
+            raise cannot_keep(Path(self._order.folder).parent, error) from error
 
 
 class Worker:
@@ -80,13 +135,13 @@ class Worker:
         self._line.send(Ready(device=self._generator.device))
         while True:
             order = self._line.receive()
-            if not isinstance(order, Sample):
-                continue  # Cancel for a job that has just ended
+            if not isinstance(order, Sample | Resample):
+                continue  # about a job that has just ended
             end = self._end_of(order)
             self._tell_loads()
             self._line.send(end)
 
-    def _end_of(self, order: Sample) -> Message:
+    def _end_of(self, order: Order) -> Message:
         """Make the clip, or say why there is none."""
         try:
             return self._make(order)
@@ -100,33 +155,41 @@ class Worker:
             detail = type(error).__name__
             return BackendError("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(order.job)
 
-    def _make(self, order: Sample) -> Message:
-        """Make one clip. Frames and progress are sent, the job's end is returned. Raises BackendError."""
+    def _make(self, order: Order) -> Message:
+        """Make one clip. Files, frames and progress are written and sent, the job's end is returned.
+
+        Raises BackendError.
+        """
         began = time.monotonic()
-        reporter = Reporter(order.job, previews=order.previews)
-        made = 0
-        with closing(self._generator.generate(order)) as items:
+        reporter = Reporter(order.job, previews=isinstance(order, Sample) and order.previews)
+        keep = Keeper(order, self._line)
+        with closing(self._items(order)) as items:
             for item in items:
                 self._tell_loads()
                 # Asked before anything is sent, so that no step shows after the one during which Cancel came.
-                if self._line.cancelled(order.job):
+                if self._line.cancelled(order.job, reporter):
                     return Cancelled(job=order.job)
-                if isinstance(item, Picture):
-                    self._line.send(Frame(job=order.job, index=made, frames=order.frames), [png(item.pixels)])
-                    made += 1
-                elif report := reporter.report(item, time.monotonic()):
-                    self._line.send(*report)
-        if made != order.frames:
-            raise BackendError("internal", detail=f"{made} of {order.frames} frames were made", log=places.log_file())
-        return Done(
-            job=order.job,
-            frames=order.frames,
-            width=order.width,
-            height=order.height,
-            fps=order.fps,
-            seed=order.seed,
-            seconds=time.monotonic() - began,
-        )
+                match item:
+                    case Picture():
+                        keep.picture(item)
+                    case Extra():
+                        self._line.send(*reporter.writing(time.monotonic()))
+                        keep.extra(item)
+                    case Note():
+                        keep.note(item)
+                        if item.again:
+                            reporter.begin_anew()
+                    case Advance():
+                        if report := reporter.report(item, time.monotonic()):
+                            self._line.send(*report)
+        return keep.done(time.monotonic() - began)
+
+    def _items(self, order: Order) -> abc.Generator[Item, None, None]:
+        if isinstance(order, Sample):
+            return self._generator.generate(order)
+        from .conforming import resample
+
+        return resample(order)
 
     def _tell_loads(self) -> None:
         # At once, so that the count is right although the worker may die during the job.
@@ -143,7 +206,7 @@ def make_generator(keys: WorkerKeys) -> Generator:
         return FakeGenerator()
     from .sampling import SamplingGenerator
 
-    return SamplingGenerator(keys.device)
+    return SamplingGenerator(keys.device, keys.memory_budget)
 
 
 def main() -> NoReturn:

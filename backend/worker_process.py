@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import zmq
@@ -17,15 +19,15 @@ from shared_protocol.errors import ProtocolError
 from shared_protocol.wire import Incoming
 
 from .orders import ToWorker, WorkerKeys, from_worker
-from .security import WORKER, KeyPair, admit, bind_guarded
+from .security import KeyPair, admit, bind_guarded
 from .settings import ROOT, Settings
 
 log = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
 """How long a worker may take to end by itself."""
-OUTPUT_FILE = "worker_output.log"
-"""What libraries print, and the stack of a crash."""
+DOMAIN = "worker"
+"""Start of the authentication domain of each worker's line: no client's key, and no other worker's, opens it."""
 CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
 """torch's threads otherwise spin while they wait for each other. Beside other work on the same cores, that made a clip
 ten times slower (57 s instead of 6 s on two busy cores)."""
@@ -34,25 +36,29 @@ ten times slower (57 s instead of 6 s on two busy cores)."""
 class WorkerProcess:
     """One child process with a line of its own, so that a dead worker's mail never mixes with its successor's."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, settings: Settings) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, settings: Settings, device: str
+    ) -> None:
         """Start the process; it reports `Ready` when it is. Raises OSError."""
         ours, theirs = KeyPair.fresh(), KeyPair.fresh()
-        admit(door, WORKER, [theirs.public])
+        domain = f"{DOMAIN} {device}"
+        admit(door, domain, [theirs.public])
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.sndhwm = self.socket.rcvhwm = 0
         self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_BUFFER_BYTES)
-        endpoint = bind_guarded(self.socket, ours, WORKER)
+        endpoint = bind_guarded(self.socket, ours, domain)
         keys = WorkerKeys(
             endpoint=endpoint,
             server_key=ours.public,
             public=theirs.public,
             secret=theirs.secret,
             fake=settings.fake,
-            device=settings.device,
+            device=device,
+            memory_budget=settings.memory_budget,
         )
         try:
-            self._process = _start()
+            self._process = _start(output_file(device))
             # Standard input rather than arguments or environment, which other processes can read. It stays open: when
             # the server vanishes, however it does, the worker sees its end.
             assert self._process.stdin is not None
@@ -100,8 +106,12 @@ class WorkerProcess:
         log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
 
 
-def _start() -> subprocess.Popen[bytes]:
-    path = places.state_folder() / OUTPUT_FILE
+def output_file(device: str) -> Path:
+    """Where what libraries print in the worker of a device goes, and the stack of a crash."""
+    return places.state_folder() / f"worker_output_{re.sub(r'[^a-z0-9]', '_', device.lower())}.log"
+
+
+def _start(path: Path) -> subprocess.Popen[bytes]:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "backend.worker"],

@@ -39,6 +39,11 @@ def state_folder() -> Path:
     return _folder("XDG_STATE_HOME", ".local/state", "LOCALAPPDATA", "state")
 
 
+def data_folder() -> Path:
+    """Folder of what must not be lost: the queue, results, uploaded pictures."""
+    return _folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "data")
+
+
 def install_file() -> Path:
     """The file by which the add-on finds the backend (interpreter, root, version)."""
     return config_folder() / "backend.json"

@@ -1,0 +1,63 @@
+"""Who is connected, under which name, and what each wants to hear. No sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .jobs import Job, Owner
+
+
+@dataclass
+class Connection:
+    """One client that has said Hello and can be reached."""
+
+    identity: bytes
+    name: str
+    owner: Owner
+    watched: set[str] = field(default_factory=set)
+    """Jobs of the same key that it asked to hear of."""
+    previews: set[str] = field(default_factory=set)
+    """Those of which it wants previews."""
+
+    def hears(self, job: Job) -> bool:
+        """Whether events of the job go to it."""
+        return job.owner == self.owner or (job.id in self.watched and self.may_see(job))
+
+    def may_see(self, job: Job) -> bool:
+        """Whether the job belongs to its key."""
+        return job.owner.principal == self.owner.principal
+
+
+class Connections:
+    """All of them, by identity."""
+
+    def __init__(self) -> None:
+        self._all: dict[bytes, Connection] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(tuple(self._all.values()))
+
+    def add(self, connection: Connection) -> None:
+        """A client has come; one of the same identity goes."""
+        self._all[connection.identity] = connection
+
+    def get(self, identity: bytes, principal: str) -> Connection | None:
+        """The connection of this identity, if it is of this key: nobody speaks in another's name."""
+        found = self._all.get(identity)
+        return found if found is not None and found.owner.principal == principal else None
+
+    def remove(self, identity: bytes) -> Connection | None:
+        """A client is gone."""
+        return self._all.pop(identity, None)
+
+    def hearing(self, job: Job) -> Iterator[Connection]:
+        """To whom events of the job go."""
+        return (connection for connection in self if connection.hears(job))
+
+    def want_previews(self, job_id: str) -> bool:
+        """Whether anybody does."""
+        return any(job_id in connection.previews for connection in self._all.values())
