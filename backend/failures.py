@@ -207,6 +207,68 @@ TABLE: dict[str, Failure] = {
         'Make it anew with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
         EXIT_USAGE,
     ),
+    "said": Failure(  # what the backend has said
+        "{detail}",
+        "{step}",
+    ),
+    "usage": Failure(
+        "{detail}",
+        'See "python -m backend {command} --help".',
+        EXIT_USAGE,
+    ),
+    "backend_lost": Failure(
+        "{detail}",
+        'The job is safe in its queue and goes on when a backend runs; "python -m backend results {job} --out FOLDER" '
+        "then gets the clip.",
+        EXIT_NO_BACKEND,
+    ),
+    "batch_lost": Failure(
+        "{detail}",
+        "What was submitted is safe in its queue: give the same command again to go on.",
+        EXIT_NO_BACKEND,
+    ),
+    "batch_refused": Failure(
+        "{count} of the {rows} rows of {file} cannot be used.",
+        "Mend them; nothing was submitted.",
+        EXIT_USAGE,
+    ),
+    "batch_unread": Failure(
+        "The file {file} cannot be used: {detail}.",
+        "Mend it; docs/COMMANDS.md says how it looks.",
+        EXIT_USAGE,
+    ),
+    "rows_failed": Failure(
+        "{count} of the {rows} rows have no clip.",
+        "The sentences above say why; the same command tries those rows again.",
+    ),
+    "no_such_job": Failure(
+        'No job begins with "{detail}".',
+        'See the lists with "python -m backend queue" and "python -m backend results", and give at least four digits.',
+        EXIT_USAGE,
+    ),
+    "ambiguous_job": Failure(
+        'Several jobs begin with "{detail}".',
+        "Give more digits.",
+        EXIT_USAGE,
+    ),
+    "job_not_followed": Failure(
+        "The end of the job {job} was not read yet.",
+        "Wait for it first.",
+        EXIT_INTERNAL,
+    ),
+    "no_picture": Failure(
+        "{file} holds no PNG picture that can be used.",
+        "Give PNG files of at most 64 MB.",
+        EXIT_USAGE,
+    ),
+    "no_upload": Failure(
+        "The backend does not take the picture.",
+        "Try again in a moment.",
+    ),
+    "frames_missing": Failure(
+        "{count} frames of the clip did not come.",
+        "Try again, and make the clip again if they stay away.",
+    ),
     "cancelled": Failure(
         "The job was cancelled.",
         "Nothing was kept.",

@@ -14,6 +14,8 @@ from shared_protocol.errors import ConnectionFileError
 from .failures import BackendError
 from .settings import ROOT
 
+START_GRACE = 5.0
+"""How long a backend that was started for one purpose waits for a client before it ends, seconds."""
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 
@@ -51,3 +53,9 @@ def start_backend(*, fake: bool, device: str, grace: float) -> tuple[Connection,
         words.seek(0)
         said = words.read().decode(errors="replace").strip().splitlines()
     raise BackendError("not_started", detail=said[-1] if said else "it said nothing.", log=places.log_file())
+
+
+def release(process: subprocess.Popen[bytes]) -> None:
+    """Let a process that was started here go on by itself: nobody will wait for it."""
+    # Popen warns of children that nobody has waited for; this one is meant to outlive us.
+    process.returncode = process.poll() or 0
