@@ -48,7 +48,7 @@ class _Upload:
 
     path: Path
     size: int
-    """Bytes in all, as announced; for what an earlier start has left, those that are there."""
+    """Bytes in all, as announced; 0 for what an earlier start has left, until it is offered again."""
     there: int
     """Bytes on the disk."""
     active: float
@@ -94,8 +94,8 @@ class Uploads:
             raise UploadRefused(f"it has {size} bytes, and {MAX_UPLOAD_BYTES} are the most", "Choose a smaller picture")
         key = (sha256, _short(sender))
         upload = self._uploads.get(key)
-        if upload is not None and upload.there > size:
-            self._drop(key)  # it cannot be the beginning of this file
+        if upload is not None and upload.there >= size:
+            self._drop(key)  # no beginning of this file, or all of it and never checked
             upload = None
         self._make_room(key, size, needed)
         if upload is None:
@@ -114,7 +114,7 @@ class Uploads:
             return self._files[sha256]
         key = (sha256, _short(sender))
         upload = self._uploads.get(key)
-        if upload is None or upload.there == upload.size:  # equal: left by an earlier start, and not offered since
+        if upload is None or not upload.size:
             raise UploadRefused("it was not offered before", "Offer it first")
         if offset != upload.there:
             return upload.there
@@ -125,9 +125,9 @@ class Uploads:
         with upload.path.open("r+b") as file:
             file.seek(offset)
             file.write(data)
-        upload.there += len(data)
-        if upload.there == upload.size:
+        if offset + len(data) == upload.size:
             self._finish(key, upload)
+        upload.there += len(data)  # last, so that after an error its sender sends this part again
         return upload.there
 
     def path(self, sha256: str) -> Path | None:
@@ -156,7 +156,7 @@ class Uploads:
             if path.suffix == ".png" and _SHA256.fullmatch(path.stem):
                 self._files[path.stem] = size
             elif part := _PARTIAL_NAME.fullmatch(path.name):
-                self._uploads[part[1], part[2]] = _Upload(path, size, size, changed)
+                self._uploads[part[1], part[2]] = _Upload(path, 0, size, changed)
         self._drop_idle(self._clock() - OLD_SECONDS)
 
     def _make_room(self, key: tuple[str, str], size: int, needed: Collection[str]) -> None:
@@ -183,7 +183,7 @@ class Uploads:
 
     def _excess(self, key: tuple[str, str], size: int) -> int:
         """Bytes too many, with an upload `key` of `size` bytes."""
-        others = sum(upload.size for other, upload in self._uploads.items() if other != key)
+        others = sum(max(upload.size, upload.there) for other, upload in self._uploads.items() if other != key)
         return sum(self._files.values()) + others + size - self._max_bytes
 
     def _begin(self, key: tuple[str, str], size: int) -> _Upload:
