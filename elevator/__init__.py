@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cost import Estimate, estimate
-    from .errors import ElevatorError, LoraError, ModelError, NumericsError, PlanError, RequestError
+    from .errors import ElevatorError, LoraError, ModelError, NumericsError, OutOfMemory, PlanError, RequestError
     from .models import Models
     from .networks import load_models
     from .pipeline import VideoElevatorPipeline
@@ -35,6 +35,7 @@ __all__ = [
     "ModelError",
     "Models",
     "NumericsError",
+    "OutOfMemory",
     "Plan",
     "PlanError",
     "Preset",
@@ -53,7 +54,15 @@ __all__ = [
 
 _HOMES = {
     "cost": ("Estimate", "estimate"),
-    "errors": ("ElevatorError", "LoraError", "ModelError", "NumericsError", "PlanError", "RequestError"),
+    "errors": (
+        "ElevatorError",
+        "LoraError",
+        "ModelError",
+        "NumericsError",
+        "OutOfMemory",
+        "PlanError",
+        "RequestError",
+    ),
     "models": ("Models",),
     "networks": ("load_models",),
     "pipeline": ("VideoElevatorPipeline",),

@@ -106,6 +106,7 @@ class Models:
     rgb: LatentRgb | None
     reading: Reading
     room: Room = field(default_factory=Room)
+    parts: Mapping[Any, Any] = field(default_factory=dict, repr=False)  #: by elevator.networks.Part: what was read
     loras: tuple[AppliedLora, ...] = ()
     loras_on_t2v: bool = False
     bare: Models | None = field(default=None, repr=False)  #: these without LoRAs; None: they have none

@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from .errors import ModelError, RequestError
+from .memory import enough_for
 from .metrics import MIN_SIDE_PX, measure
 from .models import Models
 from .networks import load_models
@@ -70,28 +71,27 @@ def make(order: Order) -> Sidecar:
     clock.spent_on("hashing")
 
     device = _resolved(order.device)
-    with _enough_memory():
-        models = _load(order.sources, device)
-        settings = order.settings(models)
-        clock.spent_on("loading")
-        with _workshop(order.out) as folder:
-            clip, notes = _sample(order, models, settings, folder, clock)
-            contact_sheet(clip).save(folder / SHEET, quality=95, subsampling=0)
-            measured = measure(clip).as_dict() if min(clip.shape[1:3]) >= MIN_SIDE_PX else {}
-            clock.spent_on("measuring")
-            sidecar = Sidecar(
-                made_with=made_with() | _gpu(device),
-                sources=order.sources,
-                device=device,
-                settings=settings,
-                files=tuple(files),
-                seconds={phase: round(seconds, 3) for phase, seconds in clock.seconds.items()},
-                notes=notes,
-                frames=tuple(Frame(_name(k), sha256(frame.tobytes()).hexdigest()) for k, frame in enumerate(clip)),
-                metrics=measured,
-            )
-            (folder / FILE_NAME).write_bytes(encode(sidecar))
-            _publish(folder, order.out)
+    models = _load(order.sources, device)
+    settings = order.settings(models)
+    clock.spent_on("loading")
+    with _workshop(order.out) as folder:
+        clip, notes = _sample(order, models, settings, folder, clock)
+        contact_sheet(clip).save(folder / SHEET, quality=95, subsampling=0)
+        measured = measure(clip).as_dict() if min(clip.shape[1:3]) >= MIN_SIDE_PX else {}
+        clock.spent_on("measuring")
+        sidecar = Sidecar(
+            made_with=made_with() | _gpu(device),
+            sources=order.sources,
+            device=device,
+            settings=settings,
+            files=tuple(files),
+            seconds={phase: round(seconds, 3) for phase, seconds in clock.seconds.items()},
+            notes=notes,
+            frames=tuple(Frame(_name(k), sha256(frame.tobytes()).hexdigest()) for k, frame in enumerate(clip)),
+            metrics=measured,
+        )
+        (folder / FILE_NAME).write_bytes(encode(sidecar))
+        _publish(folder, order.out)
     return sidecar
 
 
@@ -134,17 +134,6 @@ def _gpu(device: Device) -> dict[str, str]:
     return {"gpu": torch.cuda.get_device_name(device.name)} if device.name.startswith("cuda") else {}
 
 
-@contextmanager
-def _enough_memory() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise RequestError(
-            "The device has too little memory; choose fewer frames, a smaller size, --offload or a plan with a chunk, "
-            "window and tile."
-        ) from error
-
-
 def _load(sources: Sources, device: Device) -> Models:
     """The models with their LoRAs and embeddings."""
 
@@ -163,8 +152,9 @@ def _load(sources: Sources, device: Device) -> Models:
         t2v_schedule=sources.t2v_schedule,
         offload=device.offload,
     )
-    models = models.with_loras([(Path(lora.path), lora.weight) for lora in sources.loras])
-    return models.with_embeddings(map(Path, sources.embeddings))
+    with enough_for("loading"):
+        models = models.with_loras([(Path(lora.path), lora.weight) for lora in sources.loras])
+        return models.with_embeddings(map(Path, sources.embeddings))
 
 
 def _sample(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .algorithm import as_it_is, chain
 from .errors import RequestError
+from .memory import enough_for
 from .models import Models
 from .noise import chain_noise, starting_noise
 from .plan import Plan
@@ -88,7 +89,7 @@ def elevate(
     Same seed, same frames; frame k's noise does not depend on the clip's length.
 
     Raises RequestError (prompt, length, size, seed or footage), PlanError (steps the schedules cannot make)
-    before the first unit, and NumericsError when a network fails.
+    before the first unit, NumericsError when a network fails, and OutOfMemory.
     """
     _check_size(models, plan, frames, height, width, seed)
     asked = Prompts.of(prompt, negative_prompt, prompts, frames)
@@ -113,7 +114,8 @@ def _elevate(
     frames, schedule = size[0], schedules[0]
     start = plan.steps - math.ceil(footage.strength * plan.steps)
     total = 1 + footage.count + plan.calls(frames, start).total + frames
-    t2i, t2v = models.denoisers(prompts, frames, plan, schedules)
+    with enough_for("text"):
+        t2i, t2v = models.denoisers(prompts, frames, plan, schedules)
     texts = (prompts.negative, *prompts.texts)
     yield Step("text", 1, total, notes=tuple(dict.fromkeys(note for text in texts for note in models.notes(text))))
 
@@ -122,7 +124,8 @@ def _elevate(
     done = 1
     pictures: list[Tensor] = []
     for picture in _pictures(footage):
-        pictures.append(models.encode(picture))
+        with enough_for("encoding"):
+            pictures.append(models.encode(picture))
         done += 1
         yield Step("encoding", done, total)
     hold = as_it_is if footage.anchor is None else _holding(schedule, pictures.pop(), z[0])
@@ -138,7 +141,8 @@ def _elevate(
     units = chain(t2i, t2v, plan, z, noise, start, hold)
     while True:
         try:
-            unit = next(units)
+            with enough_for("painting"):  # what no phase has claimed
+                unit = next(units)
         except StopIteration as end:
             z = end.value
             break
@@ -146,7 +150,8 @@ def _elevate(
         yield Step(unit.phase, done, total, unit.timestep, draft=partial(models.draft, unit.clean))
 
     for k in range(frames):
-        picture = models.decode(z[k], plan.tile)
+        with enough_for("decoding"):
+            picture = models.decode(z[k], plan.tile)
         yield Step("decoding", done + k + 1, total, frame=(k, picture), draft=partial(models.draft, z))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .cross_frame import DeepFeatures
 from .denoiser import Denoiser
+from .memory import enough_for
 from .plan import BLEND, Plan
 from .schedule import END, Prediction, add_noise, ddim_invert_step, ddim_step, lcm_step, move
 
@@ -52,10 +53,14 @@ class Reuse:
 def told(
     phase: str, t: int, latents: Tensor, clean: Tensor, calls: Generator[None, None, Result]
 ) -> Generator[Unit, None, Result]:
-    """Pass on what a denoiser yields between two calls of one step, which has led nowhere yet."""
+    """Pass on what a denoiser yields between two calls of one step, which has led nowhere yet.
+
+    Raises OutOfMemory with the phase.
+    """
     while True:
         try:
-            next(calls)
+            with enough_for(phase):
+                next(calls)
         except StopIteration as end:
             result: Result = end.value
             return result

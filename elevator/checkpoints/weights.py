@@ -18,6 +18,7 @@ from safetensors.torch import _getdtype, load_file
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..memory import is_shortage
 from .header import PARALLEL, ZIP, read_header
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def load_pickle(path: Path, device: str = "cpu") -> Any:
             ) from error
         raise ModelError(broken) from error
     except DAMAGE as error:
+        if is_shortage(error):
+            raise
         raise ModelError(broken) from error
 
 

@@ -8,7 +8,7 @@ no code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,20 @@ from typing import Any
 import torch
 
 from ..cross_frame import ClipAttention
+from ..denoiser import result
 from ..errors import ModelError
-from ..models import InflatedT2I, Models, factor
+from ..memory import enough_for
+from ..models import InflatedT2I, Models, Reading, factor
 from ..presets import presets_of
 from ..preview import latent_rgb
+from ..provenance import found
 from ..room import Room
+from ..sidecar import Sources
 from .image import ImageModel, load_image_model
-from .reading import Reader, read_config
+from .reading import WEIGHTS, Loading, Part, Parts, Reader, read_config, stamp_of
 from .video import VideoModel, VideoSource, load_video_model
 
-__all__ = ["Reader", "load_models"]
+__all__ = ["Loading", "Part", "Parts", "Reader", "VideoSource", "load_models", "loading", "stamp_of"]
 
 
 def load_models(
@@ -57,19 +61,43 @@ def load_models(
     folder's scheduler says, else by kind. Files of motion modules with lcm or lightning in their names are taken so.
     offload: keep weights in the processor's memory, and on the device only the network that runs.
 
-    Raises ModelError if a part is missing or broken or the two do not fit each other.
+    Raises ModelError if a part is missing or broken or the two do not fit each other, and OutOfMemory.
     """
-    t2i, t2v = Path(t2i), Path(t2v)
+    source = VideoSource(Path(t2v), tuple((Path(path), weight) for path, weight in t2v_loras), t2v_text, t2v_schedule)
+    return result(loading(Path(t2i), source, device, dtype, vae=vae, prediction_type=prediction_type, offload=offload))
+
+
+def loading(
+    t2i: Path,
+    t2v: VideoSource,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    vae: Path | None = None,
+    prediction_type: str | None = None,
+    offload: bool = False,
+    held: Parts | None = None,
+) -> Generator[Loading, None, Models]:
+    """As :func:`load_models`, part by part; returns the models.
+
+    Yields how far it is, first before anything is read, then after every ``SPAN`` bytes and every network. Closing it
+    stops there and drops what was read.
+    held: parts of other models (``Models.parts``), which are taken instead of reading them again. No part of models
+    loaded with ``offload`` may be among them, for each of those has its own account of what lies on the device.
+    """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"The device {device} is not available here; use cpu.")
-    read = Reader(torch.device(device), dtype, waiting=torch.device("cpu") if offload else None)
-    image = load_image_model(read, t2i, vae, prediction_type)
-    source = VideoSource(t2v, tuple((Path(path), weight) for path, weight in t2v_loras), t2v_text, t2v_schedule)
-    video = load_video_model(read, source, image)
+    read = Reader(torch.device(device), dtype, waiting=torch.device("cpu") if offload else None, held=held or {})
+    read.total = _to_read(_sources(t2i, t2v, vae), read.held)
+    yield read.progress()
+    with enough_for("loading"):
+        image = yield from load_image_model(read, t2i, vae, prediction_type)
+        video = yield from load_video_model(read, t2v, image)
     _check_fit(image, video)
-    _check_vaes(t2v, image)
+    _check_vaes(t2v.path, image)
     _share_attention(image.unet, anchored=True)
     _share_attention(video.network.unet, anchored=False)
+    yield Loading(read.total, read.total, read.count)
     room = Room(read.device if offload else None)
     return Models(
         t2i=InflatedT2I(image.unet, room),
@@ -80,12 +108,26 @@ def load_models(
         t2i_schedule=image.schedule,
         t2v_schedule=video.schedule,
         size_multiple=factor(image.vae) * max(factor(image.unet), factor(video.network.unet)),
-        presets=presets_of(t2v, video.kind),
+        presets=presets_of(t2v.path, video.kind),
         max_frames=video.network.unet.config.get("motion_max_seq_length"),
         rgb=latent_rgb(image.vae_folder, image.vae.config.latent_channels),
-        reading=read,
+        reading=Reading(read.device, dtype, read.count, read.waiting),
         room=room,
+        parts=read.parts,
     )
+
+
+def _sources(t2i: Path, t2v: VideoSource, vae: Path | None) -> Sources:
+    """Where networks come from."""
+    text = None if t2v.text is None else str(t2v.text)
+    return Sources(t2i=str(t2i), t2v=str(t2v.path), vae=None if vae is None else str(vae), t2v_text=text)
+
+
+def _to_read(sources: Sources, held: Parts) -> int:
+    """Bytes of the files of weights, without those of parts that are held."""
+    files = {file.path.absolute() for file in found(sources, 1) if file.path.suffix in WEIGHTS and file.path.is_file()}
+    known = {part.path for part in held if part.stamp == stamp_of(part.path)}
+    return sum(file.stat().st_size for file in files if not known & {file, file.parent})
 
 
 def _share_attention(unet: Any, anchored: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..schedule import Schedule
 from .configs import lavie_config, motion_config
 from .image import ImageModel, load_text_encoder
 from .lavie import LaVieUNet
-from .reading import Reader, expect, read_config
+from .reading import Loading, Reader, expect, read_config
 
 MAX_FRAMES = 32
 """Positions of AnimateLCM, whose original file leaves their table out."""
@@ -50,32 +51,35 @@ class VideoModel:
     kind: str  #: of its presets
 
 
-def load_video_model(read: Reader, source: VideoSource, t2i: ImageModel) -> VideoModel:
+def load_video_model(read: Reader, source: VideoSource, t2i: ImageModel) -> Generator[Loading, None, VideoModel]:
     """Load a T2V, on the T2I's UNet where it is made of motion modules. Raises ModelError if it does not fit."""
     identity = identify(source.path)
     beside = source.path if source.path.is_dir() else source.path.parent
-    network, kind = _network(read, identity, source, t2i)
+    network, kind = yield from _network(read, identity, source, t2i)
     kind = next((each for each, schedule in SCHEDULES.items() if schedule == source.schedule), kind)
     if source.text is not None:
-        text = load_text_encoder(read, source.text)
+        text = yield from load_text_encoder(read, source.text)
     elif (beside / "text_encoder").is_dir():
-        text = load_text_encoder(read, beside)
+        text = yield from load_text_encoder(read, beside)
     else:
         text = t2i.text
     return VideoModel(network, text, _schedule(source, beside, kind, t2i), kind)
 
 
-def _network(read: Reader, identity: Identity, source: VideoSource, t2i: ImageModel) -> tuple[T2V, str]:
+def _network(
+    read: Reader, identity: Identity, source: VideoSource, t2i: ImageModel
+) -> Generator[Loading, None, tuple[T2V, str]]:
     """The network, whatever kind the file or folder says that it is, and the name of that kind."""
     path = source.path
     if identity.kind is Kind.MOTION_MODULE:
         _check_motion_family(identity, t2i)
-        adapter = _motion_adapter(read, identity)
-        return T2V(_on_t2i(read, adapter, source, t2i), on_t2i=True), _motion_kind(identity)
+        adapter = yield from _motion_adapter(read, identity)
+        return T2V(_on_t2i(adapter, source, t2i), on_t2i=True), _motion_kind(identity)
     if source.loras:
         raise ModelError(f"{path} is no motion module and takes no LoRAs; leave the T2V's LoRAs out.")
     if identity.layout is Layout.LAVIE:
-        return T2V(_lavie(read, path), on_t2i=False), "lavie"
+        lavie = yield from read.part("LaVie", path, lambda: _lavie(read, path))
+        return T2V(lavie, on_t2i=False), "lavie"
     if identity.kind is not Kind.T2V or not path.is_dir():
         raise ModelError(
             f"{path} is no text-to-video model that is known here ({identity.kind}, {identity.layout}); "
@@ -83,8 +87,8 @@ def _network(read: Reader, identity: Identity, source: VideoSource, t2i: ImageMo
         )
     unet = path / "unet" if (path / "unet").is_dir() else path
     if expect(unet, "UNet3DConditionModel", "UNetMotionModel") == "UNetMotionModel":
-        return T2V(read.folder(UNetMotionModel, unet), on_t2i=True), "animatediff"
-    return T2V(read.folder(UNet3DConditionModel, unet), on_t2i=False), "zeroscope"
+        return T2V((yield from read.folder(UNetMotionModel, unet)), on_t2i=True), "animatediff"
+    return T2V((yield from read.folder(UNet3DConditionModel, unet)), on_t2i=False), "zeroscope"
 
 
 def _check_motion_family(identity: Identity, t2i: ImageModel) -> None:
@@ -97,18 +101,22 @@ def _check_motion_family(identity: Identity, t2i: ImageModel) -> None:
         )
 
 
-def _motion_adapter(read: Reader, identity: Identity) -> MotionAdapter:
+def _motion_adapter(read: Reader, identity: Identity) -> Generator[Loading, None, MotionAdapter]:
     path = identity.path
     if path.is_dir():
         folder = path / "motion_adapter" if (path / "motion_adapter").is_dir() else path
         expect(folder, "MotionAdapter")
-        return read.folder(MotionAdapter, folder)
+        return (yield from read.folder(MotionAdapter, folder))
+    return (yield from read.part("motion", path, lambda: _motion_file(read, path)))
+
+
+def _motion_file(read: Reader, path: Path) -> Generator[Loading, None, MotionAdapter]:
     tensors = load_tensors(path)
     # Positions are sines that diffusers computes itself; files hold two tables of them a block, one, or none.
     positions = next((tensor.shape[-2] for name, tensor in tensors.items() if name.endswith(".pe")), MAX_FRAMES)
     layers = {name: tensor for name, tensor in tensors.items() if not name.endswith(".pe")}
     converted = convert_animatediff_checkpoint_to_diffusers(layers)
-    return read.weights(MotionAdapter, motion_config(converted, positions), converted, path)
+    return (yield from read.weights(MotionAdapter, motion_config(converted, positions), converted, path))
 
 
 def _motion_kind(identity: Identity) -> str:
@@ -117,7 +125,7 @@ def _motion_kind(identity: Identity) -> str:
     return "animatelcm" if "lcm" in name else "lightning" if "lightning" in name else "animatediff"
 
 
-def _on_t2i(read: Reader, adapter: MotionAdapter, source: VideoSource, t2i: ImageModel) -> UNetMotionModel:
+def _on_t2i(adapter: MotionAdapter, source: VideoSource, t2i: ImageModel) -> UNetMotionModel:
     """A motion model that shares the tensors of the T2I's UNet, but for the layers that the T2V's LoRAs change."""
     unet = t2i.unet
     own = source.path / lora.FILE_NAME
@@ -149,14 +157,14 @@ def _share(network: nn.Module, part: nn.Module) -> None:
         setattr(owner, attribute, tensor)
 
 
-def _lavie(read: Reader, path: Path) -> LaVieUNet:
+def _lavie(read: Reader, path: Path) -> Generator[Loading, None, LaVieUNet]:
     tensors = load_tensors(path)
     beside = path.parent / LAVIE_CONFIG
     try:
         config = lavie_config(tensors) | (read_config(beside) if beside.is_file() else {})
     except (LookupError, StopIteration) as error:
         raise ModelError(f"{path} lacks layers of LaVie's UNet; download it again.") from error
-    return read.weights(LaVieUNet, config, tensors, path)
+    return (yield from read.weights(LaVieUNet, config, tensors, path))
 
 
 def _schedule(source: VideoSource, beside: Path, kind: str, t2i: ImageModel) -> Schedule:

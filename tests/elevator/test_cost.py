@@ -20,6 +20,7 @@ from elevator import ModelError, Plan, elevate, load_models
 from elevator.allocations import MAPPED, Allocations
 from elevator.checkpoints.weights import SHAPES_ONLY
 from elevator.cost import PROCESS, Cost, Estimate, estimate, measure
+from elevator.denoiser import result
 from elevator.networks import Reader
 from elevator.networks.image import load_image_model
 from elevator.plan import Calls
@@ -207,7 +208,8 @@ def test_no_weights_are_read_of_a_file_of_true_size(tmp_path):
         file.truncate(8 + len(text) + end)
     before, token = _resident(), SHAPES_ONLY.set(FakeTensorMode(allow_non_fake_inputs=True))
     try:
-        image = load_image_model(Reader(torch.device("cpu"), torch.float32), tmp_path / "sd1.safetensors", None, None)
+        read = Reader(torch.device("cpu"), torch.float32)
+        image = result(load_image_model(read, tmp_path / "sd1.safetensors", None, None))
     finally:
         SHAPES_ONLY.reset(token)
     assert sum(each.numel() for each in image.unet.parameters()) == 859_520_964

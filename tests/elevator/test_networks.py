@@ -205,7 +205,7 @@ def test_pickled_weights_load_without_running_their_code(t2v, tmp_path):
             return (tmp_path.joinpath("ran").write_text, ("code",))
 
     with (folder / "diffusion_pytorch_model.bin").open("wb") as file:
-        pickle.dump(Hostile(), file)
+        pickle.dump(Hostile(), file, protocol=2)  # as torch.save writes
     with pytest.raises(ModelError, match="does not load"):
         load_models(FOLDER / "t2i", t2v)
     assert not (tmp_path / "ran").exists()

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from elevator.denoiser import result
 from elevator.networks import Reader
 from elevator.networks.image import load_image_model
 from elevator.networks.video import VideoSource, load_video_model
@@ -41,7 +42,7 @@ def written(tmp_path_factory):
 @pytest.fixture(scope="module", params=T2IS)
 def t2i(request, read, written):
     """Its family's name, and its networks."""
-    return Path(request.param).stem, load_image_model(read, written(request.param), None, None)
+    return Path(request.param).stem, result(load_image_model(read, written(request.param), None, None))
 
 
 @torch.inference_mode()
@@ -75,7 +76,7 @@ def test_motion_modules(t2i, motion, read, written):
 
     The original code normalises each frame; for such frames that is the same.
     """
-    unet = load_video_model(read, VideoSource(written(motion)), t2i[1]).network.unet
+    unet = result(load_video_model(read, VideoSource(written(motion)), t2i[1])).network.unet
     names = [name for name in RECORDED if ".motion_modules." in name]
     assert len(names) == 21
     for name in names:

@@ -1,0 +1,31 @@
+"""What it looks like when memory is not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from .errors import OutOfMemory
+
+ALLOCATOR = ("DefaultCPUAllocator: ", "alloc_cpu.cpp")
+"""In what torch says on the processor, where it has no exception of its own for this."""
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether memory was not enough, of the processor or of a device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in ALLOCATOR)
+
+
+@contextmanager
+def enough_for(phase: str) -> Iterator[None]:
+    """Within it, a shortage of memory is raised as OutOfMemory, with the phase of work."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if is_shortage(error):
+            raise OutOfMemory(phase) from error
+        raise
