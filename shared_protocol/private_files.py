@@ -17,7 +17,7 @@ def write(path: Path, data: bytes, *, replace: bool = True) -> None:
 
     Raises FileExistsError if there is one and it shall not be replaced, and OSError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp creates with mode 0600, so the secret is at no moment readable by others.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
     try:

@@ -14,7 +14,12 @@ from backend.installer.terminal import say
 from shared_protocol import VERSION, places
 
 MODELS = ROOT / "elevator" / "embedded" / "weights"
-_TORCH = "import torch; print(torch.__version__, 'on a GPU' if torch.cuda.is_available() else 'on the CPU')"
+_TORCH = """
+import torch
+gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+shown = ", ".join(f"{gpu.name} with {gpu.total_memory / 1e9:.0f} GB" for gpu in gpus)
+print(torch.__version__, "on", shown or "the CPU")
+"""
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,15 @@ class Finding:
 
 def examine() -> int:
     """Say what was found. Returns 0 if clips can be generated, else 1."""
-    findings = list(_findings())
-    for finding in findings:
+    everything = list(findings())
+    for finding in everything:
         mark = "ok      " if not finding.remedy else "MISSING " if finding.needed else "not yet "
         say(f"{mark} {finding.what}" + (f" → {finding.remedy}" if finding.remedy else ""))
-    return int(any(finding.remedy and finding.needed for finding in findings))
+    return int(any(finding.remedy and finding.needed for finding in everything))
 
 
-def _findings() -> Iterator[Finding]:
+def findings() -> Iterator[Finding]:
+    """Look at everything, one after the other. torch is started in a process of its own."""
     yield _environment(BACKEND, "python3 install.py setup", needed=True)
     torch = ask([python_of(BACKEND), "-c", _TORCH], timeout_s=120)
     yield Finding(f"torch {torch or 'starts'}", "" if torch else "delete .venv, then: python3 install.py setup")
