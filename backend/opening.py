@@ -71,10 +71,8 @@ def _open_store(path: Path, results: ResultStore) -> tuple[JobStore, tuple[str, 
         if job is not None and job.id == job_id:
             store.restore(job)
             count += 1
-    return store, (
-        f"The queue's file was damaged: waiting jobs are lost, {count} finished ones were found again. "
-        f"The old file is kept as {aside.name}.",
-    )
+    note = f"The queue's file was damaged: waiting jobs are lost, {count} finished ones were found again. "
+    return store, (f"{note}The old file is kept as {aside.name}.",)
 
 
 def _reconcile(store: JobStore, results: ResultStore) -> None:

@@ -6,11 +6,20 @@ import sqlite3
 
 STEPS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE TABLE jobs (id TEXT PRIMARY KEY, place REAL NOT NULL, principal TEXT NOT NULL, client_id TEXT NOT NULL,"
-        " work BLOB NOT NULL, prompt TEXT NOT NULL, state TEXT NOT NULL"
-        " CHECK (state IN ('queued', 'loading', 'running', 'done', 'failed', 'cancelled')),"
-        " submitted REAL NOT NULL, losses INTEGER NOT NULL DEFAULT 0, ending BLOB, ended INTEGER,"
-        " CHECK ((ending IS NULL) = (state IN ('queued', 'loading', 'running'))))",
+        """CREATE TABLE jobs (
+            id TEXT PRIMARY KEY,
+            place REAL NOT NULL,
+            principal TEXT NOT NULL,
+            client_id TEXT NOT NULL,
+            work BLOB NOT NULL,
+            prompt TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('queued', 'loading', 'running', 'done', 'failed', 'cancelled')),
+            submitted REAL NOT NULL,
+            losses INTEGER NOT NULL DEFAULT 0,
+            ending BLOB,
+            ended INTEGER,
+            CHECK ((ending IS NULL) = (state IN ('queued', 'loading', 'running')))
+        )""",
         "CREATE TABLE clients (client_id TEXT PRIMARY KEY, principal TEXT NOT NULL)",
         "CREATE TABLE facts (name TEXT PRIMARY KEY, value)",
     ),

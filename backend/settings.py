@@ -43,6 +43,6 @@ class Settings:
     log_prompts: bool = False
     """Whether prompts may stand in the log."""
     bind: str = ""
-    """ZeroMQ address at which other machines reach the backend, such as "tcp://0.0.0.0:5577"; empty: this machine only."""
+    """ZeroMQ address at which other machines reach the backend, such as "tcp://0.0.0.0:5577"; empty: none."""
     authorize: tuple[Path, ...] = ()
     """Files with public keys that are let in, besides those of the configuration folder."""

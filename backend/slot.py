@@ -25,7 +25,6 @@ class Loss(Enum):
     """Why a worker is of no use any more."""
 
     ENDED = "worker_died"
-    NOT_READY = "worker_died"
     STUCK = "worker_hung"
     DISOBEDIENT = "cancelled"
 
@@ -125,7 +124,7 @@ class Slot:
             return Loss.DISOBEDIENT if self.cancelling else Loss.ENDED
         if self._deadline is not None and now > self._deadline:
             log.error("Worker %d does not answer and is ended.", self.pid)
-            return Loss.DISOBEDIENT if self.cancelling else Loss.NOT_READY
+            return Loss.DISOBEDIENT if self.cancelling else Loss.ENDED
         if self.job is not None and self._order is None and now - self._heard > self._silence:
             log.error("Worker %d has said nothing for %.0f s and is ended.", self.pid, self._silence)
             return Loss.STUCK

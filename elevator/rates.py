@@ -1,7 +1,8 @@
-"""Frame rates as exact fractions: how many frames a clip has at another rate, and when. Imports no numpy."""
+"""Frame rates as exact fractions: how many frames a clip has at another rate, and when. Standard library only."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -9,21 +10,24 @@ from .errors import RequestError
 
 
 def length(frames: int, source: Fraction, target: Fraction) -> int:
-    """How many frames a clip has at another rate: its duration is kept, to the nearest frame, halves upwards; at least 1.
+    """How many frames a clip of `frames` frames at `source` frames a second has at `target` frames a second.
 
-    source, target: frames a second. Raises RequestError for no frames or rates that are not above 0.
+    Its duration is kept: frames / source seconds, times target, rounded to the nearest whole number, a half up, and at
+    least 1. So the new clip is at most half of its frames' duration longer or shorter, unless it has one frame.
+    Raises RequestError for no frames and for rates that are not above 0.
     """
     if frames < 1:
         raise RequestError(f"The clip has {frames} frames; choose one with 1 or more.")
     if source <= 0 or target <= 0:
         raise RequestError(f"The rates are {source} and {target} frames a second; choose rates above 0.")
-    return max(1, int(frames * target / source + Fraction(1, 2)))
+    return max(math.floor(frames * target / source + Fraction(1, 2)), 1)
 
 
 def times(frames: int, source: Fraction, target: Fraction) -> Iterator[Fraction]:
-    """When each frame of the clip at the other rate is shown, in frames of the source from 0; at most its last frame.
+    """When each frame of the new clip begins, in frames of the old one: n · source / target, exactly.
 
-    Raises RequestError as `length` does.
+    All are at least 0 and less than `frames`, and each is greater than the one before. Raises RequestError as
+    ``length`` does.
     """
-    count = length(frames, source, target)
-    return (min(n * source / target, Fraction(frames - 1)) for n in range(count))
+    step = source / target
+    return (n * step for n in range(length(frames, source, target)))

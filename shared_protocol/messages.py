@@ -33,14 +33,15 @@ ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 """A name below a folder of the backend, never a path out of it."""
+Key: TypeAlias = Annotated[str, Meta(max_length=64)]
 Setting: TypeAlias = (
-    None
-    | bool
+    bool
     | int
     | float
     | Annotated[str, Meta(max_length=200)]
     | Annotated[list[int], Meta(max_length=200)]
-    | Annotated[dict[Annotated[str, Meta(max_length=64)], float | Annotated[str, Meta(max_length=64)]], Meta(max_length=8)]
+    | Annotated[dict[Key, float | Annotated[str, Meta(max_length=64)]], Meta(max_length=8)]
+    | None
 )
 """A value of the sampler's plan; docs/STYLES.md lists the settings."""
 MAX_UPLOAD_BYTES = 64 << 20
@@ -105,7 +106,7 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
     """Whether `Progress` may carry a preview."""
     preset: Annotated[str, Meta(max_length=64)] = ""
     """Name of one of the style's presets; empty: the style's own."""
-    settings: Annotated[dict[Annotated[str, Meta(max_length=64)], Setting], Meta(max_length=32)] = {}
+    settings: Annotated[dict[Key, Setting], Meta(max_length=32)] = {}
     """Settings of the sampler's plan that differ from the preset's."""
     loras: Annotated[tuple[LoraChoice, ...], Meta(max_length=16)] = ()
     footage: Annotated[tuple[Sha256, ...], Meta(max_length=1024)] = ()
@@ -333,8 +334,8 @@ class Frame(Message, frozen=True, kw_only=True, tag=True):
 
 
 class Done(Message, frozen=True, kw_only=True, tag=True):
-    """The job is finished: its result lies in the backend's folder, whole and safe. Every frame was sent to clients that
-    were there from the start; others fetch them."""
+    """The job is finished: its result lies in the backend's folder, whole and safe. Clients that were there from the
+    start were sent every frame; others fetch them."""
 
     job: JobId
     frames: ClipFrames

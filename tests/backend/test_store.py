@@ -1,34 +1,50 @@
-"""The table of states: what may follow what, and that nothing ends twice."""
+"""The queue on the disk: which state may follow which, places, owners, and what another process finds after any end."""
 
 from __future__ import annotations
 
 import itertools
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from backend.jobs import ALLOWED, DuplicateJob, Job, MemoryStore, State, WrongState
-from backend.orders import Sample
+from backend import store as store_module
+from backend.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
+from backend.schema import SCHEMA_VERSION, STEPS, UnknownSchema
+from backend.store import DamagedStore, JobStore, StoreFull
+from shared_protocol.messages import Cancelled, Done, Failed
+from tests.backend.orders import done, order
 
-ORDER = Sample(
-    job="x",
-    prompt="",
-    negative_prompt="",
-    t2i="",
-    t2v="",
-    loras=(),
-    plan={},
-    frames=1,
-    width=8,
-    height=8,
-    fps=8,
-    seed=0,
-    previews=False,
-)
+A, B, C, D = (letter * 32 for letter in "abcd")
 ENDED = {State.DONE, State.FAILED, State.CANCELLED}
+ME, YOU = Owner("local", "1" * 32), Owner("local", "2" * 32)
 
 
-def job(name: str, client: bytes = b"me") -> Job:
-    return Job(name, client, ORDER)
+def job(name: str, owner: Owner = ME, state: State = State.QUEUED) -> Job:
+    return Job(name, owner, order(name), prompt=f"a {name}", state=state, submitted=1.5)
+
+
+def stored(path: Path) -> list[tuple[str, str]]:
+    with sqlite3.connect(path) as base:
+        return base.execute("SELECT id, state FROM jobs ORDER BY place").fetchall()
+
+
+def names(store: JobStore) -> list[str]:
+    return [one.id for one in store.queued()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "queue.db"
+
+
+@pytest.fixture
+def store(path: Path) -> JobStore:
+    return JobStore(path)
 
 
 def test_every_state_is_in_the_table() -> None:
@@ -36,42 +52,281 @@ def test_every_state_is_in_the_table() -> None:
     assert {state for state, following in ALLOWED.items() if not following} == ENDED
 
 
-@pytest.mark.parametrize(("before", "after"), list(itertools.product(State, State)))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(set(State) - ENDED, State)))
 def test_only_the_table_moves_jobs(before: State, after: State) -> None:
-    store = MemoryStore()
-    store.add(Job("a", b"me", ORDER, before))
+    store = JobStore(None)
+    store.add(job(A, state=before))
+    end = {State.DONE: done(A), State.CANCELLED: Cancelled(job=A)}.get(
+        after, Failed(job=A, code="internal", message="", next_step="")
+    )
+    change = (lambda: store.finish(end)) if after in ENDED else (lambda: store.move(A, after))
     if after in ALLOWED[before]:
-        assert store.move("a", after).state is after
+        assert change().state is after
     else:
         with pytest.raises(WrongState):
-            store.move("a", after)
+            change()
+        assert store.get(A).state is before  # type: ignore[union-attr]
 
 
-def test_the_queue_is_first_in_first_out() -> None:
-    store = MemoryStore()
-    for name in "cab":
+def test_nothing_ends_twice(store: JobStore) -> None:
+    store.add(job(A))
+    store.finish(Cancelled(job=A))
+    with pytest.raises(KeyError):
+        store.finish(done(A))
+    assert store.get(A).end == Cancelled(job=A)  # type: ignore[union-attr]
+
+
+def test_the_queue_is_first_in_first_out(store: JobStore) -> None:
+    for name in (C, A, B):
         store.add(job(name))
-    store.move("a", State.CANCELLED)
-    assert [one.id for one in store.queued()] == ["c", "b"]
-    store.move("c", State.LOADING)
-    assert [one.id for one in store.queued()] == ["b"]
-    assert [one.id for one in store.unfinished()] == ["c", "b"]
+    store.finish(Cancelled(job=A))
+    assert names(store) == [C, B]
+    store.move(C, State.LOADING)
+    assert names(store) == [B]
+    assert [one.id for one in store.unfinished()] == [C, B]
 
 
-def test_a_name_is_taken_even_after_its_end() -> None:
-    store = MemoryStore()
-    store.add(job("a"))
-    store.move("a", State.FAILED)
+def test_a_name_is_taken_even_after_its_end_and_in_another_life(store: JobStore, path: Path) -> None:
+    store.add(job(A))
     with pytest.raises(DuplicateJob):
-        store.add(job("a"))
+        store.add(job(A))
+    store.move(A, State.LOADING)
+    store.finish(done(A))
+    store.close()
+    with pytest.raises(DuplicateJob):
+        JobStore(path).add(job(A))
 
 
-def test_only_ended_jobs_are_forgotten_oldest_first() -> None:
-    store = MemoryStore(remembered=2)
-    for name in "abcd":
+def test_all_of_a_job_is_found_again(store: JobStore, path: Path) -> None:
+    whole = replace(job(A), order=msgspec.structs.replace(order(A), prompt="é", plan={"refine": [3, 1], "eta": 0.5}))
+    store.add(whole)
+    store.close()
+    again = JobStore(path)
+    assert again.get(A) == whole
+    again.move(A, State.LOADING)
+    ended = again.finish(done(A), size=77)
+    again.close()
+    third = JobStore(path)
+    assert third.get(A) == ended
+    assert (ended.state, ended.end, ended.bytes, ended.received) == (State.DONE, done(A), 77, False)
+    assert third.idle
+
+
+@pytest.mark.parametrize("state", [State.LOADING, State.RUNNING])
+def test_what_was_under_way_waits_again_at_its_place(store: JobStore, path: Path, state: State) -> None:
+    for name in (A, B, C):
         store.add(job(name))
-    for name in "bcd":
-        store.move(name, State.CANCELLED)
-    assert store.get("b") is None
-    assert store.get("a") is not None
-    assert store.get("d") is not None
+    store.move(A, State.LOADING)
+    if state is State.RUNNING:
+        store.move(A, State.RUNNING)
+    # Not closed: a killed process closes nothing.
+    again = JobStore(path)
+    assert names(again) == [A, B, C]
+    assert again.get(A).interruptions == 1  # type: ignore[union-attr]
+    assert stored(path)[0] == (A, "queued")
+
+
+def test_a_job_that_is_under_way_at_every_end_fails_at_last(path: Path) -> None:
+    JobStore(path).add(job(A))
+    for _ in range(store_module.MOST_INTERRUPTIONS - 1):
+        store = JobStore(path)
+        assert names(store) == [A]
+        store.move(A, State.LOADING)
+        store.close()
+    store = JobStore(path)
+    assert names(store) == [A]
+    store.move(A, State.LOADING)
+    assert names(last := JobStore(path)) == []
+    assert isinstance(last.get(A).end, Failed)  # type: ignore[union-attr]
+
+
+def test_a_lost_worker_is_counted_for_ever(store: JobStore, path: Path) -> None:
+    store.add(job(A))
+    store.move(A, State.LOADING)
+    assert store.lose(A).losses == 1
+    store.close()
+    assert JobStore(path).get(A).losses == 1  # type: ignore[union-attr]
+
+
+def test_a_job_of_another_version_fails_and_the_others_stay(store: JobStore, path: Path) -> None:
+    store.add(job(A))
+    store.add(job(B))
+    store.close()
+    with sqlite3.connect(path) as base:
+        base.execute("UPDATE jobs SET work = ? WHERE id = ?", (b'{"type":"Dance"}', A))
+    again = JobStore(path)
+    assert names(again) == [B]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 9)), max_size=30))
+def test_moving_is_what_moving_in_a_list_is(moves: list[tuple[int, int]]) -> None:
+    store, expected = JobStore(None), [f"{number}" * 32 for number in range(8)]
+    for name in expected:
+        store.add(job(name))
+    for which, position in moves:
+        name = f"{which}" * 32
+        store.put_at(name, position)
+        expected.remove(name)
+        expected.insert(position, name)
+        assert names(store) == expected
+
+
+def test_moving_never_runs_out_of_room_and_is_found_again(store: JobStore, path: Path) -> None:
+    for name in (A, B, C):
+        store.add(job(name))
+    for _ in range(200):  # halves the room each time
+        store.put_at(names(store)[2], 1)
+    last = names(store)
+    assert sorted(last) == [A, B, C]
+    store.add(job(D))
+    store.close()
+    assert names(JobStore(path)) == [*last, D]
+
+
+def test_undelivered_ends_are_those_of_one_owner_until_received(store: JobStore, path: Path) -> None:
+    for name, owner in ((A, ME), (B, YOU), (C, ME), (D, ME)):
+        store.add(job(name, owner))
+    store.finish(Cancelled(job=C))
+    store.finish(Cancelled(job=B))
+    store.finish(Cancelled(job=A))
+    assert [one.id for one in store.undelivered(ME)] == [C, A]
+    store.receive(C)
+    store.receive(D)  # has not ended: that means nothing
+    store.close()
+    again = JobStore(path)
+    assert [one.id for one in again.undelivered(ME)] == [A]
+    again.finish(Cancelled(job=D))
+    assert [one.id for one in again.undelivered(ME)] == [A, D]
+    assert [one.id for one in again.ended("local", 2)] == [D, A]
+    assert not again.ended("another", 2)
+
+
+def test_a_client_id_belongs_to_the_key_that_used_it_first(store: JobStore, path: Path) -> None:
+    assert store.bind("1" * 32, "local")
+    assert store.bind("1" * 32, "local")
+    assert not store.bind("1" * 32, "another")
+    store.close()
+    assert not JobStore(path).bind("1" * 32, "another")
+
+
+def test_pause_and_pace_are_found_again(store: JobStore, path: Path) -> None:
+    assert not store.paused
+    store.pause(True)
+    store.learn("plain", 2.0)
+    store.learn("plain", 4.0)
+    store.close()
+    again = JobStore(path)
+    assert again.paused
+    assert again.pace("plain") == 3.0
+    assert again.pace("other") is None
+    again.pause(False)
+    assert not JobStore(path).paused
+
+
+def test_every_change_is_on_the_disk_before_it_counts(store: JobStore) -> None:
+    (mode,) = store._base.execute("PRAGMA journal_mode").fetchone()
+    (synchronous,) = store._base.execute("PRAGMA synchronous").fetchone()
+    assert (mode, synchronous) == ("wal", 2)
+
+
+def test_a_full_disk_changes_nothing(store: JobStore) -> None:
+    store.add(job(A))
+    (pages,) = store._base.execute("PRAGMA page_count").fetchone()
+    store._base.execute(f"PRAGMA max_page_count = {pages}")
+    big = replace(job(B), prompt="x" * 50_000)
+    with pytest.raises(StoreFull):
+        store.add(big)
+    assert names(store) == [A]
+    store._base.execute("PRAGMA max_page_count = 1000000")
+    store.add(big)
+    assert names(store) == [A, B]
+
+
+def test_results_are_listed_oldest_first(store: JobStore) -> None:
+    for name in (A, B, C):
+        store.add(job(name))
+        store.move(name, State.LOADING)
+    for name in (B, C, A):
+        store.finish(done(name), size=10)
+    store.receive(C)
+    assert store.results() == ((B, 10, False), (C, 10, True), (A, 10, False))
+    store.drop_result(C)
+    assert [name for name, *_ in store.results()] == [B, A]
+    assert store.get(C).received  # type: ignore[union-attr]
+
+
+def test_an_old_database_is_brought_up_to_date_with_its_jobs(path: Path) -> None:
+    base = sqlite3.connect(path, isolation_level=None)
+    for statement in STEPS[0]:
+        base.execute(statement)
+    base.execute("PRAGMA user_version = 1")
+    work = msgspec.json.encode(order(A))
+    row = "INSERT INTO jobs (id, place, principal, client_id, work, prompt, state, submitted, losses) VALUES "
+    base.execute(row + "(?, 1, 'local', ?, ?, 'a cat', 'running', 5, 1)", (A, "1" * 32, work))
+    base.execute(row + "(?, 2, 'local', ?, ?, 'a dog', 'queued', 6, 0)", (B, "1" * 32, work))
+    base.execute("INSERT INTO facts VALUES ('paused', 1)")
+    base.close()
+    store = JobStore(path)
+    assert names(store) == [A, B]
+    assert store.paused
+    assert store.get(A).losses == 1  # type: ignore[union-attr]
+    assert store._base.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    store.close()
+    assert names(JobStore(path)) == [A, B]
+
+
+def test_a_migration_that_fails_leaves_the_old_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = sqlite3.connect(path, isolation_level=None)
+    for statement in STEPS[0]:
+        base.execute(statement)
+    base.execute("PRAGMA user_version = 1")
+    base.execute("CREATE TABLE paces (kind TEXT)")  # in the way of the second step
+    base.close()
+    with pytest.raises((DamagedStore, sqlite3.OperationalError)):
+        JobStore(path)
+    base = sqlite3.connect(path)
+    assert base.execute("PRAGMA user_version").fetchone() == (1,)
+    assert "interruptions" not in [column[1] for column in base.execute("PRAGMA table_info(jobs)")]
+
+
+def test_a_database_of_a_newer_release_is_left_alone(store: JobStore, path: Path) -> None:
+    store._base.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    store.close()
+    before = path.read_bytes()
+    with pytest.raises(UnknownSchema):
+        JobStore(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("harm", ["text", "cut", "zeros"])
+def test_a_damaged_file_is_noticed(store: JobStore, path: Path, harm: str) -> None:
+    for number in range(50):
+        store.add(job(f"{number:032x}"))
+    store.close()
+    data = path.read_bytes()
+    spoiled = {
+        "text": b"no database at all" * 500,
+        "cut": data[: len(data) // 2],
+        "zeros": data[:4096] + bytes(len(data) - 4096),
+    }
+    path.write_bytes(spoiled[harm])
+    with pytest.raises(DamagedStore):
+        JobStore(path)
+
+
+def test_the_file_is_its_owners_alone(store: JobStore, path: Path) -> None:
+    store.add(job(A))
+    for file in path.parent.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file.name
+
+
+def test_ends_are_told_as_they_were(store: JobStore, path: Path) -> None:
+    end = Done(
+        job=A, frames=2, width=8, height=8, fps=23.976, fps_numerator=24000, fps_denominator=1001, seed=1, seconds=0.1
+    )
+    store.add(job(A))
+    store.move(A, State.LOADING)
+    store.finish(end)
+    store.close()
+    assert JobStore(path).get(A).end == end  # type: ignore[union-attr]

@@ -1,0 +1,30 @@
+"""Orders and ends for tests that need no models."""
+
+from __future__ import annotations
+
+from backend.orders import Sample
+from shared_protocol.messages import Done
+
+
+def order(name: str) -> Sample:
+    """A tiny clip."""
+    return Sample(
+        job=name,
+        prompt="",
+        negative_prompt="",
+        t2i="",
+        t2v="",
+        loras=(),
+        plan={},
+        frames=1,
+        width=8,
+        height=8,
+        fps=8,
+        seed=0,
+        previews=False,
+    )
+
+
+def done(name: str) -> Done:
+    """The end of that clip."""
+    return Done(job=name, frames=1, width=8, height=8, fps=8, seed=0, seconds=1)
