@@ -1,52 +1,49 @@
-"""The scheduler with a worker that does exactly what a test says: what real processes do too seldom or too slowly."""
+"""The scheduler with workers that do exactly what a test says: what real processes do too seldom or too slowly."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from backend import scheduler as scheduler_module
-from backend.jobs import MemoryStore
-from backend.orders import Loaded, Ready, Sample, ToWorker
-from backend.scheduler import CANCEL_SECONDS, START_SECONDS, Scheduler
-from shared_protocol.messages import Accepted, Cancel, Cancelled, Done, Failed, Frame, Message, Progress
+from backend import store as store_module
+from backend.failures import BackendError
+from backend.jobs import Job, Owner, State
+from backend.orders import Loaded, Preview, Ready, Sample, ToWorker
+from backend.results import ResultStore, ResultWriter, frame_name
+from backend.scheduler import MOST_JOBS, SAVE_SECONDS, TELL_SECONDS, Scheduler, make_slots
+from backend.settings import Settings
+from backend.slot import CANCEL_SECONDS, START_SECONDS
+from backend.store import JobStore
+from shared_protocol.messages import (
+    Accepted,
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Frame,
+    Message,
+    Notice,
+    Progress,
+    Queue,
+)
 from shared_protocol.wire import Buffer, Incoming
+from tests.backend import orders
 from tests.backend.harness import ENDS
 
-ME = b"me"
-
-
-def order(name: str) -> Sample:
-    return Sample(
-        job=name,
-        prompt="",
-        negative_prompt="",
-        t2i="",
-        t2v="",
-        loras=(),
-        plan={},
-        frames=1,
-        width=8,
-        height=8,
-        fps=8,
-        seed=0,
-        previews=False,
-    )
-
-
-def done(name: str) -> Done:
-    return Done(job=name, frames=1, width=8, height=8, fps=8, seed=0, seconds=1)
+A, B, C, D = (letter * 32 for letter in "abcd")
+ME = Owner("local", "1" * 32)
 
 
 class Puppet:
     """Stands for a WorkerProcess."""
 
-    pid = 7
     socket = None
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self.exit_code: int | None = None
         self.says: list[Message] = []
         self.told: list[ToWorker] = []
@@ -66,20 +63,37 @@ class Puppet:
 class Stage:
     """A scheduler, its puppets, and all that clients are told."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, devices: Sequence[str] = ("cpu",), **settings: object) -> None:
         self.workers: list[Puppet] = []
-        self.heard: list[tuple[bytes, Message]] = []
+        self.heard: list[Message] = []
+        self.all_told: list[Message] = []
         self.broken = False
-        self.scheduler = Scheduler(MemoryStore(), self.start, self.emit)  # type: ignore[arg-type]
+        self.now = 0.0
+        self.store = JobStore(None)
+        self.results = ResultStore(folder / "results")
+        self.settings = Settings(**settings)  # type: ignore[arg-type]
+        self.scheduler = Scheduler(
+            self.store,
+            self.results,
+            self.settings,
+            make_slots(devices, self.start, self.clock, self.settings),  # type: ignore[arg-type]
+            emit=self.emit,
+            broadcast=self.all_told.append,
+            clock=self.clock,
+        )
 
-    def start(self) -> Puppet:
+    def clock(self) -> float:
+        return self.now
+
+    def start(self, device: str) -> Puppet:
         if self.broken:
             raise OSError(12, "Cannot allocate memory")
-        self.workers.append(Puppet())
+        self.workers.append(Puppet(len(self.workers) + 1))
         return self.workers[-1]
 
-    def emit(self, client: bytes, message: Message, buffers: Sequence[Buffer]) -> None:
-        self.heard.append((client, message))
+    def emit(self, job: Job, message: Message, buffers: Sequence[Buffer]) -> None:
+        assert job.owner == ME
+        self.heard.append(message)
 
     @property
     def worker(self) -> Puppet:
@@ -87,29 +101,40 @@ class Stage:
 
     def submit(self, *names: str) -> None:
         for name in names:
-            self.scheduler.submit(ME, order(name), ())
+            self.scheduler.submit(Job(name, ME, orders.order(name)), ())
 
-    def say(self, *messages: Message) -> None:
-        self.worker.says += messages
+    def later(self, seconds: float) -> None:
+        self.now += seconds
         self.scheduler.work()
 
+    def say(self, *messages: Message, worker: Puppet | None = None) -> None:
+        (worker or self.worker).says += messages
+        self.scheduler.work()
+
+    def cancel(self, name: str) -> None:
+        job = self.store.get(name)
+        assert job is not None
+        self.scheduler.cancel(job)
+
+    def make(self, name: str) -> Done:
+        """What a worker does before it says Done."""
+        files = ResultWriter(self.results._partial(name))
+        files.write(frame_name(0), b"png")
+        return orders.done(name)
+
     def ends(self) -> list[Message]:
-        return [message for _, message in self.heard if isinstance(message, ENDS)]
+        return [message for message in self.heard if isinstance(message, ENDS)]
+
+    def ended(self) -> list[tuple[type[Message], str]]:
+        return [(type(message), message.job) for message in self.ends()]  # type: ignore[attr-defined]
+
+    def orders(self, worker: Puppet | None = None) -> list[str]:
+        return [message.job for message in (worker or self.worker).told if isinstance(message, Sample)]
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """The clock runs ahead by the sum of this list."""
-    ahead: list[float] = []
-    real = time.monotonic
-    monkeypatch.setattr(scheduler_module.time, "monotonic", lambda: real() + sum(ahead))
-    yield ahead
-    monkeypatch.undo()
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
 
 
 def test_no_worker_runs_without_work(stage: Stage) -> None:
@@ -119,142 +144,353 @@ def test_no_worker_runs_without_work(stage: Stage) -> None:
 
 
 def test_orders_wait_until_the_worker_is_ready(stage: Stage) -> None:
-    stage.submit("a", "b")
+    stage.submit(A, B)
     stage.scheduler.work()
     assert not stage.worker.told
     stage.say(Ready(device="cpu"))
-    assert stage.worker.told == [order("a")]
+    assert stage.orders() == [A]
     assert stage.scheduler.device == "cpu"
-    stage.say(done("a"))
-    assert stage.worker.told == [order("a"), order("b")]
+    stage.say(stage.make(A))
+    assert stage.orders() == [A, B]
     assert len(stage.workers) == 1
 
 
 def test_last_words_of_a_dying_worker_count(stage: Stage) -> None:
-    stage.submit("a")
+    stage.submit(A)
     stage.say(Ready(device="cpu"))
     stage.worker.exit_code = -9
-    stage.say(done("a"))
-    assert stage.ends() == [done("a")]
+    stage.say(stage.make(A))
+    assert stage.ended() == [(Done, A)]
     assert stage.worker.ended
 
 
-def test_a_job_ends_once(stage: Stage) -> None:
-    stage.submit("a", "b")
+def test_a_result_is_there_and_stored_before_done_is_told(stage: Stage) -> None:
+    stage.submit(A)
     stage.say(Ready(device="cpu"))
-    stage.say(done("a"), done("a"), Cancelled(job="a"), Frame(job="a", index=0, frames=1))
-    assert stage.ends() == [done("a")]
-    assert not [message for _, message in stage.heard if isinstance(message, Frame)]
-    assert stage.scheduler.current == "b"
+    seen = []
+    stage.scheduler._emit = lambda job, message, buffers: seen.append(
+        (type(message), stage.results.has(A), stage.store.get(A).state)  # type: ignore[union-attr]
+    )
+    stage.say(stage.make(A))
+    assert (Done, True, State.DONE) in seen
+    assert stage.results.frame(A, 0) == b"png"
+    assert stage.store.get(A).bytes == stage.results.size(A) > 0  # type: ignore[union-attr]
+
+
+def test_a_job_ends_once(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    stage.say(stage.make(A), orders.done(A), Cancelled(job=A), Frame(job=A, index=0, frames=1))
+    assert stage.ended() == [(Done, A)]
+    assert not [message for message in stage.heard if isinstance(message, Frame)]
+    assert stage.orders() == [A, B]
 
 
 def test_done_may_be_quicker_than_cancel(stage: Stage) -> None:
-    stage.submit("a")
+    stage.submit(A)
     stage.say(Ready(device="cpu"))
-    stage.scheduler.cancel(ME, "a")
-    stage.scheduler.cancel(ME, "a")
-    assert stage.worker.told == [order("a"), Cancel(job="a")]
-    stage.say(done("a"))
-    assert stage.ends() == [done("a")]
+    stage.cancel(A)
+    stage.cancel(A)
+    assert stage.worker.told[1:] == [Cancel(job=A)]
+    stage.say(stage.make(A))
+    assert stage.ended() == [(Done, A)]
 
 
-def test_a_worker_that_does_not_obey_is_ended_by_force(stage: Stage, later: list[float]) -> None:
-    stage.submit("a", "b")
+def test_a_cancel_leaves_nothing_on_the_disk(stage: Stage) -> None:
+    stage.submit(A)
     stage.say(Ready(device="cpu"))
-    stage.scheduler.cancel(ME, "a")
-    later.append(CANCEL_SECONDS - 5)
-    stage.scheduler.work()
+    stage.make(A)
+    stage.cancel(A)
+    stage.say(Cancelled(job=A))
+    assert stage.ended() == [(Cancelled, A)]
+    assert not list(stage.results._root.iterdir())
+
+
+def test_a_worker_that_does_not_obey_is_ended_by_force(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    stage.cancel(A)
+    stage.later(CANCEL_SECONDS - 5)
     assert not stage.ends()
-    later.append(10)
-    stage.scheduler.work()
-    assert stage.ends() == [Cancelled(job="a")]
+    stage.later(10)
+    assert stage.ended() == [(Cancelled, A)]
     assert stage.workers[0].ended
     assert len(stage.workers) == 2, "the next job gets a new worker"
 
 
-def test_an_obeyed_cancel_sets_no_time_bomb(stage: Stage, later: list[float]) -> None:
-    stage.submit("a", "b")
+def test_a_worker_that_dies_while_it_is_told_to_cancel_has_obeyed(stage: Stage) -> None:
+    stage.submit(A)
     stage.say(Ready(device="cpu"))
-    stage.scheduler.cancel(ME, "a")
-    stage.say(Cancelled(job="a"))
-    later.append(2 * CANCEL_SECONDS)
+    stage.cancel(A)
+    stage.worker.exit_code = -9
     stage.scheduler.work()
-    assert stage.scheduler.current == "b"
+    assert stage.ended() == [(Cancelled, A)]
+
+
+def test_an_obeyed_cancel_sets_no_time_bomb(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    stage.cancel(A)
+    stage.say(Cancelled(job=A))
+    stage.later(2 * CANCEL_SECONDS)
+    assert stage.orders() == [A, B]
     assert not stage.worker.ended
 
 
-def test_a_worker_that_never_gets_ready_fails_its_job(stage: Stage, later: list[float]) -> None:
-    stage.submit("a")
-    later.append(START_SECONDS + 1)
+def test_a_job_whose_worker_dies_is_tried_once_more_with_less_memory(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    assert not stage.worker.told[0].cautious  # type: ignore[union-attr]
+    stage.worker.exit_code = -9
+    stage.scheduler.work()
+    assert not stage.ends()
+    (notice,) = [message for message in stage.heard if isinstance(message, Notice)]
+    assert notice.again
+    stage.say(Ready(device="cpu"))
+    assert stage.orders() == [A], "before B, which was behind it"
+    assert stage.worker.told[0].cautious  # type: ignore[union-attr]
+    stage.worker.exit_code = -9
     stage.scheduler.work()
     (end,) = stage.ends()
     assert isinstance(end, Failed)
     assert end.code == "worker_died"
-    assert stage.worker.ended
+    stage.say(Ready(device="cpu"))
+    assert stage.orders() == [B]
+    assert not stage.worker.told[0].cautious  # type: ignore[union-attr]
 
 
-def test_a_cancel_while_the_worker_starts_leaves_its_deadline(stage: Stage, later: list[float]) -> None:
-    stage.submit("a")
-    stage.scheduler.cancel(ME, "a")
-    assert stage.ends() == [Cancelled(job="a")]
-    stage.submit("b")
-    later.append(START_SECONDS + 1)
+def test_a_worker_that_never_gets_ready_counts_as_lost(stage: Stage) -> None:
+    stage.submit(A)
+    for _ in range(2):
+        assert not stage.ends()
+        stage.later(START_SECONDS + 1)
+    (end,) = stage.ends()
+    assert isinstance(end, Failed)
+    assert end.code == "worker_died"
+    assert all(worker.ended for worker in stage.workers)
+
+
+def test_a_worker_that_says_nothing_is_stuck(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, silence=100)
+    stage.submit(A)
+    stage.say(Ready(device="cpu"))
+    for _ in range(5):
+        stage.later(90)
+        stage.say(Progress(job=A, phase="painting", step=1, steps=2))
+    assert len(stage.workers) == 1
+    stage.later(101)
+    assert stage.workers[0].ended
+    stage.say(Ready(device="cpu"))
+    stage.later(101)
+    (end,) = stage.ends()
+    assert isinstance(end, Failed)
+    assert end.code == "worker_hung"
+
+
+def test_a_worker_without_a_job_may_be_silent(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, silence=100, idle=1000)
+    stage.submit(A)
+    stage.say(Ready(device="cpu"))
+    stage.say(stage.make(A))
+    stage.later(500)
+    assert not stage.worker.ended
+    stage.later(501)
+    assert stage.worker.ended, "idle for too long: its memory is given back"
+    stage.submit(B)
+    assert len(stage.workers) == 2
+
+
+def test_free_ends_workers_without_a_job_only(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, devices=("cuda:0", "cuda:1"))
+    stage.submit(A, B)
+    first, second = stage.workers
+    stage.say(Ready(device="cuda:0"), worker=first)
+    stage.say(Ready(device="cuda:1"), worker=second)
+    stage.say(stage.make(B), worker=second)
+    stage.scheduler.free()
+    assert second.ended
+    assert not first.ended
+
+
+def test_jobs_go_to_the_first_free_worker(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, devices=("cuda:0", "cuda:1"))
+    stage.submit(A, B, C, D)
+    first, second = stage.workers
+    stage.say(Ready(device="cuda:1"), worker=second)
+    stage.say(Ready(device="cuda:0"), worker=first)
+    assert (stage.orders(first), stage.orders(second)) == ([A], [B])
+    stage.say(stage.make(B), worker=second)
+    stage.say(stage.make(C), worker=second)
+    assert stage.orders(second) == [B, C, D]
+    first.exit_code = 1
     stage.scheduler.work()
-    assert isinstance(stage.ends()[-1], Failed)
+    assert stage.ended() == [(Done, B), (Done, C)], "the loss of one worker is not the other's"
+    assert stage.scheduler.state.running == 2
+
+
+def test_a_cancel_while_the_worker_starts_leaves_its_deadline(stage: Stage) -> None:
+    stage.submit(A)
+    stage.cancel(A)
+    assert stage.ended() == [(Cancelled, A)]
+    stage.submit(B)
+    stage.later(START_SECONDS + 1)
+    assert stage.workers[0].ended
 
 
 def test_a_worker_that_cannot_be_started_fails_one_job_at_a_time(stage: Stage) -> None:
     stage.broken = True
-    stage.submit("a")
+    stage.submit(A)
     stage.broken = False
-    stage.submit("b")
-    assert [type(end) for end in stage.ends()] == [Failed]
-    stage.say(Ready(device="cpu"), done("b"))
-    stage.say(done("b"))
-    assert stage.ends()[-1] == done("b")
+    stage.submit(B)
+    assert stage.ended() == [(Failed, A)]
+    stage.say(Ready(device="cpu"))
+    stage.say(stage.make(B))
+    assert stage.ended() == [(Failed, A), (Done, B)]
 
 
 def test_jobs_fail_on_when_no_worker_can_ever_be_started(stage: Stage) -> None:
-    stage.submit("a")
-    stage.submit("b", "c")
+    stage.submit(A)
+    stage.submit(B, C)
     stage.broken = True
     stage.worker.exit_code = 1
     for _ in range(4):
         stage.scheduler.work()
-    assert [type(end) for end in stage.ends()] == [Failed] * 3
+    assert stage.ended() == [(Failed, A), (Failed, B), (Failed, C)]
     assert stage.scheduler.idle
 
 
-def test_only_a_clients_own_jobs_go_with_it(stage: Stage) -> None:
-    stage.submit("a", "b")
-    stage.scheduler.submit(b"other", order("c"), ())
+def test_closing_keeps_jobs_for_the_next_start(stage: Stage) -> None:
+    stage.submit(A, B)
     stage.say(Ready(device="cpu"))
-    stage.scheduler.client_left(ME)
-    stage.say(Cancelled(job="a"))
-    assert stage.ends() == [Cancelled(job="b"), Cancelled(job="a")]
-    assert stage.scheduler.current == "c"
-
-
-def test_closing_ends_all(stage: Stage) -> None:
-    stage.submit("a", "b")
-    stage.say(Ready(device="cpu"))
+    stage.say(Progress(job=A, phase="painting", step=1, steps=2))
     stage.scheduler.close()
-    assert stage.ends() == [Cancelled(job="a"), Cancelled(job="b")]
+    assert not stage.ends()
     assert stage.worker.ended
-    assert stage.scheduler.idle
+    assert [(job.id, job.state, job.interruptions) for job in stage.store.unfinished()] == [
+        (A, State.QUEUED, 0),
+        (B, State.QUEUED, 0),
+    ]
+
+
+def test_a_paused_queue_starts_nothing_and_finishes_what_runs(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    stage.scheduler.pause(True)
+    stage.say(stage.make(A))
+    assert stage.ended() == [(Done, A)]
+    assert stage.orders() == [A]
+    stage.scheduler.pause(False)
+    assert stage.orders() == [A, B]
+    states = [message.queue.paused for message in stage.all_told if isinstance(message, Queue)]
+    assert states == [True, False]
+
+
+@pytest.mark.parametrize("code", ["disk_full", "results_unwritable"])
+def test_a_full_disk_stops_the_queue_and_loses_nothing(stage: Stage, code: str) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    stage.say(Failed(job=A, code=code, message="No room.", next_step="Make some."))  # type: ignore[arg-type]
+    stage.later(10)
+    assert not stage.ends()
+    assert stage.orders() == [A]
+    assert [job.id for job in stage.store.queued()] == [A, B]
+    (told,) = [message for message in stage.all_told if isinstance(message, Queue)]
+    assert told.queue.stopped == "No room. Make some."
+    stage.scheduler.pause(False)
+    assert stage.orders() == [A, A]
+    assert stage.scheduler.state.stopped == ""
+
+
+def test_nobody_hears_of_an_end_that_is_not_stored(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    real = store_module.JobStore.finish
+    full = [True]
+
+    def finish(self: JobStore, end: Message, size: int = 0) -> Job:
+        if full[0]:
+            raise store_module.StoreFull("database or disk is full")
+        return real(self, end, size)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store_module.JobStore, "finish", finish)
+    stage.say(stage.make(A))
+    assert not stage.ends()
+    assert stage.scheduler.state.stopped
+    assert not stage.scheduler.idle
+    stage.cancel(A)  # too late: it has an end
+    stage.later(SAVE_SECONDS + 1)
+    assert not stage.ends()
+    full[0] = False
+    stage.later(SAVE_SECONDS + 1)
+    assert stage.ended() == [(Done, A)]
+    stage.scheduler.pause(False)
+    assert stage.orders() == [A, B]
+
+
+def test_places_and_times_of_waiting_jobs(stage: Stage) -> None:
+    stage.submit(A)
+    stage.say(Ready(device="cpu"), Progress(job=A, phase="text", step=1, steps=2))
+    stage.now += 10
+    stage.say(stage.make(A))
+    stage.submit(B, C, D)
+    accepted = [message for message in stage.heard if isinstance(message, Accepted)][1:]
+    assert [(one.position, one.seconds_left) for one in accepted] == [(0, 10), (1, 20), (2, 30)]
+    stage.say(Progress(job=B, phase="painting", step=1, steps=2, seconds_left=4.0))
+    where = stage.scheduler.forecast()
+    assert {name: tuple(where[name]) for name in (B, C, D)} == {B: (0, 4.0), C: (1, 14.0), D: (2, 24.0)}
+    stage.heard.clear()
+    stage.cancel(C)
+    stage.later(TELL_SECONDS)
+    told = [message for message in stage.heard if isinstance(message, Progress)]
+    assert [(one.job, one.phase, one.position) for one in told] == [(D, "waiting", 1)]
 
 
 def test_loads_add_up_over_workers(stage: Stage) -> None:
-    stage.submit("a")
+    stage.submit(A)
     stage.say(Ready(device="cpu"), Loaded(times=4))
-    stage.say(Loaded(times=1), done("a"))
+    stage.say(Loaded(times=1), stage.make(A))
     assert stage.scheduler.loads == 5
 
 
 def test_what_a_client_is_told_of_a_job(stage: Stage) -> None:
-    stage.submit("a")
+    stage.submit(A)
     stage.say(Ready(device="cpu"))
-    stage.say(Progress(job="a", phase="text", step=1, steps=2), Frame(job="a", index=0, frames=1), done("a"))
-    assert [client for client, _ in stage.heard] == [ME] * len(stage.heard)
-    assert [type(message) for _, message in stage.heard] == [Accepted, Progress, Progress, Frame, Done]
-    assert stage.heard[0][1] == Accepted(job="a", position=0)
+    stage.say(Progress(job=A, phase="text", step=1, steps=2), Frame(job=A, index=0, frames=1), stage.make(A))
+    assert [type(message) for message in stage.heard] == [Accepted, Progress, Progress, Frame, Done]
+    assert stage.heard[0] == Accepted(job=A, position=0)
+
+
+def test_previews_are_wished_of_the_worker_that_has_the_job(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.scheduler.want_previews(A, True)
+    assert not stage.worker.told, "it is not ready"
+    stage.say(Ready(device="cpu"))
+    stage.scheduler.want_previews(A, True)
+    stage.scheduler.want_previews(B, True)
+    assert stage.worker.told[1:] == [Preview(job=A, wanted=True)]
+
+
+def test_old_results_make_room_once_they_were_received(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, kept_results=2)
+    for name in (A, B, C, D):
+        stage.submit(name)
+        stage.say(Ready(device="cpu"))
+        stage.say(stage.make(name))
+        assert stage.results.has(A), "nobody has fetched it"
+        if name != A:
+            stage.store.receive(name)
+    assert [name for name in (A, B, C, D) if stage.results.has(name)] == [A, D]
+    stage.store.receive(A)
+    stage.submit("e" * 32)
+    stage.say(stage.make("e" * 32))
+    assert not stage.results.has(A)
+    assert not stage.store.get(A).bytes  # type: ignore[union-attr]
+
+
+def test_the_queue_takes_no_more_than_it_can(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MOST_JOBS >= 1000
+    monkeypatch.setattr(scheduler_module, "MOST_JOBS", 2)
+    stage.submit(A, B)
+    with pytest.raises(BackendError) as refused:
+        stage.submit(C)
+    assert refused.value.code == "queue_full"
