@@ -18,10 +18,11 @@ from pathlib import Path
 from shared_protocol import VERSION, connection, places
 from shared_protocol.errors import ConnectionFileError
 
-from . import command_line, logs
+from . import diagnosis, logs, remote
+from .cli.arguments import add_commands
+from .cli.output import Error, Output
 from .failures import EXIT_DONE, EXIT_INTERRUPTED, BackendError, cannot_write
 from .lock import only_one
-from .remote import parse_bind
 from .settings import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, Settings
 
 log = logging.getLogger(__name__)
@@ -35,16 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except BackendError as error:
-        _say(str(error))
-        return error.exit_code
+        return _fail(options, error)
     except KeyboardInterrupt:
         _say("Interrupted.")
         return EXIT_INTERRUPTED
     except Exception as error:  # the outer edge: every failure gets a code and a sentence
         log.exception("The command %s failed.", options.command)
         failure = BackendError("internal", detail=f"{type(error).__name__}: {error}", log=places.log_file())
-        _say(str(failure))
-        return failure.exit_code
+        return _fail(options, failure)
+
+
+def _fail(options: argparse.Namespace, error: BackendError) -> int:
+    Output(json=getattr(options, "json", False)).line(Error.of(error))
+    _say(str(error))
+    return error.exit_code
 
 
 def _say(sentence: str) -> None:
@@ -114,24 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve_options(command)
     command.set_defaults(run=serve)
 
-    command = commands.add_parser("generate", help="make a clip; starts a backend if none runs")
-    command.add_argument("prompt", help="what should be seen")
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the frames go")
-    command.add_argument("--style", default="plain", help="name of a style (default: plain)")
-    command.add_argument("--frames", type=int, help="length (default: the style's)")
-    command.add_argument("--size", type=command_line.size, metavar="WxH", help="in pixels (default: the style's)")
-    command.add_argument("--seed", type=int, help="the same seed gives the same clip (default: a random one)")
-    command.add_argument("--negative", default="", metavar="TEXT", help="what should not be seen")
-    command.add_argument("--overwrite", action="store_true", help="replace frames of another clip in the folder")
-    command.add_argument("--quiet", action="store_true", help="show no progress")
-    _add_backend_options(command)
-    command.set_defaults(run=command_line.generate)
-
-    command = commands.add_parser("status", help="say what the backend does, and which styles it has")
-    command.set_defaults(run=command_line.status)
-
-    command = commands.add_parser("stop", help="end the backend; unfinished jobs are cancelled")
-    command.set_defaults(run=command_line.stop)
+    add_commands(commands, _add_backend_options)
+    diagnosis.add_commands(commands)
+    remote.add_commands(commands)
     return parser
 
 
@@ -176,7 +166,7 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--log-prompts", action="store_true", help="let prompts stand in the log")
     command.add_argument(
-        "--bind", type=parse_bind, metavar="ADDRESS", help="let other machines in, such as 0.0.0.0:5577"
+        "--bind", type=remote.parse_bind, metavar="ADDRESS", help="let other machines in, such as 0.0.0.0:5577"
     )
     command.add_argument(
         "--authorize",

@@ -65,9 +65,9 @@ from shared_protocol.wire import Buffer, Incoming
 from .clip import Clip
 from .conversation import ENDS, Conversation, SaidByBackend
 from .failures import BackendError
-from .footage import Piece, read_picture, send_file
 from .frame_files import NewFrames
 from .launch import START_GRACE, release, start_backend
+from .picture_files import Piece, read_picture, send_file
 
 __all__ = ["Backend", "BackendError", "Clip", "Job", "connect"]
 

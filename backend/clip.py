@@ -12,7 +12,7 @@ from typing import Any
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Generate, LoraChoice, Style
 
-from .footage import Footage, footage_files
+from .picture_files import Footage, footage_files
 
 MAX_SEED = 2**31 - 1
 FOOTAGE_STRENGTH = 0.8

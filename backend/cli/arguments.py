@@ -1,0 +1,128 @@
+"""The options of the commands that are clients of the backend."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import control, generating, queueing, values
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Add = Callable[[argparse.ArgumentParser], None]
+
+
+def add_commands(commands: Commands, add_backend_options: Add) -> None:
+    """Add all of them. `add_backend_options`: adds what a backend is started with."""
+    _add_generate(_command(commands, "generate", "make clips; starts a backend if none runs", generating.generate))
+    add_backend_options(commands.choices["generate"])
+
+    command = _command(commands, "queue", "show what runs and waits, or change its order", queueing.queue)
+    change = command.add_mutually_exclusive_group()
+    change.add_argument("--move", nargs=2, metavar=("JOB", "PLACE"), help="give a waiting job another place; 1 is next")
+    change.add_argument("--front", metavar="JOB", help="let a waiting job come next")
+
+    command = _command(
+        commands, "cancel", "end jobs; a job is named by its first digits, at least four", queueing.cancel
+    )
+    command.add_argument("jobs", nargs="+", metavar="JOB")
+
+    _command(commands, "pause", "start no further job; what runs is finished", control.pause)
+    _command(commands, "resume", "start jobs again, after a pause or when the queue had stopped", control.resume)
+
+    command = _command(commands, "results", "list ended jobs, write a clip's frames, or delete one", queueing.results)
+    command.add_argument("job", nargs="?", metavar="JOB", help="one job alone")
+    command.add_argument("--forget", metavar="JOB", help="delete this job's result")
+    _add_out(command, "where the job's frames go; waits for its end")
+
+    command = _command(commands, "conform", "change the frame rate of a finished clip", queueing.conform)
+    command.add_argument("job", metavar="JOB")
+    command.add_argument(
+        "--fps", type=values.rate, required=True, metavar="N[/D]", help="the new rate, frames a second"
+    )
+    _add_method(command)
+    _add_detach(command)
+    _add_out(command, "where the new clip's frames go")
+
+    _command(commands, "free", "give the memory of models back, where no job runs", control.free)
+    _command(commands, "status", "say what the backend does, and which styles it has", control.status)
+    _command(commands, "stop", "end the backend; unfinished jobs wait for its next start", control.stop)
+
+
+def _command(
+    commands: Commands, name: str, about: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=about, description=f"{about[:1].upper()}{about[1:]}.")
+    command.add_argument("--json", action="store_true", help="print one JSON object a line (docs/COMMANDS.md)")
+    command.add_argument("--profile", metavar="NAME", help="the backend on another machine that this profile names")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_generate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("prompt", nargs="?", help="what should be seen")
+    command.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="one clip for each row of a .csv or .jsonl file; the other options hold for what rows do not say",
+    )
+    _add_clip(command)
+    command.add_argument("--fps", type=values.rate, metavar="N[/D]", help="change the clip to this frame rate")
+    _add_method(command)
+    command.add_argument("--dry-run", action="store_true", help="make nothing, say what it would take")
+    _add_detach(command)
+    _add_out(command, "where the frames go")
+
+
+def _add_clip(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--style", default="plain", help="name of a style (default: plain)")
+    command.add_argument("--preset", default="", metavar="NAME", help="one of the style's presets (default: its own)")
+    command.add_argument(
+        "--set",
+        type=values.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the sampler, such as guidance=9 or lowpass.method=none; may be repeated",
+    )
+    command.add_argument("--frames", type=int, help="length (default: the footage's, else the style's)")
+    command.add_argument("--size", type=values.size, metavar="WxH", help="in pixels (default: the style's)")
+    command.add_argument("--seed", type=int, help="the same seed gives the same clip (default: a random one)")
+    command.add_argument("--negative", default="", metavar="TEXT", help="what should not be seen")
+    command.add_argument(
+        "--lora",
+        type=values.lora,
+        action="append",
+        default=[],
+        metavar="NAME[:WEIGHT]",
+        help="besides the style's own, at weight 1 if none is given; may be repeated",
+    )
+    command.add_argument(
+        "--footage", type=Path, nargs="+", default=[], metavar="PNG", help="what to start from: PNG files or a folder"
+    )
+    command.add_argument("--strength", type=float, help="how much of the footage is made anew, 0 to 1 (default: 0.8)")
+    command.add_argument("--anchor", type=Path, metavar="PNG", help="the picture that is frame 0")
+
+
+def _add_method(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--method",
+        choices=("hold", "flow"),
+        default="hold",
+        help="repeat frames, or move pixels along the optical flow (default: hold)",
+    )
+
+
+def _add_detach(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--detach", action="store_true", help="do not wait for the end; print the job's name")
+
+
+def _add_out(command: argparse.ArgumentParser, about: str) -> None:
+    command.add_argument("--out", type=Path, metavar="FOLDER", help=about)
+    command.add_argument("--overwrite", action="store_true", help="replace frames of another clip in the folder")
+    command.add_argument("--quiet", action="store_true", help="show no progress")

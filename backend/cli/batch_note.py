@@ -1,0 +1,81 @@
+"""`job.json` beside the frames of a batch's row: which job it was, and whether its clip is whole."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared_protocol.messages import JobId, LoraChoice
+
+from ..durable import write_file
+from ..failures import cannot_write
+from ..frame_files import frames_in
+from ..picture_files import footage_files, read_picture
+from .batch_file import Row
+
+NAME = "job.json"
+MAX_BYTES = 1 << 20
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What `job.json` says."""
+
+    job: JobId
+    asked: dict[str, Any]
+    """What the row asked for, files by their hashes."""
+    frames: int = 0
+    """Of the clip that lies here; 0: it has not come yet."""
+    seed: int = 0
+    """Of the clip that lies here."""
+
+    def is_whole(self, folder: Path) -> bool:
+        """Whether all frames of the clip lie in the folder."""
+        return 0 < self.frames == len(frames_in(folder))
+
+
+def read_note(folder: Path) -> Note | None:
+    """The note in a folder, or None if there is none that can be used."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            return msgspec.json.decode(file.read(MAX_BYTES), type=Note)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def write_note(folder: Path, note: Note) -> None:
+    """Write the note, whole or not at all. Raises BackendError."""
+    try:
+        write_file(folder / NAME, msgspec.json.format(msgspec.json.encode(note)))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def asked_of(row: Row) -> dict[str, Any]:
+    """What a row asks for, in a form that can be compared. Raises BackendError if its pictures cannot be read."""
+    clip = row.clip
+    asked = {
+        "prompt": clip.prompt,
+        "negative_prompt": clip.negative_prompt,
+        "style": clip.style,
+        "preset": clip.preset,
+        "frames": clip.frames,
+        "width": clip.width,
+        "height": clip.height,
+        "seed": clip.seed,
+        "settings": dict(clip.settings),
+        "loras": [[lora.name, lora.weight] for lora in clip.loras if isinstance(lora, LoraChoice)],
+        "footage": [_hash(path) for path in footage_files(clip.footage)[: clip.frames]],
+        "strength": clip.strength,
+        "anchor": None if clip.anchor is None else _hash(Path(clip.anchor)),
+        "fps": None if row.fps is None else str(row.fps),
+    }
+    asked = msgspec.json.decode(msgspec.json.encode(asked))  # as it will be read again
+    assert isinstance(asked, dict)
+    return asked
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(read_picture(path)).hexdigest()

@@ -1,0 +1,41 @@
+"""Is a clip possible? The backend's own checks, without a backend."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from shared_protocol import wire
+from shared_protocol.errors import ProtocolError
+from shared_protocol.messages import Generate
+
+from ..api import Clip
+from ..failures import BackendError
+from ..orders import Sample
+from ..picture_files import read_picture
+from ..requests import resolve
+from ..styles import Catalogue
+
+
+def check(clip: Clip, catalogue: Catalogue, *, fake: bool) -> tuple[Generate, Sample]:
+    """The request and the order that a backend with these styles would make of it. Raises BackendError."""
+    recipe = catalogue.recipes.get(clip.style)
+    pictures: dict[str, Path] = {}
+    request = clip.request(recipe.style if recipe else None, lambda path: _hashed(path, pictures))
+    check_limits(request)
+    order, _ = resolve(request, catalogue, fake=fake, upload=pictures.get)
+    return request, order
+
+
+def check_limits(request: Generate) -> None:
+    """Raises BackendError if a field is outside of what the protocol allows."""
+    try:
+        wire.decode_request(wire.encode(request))
+    except ProtocolError as error:
+        raise BackendError("bad_request", detail=error.__cause__ or error) from error
+
+
+def _hashed(path: Path, pictures: dict[str, Path]) -> str:
+    sha256 = hashlib.sha256(read_picture(path)).hexdigest()
+    pictures[sha256] = path
+    return sha256

@@ -1,0 +1,82 @@
+"""Commands about the backend as a whole: status, pause, resume, free, stop."""
+
+from __future__ import annotations
+
+import argparse
+
+from shared_protocol.messages import Queue
+
+from ..failures import EXIT_DONE
+from .following import connected, state_of
+from .output import Output, warn
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say what the backend does."""
+    output = Output(json=options.json)
+    with connected(options) as backend:
+        welcome, now = backend.welcome, backend.status()
+    output.line(now, backend=welcome.backend, device=welcome.device)
+    for style in welcome.styles:
+        output.line(style, type="Style")
+    output.say(f"Backend {welcome.backend} serves {now.clients} clients, this one included; device: {welcome.device}.")
+    output.say(f"Running: {now.running or 'nothing'}; waiting: {now.waiting}; models read from disk {now.loads} times.")
+    if (said := state_of(now.queue)) is not None:
+        output.say(said)
+    for worker in now.workers:
+        runs = f"process {worker.pid}" if worker.pid else "none"
+        output.say(f"Worker: {runs}; device: {worker.device}; job: {worker.job or 'none'}.")
+    if now.data_folder:
+        output.say(f"Queue and results lie in {now.data_folder}.")
+    output.say("Styles:")
+    for style in welcome.styles:
+        native = f"{style.width} × {style.height}, {style.frames} frames"
+        output.say(f"  {style.name:<16} {native:<24} {style.description}")
+        if style.presets:
+            output.say(f"  {'':<16} presets: {', '.join(_marked(name, style.preset) for name in style.presets)}")
+    for note in now.notes:
+        warn(note)
+    return EXIT_DONE
+
+
+def pause(options: argparse.Namespace) -> int:
+    """Start no further job."""
+    with connected(options) as backend:
+        state = backend.pause()
+    output = Output(json=options.json)
+    output.line(Queue(queue=state))
+    output.say(f"The queue is paused; {state.running} jobs that run are finished.")
+    return EXIT_DONE
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Start jobs again."""
+    with connected(options) as backend:
+        state = backend.resume()
+    output = Output(json=options.json)
+    output.line(Queue(queue=state))
+    output.say(f"The queue goes on; {state.waiting} jobs wait.")
+    return EXIT_DONE
+
+
+def free(options: argparse.Namespace) -> int:
+    """Give back the memory of models."""
+    with connected(options) as backend:
+        now = backend.free()
+    output = Output(json=options.json)
+    output.line(now)
+    busy = sum(1 for worker in now.workers if worker.job)
+    output.say("The memory of models is free." + (f" {busy} workers have a job and keep theirs." if busy else ""))
+    return EXIT_DONE
+
+
+def stop(options: argparse.Namespace) -> int:
+    """End the backend."""
+    with connected(options) as backend:
+        backend.shut_down()
+    Output(json=options.json).say("The backend has ended. Unfinished jobs wait for its next start.")
+    return EXIT_DONE
+
+
+def _marked(name: str, own: str) -> str:
+    return f"{name} (its own)" if name == own else name

@@ -1,0 +1,154 @@
+"""`generate --dry-run`: what clips would take. The only command that imports torch; nothing is submitted."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+from elevator import ElevatorError, Plan, estimate, load_shapes
+from elevator.rates import length
+from elevator.shapes import Shapes
+
+from ..api import Clip
+from ..failures import EXIT_DONE, BackendError
+from ..orders import Lora, Sample
+from ..styles import Catalogue, read_catalogue
+from .batch_file import Row
+from .checking import check
+from .output import Error, Foreseen, Output, size_text, warn
+
+Loras = tuple[Lora, ...]
+HEAD = ("row", "frames", "size", "calls", "memory", "TFLOP", "disk", "")
+TOO_MUCH = "does not fit into this machine's memory"
+
+
+def foresee_one(clip: Clip, fps: Fraction | None, output: Output) -> int:
+    """Say what one clip would take. Raises BackendError."""
+    foreseen = foresee(clip, fps, read_catalogue(), machine_memory())
+    output.line(foreseen)
+    output.table(HEAD[1:], [_cells(foreseen)])
+    return EXIT_DONE
+
+
+def foresee_rows(file: Path, rows: Sequence[Row], wrong: dict[int, str], output: Output) -> int:
+    """Say what each row of a file would take, and all together. Raises BackendError if rows cannot be used."""
+    count = len(rows) + len(wrong)
+    catalogue, memory = read_catalogue(), machine_memory()
+    found: list[tuple[Row, Foreseen]] = []
+    for row in rows:
+        try:
+            foreseen = foresee(row.clip, row.fps, catalogue, memory)
+        except BackendError as error:
+            wrong[row.number] = f"{row.where}: {error}"
+            output.line(Error.of(error), row=row.number)
+            continue
+        output.line(foreseen, row=row.number)
+        found.append((row, foreseen))
+    for number in sorted(wrong):
+        warn(wrong[number])
+    output.table(HEAD, [(str(row.number), *_cells(foreseen)) for row, foreseen in found])
+    every = [foreseen for _, foreseen in found]
+    output.say(
+        f"{len(every)} clips, {sum(one.frames for one in every)} frames, {sum(one.calls for one in every)} calls, "
+        f"{sum(one.tflop for one in every):.3g} TFLOP, at most {size_text(sum(one.disk for one in every))} on the disk."
+    )
+    if wrong:
+        raise BackendError("batch_refused", count=len(wrong), rows=count, file=file)
+    return EXIT_DONE
+
+
+def foresee(clip: Clip, fps: Fraction | None, catalogue: Catalogue, memory: int) -> Foreseen:
+    """What a clip would take, with `memory` bytes in the machine. Raises BackendError if it is not possible.
+
+    The memory is that of sampling on a processor. The disk's bytes are those of pictures that cannot be compressed; a
+    clip of another frame rate lies there beside the first one.
+    """
+    _, order = check(clip, catalogue, fake=False)
+    plan = Plan.from_mapping(order.plan)
+    start = plan.steps - math.ceil(order.strength * plan.steps) if order.footage else 0
+    try:
+        takes = estimate(
+            plan, _shapes_of(order), frames=order.frames, height=order.height, width=order.width, start=start
+        )
+    except ElevatorError as error:
+        raise BackendError("model_unfit", detail=str(error).rstrip(".")) from error
+    kept = order.frames if fps is None else order.frames + length(order.frames, Fraction(order.fps), fps)
+    return Foreseen(
+        frames=order.frames,
+        width=order.width,
+        height=order.height,
+        calls=takes.calls.total,
+        memory=takes.peak,
+        tflop=takes.flops / 1e12,
+        disk=kept * order.width * order.height * 3,
+        fits=takes.fits(memory),
+    )
+
+
+def machine_memory() -> int:
+    """Bytes of memory in this machine."""
+    if sys.platform != "win32":
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    import ctypes
+
+    kilobytes = ctypes.c_ulonglong()
+    ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
+    return kilobytes.value * 1024
+
+
+def _shapes_of(order: Sample) -> Shapes:
+    """The models that an order needs, without their weights."""
+    return _shapes(
+        order.t2i,
+        order.t2v,
+        order.vae,
+        order.prediction_type,
+        order.t2v_loras,
+        order.t2v_text,
+        order.t2v_schedule,
+        order.loras,
+        order.loras_on_t2v,
+    )
+
+
+@lru_cache(maxsize=4)
+def _shapes(
+    t2i: str,
+    t2v: str,
+    vae: str | None,
+    prediction_type: str | None,
+    t2v_loras: Loras,
+    t2v_text: str | None,
+    t2v_schedule: str | None,
+    loras: Loras,
+    loras_on_t2v: bool,
+) -> Shapes:
+    """Read once for all rows of a base: headers alone, but of large files that takes its time."""
+    return load_shapes(
+        Path(t2i),
+        Path(t2v),
+        vae=None if vae is None else Path(vae),
+        prediction_type=prediction_type,
+        t2v_loras=[(Path(lora.path), lora.weight) for lora in t2v_loras],
+        t2v_text=None if t2v_text is None else Path(t2v_text),
+        t2v_schedule=t2v_schedule,
+        loras=[(Path(lora.path), lora.weight) for lora in loras],
+        loras_on_t2v=loras_on_t2v,
+    )
+
+
+def _cells(foreseen: Foreseen) -> tuple[str, ...]:
+    return (
+        str(foreseen.frames),
+        f"{foreseen.width} × {foreseen.height}",
+        str(foreseen.calls),
+        size_text(foreseen.memory),
+        f"{foreseen.tflop:.3g}",
+        size_text(foreseen.disk),
+        "" if foreseen.fits else TOO_MUCH,
+    )

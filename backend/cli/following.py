@@ -1,0 +1,119 @@
+"""A conversation with the backend in a terminal: connect, follow jobs, leave in order."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from shared_protocol.messages import Accepted, Done, Frame, Message, Notice, Progress, Queue, QueueState
+
+from ..api import Backend, Job, connect
+from ..failures import BackendError
+from ..remote import profile_file
+from ..terminal import ProgressLine
+from .output import Output, Saved, warn
+
+
+def connected(options: argparse.Namespace, *, start: bool = False) -> Backend:
+    """A conversation with the backend that the options mean. Raises BackendError."""
+    profile = None if options.profile is None else profile_path(options.profile)
+    if not start:
+        return connect(profile=profile, name="command line")
+    backend = connect(
+        start=True,
+        profile=profile,
+        name="command line",
+        fake=options.fake,
+        device=options.device,
+        grace=options.grace,
+    )
+    if options.fake and backend.welcome.device != "none":
+        warn("A backend with models runs already, so it makes the clip.")
+    if (said := state_of(backend.welcome.queue)) is not None:
+        warn(said)
+    return backend
+
+
+def profile_path(name: str) -> Path:
+    """The profile of this name, or the file itself."""
+    named = profile_file(name)
+    return named if named.is_file() else Path(name)
+
+
+def state_of(queue: QueueState) -> str | None:
+    """A sentence about a queue that starts no jobs, or None."""
+    if queue.stopped:
+        return queue.stopped
+    return 'The queue is paused; "python -m backend resume" goes on.' if queue.paused else None
+
+
+class Watcher:
+    """Shows what happens to jobs, on standard error for people or on standard output for scripts."""
+
+    def __init__(self, line: ProgressLine, output: Output) -> None:
+        self._line = line
+        self._output = output
+
+    def show(self, event: Message, label: str = "", **more: object) -> None:
+        """Show one event. `label` says for people which job it is of, `more` says it for scripts."""
+        if isinstance(event, Frame):
+            return
+        self._output.line(event, **more)
+        before = f"{label}: " if label else ""
+        match event:
+            case Accepted():
+                for warning in event.warnings:
+                    self._line.say(before + warning)
+            case Progress():
+                self._line.show(event, label)
+            case Notice():
+                self._line.say(before + event.message)
+            case Queue() if (said := state_of(event.queue)) is not None:
+                self._line.say(said)
+
+    def follow(self, job: Job) -> Done:
+        """Show all until a job has ended. Raises BackendError if it has no clip."""
+        for event in job.events():
+            self.show(event)
+        return job.result()
+
+
+def lost(error: BackendError, job: Job) -> BackendError:
+    """What to say when the backend was lost while it had a job."""
+    return BackendError("backend_lost", detail=error.sentence, job=job.id) if error.code == "not_reached" else error
+
+
+@contextmanager
+def cancelling(backend: Backend, jobs: Collection[Job]) -> Iterator[None]:
+    """Cancel what is left of `jobs` if the user interrupts the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(BackendError):  # a backend that is lost has nothing to be cancelled
+            for job in jobs:
+                if job.end is None:
+                    job.cancel()
+            backend.status()  # its answer shows that all of it was heard
+        raise
+
+
+def saved(output: Output, job: Job, paths: Sequence[Path], **more: object) -> None:
+    """Say where a clip lies now."""
+    done = job.result()
+    folder = paths[0].parent.resolve()
+    output.say(
+        f"{done.frames} frames of {done.width} × {done.height} pixels, {done.fps:g} a second, seed {done.seed}, "
+        f"made in {done.seconds:.1f} s:\n{folder / paths[0].name} … {paths[-1].name}"
+    )
+    record = Saved(
+        job=job.id,
+        folder=str(folder),
+        frames=done.frames,
+        width=done.width,
+        height=done.height,
+        fps=done.fps,
+        seed=done.seed,
+    )
+    output.line(record, **more)

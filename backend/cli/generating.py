@@ -1,0 +1,104 @@
+"""`generate`: one clip, or the rows of a file."""
+
+from __future__ import annotations
+
+import argparse
+
+from shared_protocol.messages import Style
+
+from ..api import Backend, Clip, Job
+from ..failures import EXIT_DONE, BackendError
+from ..frame_files import check_space, prepare
+from ..terminal import ProgressLine
+from . import batch, values
+from .following import Watcher, cancelling, connected, lost, saved
+from .output import Output
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Make clips and write their frames. Raises BackendError."""
+    _check_usage(options)
+    wanted = _clip(options)
+    if options.source is not None:
+        return batch.generate(options, wanted)
+    output = Output(json=options.json)
+    if options.dry_run:
+        from .dry_run import foresee_one
+
+        return foresee_one(wanted, options.fps, output)
+    if not options.detach:
+        prepare(options.out, overwrite=options.overwrite)
+    with connected(options, start=True) as backend:
+        if not options.detach:
+            _check_space(options, wanted, backend.styles.get(wanted.style))
+        job = backend.submit(wanted)
+        if options.detach:
+            return _detach(job, output)
+        try:
+            with ProgressLine(quiet=options.quiet or options.json) as line:
+                last = _made(backend, job, options, Watcher(line, output))
+            paths = last.fetch(options.out, overwrite=options.overwrite)
+        except BackendError as error:
+            raise lost(error, job) from error
+    saved(output, last, paths)
+    return EXIT_DONE
+
+
+def _check_usage(options: argparse.Namespace) -> None:
+    """What argparse cannot say. Raises BackendError."""
+    wrong = None
+    if (options.prompt is None) == (options.source is None):
+        wrong = "Give either a prompt or a file with --from."
+    elif options.out is None and (options.source or not (options.dry_run or options.detach)):
+        wrong = "Say with --out where the frames go."
+    elif options.detach and options.fps is not None and options.source is None:
+        wrong = "With --detach there is nobody to change the frame rate: leave out --fps, and use conform later."
+    if wrong is not None:
+        raise BackendError("usage", detail=wrong, command="generate")
+
+
+def _clip(options: argparse.Namespace) -> Clip:
+    """What the options ask for; of a file's rows, what they do not say themselves."""
+    width, height = options.size or (None, None)
+    return Clip(
+        options.prompt or "",
+        negative_prompt=options.negative,
+        style=options.style,
+        preset=options.preset,
+        frames=options.frames,
+        width=width,
+        height=height,
+        seed=options.seed,
+        settings=values.nested(options.set),
+        loras=tuple(options.lora),
+        footage=tuple(options.footage),
+        strength=options.strength,
+        anchor=options.anchor,
+    )
+
+
+def _check_space(options: argparse.Namespace, wanted: Clip, style: Style | None) -> None:
+    if style is not None:
+        frames = wanted.frames if wanted.frames is not None else style.frames
+        check_space(options.out, frames * (wanted.width or style.width) * (wanted.height or style.height) * 3)
+
+
+def _detach(job: Job, output: Output) -> int:
+    """Leave the job to the backend."""
+    assert job.accepted is not None
+    output.say(job.id)
+    output.line(job.accepted)
+    return EXIT_DONE
+
+
+def _made(backend: Backend, job: Job, options: argparse.Namespace, watcher: Watcher) -> Job:
+    """Follow a job to its end, and then the one that changes its frame rate, if that is wanted. The last job."""
+    with cancelling(backend, [job]):
+        watcher.follow(job)
+    if options.fps is None:
+        return job
+    conformed = backend.conform(job, options.fps, options.method)
+    with cancelling(backend, [conformed]):
+        watcher.follow(conformed)
+    job.received()
+    return conformed

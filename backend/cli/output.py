@@ -1,0 +1,117 @@
+"""What commands print: sentences and tables for people, or one JSON object a line for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..failures import BackendError
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of the lines that are no messages of the protocol; `type` holds the class name."""
+
+
+class Saved(Line, frozen=True, kw_only=True, tag=True):
+    """A clip's frames lie in a folder of the user's."""
+
+    job: str
+    folder: str
+    frames: int
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    fps: float
+    seed: int
+
+
+class Skipped(Line, frozen=True, kw_only=True, tag=True):
+    """A row of a batch whose clip was there already."""
+
+    folder: str
+
+
+class Foreseen(Line, frozen=True, kw_only=True, tag=True):
+    """What a clip would take."""
+
+    frames: int
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    calls: int
+    """Of the networks."""
+    memory: int
+    """Bytes, at most."""
+    tflop: float
+    """10¹² floating-point operations."""
+    disk: int
+    """Bytes of the result, at most."""
+    fits: bool
+    """Whether this machine has so much memory."""
+
+
+class Error(Line, frozen=True, kw_only=True, tag=True):
+    """What failed."""
+
+    code: str
+    message: str
+    """What happened, one sentence."""
+    next_step: str
+    """What to do now, one sentence."""
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: BackendError) -> Error:
+        """The line for an error."""
+        return cls(code=error.code, message=error.sentence, next_step=error.next_step, exit_code=error.exit_code)
+
+
+class Output:
+    """Standard output of one command."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+
+    def say(self, text: str) -> None:
+        """Print a text for people."""
+        if not self.json:
+            print(text, flush=True)
+
+    def line(self, record: msgspec.Struct, **more: object) -> None:
+        """Print a line for scripts: all fields of `record`, and `more`."""
+        self.object({**msgspec.to_builtins(record), **more})
+
+    def object(self, fields: Mapping[str, Any]) -> None:
+        """Print a line for scripts."""
+        if self.json:
+            print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print rows below each other, for people."""
+        widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+        for row in (head, *rows):
+            self.say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def warn(sentence: str) -> None:
+    """Say something that stops nothing, on standard error."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def size_text(count: int) -> str:
+    """ "12 kB", "3.4 MB", "1.20 GB"."""
+    if count < 1_000_000:
+        return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e6:.1f} MB" if count < 1_000_000_000 else f"{count / 1e9:.2f} GB"
+
+
+def shortened(text: str, length: int = 40) -> str:
+    """A text on one line, cut where it is too long."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
