@@ -16,6 +16,7 @@ Everything that fails raises `BackendError`, whose text is a sentence and a next
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from os import PathLike
@@ -75,7 +76,8 @@ FETCH_FRAMES = 16
 """How many frames are asked for at once."""
 LISTED = 500
 """How many ended jobs are looked through for a name that was shortened."""
-LEAST_DIGITS = 4
+JOB_DIGITS = 32
+_DIGITS = re.compile(r"[0-9a-f]{4,32}")
 Rate: TypeAlias = Fraction | int | str
 """Frames a second: 24, "30000/1001"."""
 
@@ -246,12 +248,18 @@ class Backend:
         return job
 
     def find(self, start: str) -> JobView:
-        """The job whose name starts with these digits, at least four. Raises BackendError."""
-        listed = [view for view in self.jobs(LISTED).jobs if view.job.startswith(start.lower())]
-        if len(start) < LEAST_DIGITS or not listed:
+        """The job whose name begins with these digits, at least four. Raises BackendError.
+
+        A job that has ended longer ago than the last 500 is found by its whole name alone.
+        """
+        start = start.lower()
+        if not _DIGITS.fullmatch(start):
             raise BackendError("no_such_job", detail=start)
-        if len(listed) > 1:
-            raise BackendError("ambiguous_job", detail=start)
+        if len(start) == JOB_DIGITS:
+            return self._talk.ask(Watch(job=start), Jobs).jobs[0]
+        listed = [view for view in self.jobs(LISTED).jobs if view.job.startswith(start)]
+        if len(listed) != 1:
+            raise BackendError("ambiguous_job" if listed else "no_such_job", detail=start)
         return listed[0]
 
     def jobs(self, ended: int = 0) -> Jobs:
@@ -340,7 +348,11 @@ class Backend:
 
     def _order(self, request: Generate | Conform) -> Job:
         job = self._follow(request.job)
-        self._talk.send(request)
+        try:
+            self._talk.send(request)
+        except ValueError as error:  # too long, or no Unicode
+            self._unfollow(job)
+            raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
         answer = self._talk.first_of(job.id)
         if isinstance(answer, Failed):
             self._unfollow(job)

@@ -39,8 +39,14 @@ class ProgressLine:
 
     def say(self, sentence: str) -> None:
         """Print a sentence, which stays, above the bar. Quiet or not."""
-        print((CLEAR_LINE if self._open else "") + sentence, file=sys.stderr, flush=True)
-        self._open = False
+        self.clear()
+        print(sentence, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Make room for other lines, until the next `show`."""
+        if self._open:
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
+            self._open = False
 
     def __enter__(self) -> Self:
         return self

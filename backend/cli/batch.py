@@ -86,7 +86,7 @@ class _Batch:
         self._options = options
         self._output = output
         self._line = line
-        self._watcher = Watcher(line, output)
+        self._watcher = Watcher(line, output, quiet=options.quiet)
         self._known: dict[str, JobView] = {view.job: view for view in backend.jobs(LISTED).jobs}
 
     def run(self) -> None:
@@ -118,10 +118,10 @@ class _Batch:
                 if note.is_whole(folder):
                     self._output.line(Skipped(folder=str(folder.resolve())), row=row.number)
                     return True
-                if (view := self._known.get(note.job)) is not None and view.state not in AGAIN:
+                if self._goes_on(note.job):
                     self.work[self._backend.job(note.job)] = row
                     return True
-            prepare(folder, overwrite=self._options.overwrite)
+            prepare(folder, overwrite=True)  # what lies there was looked at before
             job = self._backend.submit(row.clip)
             write_note(folder, Note(job=job.id, asked=asked))
             self.work[job] = row
@@ -130,6 +130,11 @@ class _Batch:
                 return False
             self._fail(row, error)
         return True
+
+    def _goes_on(self, job_id: str) -> bool:
+        """Whether a clip can still come of a job that an earlier run has submitted."""
+        view = self._known.get(job_id)
+        return view is not None and (view.has_result if view.state == "done" else view.state not in AGAIN)
 
     def _ended(self, job: Job, row: Row) -> None:
         """Go on with a row whose job has ended."""
@@ -147,13 +152,14 @@ class _Batch:
 
     def _save(self, job: Job, row: Row, source: Job | None) -> None:
         folder = self._folder(row)
-        paths = job.fetch(folder, overwrite=True)  # what lay there was looked at before
+        paths = job.fetch(folder, overwrite=True)
         done = job.result()
         if source is not None:
             source.received()
         clip = source or job
         write_note(folder, Note(job=clip.id, asked=asked_of(row), frames=done.frames, seed=done.seed))
-        saved(self._output, job, paths, row=row.number)
+        self._line.clear()
+        saved(self._output, job, paths, f"{self._label(row)}: ", row=row.number)
 
     def _fail(self, row: Row, error: BackendError) -> None:
         if error.code == "not_reached":

@@ -31,8 +31,8 @@ def check_limits(request: Generate) -> None:
     """Raises BackendError if a field is outside of what the protocol allows."""
     try:
         wire.decode_request(wire.encode(request))
-    except ProtocolError as error:
-        raise BackendError("bad_request", detail=error.__cause__ or error) from error
+    except (ProtocolError, ValueError) as error:
+        raise BackendError("bad_request", detail=str(error.__cause__ or error).rstrip(".")) from error
 
 
 def _hashed(path: Path, pictures: dict[str, Path]) -> str:

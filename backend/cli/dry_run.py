@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
-from elevator import ElevatorError, Plan, estimate, load_shapes
+from elevator import ElevatorError, Estimate, Plan, estimate, load_shapes
 from elevator.rates import length
 from elevator.shapes import Shapes
 
@@ -72,9 +72,7 @@ def foresee(clip: Clip, fps: Fraction | None, catalogue: Catalogue, memory: int)
     plan = Plan.from_mapping(order.plan)
     start = plan.steps - math.ceil(order.strength * plan.steps) if order.footage else 0
     try:
-        takes = estimate(
-            plan, _shapes_of(order), frames=order.frames, height=order.height, width=order.width, start=start
-        )
+        takes = _estimate(plan, _shapes_of(order), order.frames, order.height, order.width, start)
     except ElevatorError as error:
         raise BackendError("model_unfit", detail=str(error).rstrip(".")) from error
     kept = order.frames if fps is None else order.frames + length(order.frames, Fraction(order.fps), fps)
@@ -140,6 +138,12 @@ def _shapes(
         loras=[(Path(lora.path), lora.weight) for lora in loras],
         loras_on_t2v=loras_on_t2v,
     )
+
+
+@lru_cache(maxsize=256)
+def _estimate(plan: Plan, shapes: Shapes, frames: int, height: int, width: int, start: int) -> Estimate:
+    """Counted once for all rows that are alike: it takes seconds."""
+    return estimate(plan, shapes, frames=frames, height=height, width=width, start=start)
 
 
 def _cells(foreseen: Foreseen) -> tuple[str, ...]:

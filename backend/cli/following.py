@@ -52,13 +52,14 @@ def state_of(queue: QueueState) -> str | None:
 class Watcher:
     """Shows what happens to jobs, on standard error for people or on standard output for scripts."""
 
-    def __init__(self, line: ProgressLine, output: Output) -> None:
+    def __init__(self, line: ProgressLine, output: Output, *, quiet: bool) -> None:
         self._line = line
         self._output = output
+        self._quiet = quiet
 
     def show(self, event: Message, label: str = "", **more: object) -> None:
         """Show one event. `label` says for people which job it is of, `more` says it for scripts."""
-        if isinstance(event, Frame):
+        if isinstance(event, Frame) or (self._quiet and isinstance(event, Progress)):
             return
         self._output.line(event, **more)
         before = f"{label}: " if label else ""
@@ -99,12 +100,12 @@ def cancelling(backend: Backend, jobs: Collection[Job]) -> Iterator[None]:
         raise
 
 
-def saved(output: Output, job: Job, paths: Sequence[Path], **more: object) -> None:
-    """Say where a clip lies now."""
+def saved(output: Output, job: Job, paths: Sequence[Path], label: str = "", **more: object) -> None:
+    """Say where a clip lies now: `label` for people, `more` for scripts."""
     done = job.result()
     folder = paths[0].parent.resolve()
     output.say(
-        f"{done.frames} frames of {done.width} × {done.height} pixels, {done.fps:g} a second, seed {done.seed}, "
+        f"{label}{done.frames} frames of {done.width} × {done.height} pixels, {done.fps:g} a second, seed {done.seed}, "
         f"made in {done.seconds:.1f} s:\n{folder / paths[0].name} … {paths[-1].name}"
     )
     record = Saved(

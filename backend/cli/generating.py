@@ -36,7 +36,7 @@ def generate(options: argparse.Namespace) -> int:
             return _detach(job, output)
         try:
             with ProgressLine(quiet=options.quiet or options.json) as line:
-                last = _made(backend, job, options, Watcher(line, output))
+                last = _made(backend, job, options, Watcher(line, output, quiet=options.quiet))
             paths = last.fetch(options.out, overwrite=options.overwrite)
         except BackendError as error:
             raise lost(error, job) from error
@@ -49,7 +49,7 @@ def _check_usage(options: argparse.Namespace) -> None:
     wrong = None
     if (options.prompt is None) == (options.source is None):
         wrong = "Give either a prompt or a file with --from."
-    elif options.out is None and (options.source or not (options.dry_run or options.detach)):
+    elif options.out is None and not options.dry_run and (options.source or not options.detach):
         wrong = "Say with --out where the frames go."
     elif options.detach and options.fps is not None and options.source is None:
         wrong = "With --detach there is nobody to change the frame rate: leave out --fps, and use conform later."

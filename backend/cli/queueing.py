@@ -83,7 +83,7 @@ def conform(options: argparse.Namespace) -> int:
             return EXIT_DONE
         try:
             with ProgressLine(quiet=options.quiet or options.json) as line, cancelling(backend, [job]):
-                Watcher(line, output).follow(job)
+                Watcher(line, output, quiet=options.quiet).follow(job)
             paths = job.fetch(options.out, overwrite=options.overwrite)
         except BackendError as error:
             raise lost(error, job) from error
@@ -98,7 +98,7 @@ def _fetch(backend: Backend, options: argparse.Namespace, output: Output) -> Non
     prepare(options.out, overwrite=options.overwrite)
     job = backend.job(backend.find(options.job).job)
     with ProgressLine(quiet=options.quiet or options.json) as line:  # stopping to look leaves the job alone
-        Watcher(line, output).follow(job)
+        Watcher(line, output, quiet=options.quiet).follow(job)
     saved(output, job, job.fetch(options.out, overwrite=options.overwrite))
 
 
