@@ -13,11 +13,17 @@ from shared_protocol.messages import (
     Accepted,
     Cancel,
     Cancelled,
+    Denied,
     Done,
     Failed,
+    Fetch,
+    Fetched,
     Frame,
+    Jobs,
     Message,
+    Notice,
     Progress,
+    Received,
 )
 from shared_protocol.wire import Buffer
 from tests.backend.harness import ENDS, Conversation, Running, greet, running, until
@@ -81,11 +87,12 @@ def test_progress_never_goes_back_and_ends_with_an_estimate() -> None:
         client.end_of(job)
         progress = [message for message, _ in client.of(job) if isinstance(message, Progress)]
         assert progress[0].phase == "loading"
-        sampling = [message for message in progress if message.phase != "loading"]
+        sampling = [message for message in progress if message.phase not in ("loading", "writing")]
         steps = [message.step for message in sampling]
         assert steps == sorted(set(steps))
         assert {message.steps for message in sampling} == {STEPS + 4}
         assert {"text", "painting", "refining", "inverting", "decoding"} == {message.phase for message in sampling}
+        assert progress[-1].phase == "writing"
         late = [message.seconds_left for message in sampling if message.phase == "painting"][-1]
         assert late is not None
         assert 0 < late < 60
@@ -175,14 +182,17 @@ def test_a_job_can_be_cancelled_before_the_worker_is_ready(backend: Running) -> 
         assert isinstance(client.end_of(client.submit()), Done)
 
 
-def test_nobody_cancels_the_job_of_another() -> None:
+def test_another_terminal_of_the_same_user_cancels_by_the_jobs_name_and_no_other() -> None:
     with running(step_seconds=0.05) as backend, backend.client() as owner, backend.client() as other:
-        job = owner.submit()
-        owner.expect(Accepted)
-        other.client.send(Cancel(job=job))
-        other.status()
-        assert not other.of(job)
-        assert isinstance(owner.end_of(job), Done)
+        first, second = owner.submit(), owner.submit()
+        owner.expect(Accepted, lambda accepted: accepted.job == second)
+        other.client.send(Cancel(job=new_job_id()))
+        assert other.expect(Denied).code == "unknown_job"
+        other.client.send(Cancel(job=second))
+        assert owner.end_of(second) == Cancelled(job=second)
+        assert isinstance(owner.end_of(first), Done)
+        assert not other.of(first)
+        assert not other.of(second), "it has not asked to watch"
 
 
 def test_cancelling_what_is_over_or_never_was_does_nothing(shared: Running) -> None:
@@ -204,21 +214,33 @@ def test_a_name_is_used_once(shared: Running) -> None:
         assert again.code == "duplicate_job"
 
 
-def test_the_jobs_of_a_client_that_leaves_end() -> None:
-    """One job would take 40 s, so what is over sooner was ended."""
-    with running(step_seconds=2.0) as backend, backend.client() as watcher:
-        with backend.client() as leaver:
-            leaver.submit(frames=16)
-            leaver.submit(frames=16)
-            leaver.expect(Progress, lambda message: message.phase == "painting")
-
-        def settled() -> bool:
-            status = watcher.status()
-            return status.clients == 1 and not status.running and not status.waiting
-
-        assert until(settled, 20.0)
-        watcher.submit()
-        watcher.expect(Progress)
+def test_the_jobs_of_a_client_that_leaves_go_on(backend: Running) -> None:
+    """What it has missed it is told when it comes back under its id; no other client is told."""
+    with backend.client(client_id="5" * 32) as leaver:
+        assert greet(leaver).client_id == "5" * 32
+        job = leaver.submit(frames=6)
+        leaver.expect(Progress, lambda message: message.phase == "painting")
+    with backend.client() as stranger:
+        stranger.until_settled()
+        assert not stranger.of(job)
+    for _ in range(2):  # until it says that it has everything
+        with backend.client(client_id="5" * 32) as back:
+            (shown,) = back.expect(Jobs).jobs
+            assert (shown.job, shown.state, shown.mine, shown.has_result) == (job, "done", True, True)
+            done = back.end_of(job)
+            assert isinstance(done, Done)
+            back.client.send(Fetch(job=job, count=4))
+            back.client.send(Fetch(job=job, first=4, count=64))
+            assert back.expect(Fetched, lambda fetched: fetched.first == 4).count == 2
+            frames = [(message.index, buffers) for message, buffers in back.of(job) if isinstance(message, Frame)]
+            assert [index for index, _ in frames] == list(range(6))
+            assert all(picture(png).shape == (64, 64, 3) for _, (png,) in frames)
+    with backend.client(client_id="5" * 32) as back:
+        back.client.send(Received(job=job))
+        back.status()
+    with backend.client(client_id="5" * 32) as back:
+        back.status()
+        assert not back.of(job)
 
 
 @pytest.mark.parametrize("code", ["out_of_memory", "model_unfit", "internal"])
@@ -232,22 +254,31 @@ def test_a_job_that_fails_says_why_and_the_next_one_works(shared: Running, code:
         assert isinstance(client.end_of(client.submit()), Done)
 
 
-@pytest.mark.parametrize("how", ["it crashes", "it is killed"])
-def test_a_worker_that_dies_fails_its_job_and_is_replaced(how: str) -> None:
+def test_a_job_whose_worker_dies_is_made_by_another() -> None:
     with running(step_seconds=0.1) as backend, backend.client() as client:
-        doomed = client.submit("fail:crash" if how == "it crashes" else "a pumpkin", frames=16)
+        job = client.submit(frames=4)
         waiting = client.submit(frames=1)
         client.expect(Progress, lambda message: message.phase == "painting")
         before = client.status().worker_pid
-        if how == "it is killed":
-            psutil.Process(before).kill()
-        failed = client.end_of(doomed)
-        assert isinstance(failed, Failed)
-        assert failed.code == "worker_died"
+        psutil.Process(before).kill()
+        assert client.expect(Notice, lambda notice: notice.job == job).again
+        assert isinstance(client.end_of(job), Done)
         assert isinstance(client.end_of(waiting), Done)
         after = client.until_settled()
         assert after.worker_pid not in (0, before)
         assert after.loads == 2
+        assert len(ends(client, job)) == 1
+
+
+def test_a_job_that_ends_every_worker_fails_after_two(backend: Running) -> None:
+    with backend.client() as client:
+        doomed = client.submit("fail:crash", frames=16)
+        waiting = client.submit(frames=1)
+        failed = client.end_of(doomed)
+        assert isinstance(failed, Failed)
+        assert failed.code == "worker_died"
+        assert isinstance(client.end_of(waiting), Done)
+        assert client.until_settled().loads == 3
         assert len(ends(client, doomed)) == 1
 
 

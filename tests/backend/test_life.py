@@ -16,8 +16,8 @@ from backend.launch import start_backend
 from shared_protocol import client as client_module
 from shared_protocol import connection, places
 from shared_protocol.client import Lost
-from shared_protocol.messages import Cancelled, Goodbye, Progress, Shutdown
-from tests.backend.harness import Running, greet, run, running, until
+from shared_protocol.messages import Accepted, Done, Goodbye, Jobs, Progress, Shutdown
+from tests.backend.harness import ENDS, Running, greet, run, running, until
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 
@@ -71,7 +71,6 @@ def test_a_signal_ends_it_in_order(name: str) -> None:
         worker = busy(backend, client)
         began = time.monotonic()
         backend.process.send_signal(getattr(signal, name))
-        client.expect(Cancelled)
         client.expect(Goodbye)
         assert backend.process.wait(10) == 0
         assert time.monotonic() - began < 10.0
@@ -84,11 +83,26 @@ def test_shutdown_ends_it_in_order() -> None:
     with running(step_seconds=0.2) as backend, backend.client() as client:
         worker = busy(backend, client)
         client.client.send(Shutdown())
-        client.expect(Cancelled)
         client.expect(Goodbye)
         assert backend.process.wait(10) == 0
         assert not places.connection_file().exists()
         assert not worker.is_running()
+
+
+def test_what_is_unfinished_at_the_end_is_made_after_the_next_start() -> None:
+    with running(step_seconds=0.2) as backend, backend.client(client_id="7" * 32) as client:
+        busy(backend, client)
+        waiting = client.submit(frames=2)
+        client.expect(Accepted, lambda accepted: accepted.job == waiting)
+        client.client.send(Shutdown())
+        client.expect(Goodbye)
+        assert backend.process.wait(10) == 0
+    with running() as backend, backend.client(client_id="7" * 32) as client:
+        jobs = client.expect(Jobs).jobs
+        assert [view.job for view in jobs][1] == waiting
+        assert not [view for view in jobs if view.state in ("done", "failed", "cancelled")]
+        assert isinstance(client.end_of(waiting), Done)
+        assert [type(message) for message, _ in client.heard if isinstance(message, ENDS)] == [Done, Done]
 
 
 def test_a_killed_backend_is_noticed_and_its_worker_ends() -> None:
