@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -26,8 +28,10 @@ log = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
 """How long a worker may take to end by itself."""
-DOMAIN = "worker"
-"""Start of the authentication domain of each worker's line: no client's key, and no other worker's, opens it."""
+_domains = (f"worker {number}" for number in itertools.count())
+"""Authentication domains, one for each worker's line: no client's key, and no other worker's, opens it."""
+MAX_OUTPUT = 1 << 20
+"""Bytes of a file of output, after which it begins anew."""
 CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
 """torch's threads otherwise spin while they wait for each other. Beside other work on the same cores, that made a clip
 ten times slower (57 s instead of 6 s on two busy cores)."""
@@ -41,13 +45,13 @@ class WorkerProcess:
     ) -> None:
         """Start the process; it reports `Ready` when it is. Raises OSError."""
         ours, theirs = KeyPair.fresh(), KeyPair.fresh()
-        domain = f"{DOMAIN} {device}"
-        admit(door, domain, [theirs.public])
+        self._door, self._domain = door, next(_domains)
+        admit(door, self._domain, [theirs.public])
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.sndhwm = self.socket.rcvhwm = 0
         self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_BUFFER_BYTES)
-        endpoint = bind_guarded(self.socket, ours, domain)
+        endpoint = bind_guarded(self.socket, ours, self._domain)
         keys = WorkerKeys(
             endpoint=endpoint,
             server_key=ours.public,
@@ -65,7 +69,7 @@ class WorkerProcess:
             self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
             self._process.stdin.flush()
         except OSError:
-            self.socket.close()
+            self._hang_up()
             raise
         log.info("Worker %d was started.", self.pid)
 
@@ -80,8 +84,10 @@ class WorkerProcess:
         return self._process.poll()
 
     def send(self, message: ToWorker) -> None:
-        """Hand a message to ZeroMQ. Only after `Ready`: before, nobody is at the other end."""
-        self.socket.send_multipart(wire.encode(message), zmq.NOBLOCK)
+        """Hand a message to ZeroMQ. Only after `Ready`: before, nobody is at the other end. A process that has just
+        ended gets nothing, which its exit code tells soon."""
+        with suppress(zmq.Again):
+            self.socket.send_multipart(wire.encode(message), zmq.NOBLOCK)
 
     def receive(self) -> Iterator[Incoming]:
         """What has come. Never waits."""
@@ -102,17 +108,23 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self.socket.close()
+        self._hang_up()
         log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
+
+    def _hang_up(self) -> None:
+        self.socket.close()
+        del self._door.credentials_providers[self._domain]
 
 
 def output_file(device: str) -> Path:
-    """Where what libraries print in the worker of a device goes, and the stack of a crash."""
+    """Where what libraries print in the workers of a device goes, and the stack of a crash."""
     return places.state_folder() / f"worker_output_{re.sub(r'[^a-z0-9]', '_', device.lower())}.log"
 
 
 def _start(path: Path) -> subprocess.Popen[bytes]:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        if output.tell() > MAX_OUTPUT:
+            output.truncate(0)
         return subprocess.Popen(
             [sys.executable, "-m", "backend.worker"],
             cwd=ROOT,

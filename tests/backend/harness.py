@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,11 +18,13 @@ from shared_protocol.client import Client, Lost, new_job_id
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError
 from shared_protocol.messages import (
+    AskJobs,
     AskStatus,
     Cancelled,
     Done,
     Failed,
     Generate,
+    Jobs,
     Message,
     Status,
     Welcome,
@@ -134,18 +136,27 @@ class Conversation:
         self.client.send(AskStatus())
         return self.expect(Status)
 
+    def jobs(self, ended: int = 0) -> Jobs:
+        self.client.send(AskJobs(ended=ended))
+        return self.expect(Jobs)
+
     def until_settled(self) -> Status:
         """Ask until nothing runs: whatever could still come for a job has then come before."""
         while (status := self.status()).running or status.waiting:
-            pass
+            time.sleep(0.02)
         return status
 
 
 @contextmanager
-def running(*options: str, fake: bool = True, step_seconds: float = 0.005, **environment: str) -> Iterator[Running]:
-    """A backend under the present ELEVATOR_HOME; it and its workers are gone afterwards, or the test fails."""
+def running(
+    *options: str, fake: bool = True, step_seconds: float = 0.005, through: Sequence[str] = (), **environment: str
+) -> Iterator[Running]:
+    """A backend under the present ELEVATOR_HOME; it and its workers are gone afterwards, or the test fails.
+
+    `through`: a command that becomes the backend, such as `setpriv` with its options.
+    """
     environment = {"ELEVATOR_FAKE_STEP_SECONDS": str(step_seconds), **environment}
-    arguments = command("serve", *(["--fake"] if fake else []), *options)
+    arguments = [*through, *command("serve", *(["--fake"] if fake else []), *options)]
     process = subprocess.Popen(
         arguments, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
@@ -173,6 +184,11 @@ def running(*options: str, fake: bool = True, step_seconds: float = 0.005, **env
             process.kill()
             process.wait()
     assert not psutil.wait_procs(family, timeout=10)[1], "a worker outlived its server"
+
+
+def gone(process: psutil.Process, seconds: float = LONG) -> bool:
+    """Wait until a process has ended. Whether it has."""
+    return until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds)
 
 
 def greet(conversation: Conversation) -> Welcome:
