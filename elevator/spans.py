@@ -26,19 +26,26 @@ def chunks(frames: int, size: int | None) -> tuple[Span, ...]:
 
 
 def windows(frames: int, size: int | None, overlap: int) -> tuple[Span, ...]:
-    """Windows of ``size`` frames, each sharing ``overlap`` or more with the one before; the last ends with the clip.
+    """As few windows of at most ``size`` frames as can be, each sharing ``overlap`` with the one before.
 
+    They are as long as each other, to a frame, so that no frame is computed more often than the overlap asks for.
     In an overlap the weight goes over in a straight line, where MultiDiffusion (arXiv 2302.08113) averages and leaves
     a step. A clip that is no longer than a window, or the size None, gives one span.
     """
     if size is None or frames <= size:
         return chunks(frames, None)
-    starts = [*range(0, frames - size, size - overlap), frames - size]
-    heights = [[_height(k - start, size, overlap) for k in range(frames)] for start in starts]
+    count = -(-(frames - overlap) // (size - overlap))
+    shares = frames + (count - 1) * overlap
+    cuts, stop = [], overlap
+    for number in range(count):
+        start = stop - overlap
+        stop = start + shares * (number + 1) // count - shares * number // count
+        cuts.append((start, stop))
+    heights = [[_height(k - start, stop - start, overlap) for k in range(frames)] for start, stop in cuts]
     sums = [sum(column) for column in zip(*heights, strict=True)]
     return tuple(
-        Span(start, start + size, tuple(row[k] / sums[k] for k in range(start, start + size)))
-        for start, row in zip(starts, heights, strict=True)
+        Span(start, stop, tuple(row[k] / sums[k] for k in range(start, stop)))
+        for (start, stop), row in zip(cuts, heights, strict=True)
     )
 
 

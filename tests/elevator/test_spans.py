@@ -25,14 +25,19 @@ def test_windows_share_their_overlap_and_their_weights_sum_to_one(frames, drawn)
     spans = windows(frames, size, overlap)
     sums = [0.0] * frames
     for span in spans:
-        assert span.stop - span.start == min(size, frames)
+        assert overlap < span.stop - span.start <= size or frames <= size
         assert min(span.weights) > 0
         for k, weight in zip(range(span.start, span.stop), span.weights, strict=True):
             sums[k] += weight
     assert sums == pytest.approx([1.0] * frames)
     assert (spans[0].start, spans[-1].stop) == (0, frames)
-    for before, after in pairwise(spans):
-        assert before.stop - after.start >= overlap
+    assert all(before.stop - after.start == overlap for before, after in pairwise(spans))
+    lengths = [span.stop - span.start for span in spans]
+    assert max(lengths) - min(lengths) <= 1
+    needed = 1
+    while needed * size - (needed - 1) * overlap < frames:
+        needed += 1
+    assert len(spans) == needed
 
 
 def test_weights_go_over_in_a_straight_line():
@@ -42,5 +47,6 @@ def test_weights_go_over_in_a_straight_line():
 
 
 def test_long_clips_take_few_windows_more_than_they_are_long():
-    assert len(windows(64, 16, 4)) == 5
-    assert len(windows(64, 16, 0)) == 4
+    assert [span.stop - span.start for span in windows(64, 16, 4)] == [16] * 5
+    assert sorted(span.stop - span.start for span in windows(64, 16, 2)) == [14, 14, 14, 15, 15]
+    assert [span.stop - span.start for span in windows(64, 16, 0)] == [16] * 4
