@@ -178,7 +178,7 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_backend_options(command: argparse.ArgumentParser) -> None:
+def _add_backend_options(command: argparse.ArgumentParser, grace: float = GRACE_SECONDS) -> None:
     command.add_argument("--fake", action="store_true", help="moving test pictures instead of models")
     command.add_argument(
         "--device",
@@ -189,9 +189,9 @@ def _add_backend_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--grace",
         type=float,
-        default=GRACE_SECONDS,
+        default=grace,
         metavar="SECONDS",
-        help=f"how long to wait for a client before ending (default: {GRACE_SECONDS:.0f})",
+        help=f"how long to wait for a client before ending (default: {grace:.0f})",
     )
 
 

@@ -101,12 +101,16 @@ def connect(
 
     Raises BackendError.
     """
+    if profile is not None:
+        try:
+            found = connection.read_profile(profile)
+        except ConnectionFileError as error:
+            raise BackendError("no_profile", detail=error) from error
+        return Backend(found, name=name, client_id=client_id)
     try:
-        if profile is not None:
-            return Backend(connection.read_profile(profile), name=name, client_id=client_id)
         return Backend(connection.read(places.connection_file()), name=name, client_id=client_id)
     except NoBackend:
-        if profile is not None or not start:
+        if not start:
             raise BackendError("no_backend") from None
     except ConnectionFileError as error:
         raise BackendError("not_reached", detail=error) from error

@@ -6,7 +6,8 @@ The codes of `messages.FailureCode` go over the wire; the others are said by the
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -30,6 +31,8 @@ class Failure:
     sentence: str
     next_step: str
     exit_code: int = EXIT_JOB_FAILED
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """What is filled in where nobody says it."""
 
 
 TABLE: dict[str, Failure] = {
@@ -106,8 +109,13 @@ TABLE: dict[str, Failure] = {
         "Choose another style or mend its file.",
     ),
     "out_of_memory": Failure(
-        "The memory of the device was not enough.",
+        "The memory of the device was not enough: {detail}.",
         "Choose fewer frames or a smaller size, or close other programs.",
+        defaults={"detail": "the clip is too large for it"},
+    ),
+    "footage_missing": Failure(
+        "A picture to start from cannot be used: {detail}.",
+        "Send it again, or choose another one.",
     ),
     "disk_full": Failure(
         "The disk is full.",
@@ -170,6 +178,11 @@ TABLE: dict[str, Failure] = {
     "not_reached": Failure(
         "{detail}",
         "Start the backend again.",
+        EXIT_NO_BACKEND,
+    ),
+    "no_profile": Failure(
+        "{detail}",
+        'Make the profile with "python -m backend profile".',
         EXIT_NO_BACKEND,
     ),
     "not_started": Failure(
@@ -283,6 +296,7 @@ class BackendError(Exception):
     def __init__(self, code: str, **details: object) -> None:
         self.code = code
         row = TABLE[code]
+        details = {**row.defaults, **details}
         self.sentence = row.sentence.format_map(details)[:SENTENCE_LENGTH]
         self.next_step = row.next_step.format_map(details)[:SENTENCE_LENGTH]
         self.exit_code = row.exit_code

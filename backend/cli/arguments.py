@@ -7,18 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..launch import START_GRACE
 from . import control, generating, queueing, values
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-Add = Callable[[argparse.ArgumentParser], None]
+AddOptions = Callable[[argparse.ArgumentParser, float], None]
 
 
-def add_commands(commands: Commands, add_backend_options: Add) -> None:
-    """Add all of them. `add_backend_options`: adds what a backend is started with."""
+def add_commands(commands: Commands, add_backend_options: AddOptions) -> None:
+    """Add all of them. `add_backend_options`: adds what a backend is started with, and for how long
+    it waits for a client."""
     _add_generate(_command(commands, "generate", "make clips; starts a backend if none runs", generating.generate))
-    add_backend_options(commands.choices["generate"])
+    add_backend_options(commands.choices["generate"], START_GRACE)
 
     command = _command(commands, "queue", "show what runs and waits, or change its order", queueing.queue)
     change = command.add_mutually_exclusive_group()
