@@ -10,6 +10,8 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from shared_protocol.private_files import make_folder
+
 MAX_BYTES = 1 << 20
 KEPT = 3
 
@@ -26,7 +28,7 @@ class _PrivateFiles(RotatingFileHandler):
 
 def start(path: Path) -> None:
     """Log this process into `path`, its owner's alone to read. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     handler = _PrivateFiles(path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

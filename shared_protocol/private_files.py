@@ -17,7 +17,7 @@ def write(path: Path, data: bytes, *, replace: bool = True) -> None:
 
     Raises FileExistsError if there is one and it shall not be replaced, and OSError.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     # mkstemp creates with mode 0600, so the secret is at no moment readable by others.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
     try:
@@ -33,6 +33,13 @@ def write(path: Path, data: bytes, *, replace: bool = True) -> None:
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder`, and those above it that are missing, for their owner alone. Raises OSError."""
+    missing = [folder, *folder.parents]
+    for each in reversed(missing[: next(place for place, each in enumerate(missing) if each.exists())]):
+        each.mkdir(mode=0o700, exist_ok=True)
 
 
 def read(path: Path) -> bytes:

@@ -11,11 +11,13 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from backend.security import KeyPair, fingerprint
 from shared_protocol import places, wire
 from shared_protocol.client import Client, Lost
 from shared_protocol.connection import Connection
-from shared_protocol.messages import AskStatus, Done, Hello, Shutdown, Welcome
-from tests.backend.harness import Conversation, Running, greet, running
+from shared_protocol.messages import AskStatus, Done, Hello, Progress, Refused, Shutdown, Welcome
+from tests.backend.harness import Conversation, Running, greet, running, until
+from tests.security.guests import guest, key_file, list_key, with_key
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -23,8 +25,7 @@ REFUSED_SECONDS = 5.0
 
 
 def fresh_keys(connection: Connection) -> Connection:
-    public, secret = zmq.curve_keypair()
-    return msgspec.structs.replace(connection, client_public=public.decode(), client_secret=secret.decode())
+    return with_key(connection, KeyPair.fresh())
 
 
 def reason_of_loss(connection: Connection) -> str:
@@ -47,7 +48,7 @@ def test_an_unlisted_key_is_refused(backend: Running) -> None:
         assert "not on the backend's list" in reason_of_loss(fresh_keys(backend.connection))
         assert serves(honest)
         assert honest.status().clients == 1
-    assert "refused: its key is not on the list" in places.log_file().read_text(encoding="utf-8")
+    assert "refused: its key is not on the list" in log_text()
 
 
 def test_a_wrong_server_key_is_refused(shared: Running) -> None:
@@ -101,21 +102,85 @@ def test_it_listens_on_this_machine_only(shared: Running) -> None:
 
 
 def test_a_listed_key_gets_in(home: Path) -> None:
-    folder = home / "config" / "authorized"
-    folder.mkdir(parents=True)
-    public, secret = zmq.curve_keypair()
-    (folder / "studio.pub").write_text(public.decode() + "\n", encoding="ascii")
-    (folder / "broken.pub").write_text("not a key", encoding="ascii")
-    (folder / "latin.pub").write_bytes("clé".encode("latin-1") * 10)
+    pair = list_key()
+    (key_file("broken")).write_text("not a key", encoding="ascii")
+    (key_file("latin")).write_bytes("clé".encode("latin-1") * 10)
     with running() as backend:
-        listed = msgspec.structs.replace(
-            backend.connection, client_public=public.decode(), client_secret=secret.decode()
-        )
-        with Conversation(Client(listed, name="studio")) as client:
+        with guest(backend.connection, pair) as client:
             assert isinstance(next(client.arrivals()).message, Welcome)
             assert serves(client)
         assert "not on the backend's list" in reason_of_loss(fresh_keys(backend.connection))
-    assert "broken.pub is skipped" in places.log_file().read_text(encoding="utf-8")
+    assert "broken.pub is skipped" in log_text()
+
+
+def test_a_key_may_be_listed_while_the_backend_runs(backend: Running) -> None:
+    pair = KeyPair.fresh()
+    assert "not on the backend's list" in reason_of_loss(with_key(backend.connection, pair))
+    list_key("later", pair)
+    time.sleep(0.5)  # the list is looked at every 0.2 s
+    with guest(backend.connection, pair) as client:
+        assert serves(client)
+
+
+def test_a_file_on_the_command_line_lists_a_key(tmp_path: Path) -> None:
+    pair = KeyPair.fresh()
+    named = tmp_path / "named.pub"
+    named.write_text(pair.public, encoding="ascii")
+    with running("--authorize", str(named)) as backend, guest(backend.connection, pair) as client:
+        assert serves(client)
+        named.unlink()
+        assert refused(client) < REFUSED_SECONDS
+
+
+def refused(client: Conversation) -> float:
+    """How long it takes until a client that stands there is sent away, seconds."""
+    began = time.monotonic()
+    assert client.expect(Refused).code == "not_authorized"
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+def test_a_revoked_key_is_refused_at_once_though_its_connection_stands(speaks: bool) -> None:
+    pair = list_key()
+    with running(step_seconds=0.05) as backend, backend.client() as honest:
+        greet(honest)
+        with guest(backend.connection, pair) as client:
+            job = client.submit()
+            client.expect(Progress, lambda message: message.job == job)
+            key_file().unlink()
+            if speaks:
+                time.sleep(0.5)  # the list is looked at every 0.2 s
+                client.client.send(AskStatus())
+            assert refused(client) < REFUSED_SECONDS
+            assert client.client.lost is not None
+            came = len(client.of(job))
+            for _ in range(20):
+                client.client.wait(0.05)
+                client.heard += client.client.poll()
+            assert len(client.of(job)) == came, "it hears no more"
+        assert "not on the backend's list" in reason_of_loss(with_key(backend.connection, pair))
+        assert serves(honest)
+        assert honest.status().clients == 1
+    assert f"key {fingerprint(pair.public)} is revoked" in log_text()
+
+
+def test_every_refusal_is_logged(backend: Running) -> None:
+    assert until(lambda: "Ready at" in log_text())
+    with zmq.Context() as context, context.socket(zmq.DEALER) as plain:
+        plain.linger = 0
+        plain.connect(backend.connection.endpoint)
+        # Which of the two it is depends on which side sees first that the other speaks another mechanism.
+        reasons = ("refused: it does not speak our encryption", "refused: it broke off while keys")
+        assert until(lambda: any(reason in log_text() for reason in reasons), 30)
+    reason_of_loss(msgspec.structs.replace(backend.connection, server_key=KeyPair.fresh().public))
+    assert until(lambda: "refused: it expects another backend, or has not the secret" in log_text(), 30)
+    stranger = KeyPair.fresh()
+    reason_of_loss(with_key(backend.connection, stranger))
+    assert until(lambda: f"not on the list of clients (key {fingerprint(stranger.public)})" in log_text(), 30)
+
+
+def log_text() -> str:
+    return places.log_file().read_text(encoding="utf-8")
 
 
 def test_keys_are_fresh_at_every_start() -> None:

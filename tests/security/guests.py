@@ -1,0 +1,36 @@
+"""Keys on the list, and clients that come in with them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from backend.security import KeyPair
+from shared_protocol.client import Client
+from shared_protocol.connection import Connection
+from tests.backend.harness import Conversation
+
+
+def list_key(name: str = "studio", pair: KeyPair | None = None) -> KeyPair:
+    """Put a key, or a new one, on the list of the present ELEVATOR_HOME."""
+    pair = pair or KeyPair.fresh()
+    path = key_file(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(pair.public + "\n", encoding="ascii")
+    path.chmod(0o644)
+    return pair
+
+
+def key_file(name: str = "studio") -> Path:
+    return Path(os.environ["ELEVATOR_HOME"]) / "config" / "authorized" / f"{name}.pub"
+
+
+def with_key(connection: Connection, pair: KeyPair) -> Connection:
+    """The same backend, reached with another key."""
+    return msgspec.structs.replace(connection, client_public=pair.public, client_secret=pair.secret)
+
+
+def guest(connection: Connection, pair: KeyPair, **options: str) -> Conversation:
+    return Conversation(Client(with_key(connection, pair), **{"name": "guest", **options}))
