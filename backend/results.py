@@ -75,6 +75,10 @@ class ResultStore:
         """Whether the result of a job is there."""
         return (self.folder(job) / RESULT_FILE).is_file()
 
+    def free(self) -> int:
+        """Bytes that are free on this disk."""
+        return shutil.disk_usage(self._root).free
+
     def size(self, job: str) -> int:
         """Bytes of a result. Raises FileNotFoundError."""
         with os.scandir(self.folder(job)) as files:

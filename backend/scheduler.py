@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 import zmq
@@ -48,6 +47,10 @@ TELL_SECONDS = 2.0
 """How often waiting jobs are told their place and time."""
 SAVE_SECONDS = 1.0
 """How often what the disk did not take is tried again."""
+ROOM_SECONDS = 5.0
+"""How often a queue that has stopped looks whether somebody has made room."""
+SPARE_BYTES = 1 << 20
+"""What must be free on the disk beside a clip's frames."""
 
 Emit = Callable[[Job, Message, Sequence[Buffer]], None]
 """Tell whoever listens to a job something."""
@@ -71,10 +74,12 @@ class Scheduler:
         self._store, self._results, self._settings, self._slots = store, results, settings, tuple(slots)
         self._emit, self._broadcast, self._clock = emit, broadcast, clock
         self._stopped = ""
+        self._free_then = 0
+        """Bytes that were free on the disk when the queue stopped."""
         self._paused = store.paused
         self._unsaved: list[tuple[Terminal, int]] = []
         """Ends that the disk did not take yet. Their jobs count as unfinished."""
-        self._saved_at = self._told_at = clock()
+        self._saved_at = self._told_at = self._looked_at = clock()
         self._told: dict[str, int] = {}
         """The place that each waiting job was told last."""
         self.device: str | None = None
@@ -176,6 +181,7 @@ class Scheduler:
         for slot in self._slots:
             self._tend(slot)
         self._save_again()
+        self._look_for_room()
         self._dispatch()
         self._tell_waiting()
 
@@ -298,6 +304,9 @@ class Scheduler:
     def _begin(self, slot: Slot, job: Job) -> bool:
         """Whether the job is with the worker now, or the queue has stopped."""
         try:
+            if self._results.free() < _room_for(job):
+                self._stop(str(BackendError("disk_full")))
+                return True
             folder = self._results.partial(job.id)
             self._store.move(job.id, State.LOADING)
         except OSError as error:
@@ -342,7 +351,26 @@ class Scheduler:
             for end, size in unsaved:
                 self._end(end, size)
 
+    def _look_for_room(self) -> None:
+        """Go on by itself when room for the next job was made since the queue has stopped."""
+        if not self._stopped or self._clock() - self._looked_at < ROOM_SECONDS:
+            return
+        self._looked_at = self._clock()
+        waiting = self._store.queued()
+        if waiting and not self._unsaved and self._free() >= self._free_then + _room_for(waiting[0]):
+            log.info("There is room on the disk again.")
+            self._stopped = ""
+            self._broadcast(Queue(queue=self.state))
+
+    def _free(self) -> int:
+        try:
+            return self._results.free()
+        except OSError:
+            return 0
+
     def _stop(self, why: str) -> None:
+        why += ' The queue goes on when there is room, or after "python -m backend resume".'
+        self._free_then = self._free()
         if self._stopped != why:
             log.error("The queue has stopped: %s", why)
             self._stopped = why
@@ -408,13 +436,13 @@ class Scheduler:
             log.warning("Not stored: %s.", error)
 
 
+def _room_for(job: Job) -> int:
+    """Bytes that must be free before a job begins: PNG files hardly ever take more than their pixels."""
+    return job.order.frames * job.order.width * job.order.height * 3 + SPARE_BYTES
+
+
 def make_slots(
     devices: Sequence[str], start: Callable[[str], WorkerProcess], clock: Callable[[], float], settings: Settings
 ) -> tuple[Slot, ...]:
     """A slot for each device."""
     return tuple(Slot(device, start, clock, settings.silence) for device in devices)
-
-
-def results_folder() -> Path:
-    """Where results lie."""
-    return places.data_folder() / "results"

@@ -13,7 +13,7 @@ from backend.failures import BackendError
 from backend.jobs import Job, Owner, State
 from backend.orders import Loaded, Preview, Ready, Sample, ToWorker
 from backend.results import ResultStore, ResultWriter, frame_name
-from backend.scheduler import MOST_JOBS, SAVE_SECONDS, TELL_SECONDS, Scheduler, make_slots
+from backend.scheduler import MOST_JOBS, ROOM_SECONDS, SAVE_SECONDS, SPARE_BYTES, TELL_SECONDS, Scheduler, make_slots
 from backend.settings import Settings
 from backend.slot import CANCEL_SECONDS, START_SECONDS
 from backend.store import JobStore
@@ -395,10 +395,38 @@ def test_a_full_disk_stops_the_queue_and_loses_nothing(stage: Stage, code: str) 
     assert stage.orders() == [A]
     assert [job.id for job in stage.store.queued()] == [A, B]
     (told,) = [message for message in stage.all_told if isinstance(message, Queue)]
-    assert told.queue.stopped == "No room. Make some."
+    assert told.queue.stopped.startswith("No room. Make some. The queue goes on when")
     stage.scheduler.pause(False)
     assert stage.orders() == [A, A]
     assert stage.scheduler.state.stopped == ""
+
+
+def test_a_queue_without_room_begins_nothing_and_goes_on_when_there_is_room(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [SPARE_BYTES]
+    monkeypatch.setattr(ResultStore, "free", lambda self: free[0])
+    stage.submit(A)
+    stage.later(ROOM_SECONDS)
+    assert not stage.workers
+    assert "disk is full" in stage.scheduler.state.stopped
+    free[0] *= 3
+    stage.later(ROOM_SECONDS)
+    stage.say(Ready(device="cpu"))
+    assert stage.orders() == [A]
+    assert [bool(message.queue.stopped) for message in stage.all_told if isinstance(message, Queue)] == [True, False]
+
+
+def test_a_quota_that_shows_as_free_space_does_not_make_the_same_clip_for_ever(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ResultStore, "free", lambda self: 1 << 30)
+    stage.submit(A)
+    stage.say(Ready(device="cpu"))
+    stage.say(Failed(job=A, code="disk_full", message="No room.", next_step="Make some."))
+    for _ in range(10):
+        stage.later(ROOM_SECONDS)
+    assert stage.orders() == [A]
 
 
 def test_nobody_hears_of_an_end_that_is_not_stored(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
