@@ -119,24 +119,26 @@ class _Between:
         """The picture at `time`, 0 < time < 1."""
         if not self._same:
             return self._before if time < 0.5 else self._after
-        flow = self._flow_at(time)
+        flow, known = self._flow_at(time)
         before, seen_after, in_before = _moved(self._before, self._seen_after, -time * flow)
         after, seen_before, in_after = _moved(self._after, self._seen_before, (1 - time) * flow)
-        # What one frame shows and the other hides is taken from the one; otherwise both, the nearer one more.
-        hides = seen_before * (1 - seen_after)
-        shows = seen_after * (1 - seen_before)
+        # Where nothing arrives that both frames show, one of them hides what the other shows, and the other is taken.
+        # Elsewhere they are mixed, the nearer one more.
+        hides = (1 - known) * seen_before * (1 - seen_after)
+        shows = (1 - known) * seen_after * (1 - seen_before)
         both = 1 - hides - shows
         of_before = in_before * (hides + both * (1 - time)) + 1e-6 * (1 - time)
         of_after = in_after * (shows + both * time) + 1e-6 * time
         share = (of_after / (of_before + of_after))[..., None]
         return np.asarray(np.rint(before + share * (after - before)).clip(0, 255), np.uint8)
 
-    def _flow_at(self, time: float) -> Field:
-        """Flow from the earlier to the later frame, (H, W, 2), at the places where things are at `time`."""
+    def _flow_at(self, time: float) -> tuple[Field, Field]:
+        """Flow from the earlier to the later frame, (H, W, 2), at the places where things are at `time`; and how well
+        it is known there, (H, W), 0 … 1."""
         early = _carried(self._forward, self._seen_after, time, self._forward)
         late = _carried(self._backward, self._seen_before, 1 - time, -self._backward)
         total = early * (1 - time) + late * time
-        return _filled(total[..., :2], total[..., 2])
+        return _filled(total[..., :2], total[..., 2]), _known(total[..., 2])
 
 
 def _flow(start: Pixels, end: Pixels) -> Field:
@@ -201,10 +203,15 @@ def _carried(flow: Field, weight: Field, time: float, vectors: Field) -> Field:
     return np.moveaxis(total.reshape(3, height, width), 0, -1).astype(np.float32)
 
 
+def _known(weights: Field) -> Field:
+    """1 where at least a quarter of a pixel has arrived, less where less has, 0 where nothing has."""
+    return np.minimum(4 * weights, 1)
+
+
 def _filled(sums: Field, weights: Field) -> Field:
     """sums / weights, (H, W, 2); where there is no weight, from the surroundings, ever wider ones (pull–push)."""
     height, width = weights.shape
-    known = np.minimum(weights / 0.25, 1)[..., None]
+    known = _known(weights)[..., None]
     own = sums / np.maximum(weights, 1e-6)[..., None]
     if max(height, width) == 1 or known.min() == 1:
         return np.asarray(own, np.float32)

@@ -281,6 +281,25 @@ def test_not_offered(uploads, root):
     assert again.append(sha(data), 100, data[100:]) == 300
 
 
+def test_on_the_disk_before_it_has_its_name(uploads, root, monkeypatch):
+    """What a power cut would show."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        done.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+        fsync(descriptor)
+
+    def named(old, new):
+        done.append("name")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", named)
+    send(uploads, picture())
+    assert done == ["sync file", "name", "sync folder"]
+
+
 def test_killed_before_the_last_check(uploads, root):
     """All bytes are there, but nobody has looked at them."""
     data = picture()
@@ -316,12 +335,12 @@ def test_the_least_recently_used_goes_first(root):
     assert uploads.path(second) is None
     assert uploads.have(second) == 0
     # A new start knows the order too.
-    for name in (third, first, fourth):
+    for name in (third, fourth, first):
         clock.now += HOUR
         uploads.path(name)
     uploads = Uploads(root, 1000, clock)
     fifth = send(uploads, picture(4), needed=(third,))
-    assert names(root) == sorted(f"{name}.png" for name in (third, fourth, fifth))
+    assert names(root) == sorted(f"{name}.png" for name in (third, first, fifth))
 
 
 def test_what_is_needed_stays(root):
@@ -378,9 +397,10 @@ def test_uploads_under_way_at_once(root):
     with pytest.raises(UploadRefused, match="too many"):
         uploads.offer(sha(b"more"), 100)
     uploads.append(sha(b"0"), 0, b"x")
+    uploads.offer(sha(b"1"), 100)
     clock.now += 2
     assert uploads.offer(sha(b"more"), 100) == 0  # the idle ones give their places
-    assert len(names(root)) == 2
+    assert {name.split("-")[1] for name in names(root)} == {sha(b"0"), sha(b"1"), sha(b"more")}
     assert uploads.have(sha(b"0")) == 1
 
 

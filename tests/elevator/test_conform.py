@@ -219,6 +219,29 @@ def test_hidden_ground_comes_from_the_frame_that_shows_it():
     assert (error > 30).mean() < 0.05 < (fade > 30).mean() / 3
 
 
+def test_edges_are_not_half_transparent(monkeypatch):
+    """A white square moves 8 pixels right before a black ground, and its flow is known: it stays as sharp as it is."""
+    frames = [np.zeros((64, 64, 3), np.uint8) for _ in range(2)]
+    flows = [np.zeros((64, 64, 2), np.float32) for _ in range(2)]
+    for k, way in ((0, 8), (1, -8)):
+        frames[k][20:40, 20 + 8 * k : 40 + 8 * k] = 255
+        flows[k][20:40, 20 + 8 * k : 40 + 8 * k, 0] = way
+    monkeypatch.setattr("elevator.conform._flow", lambda start, end: flows[0 if start is frames[0] else 1])
+    made = list(conform(frames, EIGHT, Fraction(16), "flow"))[1]
+    true = np.zeros((64, 64, 3), np.uint8)
+    true[20:40, 24:44] = 255
+    assert (np.abs(made.astype(int) - true) > 25).mean() < 0.002  # of the picture; 40 rows of edges are 0.01
+
+
+def test_borders_come_from_the_frame_that_shows_them():
+    """Of a view that pans 12 pixels a frame, each frame lacks a border that the other has."""
+    frames = [view(k, (12, 0), (12, 0)) for k in range(2)]
+    made = list(conform(frames, EIGHT, Fraction(16), "flow"))[1]
+    error = np.abs(made - view(0.5, (12, 0), (12, 0)).astype(float))
+    assert error[:, :10].mean() < 0.5
+    assert error[:, -10:].mean() < 0.5
+
+
 def test_what_does_not_move_does_not_change():
     frame = view(0, (0, 0), (0, 0))
     assert all(np.array_equal(made, frame) for made in conform([frame, frame.copy()], EIGHT, Fraction(60), "flow"))
