@@ -27,8 +27,7 @@ def register() -> None:
 
     from . import operators, panels, preferences, properties, pump
 
-    folder = Path(bpy.utils.extension_path_user(__package__, create=True))
-    pump.register(folder / "styles.json")
+    pump.register(Path(bpy.utils.extension_path_user(__package__, create=True)))
     _undo.append(pump.unregister)
     for module in (properties, preferences, operators, panels):
         module.register()

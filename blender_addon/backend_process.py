@@ -24,6 +24,8 @@ from shared_protocol.errors import ConnectionFileError, NoBackend
 
 START_SECONDS = 60.0
 """The backend's server is ready within a second; this is for a machine that is swapping."""
+AGAIN_SECONDS = 1.0
+"""How long a backend that was faster may take to be ready."""
 LAST_WORDS = 300
 SETUP = "setup"
 """The command of install.py that sets up what the add-on needs."""
@@ -110,6 +112,7 @@ class BackendProcess:
         """Start a backend if none runs. Raises BackendError. `now` are seconds of the clock that `poll` gets."""
         self._since = now
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended_at: float | None = None
         self._log = places.state_folder() / "backend_start.log"
         if self._read() is None:
             self._process = self._start(find())
@@ -124,7 +127,6 @@ class BackendProcess:
         found = self._read()
         if found is not None:
             return found
-        # Exit code 0 means that another backend was faster: its connection file appears in a moment.
         code = self._process.poll() if self._process else None
         if code:
             raise BackendError(f"The backend ended at once (exit code {code}). {self._last_words()}".strip())
@@ -133,7 +135,17 @@ class BackendProcess:
                 f"The backend was not ready within {START_SECONDS:.0f} seconds. {self._last_words()}".strip(),
                 "Press Generate again.",
             )
+        if code == 0:
+            self._start_again(now)
         return None
+
+    def _start_again(self, now: float) -> None:
+        """Exit code 0 means that another backend runs: one that was faster, whose connection file appears in a moment,
+        or one that was just ending, and then ours is needed after all."""
+        if self._ended_at is None:
+            self._ended_at = now
+        elif now - self._ended_at > AGAIN_SECONDS:
+            self._ended_at, self._process = None, self._start(find())
 
     def _read(self) -> connection.Connection | None:
         try:

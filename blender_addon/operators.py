@@ -10,16 +10,13 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from shared_protocol.messages import Shutdown
-
 from . import clips, strips
-from .actions import Send
 from .frame_files import FrameFileError
 from .job import Job, Problem, State
+from .link import Link
 from .preferences import clips_folder
 from .properties import wish_of
 from .pump import PERIOD, Pump, the_pump
-from .session import Link
 from .terminal import ProgressLines
 from .wish import Wish, WishError, random_seed
 
@@ -80,6 +77,8 @@ class GenerateClip(bpy.types.Operator):
                 pump.tick(budget=PERIOD)
                 if lines is not None:
                     lines.show(pump.session.status(job), job.phase if job.state is State.RUNNING else job.state.name)
+                if pump.session.waits(job):
+                    pump.give_up(job.id)  # nobody sits here to press Start
                 if not job.ended:
                     pump.wait(PERIOD)
         except KeyboardInterrupt:
@@ -163,7 +162,7 @@ class StartBackend(bpy.types.Operator):
 
 
 class StopBackend(bpy.types.Operator):
-    """End the backend, which frees all of its memory; what it is doing is cancelled"""
+    """End the backend, which frees all of its memory; unfinished jobs wait for the next start"""
 
     bl_idname = "elevator.stop_backend"
     bl_label = "Stop Backend"
@@ -179,7 +178,28 @@ class StopBackend(bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         """Ask it to end."""
-        the_pump().send(Send(Shutdown()))
+        the_pump().stop_backend()
+        return {"FINISHED"}
+
+
+class ResumeQueue(bpy.types.Operator):
+    """Let the backend start jobs again"""
+
+    bl_idname = "elevator.resume_queue"
+    bl_label = "Resume Queue"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """There must be a backend."""
+        if the_pump().session.link is not Link.READY:
+            cls.poll_message_set("No backend is connected.")
+            return False
+        return True
+
+    def execute(self, _context: Any) -> set[str]:
+        """Ask for it."""
+        the_pump().resume_queue()
         return {"FINISHED"}
 
 
@@ -247,6 +267,7 @@ CLASSES = (
     CancelClip,
     StartBackend,
     StopBackend,
+    ResumeQueue,
     CopyCommand,
     NewSeed,
     UseStandardView,

@@ -10,10 +10,10 @@ import bpy
 
 from . import backend_process, layouts, strips, words
 from .job import Job, Problem, State
+from .link import Link
 from .operators import GenerateClip
 from .properties import style_of
 from .pump import the_pump
-from .session import Link
 
 LOOK_AGAIN_SECONDS = 2.0
 
@@ -47,6 +47,8 @@ class ClipPanel(_SidebarPanel, bpy.types.Panel):
         session = the_pump().session
         for job in session.active:
             _draw_active(layout, context, job)
+        if session.active and (session.queue.stopped or session.queue.paused):
+            layout.operator("elevator.resume_queue", icon="PLAY")
         ended = [job for job in session.jobs.values() if job.ended]
         if ended:
             _draw_ended(layout, context, ended[-1])
@@ -124,6 +126,8 @@ def _draw_active(layout: Any, context: Any, job: Job) -> None:
     layouts.text(box, context, state)
     box.label(text=more[:1].upper() + more[1:])  # a line even if empty, so that nothing below it jumps
     _draw_warnings(box, context, job)
+    if session.waits(job):
+        box.operator("elevator.start_backend", icon="PLAY")
     row = box.row()
     row.enabled = job.cancel_asked is None
     row.operator("elevator.cancel", icon="CANCEL").job = job.id
@@ -146,7 +150,8 @@ def _draw_ended(layout: Any, context: Any, job: Job) -> None:
 
 def _draw_warnings(layout: Any, context: Any, job: Job) -> None:
     for warning in job.warnings:
-        layouts.text(layout, context, warning, icon="INFO")
+        if warning != the_pump().session.queue.stopped:  # it stands above already
+            layouts.text(layout, context, warning, icon="INFO")
 
 
 def _draw_advice(layout: Any, context: Any, scene: Any) -> None:

@@ -24,9 +24,11 @@ from shared_protocol.client import Client, new_job_id
 from . import clips, strips, style_list
 from .actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Tidy, Write
 from .backend_process import BackendError, BackendProcess
+from .client_id import ClientId
 from .frame_files import FrameFileError, FrameFolder
 from .job import Job, Problem
-from .session import Link, Session
+from .link import Link
+from .session import Session
 from .wish import Wish, check, folder_name
 
 PERIOD = 0.05
@@ -57,8 +59,10 @@ class Tick:
 class Pump:
     """Holds the session and the outside world that it talks about."""
 
-    def __init__(self, styles_file: Path | None = None) -> None:
-        self._styles_file = styles_file
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder`: where the add-on keeps files of its own, or None to keep none."""
+        self._styles_file = styles_file = folder / "styles.json" if folder else None
+        self._client_id = ClientId(folder)
         self.session = Session(style_list.read(styles_file) if styles_file else ())
         self.last = Tick()
         self.largest = Tick()
@@ -94,9 +98,18 @@ class Pump:
         self._perform(self.session.reach())
         self.start_timer()
 
-    def send(self, action: Send) -> None:
-        """Send one request that belongs to no job."""
-        self._perform([action])
+    def give_up(self, job: str) -> None:
+        """Do not wait for a backend that was told to end."""
+        self._perform(self.session.give_up(job))
+
+    def stop_backend(self) -> None:
+        """Ask the backend to end."""
+        self._perform(self.session.stop())
+        self.start_timer()
+
+    def resume_queue(self) -> None:
+        """Ask the backend to start jobs again."""
+        self._perform(self.session.resume())
         self.start_timer()
 
     def wait(self, seconds: float) -> None:
@@ -113,10 +126,11 @@ class Pump:
             self.wait(PERIOD)
 
     def close(self) -> None:
-        """Let go of everything. A backend without clients ends by itself."""
+        """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
         if bpy.app.timers.is_registered(_on_timer):
             bpy.app.timers.unregister(_on_timer)
         self._hang_up()
+        self._client_id.close()
         for ticket in self._tickets.values():
             ticket.folder.drop_if_empty()
         self._tickets.clear()
@@ -166,7 +180,7 @@ class Pump:
             connection = self._process.poll(time.monotonic())
             if connection is None:
                 return
-            self._client = Client(connection, name=f"Blender {bpy.app.version_string}")
+            self._client = Client(connection, name=f"Blender {bpy.app.version_string}", client_id=self._client_id.value)
         except BackendError as error:
             self._process = None
             self._perform(self.session.unreachable(Problem(error.sentence, error.next_step, error.command)))
@@ -297,10 +311,10 @@ _HANDLERS: dict[str, Callable[..., None]] = {
 }
 
 
-def register(styles_file: Path | None) -> None:
-    """Make the pump and listen to Blender's loading of files."""
+def register(folder: Path | None) -> None:
+    """Make the pump and listen to Blender's loading of files. `folder`: where the add-on keeps files of its own."""
     global _pump
-    _pump = Pump(styles_file)
+    _pump = Pump(folder)
     for name, handler in _HANDLERS.items():
         getattr(bpy.app.handlers, name).append(handler)
 

@@ -2,52 +2,56 @@
 
 Every method takes one thing that happened and returns what is to be done about it, in order. Whoever does it (`pump`)
 tells the outcome by calling another method. A job goes through its states as `job.NEXT` allows and ends exactly once.
+
+The backend keeps jobs and results: a session that loses it reaches for the next one and asks that for its jobs. What
+comes about jobs that this session does not know belongs to another Blender, and is left alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import Enum
 
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
     Cancel,
     Cancelled,
+    Denied,
     Done,
     Failed,
+    Fetched,
     Frame,
     Goodbye,
+    Jobs,
     Message,
+    Notice,
     Progress,
+    Queue,
+    QueueState,
     Refused,
+    Resume,
+    Shutdown,
     Style,
+    Watch,
     Welcome,
 )
 from shared_protocol.wire import Buffer
 
-from . import words
-from .actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Tidy, Write
-from .job import NEXT, Job, Problem, State
+from . import news, words
+from .actions import Action, HangUp, KeepStyles, Reach, Send
+from .job import Job, Problem, State
+from .link import Link
+from .status import describe
 from .wish import Wish, WishError, settle
 
 GREETING_SECONDS = 10.0
 """A backend that runs answers Hello at once; one that swaps may need a while."""
 CANCEL_SECONDS = 15.0
 """Cancel is honoured within one step of sampling; this is longer than any step should take."""
-SILENCE_SECONDS = 60.0
-"""After so long without a word about a job, the panel says so. It is not the end: loading can be slow."""
+MOST_LOSSES = 3
+"""So often the backend may be lost during a job: the job may be the reason."""
 ENDED_KEPT = 8
 """Ended jobs that the panel can still show."""
-
-
-class Link(Enum):
-    """Where the conversation with the backend is."""
-
-    NONE = "nobody is being talked to"
-    REACHING = "the backend is looked for or started"
-    GREETING = "Hello was said"
-    READY = "Welcome came"
 
 
 class Session:
@@ -58,10 +62,12 @@ class Session:
         self.styles = tuple(styles)
         self.device = ""
         self.jobs: dict[str, Job] = {}
+        self.queue = QueueState()
         self.problem: Problem | None = None
         self.changed = True
         self._now = 0.0
         self._greeted = 0.0
+        self._stopping = False
 
     # What the panel asks ------------------------------------------------------------------------------------
 
@@ -73,27 +79,16 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether something may happen without the artist's doing."""
-        return bool(self.active) or self.link in (Link.REACHING, Link.GREETING)
+        talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping
+        return talking or any(not self.waits(job) for job in self.active)
+
+    def waits(self, job: Job) -> bool:
+        """Whether the job goes on only when somebody starts the backend again, which was told to end."""
+        return job.state is State.REATTACHING and self.link is Link.NONE
 
     def status(self, job: Job) -> str:
         """The job's state in plain words."""
-        if job.state is State.DONE:
-            return job.outcome
-        if job.problem is not None:
-            return job.problem.sentence
-        if job.state is State.CANCELLED:
-            return "Cancelled"
-        if job.cancel_asked is not None:
-            return "Cancelling"
-        if job.state is State.HELD:
-            return "Starting the backend" if self.link is Link.REACHING else "Connecting to the backend"
-        if job.state is State.ADDING:
-            return "Adding the strip"
-        if job.state is State.RUNNING and self._now - job.heard > SILENCE_SECONDS:
-            return f"{words.PHASES[job.phase]} — no news for {words.duration(self._now - job.heard)}"
-        if job.phase == "waiting" and job.position:
-            return f"{words.PHASES['waiting']}, {job.position} before it"
-        return words.progress(job.phase, job.step, job.steps, job.seconds_left)
+        return describe(job, self.link, self.queue, self._now)
 
     # What the artist does -----------------------------------------------------------------------------------
 
@@ -112,10 +107,26 @@ class Session:
         if job is None or job.ended or job.cancel_asked is not None:
             return []
         self.changed = True
-        if job.state in (State.HELD, State.ADDING):
-            return self._end(job, State.CANCELLED)
+        if job.state in (State.FETCHING, State.ADDING):
+            return [*job.end(State.CANCELLED), *news.received(job)]
+        if job.state is State.HELD or self.link is not Link.READY:
+            return job.end(State.CANCELLED)  # a backend that has it hears of it at the next Welcome
         job.cancel_asked = self._now
         return [Send(Cancel(job=job.id))]
+
+    def give_up(self, job_id: str) -> list[Action]:
+        """Wait no longer for the next start of a backend that was told to end."""
+        job = self.jobs[job_id]
+        return self._fail(job, Problem("The backend was stopped.", words.STAYS)) if self.waits(job) else []
+
+    def stop(self) -> list[Action]:
+        """Stop Backend was pressed."""
+        self._stopping = self.link is Link.READY
+        return [Send(Shutdown())]
+
+    def resume(self) -> list[Action]:
+        """Resume Queue was pressed."""
+        return [Send(Resume())]
 
     def reach(self) -> list[Action]:
         """Start the conversation, if there is none."""
@@ -134,7 +145,7 @@ class Session:
 
     def unreachable(self, problem: Problem) -> list[Action]:
         """The backend cannot be found, started or understood."""
-        self.link, self.problem, self.changed = Link.NONE, problem, True
+        self.link, self.problem, self._stopping, self.changed = Link.NONE, problem, False, True
         return [HangUp(), *self._fail_all(problem)]
 
     def receive(self, message: Message, buffers: Sequence[Buffer] = ()) -> list[Action]:
@@ -147,11 +158,20 @@ class Session:
             case Lost():
                 return self._lost(message.reason)
             case Goodbye():
-                return self._lost("The backend has ended.")
-            case Accepted() | Progress() | Frame() | Done() | Failed() | Cancelled():
-                job = self.jobs.get(message.job)
-                # What arrives about a job that has ended crossed our own decision on the way.
-                return [] if job is None or job.ended else self._about(job, message, buffers)
+                return self._lost("The backend has ended.", goodbye=True)
+            case Denied(request="Shutdown"):
+                self._stopping, self.changed = False, True
+                self.problem = Problem(message.message, message.next_step)
+            case Queue():
+                self.queue, self.changed = message.queue, True
+            case Jobs():
+                return self._jobs_told(message)
+            case (
+                Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled() | Fetched() | Denied()
+            ) if message.job in self.jobs:
+                job = self.jobs[message.job]
+                job.heard, self.changed = self._now, True
+                return news.hear(job, message, buffers)
         return []
 
     def watch(self, now: float) -> list[Action]:
@@ -181,7 +201,7 @@ class Session:
         """The frames had to go to another folder."""
         job = self.jobs[job_id]
         job.folder = folder
-        job.warnings.append(sentence)
+        job.warn((sentence,))
         self.changed = True
         return []
 
@@ -198,8 +218,8 @@ class Session:
         """The strip is there."""
         job = self.jobs[job_id]
         job.outcome = sentence
-        job.warnings += warnings
-        return self._end(job, State.DONE)
+        job.warn(tuple(warnings))
+        return [*self._end(job, State.DONE), *news.received(job)]
 
     def could_not_add(self, job_id: str, sentence: str) -> list[Action]:
         """The strip could not be made; the frames are on disk."""
@@ -212,7 +232,19 @@ class Session:
         if self.link is not Link.GREETING:
             return []
         self.link, self.device, self.styles, self.changed = Link.READY, welcome.device, welcome.styles, True
-        return [KeepStyles(welcome.styles), *self._send_held()]
+        self.queue = welcome.queue
+        return [KeepStyles(welcome.styles), *self._ask_again(), *self._send_held()]
+
+    def _ask_again(self) -> list[Action]:
+        """What this backend must hear of jobs that another one had: it answers about each, also if it has none."""
+        actions: list[Action] = []
+        for job in self.jobs.values():
+            if job.state is State.REATTACHING:
+                job.heard = self._now
+                actions.append(Send(Watch(job=job.id)))
+            elif job.state is State.CANCELLED and job.request is not None and not job.settled:
+                actions.append(Send(Cancel(job=job.id)))
+        return actions
 
     def _send_held(self) -> list[Action]:
         actions: list[Action] = []
@@ -224,83 +256,58 @@ class Session:
             except WishError as error:
                 actions += self._fail(job, Problem(error.sentence, error.next_step))
             else:
-                job.heard = self._now
-                self._go(job, State.SENT)
+                job.heard, self.changed = self._now, True
+                job.go(State.SENT)
                 actions.append(Send(job.request))
         return actions
 
-    def _lost(self, reason: str) -> list[Action]:
+    def _jobs_told(self, told: Jobs) -> list[Action]:
+        self.queue, self.changed = told.queue, True
+        for view in told.jobs:
+            if view.job in self.jobs:
+                news.found(self.jobs[view.job], view)
+        return []
+
+    def _lost(self, reason: str, *, goodbye: bool = False) -> list[Action]:
+        """The backend is gone; after a goodbye, because somebody wants it so."""
         if self.link is Link.NONE:
             return []
-        self.link, self.changed = Link.NONE, True
+        self.link, self.queue, self._stopping, self.changed = Link.NONE, QueueState(), False, True
         actions: list[Action] = [HangUp()]
+        again = False
         for job in self.active:
             if job.state is State.ADDING:
                 continue  # every frame is here: the backend is not needed any more
-            kept = ""
-            if job.written:
-                kept = f" {words.frames(len(job.written))} of the clip are in {job.folder}."
-            problem = Problem(reason + kept, "Press Generate again: a new backend starts.")
-            actions += self._fail(job, problem)
-        return actions
+            wanted = not goodbye or not job.accepted  # what was only just asked for starts it anew
+            actions += self._lose(job, reason, counts=wanted)
+            again = again or (wanted and not job.ended)
+        return [*actions, *self.reach()] if again else actions
 
-    def _about(self, job: Job, message: Message, buffers: Sequence[Buffer]) -> list[Action]:
-        job.heard, self.changed = self._now, True
-        match message:
-            case Accepted():
-                job.position = message.position
-                job.warnings += message.warnings
-                if job.state is State.SENT:
-                    self._go(job, State.RUNNING)
-            case Progress():
-                job.phase, job.step, job.steps = message.phase, message.step, message.steps
-                job.seconds_left = message.seconds_left
-                job.position = job.position if message.phase == "waiting" else 0
-            case Frame():
-                return self._frame(job, message, buffers)
-            case Done():
-                return self._done(job, message)
-            case Failed():
-                return self._fail(job, Problem(message.message, message.next_step))
-            case Cancelled() if job.state is not State.ADDING:
-                return self._end(job, State.CANCELLED)
+    def _lose(self, job: Job, reason: str, *, counts: bool) -> list[Action]:
+        if job.cancel_asked is not None:
+            return self._end(job, State.CANCELLED)
+        job.losses += counts
+        if job.losses >= MOST_LOSSES:
+            next_step = words.STAYS if job.accepted else "Press Generate again: a new backend starts."
+            return self._fail(job, Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step))
+        if job.state not in (State.HELD, State.REATTACHING):
+            job.go(State.REATTACHING)
         return []
-
-    def _frame(self, job: Job, frame: Frame, buffers: Sequence[Buffer]) -> list[Action]:
-        if job.request is None or job.state is State.ADDING:
-            return []
-        if frame.index >= job.request.frames:
-            sentence = f"The backend sent frame {frame.index + 1} of a clip of {words.frames(job.request.frames)}."
-            return [Send(Cancel(job=job.id)), *self._fail(job, Problem(sentence, "Install the same release again."))]
-        return [Write(job.id, frame.index, buffers[0])]
-
-    def _done(self, job: Job, done: Done) -> list[Action]:
-        if job.request is None or job.state is State.ADDING:
-            return []
-        if len(job.written) < job.request.frames:
-            sentence = f"Only {len(job.written)} of {words.frames(job.request.frames)} came; they are in {job.folder}."
-            return self._fail(job, Problem(sentence, "Press Generate again."))
-        job.done = done
-        self._go(job, State.ADDING)
-        return [AddStrip(job.id)]
 
     def _fail_all(self, problem: Problem) -> Iterator[Action]:
         for job in self.active:
-            if job.state is not State.ADDING:
-                yield from self._fail(job, problem)
+            if job.state is State.ADDING:
+                continue
+            next_step = f"{problem.next_step} {words.STAYS}".strip() if job.accepted else problem.next_step
+            yield from self._fail(job, Problem(problem.sentence, next_step, problem.command))
 
     def _fail(self, job: Job, problem: Problem) -> list[Action]:
-        job.problem = problem
-        return self._end(job, State.FAILED)
+        self.changed = True
+        return job.fail(problem)
 
     def _end(self, job: Job, state: State) -> list[Action]:
-        self._go(job, state)
-        return [] if state is State.DONE else [Tidy(job.id)]
-
-    def _go(self, job: Job, state: State) -> None:
-        if state not in NEXT[job.state]:
-            raise AssertionError(f"a job cannot go from {job.state.name} to {state.name}")
-        job.state, self.changed = state, True
+        self.changed = True
+        return job.end(state)
 
     def _forget_old(self) -> None:
         ended = [job.id for job in self.jobs.values() if job.ended]

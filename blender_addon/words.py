@@ -8,12 +8,17 @@ PHASES: dict[Phase, str] = {
     "waiting": "Waiting for its turn",
     "loading": "Loading the models",
     "text": "Reading the prompt",
+    "encoding": "Reading the footage",
     "painting": "Painting",
     "refining": "Smoothing the motion",
     "inverting": "Back to painting",
     "decoding": "Making the pictures",
+    "conforming": "Fitting the frame rate",
+    "writing": "Storing the clip",
 }
 
+STAYS = "The clip stays in the backend's queue; “python -m backend results” lists it when it is made."
+"""What to say of a clip that the add-on gives up and the backend does not."""
 UNSEEN = 0.005
 """A difference of speed that nobody sees, such as 23.976 and 24 frames per second."""
 
@@ -29,14 +34,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def progress(phase: Phase, step: int, steps: int, seconds_left: float | None) -> str:
+def progress(phase: Phase, amount: str, seconds_left: float | None) -> str:
     """ "Painting, 12 of 25 — about 9 s left"."""
-    text = PHASES[phase]
-    if steps and phase not in ("waiting", "loading"):
-        text += f", {min(step, steps)} of {steps}"
-    if seconds_left is not None:
-        text += f" — about {duration(seconds_left)} left"
-    return text
+    text = f"{PHASES[phase]}, {amount}" if amount else PHASES[phase]
+    return text if seconds_left is None else f"{text} — about {duration(seconds_left)} left"
+
+
+def megabytes(done: int, total: int) -> str:
+    """ "120 of 4265 MB", from bytes."""
+    return f"{min(done, total) / 1e6:.0f} of {total / 1e6:.0f} MB"
 
 
 def frames(count: int) -> str:

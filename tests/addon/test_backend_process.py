@@ -131,6 +131,23 @@ def test_backend_that_never_gets_ready_is_said(home: Path, tmp_path: Path) -> No
         process.poll(backend_process.START_SECONDS + 1)
 
 
+def test_backend_that_gave_way_to_one_that_was_ending_is_started_again(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    count = "import pathlib; pathlib.Path('starts').open('a').write('x')"
+    (tmp_path / "backend" / "__main__.py").write_text(count, encoding="utf-8")
+    tell(root=str(tmp_path))
+    process = BackendProcess(0.0)
+    deadline = time.monotonic() + 20
+    now = 0.0
+    while len((tmp_path / "starts").read_text() if (tmp_path / "starts").exists() else "") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        now += 0.2
+        assert process.poll(min(now, 50.0)) is None
+    assert process._process is not None
+    process._process.wait()
+
+
 def test_interpreter_that_cannot_be_started_is_said(home: Path, tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("not a program", encoding="utf-8")

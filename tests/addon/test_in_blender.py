@@ -25,6 +25,7 @@ SMOKE = {
         "check_unsaved_projects_keep_frames_too",
     ],
     "trouble": ["check_bad_wishes_are_refused", "check_cancel", "check_missing_backend_shows_the_command"],
+    "keeping": ["check_killed_backend_gives_the_clip_all_the_same"],
     "manners": ["check_unregister_leaves_nothing", "check_panels_draw"],
 }
 """What the oldest Blender must do as well."""
@@ -62,6 +63,11 @@ def test_trouble(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "trouble"), check)
 
 
+@pytest.mark.parametrize("check", checks_of("keeping"))
+def test_keeping(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "keeping"), check)
+
+
 @pytest.mark.parametrize("check", checks_of("manners"))
 def test_manners(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "manners"), check)
@@ -72,7 +78,9 @@ def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
     _expect(run_in(OLD_BLENDER, name), check)
 
 
-@pytest.mark.parametrize(("version", "name"), [(BLENDER, "making"), (BLENDER, "trouble"), (OLD_BLENDER, "manners")])
+@pytest.mark.parametrize(
+    ("version", "name"), [(BLENDER, "making"), (BLENDER, "trouble"), (BLENDER, "keeping"), (OLD_BLENDER, "manners")]
+)
 def test_blender_ends_cleanly(run_in: Runner, version: str, name: str) -> None:
     outcome = run_in(version, name)
     assert outcome.code == 0, outcome.output[-4000:]

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from blender_addon import words
 from blender_addon.actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Tidy, Write
-from blender_addon.job import ENDED, NEXT, Job, Problem, State
-from blender_addon.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Link, Session
+from blender_addon.job import ENDED, FETCH_FRAMES, NEXT, Job, Problem, State
+from blender_addon.link import Link
+from blender_addon.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, MOST_LOSSES, Session
 from blender_addon.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
     Cancel,
     Cancelled,
+    Denied,
     Done,
     Failed,
+    Fetch,
+    Fetched,
     Frame,
     Generate,
     Goodbye,
+    Jobs,
+    JobState,
+    JobView,
     Message,
+    Notice,
+    Phase,
     Progress,
+    Queue,
+    QueueState,
+    Received,
     Refused,
+    Resume,
+    Shutdown,
     Status,
     Style,
+    Watch,
     Welcome,
 )
 
@@ -50,6 +67,26 @@ WELCOME = Welcome(major=1, minor=0, backend="0.1.0", session="s", device="cpu", 
 
 def done(job: str, frames: int = 4) -> Done:
     return Done(job=job, frames=frames, width=64, height=64, fps=8.0, seed=1, seconds=1.0)
+
+
+def known(job: str, state: JobState = "queued", **more: object) -> Jobs:
+    """What a backend answers about a job that it has."""
+    view = JobView(job=job, state=state, mine=True, frames=4, width=64, height=64, **more)  # type: ignore[arg-type]
+    return Jobs(queue=QueueState(), jobs=(view,))
+
+
+def unknown(job: str, request: str = "Watch") -> Denied:
+    """What it answers about one that it has not."""
+    return Denied(request=request, job=job, code="unknown_job", message="There is no such job.", next_step="None.")
+
+
+def come_back(session: Session) -> list[Action]:
+    """Another backend is there."""
+    assert session.link is Link.REACHING
+    session.connected()
+    keep, *actions = session.receive(WELCOME)
+    assert keep == KeepStyles((STYLE,))
+    return actions
 
 
 def ready() -> Session:
@@ -97,7 +134,7 @@ def test_a_prompt_becomes_a_strip() -> None:
     assert session.receive(done(A)) == [AddStrip(A)]
     assert job.state is State.ADDING
     assert session.busy
-    assert session.added(A, "4 frames added.", ["It plays 3 times as fast."]) == []
+    assert session.added(A, "4 frames added.", ["It plays 3 times as fast."]) == [Send(Received(job=A))]
     assert job.state is State.DONE
     assert not session.busy
     assert session.status(job) == "4 frames added."
@@ -142,7 +179,7 @@ def test_cancel_waits_for_the_backends_word() -> None:
     assert session.cancel(A) == [Send(Cancel(job=A))]
     assert session.cancel(A) == [], "once is enough"
     assert session.status(job) == "Cancelling"
-    assert session.receive(Cancelled(job=A)) == [Tidy(A)]
+    assert session.receive(Cancelled(job=A)) == [Tidy(A), Send(Received(job=A))]
     assert job.state is State.CANCELLED
 
 
@@ -154,7 +191,8 @@ def test_cancel_without_an_answer_ends_all_the_same() -> None:
     assert session.watch(101.0 + CANCEL_SECONDS) == [Tidy(A)]
     assert job.state is State.CANCELLED
     assert "did not answer" in session.status(job)
-    assert session.receive(done(A)) == [], "what comes later does not count"
+    assert session.receive(done(A)) == [Send(Received(job=A))], "what comes later does not count, and is not wanted"
+    assert job.state is State.CANCELLED
 
 
 def test_a_clip_that_was_faster_than_its_cancel_is_added() -> None:
@@ -167,22 +205,216 @@ def test_a_clip_that_was_faster_than_its_cancel_is_added() -> None:
     assert job.state is State.DONE
 
 
-def test_a_lost_backend_fails_its_jobs_and_says_what_is_kept() -> None:
+def test_a_lost_backend_is_reached_again_and_asked_for_its_jobs() -> None:
     session, job = running()
     deliver(session, A, range(2))
-    assert session.receive(Lost(reason="The backend has ended.")) == [HangUp(), Tidy(A)]
-    assert job.problem == Problem(
-        "The backend has ended. 2 frames of the clip are in /clips/a.", "Press Generate again: a new backend starts."
+    session.receive(Progress(job=A, phase="decoding", step=9, steps=10))
+    assert session.receive(Lost(reason="The backend has ended.")) == [HangUp(), Reach()]
+    assert session.busy
+    assert session.status(job) == "The backend was lost. Reaching for it again"
+    assert come_back(session) == [Send(Watch(job=A))]
+    assert session.receive(known(A, "queued", position=2)) == []
+    assert (job.state, job.step, job.written) == (State.RUNNING, 0, set()), "it is made from the start"
+    assert session.status(job) == "Waiting for its turn, 2 before it"
+    deliver(session, A, range(4))
+    assert session.receive(done(A)) == [AddStrip(A)]
+    assert session.added(A, "added") == [Send(Received(job=A))]
+
+
+def test_frames_of_a_clip_that_was_finished_meanwhile_are_fetched() -> None:
+    frames = 2 * FETCH_FRAMES + 3
+    session, job = ready(), None
+    session.submit(A, Wish("a fox", frames=32), "/clips/a")
+    job = session.jobs[A]
+    assert job.request is not None
+    job.request = Generate(
+        **{name: getattr(job.request, name) for name in job.request.__struct_fields__} | {"frames": frames}
     )
-    assert session.link is Link.NONE
-    assert session.submit(B, Wish("a hare"), "/clips/b") == [Reach()]
+    session.receive(Accepted(job=A, position=0))
+    deliver(session, A, range(2))
+    session.receive(Lost(reason="gone"))
+    come_back(session)
+    session.receive(known(A, "done", has_result=True))
+    actions = session.receive(done(A, frames))
+    assert session.receive(done(A, frames)) == [], "it is told twice, and counts once"
+    asked = []
+    while actions != [AddStrip(A)]:
+        (send,) = actions
+        assert isinstance(send, Send)
+        assert isinstance(send.request, Fetch)
+        assert session.status(job) == "Fetching the frames"
+        assert job.fraction == 1.0
+        asked.append((send.request.first, send.request.count))
+        deliver(session, A, range(send.request.first, send.request.first + send.request.count))
+        actions = session.receive(Fetched(job=A, first=send.request.first, count=send.request.count))
+    assert asked == [(0, FETCH_FRAMES), (FETCH_FRAMES, FETCH_FRAMES), (2 * FETCH_FRAMES, 3)]
+    assert session.added(A, "added") == [Send(Received(job=A))]
+
+
+def test_a_clip_that_the_next_backend_does_not_know_fails() -> None:
+    session, job = running()
+    session.receive(Lost(reason="gone"))
+    come_back(session)
+    assert session.receive(unknown(A)) == [Tidy(A)]
+    assert job.problem == Problem("The backend does not know this clip any more.", "Press Generate again.")
+
+
+def test_a_request_that_never_arrived_is_sent_again() -> None:
+    session = ready()
+    session.submit(A, Wish("a fox"), "/clips/a")
+    request = session.jobs[A].request
+    assert request is not None
+    assert session.receive(Goodbye()) == [HangUp(), Reach()], "a backend that was just ending is started anew"
+    assert come_back(session) == [Send(Watch(job=A))]
+    assert session.receive(unknown(A)) == [Send(request)]
+    session.receive(Accepted(job=A, position=0))
+    assert session.jobs[A].state is State.RUNNING
+
+
+def test_a_clip_that_goes_on_losing_the_backend_is_given_up() -> None:
+    session, job = running()
+    for _ in range(MOST_LOSSES - 1):
+        assert session.receive(Lost(reason="The backend has ended.")) == [HangUp(), Reach()]
+        come_back(session)
+        session.receive(known(A, "running"))
+    assert session.receive(Lost(reason="The backend has ended.")) == [HangUp(), Tidy(A)]
+    assert job.problem == Problem("The backend has ended. It was lost 3 times during this clip.", words.STAYS)
+    session.reach()
+    assert come_back(session) == []
+    assert session.receive(done(A)) == [], "its clip stays with the backend"
+
+
+def test_a_backend_that_cannot_be_had_again_ends_the_wait() -> None:
+    session, job = running()
+    session.receive(Lost(reason="gone"))
+    assert session.unreachable(Problem("No such thing.", "Run this.", "command")) == [HangUp(), Tidy(A)]
+    assert job.problem == Problem("No such thing.", f"Run this. {words.STAYS}", "command")
+    assert not session.busy
+
+
+def test_a_backend_that_was_told_to_end_is_not_started_by_itself() -> None:
+    session, job = running()
+    assert session.stop() == [Send(Shutdown())]
+    assert session.receive(Goodbye()) == [HangUp()]
+    assert session.waits(job)
+    assert not session.busy, "nothing happens until somebody starts it"
+    assert session.status(job) == "The backend was stopped. The clip waits for its next start"
+    assert session.reach() == [Reach()]
+    assert not session.waits(job)
+    assert come_back(session) == [Send(Watch(job=A))]
+    session.receive(known(A))
+    assert job.state is State.RUNNING
+    assert job.losses == 0
+
+
+def test_a_script_does_not_wait_for_the_next_start() -> None:
+    session, job = running()
+    assert session.give_up(A) == [], "only when there is nothing to wait for"
+    session.receive(Goodbye())
+    assert session.give_up(A) == [Tidy(A)]
+    assert job.problem == Problem("The backend was stopped.", words.STAYS)
+
+
+def test_a_stop_is_waited_for_and_a_denied_one_is_said() -> None:
+    session = ready()
+    assert not session.busy
+    session.stop()
+    assert session.busy
+    session.receive(Denied(request="Shutdown", code="not_allowed", message="Only its user may.", next_step="Ask."))
+    assert not session.busy
+    assert session.problem == Problem("Only its user may.", "Ask.")
+
+
+def test_a_cancel_that_the_lost_backend_did_not_hear_is_told_to_the_next() -> None:
+    session, job = running()
+    session.submit(B, Wish("a hare"), "/clips/b")
+    session.cancel(A)
+    assert session.receive(Lost(reason="gone")) == [HangUp(), Tidy(A), Reach()]
+    assert job.state is State.CANCELLED
+    assert session.cancel(B) == [Tidy(B)], "there is nobody to ask"
+    assert come_back(session) == [Send(Cancel(job=A)), Send(Cancel(job=B))]
+    assert session.receive(Cancelled(job=A)) == [Send(Received(job=A))]
+    assert session.receive(unknown(B, "Cancel")) == []
+    session.receive(Lost(reason="gone"))
+    session.reach()
+    assert come_back(session) == [], "they were answered"
+
+
+def test_ends_that_were_not_acknowledged_are_acknowledged_when_told_again() -> None:
+    session, job = running()
+    deliver(session, A, range(4))
+    session.receive(done(A))
+    session.receive(Lost(reason="gone"))
+    session.added(A, "added")
+    session.reach()
+    come_back(session)
+    assert session.receive(done(A)) == [Send(Received(job=A))]
+    assert job.state is State.DONE
+
+
+def test_a_try_anew_counts_its_frames_and_steps_from_nothing() -> None:
+    session, job = running()
+    session.receive(Progress(job=A, phase="decoding", step=9, steps=10))
+    deliver(session, A, range(3))
+    notice = Notice(job=A, message="It is tried again.", again=True)
+    assert session.receive(notice) == []
+    assert (job.step, job.steps, job.written, job.fraction) == (0, 0, set(), 0.0)
+    session.receive(notice)
+    session.receive(Notice(job=A, message="With less memory."))
+    assert job.warnings == ["It is tried again.", "With less memory."]
+    deliver(session, A, range(4))
+    assert session.receive(done(A)) == [AddStrip(A)]
+
+
+def test_loading_shows_megabytes_and_every_phase_has_words() -> None:
+    session, job = running()
+    loading = Progress(job=A, phase="loading", step=0, steps=0, bytes_done=120_400_000, bytes_total=4_265_000_000)
+    session.receive(loading)
+    assert session.status(job) == "Loading the models, 120 of 4265 MB"
+    for phase in get_args(Phase):
+        session.receive(Progress(job=A, phase=phase, step=1, steps=2))
+        assert session.status(job).startswith(words.PHASES[phase])
+
+
+def test_place_in_the_queue_is_kept_up_to_date() -> None:
+    session, job = running()
+    session.receive(Progress(job=A, phase="waiting", step=0, steps=0, position=3, seconds_left=200.0))
+    assert session.status(job) == "Waiting for its turn, 3 before it — about 3 min left"
+    session.watch(1000.0)
+    assert "no news" not in session.status(job), "who waits is told of changes alone"
+    session.receive(Progress(job=A, phase="waiting", step=0, steps=0, position=0))
+    assert session.status(job) == "Waiting for its turn"
+
+
+def test_a_queue_that_stands_still_says_why() -> None:
+    session, job = running()
+    session.receive(Queue(queue=QueueState(stopped="The disk is full. Make room.")))
+    assert session.status(job) == "The disk is full. Make room."
+    assert session.resume() == [Send(Resume())]
+    session.receive(Queue(queue=QueueState(paused=True)))
+    assert session.status(job) == "The queue is paused"
+    session.receive(Progress(job=A, phase="painting", step=1, steps=2))
+    assert session.status(job) == "Painting, 1 of 2", "what runs goes on"
+    session.receive(Queue(queue=QueueState()))
+    session.receive(Progress(job=A, phase="waiting", step=0, steps=0))
+    assert session.status(job) == "Waiting for its turn"
+
+
+def test_jobs_of_another_blender_are_left_alone() -> None:
+    session, job = running()
+    for message in (known(B, "done"), done(B), Failed(job=B, code="internal", message="m", next_step="n")):
+        assert session.receive(message) == []
+    assert session.receive(Frame(job=B, index=0, frames=4), (PNG,)) == []
+    assert session.receive(Cancelled(job=B)) == []
+    assert list(session.jobs) == [A]
+    assert job.state is State.RUNNING
 
 
 def test_a_lost_backend_does_not_take_a_finished_clip_with_it() -> None:
     session, job = running()
     deliver(session, A, range(4))
     session.receive(done(A))
-    assert session.receive(Goodbye()) == [HangUp()]
+    assert session.receive(Lost(reason="gone")) == [HangUp()]
     session.added(A, "added")
     assert job.state is State.DONE
 
@@ -224,12 +456,20 @@ def test_silence_about_a_job_is_said() -> None:
     assert job.state is State.RUNNING
 
 
-def test_missing_frames_are_not_passed_over() -> None:
+def test_missing_frames_are_asked_for_and_not_passed_over() -> None:
     session, job = running()
     deliver(session, A, range(3))
-    assert session.receive(done(A)) == [Tidy(A)]
-    assert job.problem is not None
-    assert job.problem.sentence == "Only 3 of 4 frames came; they are in /clips/a."
+    assert session.receive(done(A)) == [Send(Fetch(job=A, first=3, count=1))]
+    assert session.receive(Fetched(job=A, first=3, count=1)) == [Tidy(A)]
+    assert job.problem == Problem("Only 3 of 4 frames came; they are in /clips/a.", "Press Generate again.")
+
+
+def test_a_result_that_has_gone_is_said() -> None:
+    session, job = running()
+    session.receive(done(A))
+    denied = Denied(request="Fetch", job=A, code="no_result", message="The job has no result.", next_step="Again.")
+    assert session.receive(denied) == [Tidy(A)]
+    assert job.problem == Problem("The job has no result. Only 0 of 4 frames came; they are in /clips/a.", "Again.")
 
 
 def test_a_frame_too_many_ends_the_job() -> None:
@@ -282,7 +522,7 @@ def test_old_jobs_are_forgotten_and_active_ones_never() -> None:
     assert "c" * 32 in session.jobs
 
 
-def test_the_table_of_states_has_no_way_back() -> None:
+def test_the_table_of_states_has_no_way_out_of_an_end() -> None:
     assert set(NEXT) == set(State)
     assert all(not NEXT[state] for state in ENDED)
     assert all(NEXT[state] & ENDED for state in set(State) - ENDED), "every job can end"
@@ -300,6 +540,11 @@ messages = st.one_of(
     st.builds(done, job_ids),
     st.builds(Failed, job=job_ids, code=st.just("internal"), message=st.just("m"), next_step=st.just("n")),
     st.builds(Cancelled, job=job_ids),
+    st.builds(known, job_ids, st.sampled_from(["queued", "running", "done"])),
+    st.builds(unknown, job_ids, st.sampled_from(["Watch", "Fetch", "Cancel", "Received"])),
+    st.builds(Fetched, job=job_ids, first=st.integers(0, 3), count=st.integers(0, 4)),
+    st.builds(Notice, job=job_ids, message=st.just("m"), again=st.booleans()),
+    st.builds(lambda stopped: Queue(queue=QueueState(stopped=stopped)), st.sampled_from(["", "full"])),
     st.just(Refused(code="version", message="m")),
     st.just(Lost(reason="gone")),
     st.just(Goodbye()),
@@ -311,6 +556,8 @@ happenings = st.one_of(
     st.tuples(st.just("cancel"), job_ids),
     st.tuples(st.just("connected"), st.none()),
     st.tuples(st.just("unreachable"), st.none()),
+    st.tuples(st.just("reach"), st.none()),
+    st.tuples(st.just("give up"), job_ids),
     st.tuples(st.just("pass"), st.floats(0.1, 30)),
     st.tuples(st.just("deliver"), job_ids),
 )
@@ -328,6 +575,8 @@ class World:
         self.strips: Counter[str] = Counter()
         self.tidied: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
+        self.denied: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
         self._disk_fails, self._strip_fails = disk_fails, strip_fails
 
     def happen(self, kind: str, what: object) -> None:
@@ -335,11 +584,17 @@ class World:
         actions: list[Action] = []
         if kind == "receive" and self.open:
             assert isinstance(what, Message)
+            if isinstance(what, Denied) and what.request == "Watch":
+                self.denied[what.job] += 1
             actions = self.session.receive(what, (PNG,) if isinstance(what, Frame) else ())
         elif kind == "submit" and what not in self.session.jobs:
             actions = self.session.submit(str(what), Wish("a fox"), "/clips")
         elif kind == "cancel":
             actions = self.session.cancel(str(what))
+        elif kind == "reach":
+            actions = self.session.reach()
+        elif kind == "give up" and what in self.session.jobs:
+            actions = self.session.give_up(str(what))
         elif kind == "connected" and self.reaching:
             self.open, self.reaching = True, False
             actions = self.session.connected()
@@ -371,6 +626,9 @@ class World:
                 case Send(Generate() as request):
                     assert self.open
                     self.sent[request.job] += 1
+                case Send(Received(job=job)):
+                    assert self.session.jobs[job].ended, "a clip that is on its way is not given out of hand"
+                    self.received[job] += 1
                 case Write(job, index):
                     assert not self.session.jobs[job].ended
                     if self._disk_fails and index == 2:
@@ -400,7 +658,8 @@ def test_any_order_of_events_makes_sense(events: list[tuple[str, object]], disk_
     for job in world.session.jobs.values():
         assert world.ended[job.id] == int(job.ended), "exactly one end"
         assert world.strips[job.id] <= 1
-        assert world.sent[job.id] <= 1
+        assert world.sent[job.id] <= 1 + world.denied[job.id], "again only if it is not there"
+        assert job.losses <= MOST_LOSSES
         assert world.tidied[job.id] == int(job.state in (State.FAILED, State.CANCELLED))
         assert (job.state is State.FAILED) <= (job.problem is not None)
 
@@ -411,7 +670,9 @@ def test_every_job_ends_when_the_backend_is_gone(events: list[tuple[str, object]
     world = World(disk_fails=False, strip_fails=False)
     for kind, what in events:
         world.happen(kind, what)
-    world.happen("connected", None)
-    world.happen("receive", Lost(reason="gone"))
+    for _ in range(MOST_LOSSES):
+        world.happen("reach", None)
+        world.happen("connected", None)
+        world.happen("receive", Lost(reason="gone"))
     assert not world.session.active
     assert not world.session.busy

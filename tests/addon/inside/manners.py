@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import bpy
-from harness import MODULE, addon_utils, generate, open_project, part, press_generate, pump, scene
+from harness import MODULE, addon_utils, generate, open_project, part, press_generate, pump, scene, tick_until
 
 
 def _traces() -> dict[str, Any]:
@@ -41,7 +41,7 @@ def check_unregister_leaves_nothing() -> None:
     assert registered["menu"] == 1
     timer = part("pump")._on_timer
     for _ in range(2):
-        job = press_generate("a fox fail:hang")
+        job = press_generate("a fox", use_style_size=False, frames=1)  # it is left to the backend
         pump().tick()
         assert not job.ended
         assert bpy.app.timers.is_registered(timer)
@@ -84,6 +84,8 @@ def check_scripts_path_is_left_alone() -> None:
 
 def check_panels_draw() -> None:
     """Drawn for real in the user interface only; here every line of it runs against a layout that takes all."""
+    from shared_protocol.messages import QueueState
+
     open_project("drawn")
     panels = part("panels")
     for prompt, finish in (("a fox", True), ("a fox fail:hang", False)):
@@ -95,8 +97,12 @@ def check_panels_draw() -> None:
         for panel in panels.CLASSES:
             panel.draw(_Anything(), bpy.context)
     scene().view_settings.view_transform = "AgX"
+    pump().session.queue = QueueState(stopped="The disk is full.")
+    panels.ClipPanel.draw(_Anything(), bpy.context)
+    pump().session.queue = QueueState()
     pump().cancel(job.id)
     panels.ClipPanel.draw(_Anything(), bpy.context)
+    tick_until(lambda: job.ended)
     pump().session.problem = part("job").Problem("A sentence.", "A step.", "a command")
     panels.ClipPanel.draw(_Anything(), bpy.context)
     part("preferences").Preferences.draw(_Anything(), bpy.context)

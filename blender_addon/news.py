@@ -1,0 +1,147 @@
+"""What a message about a job does to it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared_protocol.messages import (
+    Accepted,
+    Cancel,
+    Cancelled,
+    Denied,
+    Done,
+    Failed,
+    Fetched,
+    Frame,
+    JobView,
+    Notice,
+    Progress,
+    Received,
+)
+from shared_protocol.wire import Buffer
+
+from . import words
+from .actions import Action, AddStrip, Send, Write
+from .job import Job, Problem, State
+
+News = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetched | Denied
+
+
+def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action]:
+    """A message about a job came."""
+    if isinstance(message, Done | Failed | Cancelled) or (isinstance(message, Denied) and message.request == "Cancel"):
+        job.settled = True
+    if job.ended:
+        return _too_late(job, message)
+    if isinstance(message, Denied):
+        return _denied(job, message)
+    if job.state is State.REATTACHING:
+        _attach(job)
+    match message:
+        case Accepted():
+            job.accepted = True
+            job.position, job.seconds_left = message.position, message.seconds_left
+            job.warn(message.warnings)
+            if job.state is State.SENT:
+                job.go(State.RUNNING)
+        case Progress():
+            job.phase, job.step, job.steps = message.phase, message.step, message.steps
+            job.position, job.seconds_left = message.position, message.seconds_left
+            job.bytes_done, job.bytes_total = message.bytes_done, message.bytes_total
+        case Notice():
+            job.warn((message.message,))
+            if message.again:
+                job.begin_anew()
+        case Frame():
+            return _frame(job, message, buffers)
+        case Done():
+            return _done(job, message)
+        case Fetched():
+            return _fetched(job)
+        case Failed():
+            return [*job.fail(Problem(message.message, message.next_step)), *received(job)]
+        case Cancelled() if job.state not in (State.FETCHING, State.ADDING):
+            return [*job.end(State.CANCELLED), *received(job)]
+    return []
+
+
+def found(job: Job, view: JobView) -> None:
+    """The backend knows a job that we ask for again."""
+    if job.state is not State.REATTACHING:
+        return
+    _attach(job)
+    job.phase, job.position, job.seconds_left = view.phase, view.position, view.seconds_left
+    job.step, job.steps = view.step, view.steps
+
+
+def received(job: Job) -> list[Action]:
+    """Tell the backend that nothing more is wanted of a job that it had."""
+    return [Send(Received(job=job.id))] if job.accepted else []
+
+
+def _too_late(job: Job, message: News) -> list[Action]:
+    """What arrives about a job that has ended here crossed our own decision on the way, or is told once more."""
+    job.accepted = job.accepted or isinstance(message, Done | Cancelled)
+    match message:
+        case Failed() | Cancelled():
+            return received(job)
+        case Done() if job.state is not State.FAILED:  # a clip that did not get into the edit stays with the backend
+            return received(job)
+    return []
+
+
+def _attach(job: Job) -> None:
+    job.accepted = True
+    job.begin_anew()
+    job.go(State.RUNNING)
+
+
+def _denied(job: Job, denied: Denied) -> list[Action]:
+    match denied.request:
+        case "Watch" if job.state is State.REATTACHING and not job.accepted and job.request is not None:
+            job.go(State.SENT)  # it never arrived there
+            return [Send(job.request)]
+        case "Watch" if job.state is State.REATTACHING:
+            return job.fail(Problem("The backend does not know this clip any more.", "Press Generate again."))
+        case "Fetch" if job.state is State.FETCHING:
+            return job.fail(Problem(f"{denied.message} {_how_many(job)}", denied.next_step))
+        case "Cancel" if job.cancel_asked is not None:
+            return job.end(State.CANCELLED)
+    return []
+
+
+def _frame(job: Job, frame: Frame, buffers: Sequence[Buffer]) -> list[Action]:
+    if job.request is None or job.state is State.ADDING:
+        return []
+    if frame.index >= job.request.frames:
+        sentence = f"The backend sent frame {frame.index + 1} of a clip of {words.frames(job.request.frames)}."
+        return [Send(Cancel(job=job.id)), *job.fail(Problem(sentence, "Install the same release again."))]
+    return [Write(job.id, frame.index, buffers[0])]
+
+
+def _done(job: Job, done: Done) -> list[Action]:
+    if job.request is None or job.state in (State.FETCHING, State.ADDING):
+        return []
+    job.accepted, job.done, job.fetch = True, done, job.next_fetch()
+    if job.fetch is None:
+        job.go(State.ADDING)
+        return [AddStrip(job.id)]
+    job.go(State.FETCHING)
+    return [Send(job.fetch)]
+
+
+def _fetched(job: Job) -> list[Action]:
+    if job.state is not State.FETCHING or job.fetch is None:
+        return []
+    last, job.fetch = job.fetch, job.next_fetch()
+    if job.fetch is None:
+        job.go(State.ADDING)
+        return [AddStrip(job.id)]
+    if job.fetch.first < last.first + last.count:
+        return job.fail(Problem(_how_many(job), "Press Generate again."))
+    return [Send(job.fetch)]
+
+
+def _how_many(job: Job) -> str:
+    assert job.request is not None
+    return f"Only {len(job.written)} of {words.frames(job.request.frames)} came; they are in {job.folder}."

@@ -1,0 +1,318 @@
+"""The backend comes and goes, and the clip arrives all the same. Backends are killed for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+from harness import (
+    FIGURES,
+    HOME,
+    INSTALL_FILE,
+    MODULE,
+    addon_utils,
+    all_strips,
+    backend_pid,
+    generate,
+    open_project,
+    part,
+    press_generate,
+    pump,
+    refuse,
+    tick_until,
+)
+
+SLOW = "0.05"
+"""Seconds of a step: a clip takes at least a second, so that there is time to kill its backend."""
+FRAMES = 20
+"""More than are fetched at once."""
+
+
+@contextmanager
+def _slowly() -> Iterator[None]:
+    """Backends that start meanwhile take their time."""
+    before = os.environ["ELEVATOR_FAKE_STEP_SECONDS"]
+    os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = SLOW
+    _kill()
+    try:
+        yield
+    finally:
+        os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = before
+        _kill()
+
+
+def _kill() -> None:
+    """End the backend without a word, if there is one."""
+    from shared_protocol.processes import is_running
+
+    try:
+        pid = backend_pid()
+    except FileNotFoundError:
+        return
+    if is_running(pid):
+        os.kill(pid, signal.SIGKILL)
+        _until(lambda: not is_running(pid))
+
+
+def _until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait without a tick: Blender is busy with something else."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _painting(prompt: str = "a fox", **more: Any) -> Any:
+    """A job that is being made."""
+    job = press_generate(prompt, use_style_size=False, frames=FRAMES, **more)
+    tick_until(lambda: job.phase == "painting")
+    return job
+
+
+def _frames(folder: str | Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(Path(folder).glob("frame_*.png"))]
+
+
+def _result(job: str) -> Path:
+    return HOME / "data" / "results" / job
+
+
+@contextmanager
+def _other_client(client_id: str = "") -> Iterator[Any]:
+    """Another client of the same backend."""
+    from shared_protocol import connection, places
+    from shared_protocol.client import Client
+
+    with Client(connection.read(places.connection_file()), name="another", client_id=client_id) as client:
+        yield client
+
+
+def _ask(client: Any, request: Any, kind: type) -> Any:
+    """Send a request, and wait for an answer of this kind."""
+    client.send(request)
+    deadline = time.monotonic() + 20
+    while True:
+        assert time.monotonic() < deadline
+        client.wait(0.1)
+        for message, _ in client.poll():
+            if isinstance(message, kind):
+                return message
+
+
+def _is_received(job: str) -> bool:
+    """Whether the backend takes the job for done with."""
+    from shared_protocol.messages import AskJobs, Jobs
+
+    with _other_client() as client:
+        views = _ask(client, AskJobs(ended=100), Jobs).jobs
+    (view,) = [view for view in views if view.job == job]
+    return view.state in ("done", "failed", "cancelled") and view.received
+
+
+def check_killed_backend_gives_the_clip_all_the_same() -> None:
+    open_project("killed")
+    undisturbed = generate("a fox", frames=FRAMES, width=64, height=64, seed=7)
+    wanted = _frames(bpy.path.abspath(undisturbed.directory))
+    with _slowly():
+        job = _painting(width=64, height=64, seed=7)
+        pid = backend_pid()
+        begin = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        tick_until(lambda: job.state.name == "REATTACHING")
+        FIGURES["seconds until a killed backend was noticed"] = time.monotonic() - begin
+        tick_until(lambda: job.state.name == "RUNNING")
+        FIGURES["seconds until the next one knew the job"] = time.monotonic() - begin
+        assert backend_pid() != pid
+        tick_until(lambda: job.ended)
+        assert job.state.name == "DONE", job
+        assert job.losses == 1
+        assert len(all_strips()) == 2
+        assert _frames(job.folder) == wanted, "each pixel is that of a clip that nobody disturbed"
+        _until(lambda: _is_received(job.id))
+
+
+def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
+    open_project("meanwhile")
+    told = json.loads(INSTALL_FILE.read_text(encoding="utf-8"))
+    with _slowly():
+        job = _painting(seed=8)
+        _kill()
+        # Blender is busy, and somebody else starts a backend, which makes the clip.
+        command = [told["python"], "-m", "backend", "serve", "--fake", "--grace", "20"]
+        environment = part("backend_process").clean_environment(os.environ)
+        with subprocess.Popen(command, cwd=told["root"], env=environment) as other:
+            try:
+                _until((_result(job.id) / "result.json").exists)
+                assert not job.ended
+                pump().largest = largest = part("pump").Tick()
+                tick_until(lambda: job.ended)
+                assert job.state.name == "DONE", job
+                assert backend_pid() == other.pid
+                FIGURES["largest tick of fetching"] = vars(largest)
+            finally:
+                other.kill()
+        assert _frames(job.folder) == _frames(_result(job.id))
+        assert len(_frames(job.folder)) == FRAMES
+
+
+def check_all_jobs_come_back_in_their_order() -> None:
+    open_project("several")
+    with _slowly():
+        first = _painting(seed=1)
+        second = press_generate("a hare", use_style_size=False, frames=2)
+        tick_until(lambda: second.state.name == "RUNNING")
+        assert pump().session.status(second).startswith("Waiting for its turn, 1 before it")
+        _kill()
+        tick_until(lambda: first.ended and second.ended)
+        assert (first.state.name, second.state.name) == ("DONE", "DONE")
+        assert {strip.name for strip in all_strips()} == {"a fox", "a hare"}
+
+
+def check_scripts_go_on_as_well() -> None:
+    open_project("script")
+    with _slowly():
+        killed = []
+        describe = pump().session.status
+
+        def status(job: Any) -> str:
+            if job.phase == "painting" and not killed:
+                killed.append(backend_pid())
+                os.kill(killed[0], signal.SIGKILL)
+            return describe(job)
+
+        pump().session.status = status  # the script asks for it while it waits
+        try:
+            generate("a fox", frames=2)
+        finally:
+            del pump().session.status
+        assert killed
+
+
+def check_backend_that_always_dies_is_given_up() -> None:
+    open_project("hopeless")
+    with _slowly():
+        job = _painting()
+        for losses in range(1, 4):
+            _kill()
+            tick_until(lambda count=losses: job.losses == count)
+            tick_until(lambda: job.ended or (job.state.name == "RUNNING" and job.phase == "painting"))
+        assert job.state.name == "FAILED"
+        assert "lost 3 times" in job.problem.sentence
+        assert "stays in the backend's queue" in job.problem.next_step
+        assert not pump().session.busy
+    generate("a hare", frames=1)  # what waited there is made first, and is left to the backend
+    assert [strip.name for strip in all_strips()] == ["a hare"]
+    assert (_result(job.id) / "result.json").exists()
+    assert not _is_received(job.id)
+
+
+def check_lost_queue_is_said() -> None:
+    open_project("queue")
+    with _slowly():
+        job = _painting()
+        _kill()
+        for file in (HOME / "data").glob("queue.db*"):
+            file.unlink()
+        tick_until(lambda: job.ended)
+        assert job.problem.sentence == "The backend does not know this clip any more.", job
+
+
+def check_stopped_backend_goes_on_at_its_next_start() -> None:
+    open_project("stopped")
+    with _slowly():
+        job = _painting()
+        assert bpy.ops.elevator.stop_backend() == {"FINISHED"}
+        tick_until(lambda: pump().session.link.name == "NONE")
+        assert not pump().tick(), "nothing is done until somebody starts it"
+        assert pump().session.status(job).startswith("The backend was stopped.")
+        bpy.ops.elevator.start_backend()
+        tick_until(lambda: job.ended)
+        assert job.state.name == "DONE", job
+        assert len(all_strips()) == 1
+
+
+def check_stopped_backend_ends_scripts() -> None:
+    from shared_protocol.messages import Goodbye, Shutdown
+
+    open_project("stopped script")
+    describe = pump().session.status
+    with _slowly():
+
+        def status(job: Any) -> str:
+            if job.phase == "painting" and job.state.name == "RUNNING":
+                with _other_client() as client:
+                    _ask(client, Shutdown(), Goodbye)
+            return describe(job)
+
+        pump().session.status = status
+        try:
+            said = refuse(prompt="a fox", frames=2)
+        finally:
+            del pump().session.status
+        assert said.startswith("The backend was stopped. The clip stays in the backend's queue"), said
+
+
+def check_job_outlives_its_blender() -> None:
+    open_project("left")
+    with _slowly():
+        job = _painting()
+        pid, client_id = backend_pid(), pump()._client_id.value
+        addon_utils.disable(MODULE)
+        _until((_result(job.id) / "result.json").exists)
+        addon_utils.enable(MODULE, default_set=True)
+        assert pump()._client_id.value == client_id
+        generate("a hare", frames=1)
+        assert backend_pid() == pid
+        for _ in range(20):
+            pump().tick()
+            time.sleep(0.01)
+        assert [strip.name for strip in all_strips()] == ["a hare"], "a clip that nobody here asked for"
+        assert not _is_received(job.id), "it stays with the backend"
+
+
+def check_two_blenders_do_not_disturb_each_other() -> None:
+    """If two should have one name after all, what comes for the other is ignored."""
+    from shared_protocol.client import new_job_id
+    from shared_protocol.messages import Done, Generate
+
+    open_project("both")
+    generate("a fox", frames=1)
+    theirs = new_job_id()
+    request = Generate(job=theirs, prompt="a hare", style="plain", frames=FRAMES, width=64, height=64, seed=1)
+    with _other_client(pump()._client_id.value) as other:
+        _ask(other, request, Done)
+    ours = press_generate("a cat", use_style_size=False, frames=2)
+    tick_until(lambda: ours.ended)
+    assert theirs not in pump().session.jobs
+    assert {strip.name for strip in all_strips()} == {"a fox", "a cat"}
+    assert not _is_received(theirs)
+
+
+def check_paused_queue_is_said_and_resumed() -> None:
+    from shared_protocol.messages import Pause, Queue
+
+    open_project("paused")
+    generate("a fox", frames=1)
+    with _other_client() as client:
+        _ask(client, Pause(), Queue)
+    job = press_generate("a hare", use_style_size=False, frames=2)
+    tick_until(lambda: pump().session.status(job) == "The queue is paused")
+    assert bpy.ops.elevator.resume_queue() == {"FINISHED"}
+    tick_until(lambda: job.ended)
+    assert job.state.name == "DONE", job
+
+
+def check_retry_is_said() -> None:
+    open_project("retry")
+    job = press_generate("a fox fail:crash-once", use_style_size=False, frames=2)
+    tick_until(lambda: job.ended)
+    assert job.state.name == "DONE", job
+    assert any("begun anew" in warning for warning in job.warnings), job.warnings
