@@ -25,9 +25,9 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer
 
-from . import pace
 from .failures import BackendError, cannot_keep
-from .forecast import Forecast, forecast
+from .forecast import Forecast
+from .halt import Halt
 from .jobs import DuplicateJob, Job, State
 from .orders import Loaded, Ready
 from .records import record
@@ -35,6 +35,7 @@ from .results import ResultStore, to_drop
 from .settings import Settings
 from .slot import Loss, Slot
 from .store import JobStore, StoreFull
+from .times import Times
 from .worker_process import WorkerProcess, output_file
 
 log = logging.getLogger(__name__)
@@ -43,14 +44,8 @@ MOST_JOBS = 10_000
 """Unfinished jobs that the queue takes."""
 TRIES = 2
 """How many workers may end over a job."""
-TELL_SECONDS = 2.0
-"""How often waiting jobs are told their place and time."""
 SAVE_SECONDS = 1.0
 """How often what the disk did not take is tried again."""
-ROOM_SECONDS = 5.0
-"""How often a queue that has stopped looks whether somebody has made room."""
-SPARE_BYTES = 1 << 20
-"""What must be free on the disk beside a clip's frames."""
 
 Emit = Callable[[Job, Message, Sequence[Buffer]], None]
 """Tell whoever listens to a job something."""
@@ -73,15 +68,11 @@ class Scheduler:
         """`clock`: seconds that go forward. `broadcast`: tell every client something."""
         self._store, self._results, self._settings, self._slots = store, results, settings, tuple(slots)
         self._emit, self._broadcast, self._clock = emit, broadcast, clock
-        self._stopped = ""
-        self._free_then = 0
-        """Bytes that were free on the disk when the queue stopped."""
-        self._paused = store.paused
+        self._halt = Halt(store, results, clock)
+        self._times = Times(store, self._slots, clock)
         self._unsaved: list[tuple[Terminal, int]] = []
         """Ends that the disk did not take yet. Their jobs count as unfinished."""
-        self._saved_at = self._told_at = self._looked_at = clock()
-        self._told: dict[str, int] = {}
-        """The place that each waiting job was told last."""
+        self._saved_at = clock()
         self.device: str | None = None
         self.loads = 0
 
@@ -102,7 +93,7 @@ class Scheduler:
         """Whether jobs are started."""
         running = sum(slot.job is not None for slot in self._slots)
         return QueueState(
-            paused=self._paused, stopped=self._stopped, waiting=len(self._store.queued()), running=running
+            paused=self._halt.paused, stopped=self._halt.why, waiting=len(self._store.queued()), running=running
         )
 
     @property
@@ -116,8 +107,7 @@ class Scheduler:
 
     def forecast(self) -> dict[str, Forecast]:
         """Place and time of every unfinished job."""
-        running = {slot.job: slot.progress for slot in self._slots if slot.job is not None}
-        return forecast(self._store.unfinished(), running, len(self._slots), self._expected)
+        return self._times.forecast()
 
     # What clients ask ---------------------------------------------------------------------------------------
 
@@ -133,8 +123,7 @@ class Scheduler:
             log.error("A job could not be stored: %s.", error)
             raise BackendError("disk_full") from error
         log.info("Job %s was accepted.", job.id)
-        where = self.forecast()[job.id]
-        self._told[job.id] = where.position
+        where = self._times.accepted(job)
         accepted = Accepted(job=job.id, position=where.position, seconds_left=where.seconds_left, warnings=warnings)
         self._emit(job, accepted, ())
         self._dispatch()
@@ -155,10 +144,7 @@ class Scheduler:
 
     def pause(self, paused: bool) -> None:
         """Pause, or go on also after the queue has stopped by itself. Raises StoreFull."""
-        self._store.pause(paused)
-        self._paused = paused
-        if not paused:
-            self._stopped = ""
+        self._halt.pause(paused)
         self._broadcast(Queue(queue=self.state))
         self._dispatch()
 
@@ -181,9 +167,11 @@ class Scheduler:
         for slot in self._slots:
             self._tend(slot)
         self._save_again()
-        self._look_for_room()
+        if not self._unsaved and self._halt.ends(next(iter(self._store.queued()), None)):
+            self._broadcast(Queue(queue=self.state))
         self._dispatch()
-        self._tell_waiting()
+        for job, progress in self._times.news():
+            self._emit(job, progress, ())
 
     def close(self) -> None:
         """End the workers. What is unfinished waits for the next start."""
@@ -246,7 +234,7 @@ class Scheduler:
             refused = cannot_keep(self._results.folder(job.id), error)
             self._hold_back(slot, f"{refused.sentence} {refused.next_step}")
             return
-        self._learn(slot, job)
+        self._store_quietly(lambda: self._times.learn(slot, job))
         slot.leave()
         self._end(done, size)
         self._make_room()
@@ -295,16 +283,17 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         """Give every free worker its next job."""
+        ending = {end.job for end, _ in self._unsaved}
         for slot in self._slots:
-            while slot.job is None and not self._paused and not self._stopped:
-                job = next(iter(self._store.queued()), None)
+            while slot.job is None and not self._halt.holds:
+                job = next((job for job in self._store.queued() if job.id not in ending), None)
                 if job is None or self._begin(slot, job):
                     break
 
     def _begin(self, slot: Slot, job: Job) -> bool:
         """Whether the job is with the worker now, or the queue has stopped."""
         try:
-            if self._results.free() < _room_for(job):
+            if not self._halt.has_room(job):
                 self._stop(str(BackendError("disk_full")))
                 return True
             folder = self._results.partial(job.id)
@@ -338,9 +327,8 @@ class Scheduler:
             self._unsaved.append((end, size))
             self._stop(str(BackendError("disk_full")))
             return
-        self._told.pop(job.id, None)
         if not isinstance(end, Done):
-            self._results.forget(job.id)
+            self._forget(job.id)
         log.info("Job %s: %s.", job.id, job.state.value)
         self._emit(job, end, ())
 
@@ -351,29 +339,8 @@ class Scheduler:
             for end, size in unsaved:
                 self._end(end, size)
 
-    def _look_for_room(self) -> None:
-        """Go on by itself when room for the next job was made since the queue has stopped."""
-        if not self._stopped or self._clock() - self._looked_at < ROOM_SECONDS:
-            return
-        self._looked_at = self._clock()
-        waiting = self._store.queued()
-        if waiting and not self._unsaved and self._free() >= self._free_then + _room_for(waiting[0]):
-            log.info("There is room on the disk again.")
-            self._stopped = ""
-            self._broadcast(Queue(queue=self.state))
-
-    def _free(self) -> int:
-        try:
-            return self._results.free()
-        except OSError:
-            return 0
-
     def _stop(self, why: str) -> None:
-        why += ' The queue goes on when there is room, or after "python -m backend resume".'
-        self._free_then = self._free()
-        if self._stopped != why:
-            log.error("The queue has stopped: %s", why)
-            self._stopped = why
+        if self._halt.stop(why):
             self._broadcast(Queue(queue=self.state))
 
     def _make_room(self) -> None:
@@ -382,47 +349,14 @@ class Scheduler:
         bytes_of_all = sum(size for _, size, _ in results)
         limits = {"max_count": self._settings.kept_results, "max_bytes": self._settings.kept_bytes}
         for job_id in to_drop(received, len(results), bytes_of_all, **limits):
-            self._results.forget(job_id)
+            self._forget(job_id)
             self._store_quietly(lambda job_id=job_id: self._store.drop_result(job_id))  # type: ignore[misc]
 
-    # Times --------------------------------------------------------------------------------------------------
-
-    def _expected(self, job: Job) -> float | None:
-        """Seconds that a job takes when its models are loaded, or None while nothing like it was made."""
-        known = self._store.pace(pace.kind(job.order))
-        return None if known is None else known * pace.units(job.order)
-
-    def _learn(self, slot: Slot, job: Job) -> None:
-        if slot.sampling_since is not None:
-            seconds = (self._clock() - slot.sampling_since) / pace.units(job.order)
-            self._store_quietly(lambda: self._store.learn(pace.kind(job.order), seconds))
-
-    def _tell_waiting(self) -> None:
-        now = self._clock()
-        if now - self._told_at < TELL_SECONDS:
-            return
-        self._told_at = now
-        waiting = self._store.queued()
-        if not waiting:
-            return
-        where = self.forecast()
-        for job in waiting:
-            position, seconds_left = where[job.id]
-            if self._told.get(job.id) != position:
-                self._told[job.id] = position
-                self._emit(job, self.waiting(job.id, Forecast(position, seconds_left)), ())
-
-    @staticmethod
-    def waiting(job_id: str, where: Forecast) -> Progress:
-        """What a waiting job is told."""
-        return Progress(
-            job=job_id,
-            phase="waiting",
-            step=0,
-            steps=0,
-            position=where.position,
-            seconds_left=where.seconds_left,
-        )
+    def _forget(self, job_id: str) -> None:
+        try:
+            self._results.forget(job_id)
+        except OSError as error:  # the next start tries again
+            log.warning("What job %s has left could not be deleted: %s.", job_id, error)
 
     def _slot_of(self, job_id: str) -> Slot | None:
         return next((slot for slot in self._slots if slot.job == job_id), None)
@@ -434,11 +368,6 @@ class Scheduler:
             change()
         except StoreFull as error:
             log.warning("Not stored: %s.", error)
-
-
-def _room_for(job: Job) -> int:
-    """Bytes that must be free before a job begins: PNG files hardly ever take more than their pixels."""
-    return job.order.frames * job.order.width * job.order.height * 3 + SPARE_BYTES
 
 
 def make_slots(

@@ -10,13 +10,15 @@ import pytest
 from backend import scheduler as scheduler_module
 from backend import store as store_module
 from backend.failures import BackendError
+from backend.halt import ROOM_SECONDS, SPARE_BYTES
 from backend.jobs import Job, Owner, State
 from backend.orders import Loaded, Preview, Ready, Sample, ToWorker
 from backend.results import ResultStore, ResultWriter, frame_name
-from backend.scheduler import MOST_JOBS, ROOM_SECONDS, SAVE_SECONDS, SPARE_BYTES, TELL_SECONDS, Scheduler, make_slots
+from backend.scheduler import MOST_JOBS, SAVE_SECONDS, Scheduler, make_slots
 from backend.settings import Settings
 from backend.slot import CANCEL_SECONDS, START_SECONDS
 from backend.store import JobStore
+from backend.times import TELL_SECONDS
 from shared_protocol.messages import (
     Accepted,
     Cancel,
@@ -446,13 +448,38 @@ def test_nobody_hears_of_an_end_that_is_not_stored(stage: Stage, monkeypatch: py
     assert stage.scheduler.state.stopped
     assert not stage.scheduler.idle
     stage.cancel(A)  # too late: it has an end
+    stage.cancel(B)  # this end cannot be stored either
     stage.later(SAVE_SECONDS + 1)
     assert not stage.ends()
     full[0] = False
     stage.later(SAVE_SECONDS + 1)
-    assert stage.ended() == [(Done, A)]
+    assert stage.ended() == [(Done, A), (Cancelled, B)]
+
+
+def test_a_job_whose_cancel_is_not_stored_yet_is_not_begun(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finish(self: JobStore, end: Message, size: int = 0) -> Job:
+        raise store_module.StoreFull("database or disk is full")
+
+    stage.submit(A, B, C)
+    stage.say(Ready(device="cpu"))
+    monkeypatch.setattr(store_module.JobStore, "finish", finish)
+    stage.cancel(B)
+    monkeypatch.undo()
     stage.scheduler.pause(False)
-    assert stage.orders() == [A, B]
+    stage.say(stage.make(A))
+    assert stage.orders() == [A, C]
+    stage.later(SAVE_SECONDS + 1)
+    assert stage.ended() == [(Done, A), (Cancelled, B)]
+
+
+def test_what_cannot_be_deleted_ends_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(self: ResultStore, job: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ResultStore, "forget", forget)
+    stage.submit(A, B)
+    stage.cancel(B)
+    assert stage.ended() == [(Cancelled, B)]
 
 
 def test_places_and_times_of_waiting_jobs(stage: Stage) -> None:
