@@ -120,16 +120,13 @@ class _Between:
         if not self._same:
             return self._before if time < 0.5 else self._after
         flow, known = self._flow_at(time)
-        before, seen_after, in_before = _moved(self._before, self._seen_after, -time * flow)
-        after, seen_before, in_after = _moved(self._after, self._seen_before, (1 - time) * flow)
-        # Where nothing arrives that both frames show, one of them hides what the other shows, and the other is taken.
+        before, seen_after = _moved(self._before, self._seen_after, -time * flow)
+        after, seen_before = _moved(self._after, self._seen_before, (1 - time) * flow)
+        # Where nothing arrives that both frames show, only one of them shows what is there, and that one is taken.
         # Elsewhere they are mixed, the nearer one more.
         hides = (1 - known) * seen_before * (1 - seen_after)
         shows = (1 - known) * seen_after * (1 - seen_before)
-        both = 1 - hides - shows
-        of_before = in_before * (hides + both * (1 - time)) + 1e-6 * (1 - time)
-        of_after = in_after * (shows + both * time) + 1e-6 * time
-        share = (of_after / (of_before + of_after))[..., None]
+        share = (shows + (1 - hides - shows) * time)[..., None]
         return np.asarray(np.rint(before + share * (after - before)).clip(0, 255), np.uint8)
 
     def _flow_at(self, time: float) -> tuple[Field, Field]:
@@ -172,15 +169,12 @@ def _places(flow: Field) -> tuple[Field, Field]:
     return x, y
 
 
-def _moved(picture: Pixels, seen: Field, flow: Field) -> tuple[Field, Field, Field]:
-    """The picture and what is seen, read where `flow` leads, and 1 where that is in the picture, else 0."""
+def _moved(picture: Pixels, seen: Field, flow: Field) -> tuple[Field, Field]:
+    """The picture, (H, W, 3), and what is seen, (H, W), read where `flow` leads; outside the border goes on."""
     x, y = _places(flow)
-    height, width = x.shape
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     # Lanczos, because the blur of a bilinear reading would come and go between the frames of the clip.
     pixels = cv2.remap(picture.astype(np.float32), x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-    also = cv2.remap(seen, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return pixels, also, inside.astype(np.float32)
+    return pixels, cv2.remap(seen, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _carried(flow: Field, weight: Field, time: float, vectors: Field) -> Field:
