@@ -37,6 +37,8 @@ from .results import ResultWriter, frame_name
 log = logging.getLogger(__name__)
 
 LOG_FILE = "worker.log"
+OOM_SCORE = Path("/proc/self/oom_score_adj")
+"""The higher, the sooner Linux ends a process when memory runs out."""
 
 
 class Line:
@@ -213,6 +215,7 @@ def main() -> NoReturn:
     """Run the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business
     _die_with_parent()
+    _go_first()
     logs.start(places.state_folder() / LOG_FILE)
     keys = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerKeys)
     threading.Thread(target=_watch_server, name="watch server", daemon=True).start()
@@ -234,6 +237,16 @@ def _die_with_parent() -> None:
 
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+
+
+def _go_first() -> None:
+    """When the machine has no memory left, Linux ends this process rather than the server or Blender."""
+    if sys.platform != "linux":
+        return
+    try:
+        OOM_SCORE.write_text("500", encoding="ascii")
+    except OSError as error:  # some containers forbid it
+        log.info("The kernel does not let this process go first: %s.", error)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,15 @@ def test_a_killed_backend_is_noticed_and_its_worker_ends() -> None:
         greet(client)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a score")
+def test_a_machine_without_memory_ends_the_worker_first(backend: Running) -> None:
+    with backend.client() as client:
+        client.end_of(client.submit())
+        pids = (client.status().worker_pid, backend.process.pid)
+    worker, server = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in pids)
+    assert worker > server
+
+
 @posix
 def test_the_end_of_the_pipe_alone_ends_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """On systems without a signal at the parent's death there is nothing else."""
