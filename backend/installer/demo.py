@@ -116,6 +116,7 @@ def _backend(fake: bool) -> Iterator[None]:
     log = LOGS / "demo-backend.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     places.connection_file().unlink(missing_ok=True)
+    shutil.rmtree(places.data_folder(), ignore_errors=True)  # a demo that was killed leaves its clip in the queue
     command: Command = [python_of(BACKEND), "-m", "backend", "serve", *(["--fake"] if fake else [])]
     with log.open("wb") as output, started(command, cwd=ROOT, env=_clean_environment(), output=output) as process:
         say(f"The backend starts (process {process.pid}).")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -398,6 +399,28 @@ def test_a_queue_that_stands_still_says_why() -> None:
     session.receive(Queue(queue=QueueState()))
     session.receive(Progress(job=A, phase="waiting", step=0, steps=0))
     assert session.status(job) == "Waiting for its turn"
+
+
+def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
+    session = Session()
+    session.submit(A, Wish("a fox"), "/clips/a")
+    session.connected()
+    session.receive(msgspec.structs.replace(WELCOME, queue=QueueState(paused=True)))
+    session.receive(Accepted(job=A, position=0))
+    assert session.status(session.jobs[A]) == "The queue is paused"
+    session.receive(Lost(reason="gone"))
+    come_back(session)
+    session.receive(known(A))
+    assert session.status(session.jobs[A]) == "Waiting for its turn", "another backend, another queue"
+
+
+def test_a_cancelled_job_that_arrived_all_the_same_is_done_with() -> None:
+    session = ready()
+    session.submit(A, Wish("a fox"), "/clips/a")
+    session.receive(Lost(reason="gone"))
+    assert session.cancel(A) == [Tidy(A)]
+    assert come_back(session) == [Send(Cancel(job=A))]
+    assert session.receive(Cancelled(job=A)) == [Send(Received(job=A))]
 
 
 def test_jobs_of_another_blender_are_left_alone() -> None:

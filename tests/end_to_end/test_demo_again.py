@@ -40,6 +40,7 @@ def test_second_demo_replaces_the_first(place: Path) -> None:
     assert len(list(frames.glob("*.png"))) == 5
     assert "ein grüner Kürbis" in again.output
     assert "Installing packages" not in again.output
+    assert len(list((DEMO_HOME / "data" / "results").iterdir())) == 1, "each demo begins with an empty queue"
 
 
 def test_all_styles_one_after_another_replaces_it_too(place: Path, blender_python: Path) -> None:
