@@ -39,20 +39,24 @@ def open_all(folder: Path, settings: Settings) -> Kept:
         make_folder(folder)
         results = ResultStore(folder / "results")
         uploads = Uploads(folder / "uploads", settings.upload_bytes)
-        store, notes = _open_store(folder / DATABASE, results)
+        store, harm = _open_store(folder / DATABASE)
+        found = _take_in(store, results)
         _reconcile(store, results)
         results.sweep()
     except OSError as error:
         raise cannot_keep(folder, error) from error
     except StoreFull as error:
         raise BackendError("disk_full") from error
+    if found and not harm:
+        harm = "The queue's file did not know all finished clips, perhaps because it was deleted: "
+    notes = (f"{harm}{found} finished ones were found again.",) if harm else ()
     return Kept(store, results, uploads, notes)
 
 
-def _open_store(path: Path, results: ResultStore) -> tuple[JobStore, tuple[str, ...]]:
-    """The database; a damaged one is put aside, and what results say of their jobs goes into a new one."""
+def _open_store(path: Path) -> tuple[JobStore, str]:
+    """The database, and the beginning of a sentence about its damage: a damaged one is put aside for a new one."""
     try:
-        return JobStore(path), ()
+        return JobStore(path), ""
     except UnknownSchema as error:
         raise BackendError("queue_too_new", file=path, detail=error) from error
     except sqlite3.OperationalError as error:
@@ -64,15 +68,18 @@ def _open_store(path: Path, results: ResultStore) -> tuple[JobStore, tuple[str, 
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.rename(aside.with_name(aside.name + suffix))
-    store = JobStore(path)
+    return JobStore(path), f"The queue's file was damaged and is kept as {aside.name}: waiting jobs are lost, "
+
+
+def _take_in(store: JobStore, results: ResultStore) -> int:
+    """Results of which the database knows nothing go into it. Returns how many."""
     count = 0
-    for job_id, record in results.found():
+    for job_id, record in results.found(but=lambda job_id: store.get(job_id) is not None):
         job = job_of(record, results.size(job_id))
         if job is not None and job.id == job_id:
             store.restore(job)
             count += 1
-    note = f"The queue's file was damaged: waiting jobs are lost, {count} finished ones were found again. "
-    return store, (f"{note}The old file is kept as {aside.name}.",)
+    return count
 
 
 def _reconcile(store: JobStore, results: ResultStore) -> None:

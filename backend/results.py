@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -129,10 +129,13 @@ class ResultStore:
             if left or folder.name.startswith(FORGOTTEN):
                 _remove(folder)
 
-    def found(self) -> Iterator[tuple[str, bytes]]:
-        """All whole results: name of the job and result.json, in no order. What is no result of ours is passed over."""
+    def found(self, but: Callable[[str], bool] = lambda job: False) -> Iterator[tuple[str, bytes]]:
+        """All whole results: name of the job and result.json, in no order. What is no result of ours is passed over,
+        and so are the jobs that are `but` true of."""
         for folder in self._root.iterdir():
-            if _JOB.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            if not _JOB.fullmatch(folder.name) or but(folder.name):
+                continue
+            if folder.is_dir() and not folder.is_symlink():
                 done = _result_of(folder)
                 if done is not None:
                     yield folder.name, done
