@@ -76,7 +76,8 @@ class GenerateClip(bpy.types.Operator):
             while not job.ended:
                 pump.tick(budget=PERIOD)
                 if lines is not None:
-                    lines.show(pump.session.status(job), job.phase if job.state is State.RUNNING else job.state.name)
+                    phase, queue = job.phase if job.state is State.RUNNING else job.state.name, pump.session.queue
+                    lines.show(pump.session.status(job), f"{phase} {queue.paused} {queue.stopped}")
                 if pump.session.waits(job):
                     pump.give_up(job.id)  # nobody sits here to press Start
                 if not job.ended:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +113,24 @@ def test_backend_ends_after_blender(tmp_path: Path, extension_zip: Path) -> None
     lab = Lab(tmp_path, BLENDER, extension_zip)
     outcome = lab.run("making", ["check_one_frame_is_enough"])
     assert outcome.code == 0
+    _expect_backend_to_end(lab)
+
+
+def test_dead_blender_leaves_its_clip_to_the_backend(tmp_path: Path, extension_zip: Path) -> None:
+    lab = Lab(tmp_path, BLENDER, extension_zip)
+    assert lab.run("crashing", ["check_blender_dies"]).code == -signal.SIGKILL
+    job, _ = (lab.home / "died.txt").read_text(encoding="utf-8").split()
+    _expect(lab.run("crashing", ["check_next_blender_is_not_disturbed"]), "check_next_blender_is_not_disturbed")
+    _expect_backend_to_end(lab)
+    result = lab.home / "data" / "results" / job
+    assert len(list(result.glob("frame_*.png"))) == 4
+    with contextlib.closing(sqlite3.connect(lab.home / "data" / "queue.db")) as queue:
+        kept = dict(queue.execute("SELECT id, received FROM jobs WHERE state = 'done'"))
+    assert kept.pop(job) == 0, "nobody has it yet"
+    assert list(kept.values()) == [1]
+
+
+def _expect_backend_to_end(lab: Lab) -> None:
     file = lab.home / "state" / "connection.json"
     if file.is_file():
         pid = json.loads(file.read_text(encoding="utf-8"))["pid"]

@@ -310,6 +310,23 @@ def check_paused_queue_is_said_and_resumed() -> None:
     assert job.state.name == "DONE", job
 
 
+def check_full_disk_of_the_backend_stops_the_queue_and_loses_nothing() -> None:
+    open_project("full disk")
+    job = press_generate("a fox fail:disk_full", use_style_size=False, frames=2)
+    tick_until(lambda: bool(pump().session.queue.stopped))
+    tick_until(lambda: pump().session.status(job).startswith("The disk is full"))
+    assert job.state.name == "RUNNING"
+    assert job.step == 0
+    waiting = press_generate("a hare", use_style_size=False, frames=2)
+    tick_until(lambda: waiting.state.name == "RUNNING")
+    assert bpy.ops.elevator.cancel(job=job.id) == {"FINISHED"}
+    tick_until(lambda: job.ended)
+    assert job.state.name == "CANCELLED"
+    assert bpy.ops.elevator.resume_queue() == {"FINISHED"}
+    tick_until(lambda: waiting.ended)
+    assert waiting.state.name == "DONE", waiting
+
+
 def check_retry_is_said() -> None:
     open_project("retry")
     job = press_generate("a fox fail:crash-once", use_style_size=False, frames=2)

@@ -1,0 +1,31 @@
+"""Blender dies while a clip is made, and another one starts. Each check runs in a Blender of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from harness import HOME, MODULE, PROFILE, all_strips, generate, open_project, press_generate, pump, tick_until
+
+
+def check_blender_dies() -> None:
+    os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = "0.05"
+    open_project("dies")
+    job = press_generate("a fox", use_style_size=False, frames=4)
+    tick_until(lambda: job.phase == "painting")
+    (HOME / "died.txt").write_text(f"{job.id} {pump()._client_id.value}", encoding="utf-8")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def check_next_blender_is_not_disturbed() -> None:
+    _, client_id = (HOME / "died.txt").read_text(encoding="utf-8").split()
+    assert pump()._client_id.value == client_id, "the dead one has let go of its name"
+    open_project("next")
+    generate("a hare", frames=1)
+    for _ in range(20):
+        pump().tick()
+        time.sleep(0.01)
+    assert [strip.name for strip in all_strips()] == ["a hare"]
+    folder = PROFILE / "extensions" / ".user" / "user_default" / MODULE.rpartition(".")[2]
+    assert len(list(folder.glob("client_*.id"))) == 1, list(folder.iterdir())
