@@ -11,7 +11,6 @@ import zmq
 
 from shared_protocol import places, wire
 from shared_protocol.client import new_job_id
-from shared_protocol.connection import Connection
 from shared_protocol.messages import (
     AskJobs,
     AskStatus,
@@ -32,11 +31,10 @@ from shared_protocol.messages import (
     Shutdown,
     Watch,
 )
-from shared_protocol.wire import decode_event
 from tests.backend.harness import greet, running, until
 from tests.protocol.rudeness import spoiled
 from tests.protocol.strategies import with_buffers
-from tests.security.guests import list_key, with_key
+from tests.security.guests import answer_on, list_key, open_line, with_key
 
 ROUNDS, BATCH = 30, 100
 
@@ -59,24 +57,6 @@ def originals(job: str) -> list[Message]:
         Chunk(sha256=sha, offset=0),
         *(Resume(), Free(), AskJobs(ended=500), AskStatus(), Shutdown()),
     ]
-
-
-def open_line(context: zmq.Context[zmq.Socket[bytes]], connection: Connection) -> zmq.Socket[bytes]:
-    """A connection without our client, which would send nothing spoiled."""
-    socket = context.socket(zmq.DEALER)
-    socket.linger = 0
-    socket.sndhwm = socket.rcvhwm = 0
-    socket.curve_serverkey = connection.server_key.encode()
-    socket.curve_publickey = connection.client_public.encode()
-    socket.curve_secretkey = connection.client_secret.encode()
-    socket.connect(connection.endpoint)
-    return socket
-
-
-def answer_on(line: zmq.Socket[bytes]) -> Message:
-    """The next thing that the backend says there."""
-    assert line.poll(60_000), "it says nothing any more"
-    return decode_event(line.recv_multipart()).message
 
 
 @pytest.mark.timeout(180)

@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 import msgspec
+import zmq
 
 from backend.security import KeyPair
 from shared_protocol.client import Client
 from shared_protocol.connection import Connection
+from shared_protocol.messages import Message
+from shared_protocol.wire import decode_event
 from tests.backend.harness import Conversation
 
 
@@ -34,3 +37,25 @@ def with_key(connection: Connection, pair: KeyPair) -> Connection:
 
 def guest(connection: Connection, pair: KeyPair, **options: str) -> Conversation:
     return Conversation(Client(with_key(connection, pair), **{"name": "guest", **options}))
+
+
+def open_line(
+    context: zmq.Context[zmq.Socket[bytes]], connection: Connection, identity: bytes = b""
+) -> zmq.Socket[bytes]:
+    """A connection without our client, which would say Hello first and send nothing spoiled."""
+    socket = context.socket(zmq.DEALER)
+    socket.linger = 0
+    socket.sndhwm = socket.rcvhwm = 0
+    if identity:
+        socket.setsockopt(zmq.IDENTITY, identity)
+    socket.curve_serverkey = connection.server_key.encode()
+    socket.curve_publickey = connection.client_public.encode()
+    socket.curve_secretkey = connection.client_secret.encode()
+    socket.connect(connection.endpoint)
+    return socket
+
+
+def answer_on(line: zmq.Socket[bytes]) -> Message:
+    """The next thing that the backend says there."""
+    assert line.poll(60_000), "it says nothing any more"
+    return decode_event(line.recv_multipart()).message

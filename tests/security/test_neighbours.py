@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
+import zmq
 
 from backend.security import KeyPair
-from shared_protocol import places
+from shared_protocol import places, wire
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import (
     Alive,
     AskJobs,
     AskStatus,
     Cancel,
+    Cancelled,
     Conform,
     Denied,
     Done,
@@ -39,7 +42,7 @@ from shared_protocol.messages import (
     Welcome,
 )
 from tests.backend.harness import Conversation, Running, greet, running
-from tests.security.guests import guest, list_key
+from tests.security.guests import answer_on, guest, list_key, open_line, with_key
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -159,6 +162,24 @@ def test_a_guest_does_not_speak_through_the_owners_connection() -> None:
             other.client.send(AskJobs())
             assert other.expect(Jobs).jobs == ()
             assert {type(message) for message, _ in other.of(job)} == {Denied}
+
+
+def test_a_guest_that_takes_the_owners_place_is_asked_who_it_is() -> None:
+    """It says no Hello, which would make it somebody else: it speaks at once, as if it were the owner."""
+    pair = list_key()
+    with running(step_seconds=0.05) as backend, backend.client() as witness, zmq.Context() as context:
+        with backend.client(identity="same") as owner:
+            greet(owner)
+            job = owner.submit(SECRET)
+            owner.expect(Progress, lambda message: message.job == job)
+            for request in (Cancel(job=job), Shutdown()):
+                with closing(open_line(context, with_key(backend.connection, pair), b"same")) as line:
+                    line.send_multipart(wire.encode(request))
+                    while not isinstance(answer := answer_on(line), Refused):
+                        assert not isinstance(answer, Denied | Cancelled | Jobs), answer
+                    assert answer.code == "malformed"
+        witness.client.send(Watch(job=job))
+        assert isinstance(witness.end_of(job), Done)
 
 
 # Names that lead elsewhere --------------------------------------------------------------------------------------
