@@ -200,6 +200,11 @@ TABLE: dict[str, Failure] = {
         "Delete it, and make a new one.",
         EXIT_USAGE,
     ),
+    "key_file_unfit": Failure(
+        "Nobody can be let in by the key file {file}: {detail}.",
+        'Name the file "NAME.pub" that "python -m backend key NAME" has made on the other machine.',
+        EXIT_USAGE,
+    ),
     "key_exists": Failure(
         'There is a key "{name}" already: {file}.',
         "Use it, or choose another name.",

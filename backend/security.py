@@ -110,7 +110,16 @@ class Guests:
     """
 
     def __init__(self, local_public: str, folder: Path, files: Sequence[Path] = ()) -> None:
-        """`folder` holds `*.pub` files of one public key each, and `files` are more of them."""
+        """`folder` holds `*.pub` files of one public key each, and `files` are more of them.
+
+        Raises BackendError if one of `files` holds no key now: whoever names it wants to let somebody in.
+        """
+        for path in files:
+            try:
+                read_public_key(path)
+            except (OSError, ValueError) as error:
+                detail = error.strerror if isinstance(error, OSError) else error
+                raise BackendError("key_file_unfit", file=path, detail=detail) from error
         self._local = local_public
         self._folder = folder
         self._files = tuple(files)

@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from backend import security
+from backend.failures import BackendError
 from backend.security import CLIENTS, LOCAL, Guests, KeyPair, admit, bind_guarded, start_authenticator, user_of
 from tests.backend.harness import until
 
@@ -39,13 +40,21 @@ def test_who_is_who(folder: Path, tmp_path: Path) -> None:
     local, listed, named = (KeyPair.fresh().public for _ in range(3))
     put(folder / "studio.pub", listed)
     put(tmp_path / "named.txt", named)
-    guests = Guests(local, folder, [tmp_path / "named.txt", tmp_path / "missing.pub"])
+    guests = Guests(local, folder, [tmp_path / "named.txt"])
     assert [guests.principal_of(key) for key in (local, listed, named)] == [LOCAL, listed, named]
     for key in (STRANGER, "", listed.lower(), listed + " ", "local", "\ud800"):
         assert guests.principal_of(key) is None
     assert guests.callback(CLIENTS, listed.encode())
     assert not guests.callback(CLIENTS, STRANGER.encode())
     assert not guests.callback(CLIENTS, b"\xff" * 40)
+
+
+@pytest.mark.parametrize("content", [None, "", "no key", "a" * 41])
+def test_a_file_that_is_named_must_hold_a_key(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "named.pub").write_text(content, encoding="ascii")
+    with pytest.raises(BackendError, match=r"Nobody can be let in by the key file .*named\.pub"):
+        Guests("", tmp_path, [tmp_path / "named.pub"])
 
 
 def test_without_a_folder_the_local_pair_is_let_in_alone(tmp_path: Path) -> None:
