@@ -372,6 +372,8 @@ def test_loading_shows_megabytes_and_every_phase_has_words() -> None:
     loading = Progress(job=A, phase="loading", step=0, steps=0, bytes_done=120_400_000, bytes_total=4_265_000_000)
     session.receive(loading)
     assert session.status(job) == "Loading the models, 120 of 4265 MB"
+    session.receive(Progress(job=A, phase="decoding", step=30, steps=25))
+    assert session.status(job) == "Making the pictures, 25 of 25"
     for phase in get_args(Phase):
         session.receive(Progress(job=A, phase=phase, step=1, steps=2))
         assert session.status(job).startswith(words.PHASES[phase])

@@ -72,9 +72,9 @@ def test_random_seeds_can_be_used() -> None:
 
 
 def test_words() -> None:
-    assert words.progress("painting", 12, 25, 8.7) == "Painting, 12 of 25 — about 9 s left"
-    assert words.progress("loading", 0, 0, None) == "Loading the models"
-    assert words.progress("decoding", 30, 25, None) == "Making the pictures, 25 of 25"
+    assert words.progress("painting", "12 of 25", 8.7) == "Painting, 12 of 25 — about 9 s left"
+    assert words.progress("loading", "", None) == "Loading the models"
+    assert words.megabytes(4_300_000_000, 4_265_000_000) == "4265 of 4265 MB"
     assert [words.duration(s) for s in (0.1, 99, 100, 5990, 7500)] == [
         "1 s",
         "99 s",
