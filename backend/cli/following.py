@@ -67,6 +67,8 @@ class Watcher:
             case Accepted():
                 for warning in event.warnings:
                     self._line.say(before + warning)
+                if event.position:
+                    self._line.show(_waiting(event), label)
             case Progress():
                 self._line.show(event, label)
             case Notice():
@@ -79,6 +81,18 @@ class Watcher:
         for event in job.events():
             self.show(event)
         return job.result()
+
+
+def _waiting(accepted: Accepted) -> Progress:
+    """What there is to say until the backend says more."""
+    return Progress(
+        job=accepted.job,
+        phase="waiting",
+        step=0,
+        steps=0,
+        position=accepted.position,
+        seconds_left=accepted.seconds_left,
+    )
 
 
 def lost(error: BackendError, job: Job) -> BackendError:
