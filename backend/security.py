@@ -14,7 +14,6 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +23,12 @@ import msgspec
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils import z85
-from zmq.utils.monitor import recv_monitor_message
 
 from shared_protocol import private_files
 from shared_protocol.errors import ExposedFile
 
 from .failures import BackendError
+from .refusals import StrangerLog, log_handshakes
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +39,6 @@ LOCAL: Final = "local"
 """The principal of whoever uses the connection file's pair. All others are named by their public key."""
 LOOK_SECONDS = 0.2
 """How often the list of keys is looked at, at most."""
-LOGGED_PER_MINUTE = 20
-"""Refusals that are logged, so that a flood of strangers does not push all else out of the log."""
-
-_HANDSHAKES: dict[int, str] = {
-    zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: "it does not speak our encryption",
-    zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: "it expects another backend, or has not the secret to its key",
-}
 
 
 @dataclass(frozen=True)
@@ -82,26 +74,6 @@ class AllowList:
         return False
 
 
-class _Warnings:
-    """Warnings about strangers, so many a minute at most."""
-
-    def __init__(self) -> None:
-        self._minute = 0.0
-        self._logged = 0
-
-    def __call__(self, sentence: str, *details: object) -> bool:
-        """Log it, if there is room. Whether there was."""
-        now = time.monotonic()
-        if now - self._minute > 60.0:
-            self._minute, self._logged = now, 0
-        self._logged += 1
-        if self._logged <= LOGGED_PER_MINUTE:
-            log.warning(sentence, *details)
-        if self._logged == LOGGED_PER_MINUTE:
-            log.warning("Further refusals in this minute are not logged.")
-        return self._logged <= LOGGED_PER_MINUTE
-
-
 class Guests:
     """Who may come in among the clients, and under which name. Safe to use from several threads.
 
@@ -128,7 +100,7 @@ class Guests:
         self._seen: tuple[object, ...] | None = None
         self._looked = 0.0
         self._refused: set[str] = set()
-        self._warn = _Warnings()
+        self._warn = StrangerLog()
 
     def principal_of(self, key: str) -> str | None:
         """Who has this public key (Z85): `LOCAL`, the key itself if it is listed, or None for a stranger."""
@@ -249,38 +221,10 @@ def bind_guarded(socket: zmq.Socket[bytes], keys: KeyPair, domain: str, address:
     socket.curve_publickey = keys.public.encode()
     socket.curve_server = True
     socket.setsockopt(zmq.IPV6, int("[" in address))
-    _log_handshakes(socket)
+    log_handshakes(socket)
     socket.bind(address)
     endpoint = socket.last_endpoint
     return endpoint.decode() if isinstance(endpoint, bytes) else str(endpoint)
-
-
-def _log_handshakes(socket: zmq.Socket[bytes]) -> None:
-    """Log who is turned away before a key is looked up in a list. Done anew for the same socket, it starts afresh.
-
-    Only a socket's monitor tells this. The thread ends with the socket, or with its context.
-    """
-    address = f"inproc://handshakes-{uuid.uuid4().hex}"
-    socket.monitor(address, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-    # A view of the context: what closes the context's own sockets must not close this one from another thread.
-    monitor = zmq.Context(shadow=socket.context).socket(zmq.PAIR)
-    monitor.linger = 0
-    monitor.connect(address)
-    threading.Thread(target=_read_handshakes, args=(monitor,), name="handshakes", daemon=True).start()
-
-
-def _read_handshakes(monitor: zmq.Socket[bytes]) -> None:
-    warn = _Warnings()
-    try:
-        while (event := recv_monitor_message(monitor))["event"] != zmq.EVENT_MONITOR_STOPPED:
-            warn(
-                "A connection was refused: %s.",
-                _HANDSHAKES.get(event["value"], "it broke off while keys were exchanged"),
-            )
-    except zmq.ContextTerminated:
-        pass
-    finally:
-        monitor.close()
 
 
 def user_of(frame: zmq.Frame) -> str:

@@ -12,6 +12,7 @@ import zmq
 
 from backend import security
 from backend.failures import BackendError
+from backend.refusals import LOGGED_PER_MINUTE
 from backend.security import CLIENTS, LOCAL, Guests, KeyPair, admit, bind_guarded, start_authenticator, user_of
 from tests.backend.harness import until
 
@@ -113,7 +114,7 @@ def test_refusals_are_logged_once_and_never_flood(folder: Path, caplog: pytest.L
     assert STRANGER not in caplog.text
     for _ in range(500):
         guests.callback(CLIENTS, KeyPair.fresh().public.encode())
-    assert caplog.text.count("was refused") == security.LOGGED_PER_MINUTE
+    assert caplog.text.count("was refused") == LOGGED_PER_MINUTE
     assert caplog.text.count("Further refusals") == 1
 
 
