@@ -92,6 +92,13 @@ def _device(given: Mapping[str, Any], otherwise: Device) -> Device:
 def _moved(sources: Sources, given: Mapping[str, Any]) -> Sources:
     """The sources, each where the options say that it lies now. Raises RequestError for one that there was not."""
     changes: dict[str, Any] = {name: given[name] for name in SINGLE if name in given}
+    if sources.footage and "init" in changes:
+        files = pictures(Path(changes.pop("init")))[: len(sources.footage)]
+        if len(files) < len(sources.footage):
+            raise RequestError(
+                f"The clip was made from {len(sources.footage)} pictures; choose an --init that holds them."
+            )
+        sources = msgspec.structs.replace(sources, footage=tuple(map(str, files)))
     changes |= {field: tuple(given[name]) for name, field in SEVERAL.items() if name in given}
     for name, paths in changes.items():
         then = getattr(sources, name)

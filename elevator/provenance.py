@@ -113,6 +113,8 @@ def _roots(sources: Sources, frames: int) -> Iterator[tuple[str, Path, Iterable[
             yield f"{name} {number}", path, [path / LORA_FILE if path.is_dir() else path]
     for number, embedding in enumerate(sources.embeddings, start=1):
         yield f"embeddings {number}", Path(embedding), [Path(embedding)]
+    for number, picture in enumerate(sources.footage, start=1):
+        yield f"footage {number}", Path(picture), [Path(picture)]
     if sources.init is not None:
         yield "init", Path(sources.init), pictures(Path(sources.init))[:frames]
     if sources.anchor is not None:

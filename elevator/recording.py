@@ -6,11 +6,8 @@ import os
 import re
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -19,37 +16,24 @@ from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from .errors import ModelError, RequestError
+from .footage import read_picture, resized
 from .memory import enough_for
-from .metrics import MIN_SIDE_PX, measure
 from .models import Models
 from .networks import load_models
 from .order import Order
 from .pipeline import fitted
 from .preview import Pixels
 from .provenance import differences, found, located, pictures, recorded
+from .record import Clock, frame_name, record_of
 from .sampler import elevate
 from .sheet import contact_sheet
-from .sidecar import FILE_NAME, Device, File, Frame, Settings, Sidecar, Sources, encode, made_with
+from .sidecar import FILE_NAME, Device, File, Settings, Sidecar, Sources, encode, made_with
 from .text import parse
 from .vocabulary import known_words, unknown_words
 
 SHEET = "contact_sheet.jpg"
 """No PNG, so that all PNGs of the folder are frames."""
 _FRAME = re.compile(r"frame_\d{4,}\.png")
-
-
-@dataclass
-class Clock:
-    """Seconds by phase, in the order in which phases began."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    since: float = field(default_factory=time.perf_counter)
-
-    def spent_on(self, phase: str) -> None:
-        """Count the time since the last call, or since the start, to a phase."""
-        now = time.perf_counter()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self.since
-        self.since = now
 
 
 def make(order: Order) -> Sidecar:
@@ -77,19 +61,7 @@ def make(order: Order) -> Sidecar:
     with _workshop(order.out) as folder:
         clip, notes = _sample(order, models, settings, folder, clock)
         contact_sheet(clip).save(folder / SHEET, quality=95, subsampling=0)
-        measured = measure(clip).as_dict() if min(clip.shape[1:3]) >= MIN_SIDE_PX else {}
-        clock.spent_on("measuring")
-        sidecar = Sidecar(
-            made_with=made_with() | _gpu(device),
-            sources=order.sources,
-            device=device,
-            settings=settings,
-            files=tuple(files),
-            seconds={phase: round(seconds, 3) for phase, seconds in clock.seconds.items()},
-            notes=notes,
-            frames=tuple(Frame(_name(k), sha256(frame.tobytes()).hexdigest()) for k, frame in enumerate(clip)),
-            metrics=measured,
-        )
+        sidecar = record_of(clip, order.sources, device, settings, files, notes, clock)
         (folder / FILE_NAME).write_bytes(encode(sidecar))
         _publish(folder, order.out)
     return sidecar
@@ -98,10 +70,6 @@ def make(order: Order) -> Sidecar:
 def _hidden(order: Order) -> bool | None:
     """tqdm's ``disable``: None shows bars in a terminal only."""
     return True if order.quiet else None
-
-
-def _name(k: int) -> str:
-    return f"frame_{k + 1:04d}.png"
 
 
 def _compare(then: Sidecar, files: tuple[File, ...], force: bool) -> None:
@@ -130,10 +98,6 @@ def _resolved(device: Device) -> Device:
     return Device(name, dtype, device.offload)
 
 
-def _gpu(device: Device) -> dict[str, str]:
-    return {"gpu": torch.cuda.get_device_name(device.name)} if device.name.startswith("cuda") else {}
-
-
 def _load(sources: Sources, device: Device) -> Models:
     """The models with their LoRAs and embeddings."""
 
@@ -153,7 +117,8 @@ def _load(sources: Sources, device: Device) -> Models:
         offload=device.offload,
     )
     with enough_for("loading"):
-        models = models.with_loras([(Path(lora.path), lora.weight) for lora in sources.loras])
+        loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
+        models = models.with_loras(loras, on_t2v=sources.loras_on_t2v)
         return models.with_embeddings(map(Path, sources.embeddings))
 
 
@@ -162,7 +127,7 @@ def _sample(
 ) -> tuple[Pixels, tuple[str, ...]]:
     """The clip (F, H, W, 3), whose frames are in the folder then, and notes."""
     sources, size = order.sources, (settings.width, settings.height)
-    init = None if sources.init is None else pictures(Path(sources.init))[: settings.frames]
+    init = _init(sources, size, settings.frames)
     steps = elevate(
         models,
         prompt=settings.prompt,
@@ -173,9 +138,9 @@ def _sample(
         width=settings.width,
         seed=settings.seed,
         prompts=settings.travel or None,
-        init_frames=None if init is None else np.stack([_read(file, size) for file in init]),
+        init_frames=init,
         strength=settings.strength,
-        anchor_frame=None if sources.anchor is None else _read(Path(sources.anchor), size),
+        anchor_frame=None if sources.anchor is None else _read(Path(sources.anchor), size, sources.fit),
     )
     notes = _unknown(sources, settings)
     _say(*notes)
@@ -190,13 +155,23 @@ def _sample(
             if step.frame is not None:
                 number, pixels = step.frame
                 frames.append(pixels)
-                Image.fromarray(pixels).save(folder / _name(number))
+                Image.fromarray(pixels).save(folder / frame_name(number))
             clock.spent_on(step.phase)
     return np.stack(frames), notes
 
 
-def _read(file: Path, size: tuple[int, int]) -> Pixels:
-    """A picture fitted to (width, height)."""
+def _init(sources: Sources, size: tuple[int, int], frames: int) -> Pixels | None:
+    """The footage, (F, H, W, 3)."""
+    files = [Path(file) for file in sources.footage]
+    if sources.init is not None:
+        files = pictures(Path(sources.init))[:frames]
+    return np.stack([_read(file, size, sources.fit) for file in files]) if files else None
+
+
+def _read(file: Path, size: tuple[int, int], fit: str) -> Pixels:
+    """A picture at (width, height)."""
+    if fit == "stretch":
+        return resized(read_picture(file), size)
     try:
         with Image.open(file) as picture:
             return fitted(picture, size)

@@ -10,7 +10,7 @@ import platform
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -44,6 +44,9 @@ class Sources(msgspec.Struct, frozen=True):
     embeddings: tuple[str, ...] = ()
     init: str | None = None
     anchor: str | None = None
+    loras_on_t2v: bool = False  #: whether the LoRAs are on the T2V too
+    footage: tuple[str, ...] = ()  #: pictures to start from, one a frame, where they do not lie in a folder ``init``
+    fit: Literal["cover", "stretch"] = "cover"  #: how pictures of another size than the clip's are brought to it
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -68,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True):
     seed: int
     strength: float  #: of the noise on init frames, 0 … 1
     fps: float  #: to be shown at; changes no pixel
+    style: str = ""  #: that the prompt's words, the models and the plan came from; says nothing more
 
 
 class File(msgspec.Struct, frozen=True):
