@@ -1,62 +1,45 @@
-"""Pictures to start from, on their way to the backend."""
+"""The pictures that an order starts from, at the clip's size."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from os import PathLike
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
-from shared_protocol.messages import MAX_UPLOAD_BYTES, Chunk, Offer
-from shared_protocol.wire import CHUNK_BYTES, Buffer
+import numpy as np
+
+from elevator import RequestError
+from elevator.footage import read_picture, resized
 
 from .failures import BackendError
-
-Footage: TypeAlias = Sequence[str | PathLike[str]] | str | PathLike[str]
-"""PNG files in their order, or a folder of them."""
-Piece: TypeAlias = tuple[Offer | Chunk, Sequence[Buffer]]
-WINDOW = 4
-"""How many chunks are under way at once."""
-_PNG = b"\x89PNG\r\n\x1a\n"
+from .generator import Clip, Pixels
+from .orders import Sample
 
 
-def footage_files(footage: Footage) -> list[Path]:
-    """The PNG files that are meant: those given, or a folder's in the order of their names. Raises BackendError."""
-    given = [footage] if isinstance(footage, str | PathLike) else footage
-    paths = [Path(path) for path in given]
-    if len(paths) != 1 or not paths[0].is_dir():
-        return paths
-    found = sorted(path for path in paths[0].iterdir() if path.suffix.lower() == ".png")
-    if not found:
-        raise BackendError("no_picture", file=paths[0])
-    return found
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """What a clip starts from."""
+
+    frames: Clip | None = None
+    anchor: Pixels | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences on what was changed."""
 
 
-def read_picture(path: Path) -> bytes:
-    """The bytes of a PNG file. Raises BackendError if it is none, or too large."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_UPLOAD_BYTES + 1)
-    except OSError as error:
-        raise BackendError("no_picture", file=path) from error
-    if not data.startswith(_PNG) or len(data) > MAX_UPLOAD_BYTES:
-        raise BackendError("no_picture", file=path)
-    return data
+def read_footage(order: Sample) -> Footage:
+    """Read all pictures of an order. Raises BackendError for one that is missing or none."""
+    size = (order.width, order.height)
+    notes: dict[str, None] = {}
 
+    def read(path: str) -> Pixels:
+        try:
+            pixels = read_picture(Path(path))
+        except RequestError as error:
+            raise BackendError("footage_missing", detail=str(error).partition(";")[0]) from error
+        if pixels.shape[1::-1] != size:
+            given = f"{pixels.shape[1]} × {pixels.shape[0]}"
+            notes[f"Footage of {given} pixels is resized to the clip's {size[0]} × {size[1]}."] = None
+        return resized(pixels, size)
 
-def send_file(data: bytes, send: Callable[[Sequence[Piece]], int]) -> str:
-    """Bring a file to the backend, or what it has not got of it yet. Its SHA-256, by which requests name it.
-
-    send: sends requests and returns how many bytes of the file the backend has then. Raises BackendError.
-    """
-    sha256 = hashlib.sha256(data).hexdigest()
-    have = send([(Offer(sha256=sha256, size=len(data)), ())])
-    view = memoryview(data)
-    while have < len(data):
-        offsets = range(have, min(have + WINDOW * CHUNK_BYTES, len(data)), CHUNK_BYTES)
-        now = send([(Chunk(sha256=sha256, offset=at), (view[at : at + CHUNK_BYTES],)) for at in offsets])
-        if now <= have:
-            raise BackendError("no_upload")
-        have = now
-    return sha256
+    frames = np.stack([read(path) for path in order.footage]) if order.footage else None
+    anchor = None if order.anchor is None else read(order.anchor)
+    return Footage(frames, anchor, tuple(notes))

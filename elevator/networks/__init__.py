@@ -29,7 +29,7 @@ from .image import ImageModel, load_image_model
 from .reading import WEIGHTS, Loading, Part, Parts, Reader, read_config, stamp_of
 from .video import VideoModel, VideoSource, load_video_model
 
-__all__ = ["Loading", "Part", "Parts", "Reader", "VideoSource", "load_models", "loading", "stamp_of"]
+__all__ = ["WEIGHTS", "Loading", "Part", "Parts", "Reader", "VideoSource", "load_models", "loading", "stamp_of"]
 
 
 def load_models(

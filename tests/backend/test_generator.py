@@ -105,28 +105,31 @@ def test_all_of_an_order_reaches_the_sampler(files: Files, generator: SamplingGe
     assert np.array_equal(made, np.stack([step.frame[1] for step in steps if step.frame]))
 
 
-def test_whatever_makes_another_pair_of_models_is_read(files: Files, generator: SamplingGenerator) -> None:
-    changes: list[dict[str, Any]] = [
-        {},
-        {"vae": files["vae"]},
-        {"prediction_type": "v_prediction"},
-        {"t2v_loras": (Lora(path=files["motion"], weight=1.0),)},
-        {"t2v_loras": (Lora(path=files["motion"], weight=0.5),)},
-        {"t2v_text": str(GOLDEN / "zeroscope")},
-        {"t2v_schedule": "lightning"},
-        {"t2v": str(GOLDEN / "zeroscope")},
-        {"t2i": str(shutil.copytree(GOLDEN / "t2i", Path(files["vae"]).parent / "t2i"))},
+def test_what_makes_another_pair_of_models_is_read_and_no_more(files: Files) -> None:
+    generator = SamplingGenerator("cpu")
+    changes: list[tuple[dict[str, Any], int]] = [
+        ({}, 4),
+        ({"vae": files["vae"]}, 1),
+        ({"prediction_type": "v_prediction"}, 0),
+        ({"t2v_loras": (Lora(path=files["motion"], weight=1.0),)}, 0),
+        ({"t2v_loras": (Lora(path=files["motion"], weight=0.5),)}, 0),
+        ({"t2v_text": str(GOLDEN / "zeroscope")}, 1),
+        ({"t2v_schedule": "lightning"}, 0),
+        ({"t2v": str(GOLDEN / "zeroscope")}, 1),  # its text encoder is there
+        ({"t2i": str(shutil.copytree(GOLDEN / "t2i", Path(files["vae"]).parent / "t2i"))}, 3),
     ]
     clips = []
-    for change in changes:
+    for change, networks in changes:
         before = generator.loads
         clips.append(clip(generator, **change))
         loads = generator.loads
-        assert loads > before, change
+        assert loads - before == networks, change
         assert np.array_equal(clip(generator, **change), clips[-1])
         assert generator.loads == loads, change
     assert len({made.tobytes() for made in clips[:-1]}) == len(clips) - 1, "each change shows"
     assert np.array_equal(clips[0], clips[-1]), "the same weights at another place"
+    for (change, _), first in zip(changes, clips, strict=True):
+        assert np.array_equal(clip(generator, **change), first), "no set has changed another"
 
 
 def test_loras_and_embeddings_read_no_models(files: Files, generator: SamplingGenerator) -> None:

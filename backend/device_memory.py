@@ -1,0 +1,20 @@
+"""How much memory a device has."""
+
+from __future__ import annotations
+
+import psutil  # type: ignore[import-untyped]  # accelerate needs it, so it is always there
+import torch
+
+
+def memory_of(device: str) -> int:
+    """Bytes in all."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[1])
+    return int(psutil.virtual_memory().total)
+
+
+def available_on(device: str) -> int:
+    """Bytes that this process has there, or can get."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0]) + torch.cuda.memory_reserved(device)
+    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)

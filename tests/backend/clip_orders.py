@@ -1,0 +1,82 @@
+"""Orders of small clips of the embedded models, and what comes of them in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.generator import Advance, Extra, Item, Note, Picture
+from backend.orders import Lora, Sample
+from backend.settings import ROOT
+
+WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
+SKETCH = WEIGHTS / "loras" / "sketch"
+PLAN = {"steps": 3, "refine": [3], "refine_steps": 1}
+"""Paints, refines and inverts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a generator gave."""
+
+    items: list[Item]
+
+    @property
+    def clip(self) -> np.ndarray:
+        """(F, H, W, 3): the frames since the last beginning."""
+        pictures: list[Picture] = []
+        for item in self.items:
+            if isinstance(item, Note) and item.again:
+                pictures = []
+            if isinstance(item, Picture):
+                pictures.append(item)
+        assert [each.index for each in pictures] == list(range(len(pictures)))
+        return np.stack([each.pixels for each in pictures])
+
+    @property
+    def notes(self) -> list[str]:
+        return [item.sentence for item in self.items if isinstance(item, Note)]
+
+    @property
+    def again(self) -> list[str]:
+        return [item.sentence for item in self.items if isinstance(item, Note) and item.again]
+
+    @property
+    def loading(self) -> list[Advance]:
+        return [item for item in self.items if isinstance(item, Advance) and item.phase == "loading"]
+
+    @property
+    def extras(self) -> dict[str, bytes]:
+        return {item.name: item.data for item in self.items if isinstance(item, Extra)}
+
+
+def order(**fields: Any) -> Sample:
+    """A clip of 4 frames of 64 × 64, which takes under a second."""
+    values = {
+        "job": "0" * 32,
+        "prompt": "a cat",
+        "negative_prompt": "",
+        "t2i": str(WEIGHTS / "t2i"),
+        "t2v": str(WEIGHTS / "zeroscope"),
+        "loras": (),
+        "plan": PLAN,
+        "frames": 4,
+        "width": 64,
+        "height": 64,
+        "fps": 8.0,
+        "seed": 1,
+        "previews": False,
+    }
+    return Sample(**{**values, **fields})
+
+
+def lora(weight: float) -> tuple[Lora, ...]:
+    """The embedded LoRA of sketches."""
+    return (Lora(path=str(SKETCH), weight=weight),)
+
+
+def made(items: Iterable[Item]) -> Made:
+    return Made(list(items))

@@ -1,0 +1,309 @@
+"""Running out of memory at each phase of the real generator: what is tried next, and that the clip is the same."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+
+from backend import advice
+from backend.failures import BackendError
+from backend.generator import Advance, Note, Picture
+from backend.ladder import rungs
+from backend.sampling import SamplingGenerator
+from backend.settings import ROOT
+from elevator import Models, Plan, estimate, load_shapes
+from elevator.models import T2V, InflatedT2I
+from elevator.sidecar import decode
+from elevator.text import TextEncoder
+from tests.backend.clip_orders import WEIGHTS, Made, made, order
+
+pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
+torch.set_num_threads(1)
+GOLDEN = ROOT / "tests" / "golden"
+SHORTAGES = {
+    "device": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "host": lambda: RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory"
+    ),
+    "python": MemoryError,
+}
+
+
+class Scarce:
+    """Memory that is not enough for some calls of one function."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, owner: Any, name: str, too_large: Callable[..., bool]) -> None:
+        self.failed = 0
+        self.kind = "device"
+        real = getattr(owner, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            estimating = any(isinstance(each, FakeTensor) for each in arguments)
+            if not estimating and too_large(*arguments, **named):
+                self.failed += 1
+                raise SHORTAGES[self.kind]()
+            return real(*arguments, **named)
+
+        patch.setattr(owner, name, call)
+
+
+@pytest.fixture(scope="module")
+def generator() -> SamplingGenerator:
+    generator = SamplingGenerator("cpu")
+    made(generator.generate(order(plan={"steps": 1, "refine": []})))
+    return generator
+
+
+@pytest.fixture(scope="module")
+def untroubled(generator: SamplingGenerator) -> np.ndarray:
+    return made(generator.generate(order(frames=6))).clip
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(generator: SamplingGenerator) -> None:
+    generator._ways.clear()
+
+
+def frames_above(most: int) -> Callable[..., bool]:
+    """Calls of a network with more frames than that."""
+    return lambda network, z, *_: z.shape[1] > most
+
+
+def first(count: int) -> Callable[..., bool]:
+    """The first calls."""
+    left = [count]
+
+    def too_large(*_: Any, **__: Any) -> bool:
+        left[0] -= 1
+        return left[0] >= 0
+
+    return too_large
+
+
+def plan_in(made: Made) -> Plan:
+    return decode(made.extras["clip.json"], Path("clip.json")).settings.plan
+
+
+@pytest.mark.parametrize("kind", SHORTAGES)
+@pytest.mark.parametrize("most", [4, 1])
+def test_painting_goes_on_in_chunks(
+    most: int, kind: str, generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scarce = Scarce(monkeypatch, InflatedT2I, "__call__", frames_above(most))
+    scarce.kind = kind
+    result = made(generator.generate(order(frames=6)))
+    sentences = ["the clip is painted in chunks of 4 frames", "the clip is painted frame by frame"]
+    count = 1 if most == 4 else 2
+    assert result.again == [f"The memory was not enough while painting: {each}." for each in sentences[:count]]
+    assert scarce.failed == count
+    assert plan_in(result).chunk == most
+    assert near(result.clip, untroubled)
+
+
+def near(clip: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(clip.astype(int) - other).max() <= 1)
+
+
+def test_inverting_goes_on_in_chunks(
+    generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A call with one prompt inverts; painting calls with two.
+    Scarce(monkeypatch, InflatedT2I, "__call__", lambda network, z, *_: len(z) == 1 and z.shape[1] > 4)
+    result = made(generator.generate(order(frames=6)))
+    assert result.again == ["The memory was not enough while inverting: the clip is painted in chunks of 4 frames."]
+    steps = [item.step for item in result.items if isinstance(item, Advance)]
+    assert steps.count(1) == 2, "steps begin anew"
+    assert near(result.clip, untroubled)
+
+
+PLACES: dict[str, tuple[Any, str]] = {
+    "reading the prompt": (TextEncoder, "together"),
+    "reading the footage": (Models, "encode"),
+    "refining": (T2V, "__call__"),
+    "loading the models": (Models, "with_loras"),
+}
+
+
+@pytest.mark.parametrize("phase", PLACES)
+def test_where_chunks_do_not_help_other_models_are_put_away(
+    phase: str, generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(generator.generate(order(t2v=str(WEIGHTS / "animatediff"))))
+    held = generator._shelf.bytes
+    wanted = order(anchor=str(WEIGHTS.parents[2] / "docs" / "demo.png"))
+    with monkeypatch.context() as patch:
+        Scarce(patch, *PLACES[phase], first(1))
+        result = made(generator.generate(wanted))
+    assert result.again == [f"The memory was not enough while {phase}: all other models are put away."]
+    assert generator._shelf.bytes < held
+    generator._ways.clear()
+    loads = generator.loads
+    assert near(result.clip, made(generator.generate(wanted)).clip)
+    assert generator.loads == loads
+
+
+def test_loading_begins_anew_without_other_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = SamplingGenerator("cpu")
+    made(generator.generate(order(t2v=str(WEIGHTS / "animatediff"))))
+    kept = generator._shelf.bytes
+    Scarce(
+        monkeypatch,
+        torch.nn.Module,
+        "load_state_dict",
+        lambda network, *_, **__: "UNet3D" in type(network).__name__ and generator._shelf.bytes >= kept,
+    )
+    result = made(generator.generate(order()))
+    assert result.again == ["The memory was not enough while loading the models: all other models are put away."]
+    assert result.clip.shape == (4, 64, 64, 3)
+
+
+def test_decoding_goes_on_in_tiles_and_frames_begin_anew(
+    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = order(width=128, height=128, frames=3)
+    whole = made(generator.generate(large)).clip
+    left = [1]
+
+    def third_frame(models: Models, latents: torch.Tensor, tile: int | None = None) -> bool:
+        left[0] += 1
+        return tile is None and left[0] > 3
+
+    Scarce(monkeypatch, Models, "decode", third_frame)
+    result = made(generator.generate(large))
+    assert result.again == [
+        "The memory was not enough while decoding: frames are decoded in tiles of 64 pixels, whose seams are blended."
+    ]
+    at = next(k for k, item in enumerate(result.items) if isinstance(item, Note))
+    indices = [[each.index for each in part if isinstance(each, Picture)] for part in (result.items[:at], result.items)]
+    assert indices == [[0, 1], [0, 1, 0, 1, 2]]
+    assert plan_in(result).tile == 64
+    assert np.abs(result.clip.astype(int) - whole).mean() < 8
+
+
+def test_what_helped_is_tried_first_next_time(
+    generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scarce = Scarce(monkeypatch, InflatedT2I, "__call__", frames_above(1))
+    made(generator.generate(order(frames=6)))
+    result = made(generator.generate(order(frames=6, seed=2)))
+    assert scarce.failed == 2, "all of them in the first clip"
+    assert result.notes == ["Memory is saved as for the clip of this kind before."]
+    assert result.again == []
+    assert plan_in(result).chunk == 1
+    assert made(generator.generate(order(frames=1))).notes == []
+
+
+def test_a_cautious_order_takes_little_from_the_start(generator: SamplingGenerator, untroubled: np.ndarray) -> None:
+    result = made(generator.generate(order(frames=6, cautious=True)))
+    assert result.notes == ["The clip is made with as little memory as possible, which takes longer."]
+    assert result.again == []
+    assert plan_in(result).chunk == 1
+    assert near(result.clip, untroubled)
+    assert made(generator.generate(order(frames=6))).notes == [], "the next order is not"
+
+
+def test_when_nothing_helps_the_error_says_what_would_fit(
+    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scarce = Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
+    monkeypatch.setattr(advice, "available_on", lambda device: 552_000_000)
+    plan = {"steps": 1, "refine": [1], "refine_steps": 1}
+    with pytest.raises(BackendError, match="was not enough: while refining; the clip takes about") as error:
+        made(generator.generate(order(frames=16, plan=plan)))
+    assert error.value.code == "out_of_memory"
+    assert scarce.failed == 2
+    said = error.value.sentence
+    assert "0.6 GB are there" in said
+    assert re.search(r"; \d+ frames of 64 × 64 pixels or 16 frames of \d+ × \d+ pixels would fit\.", said)
+
+
+def test_two_chunks_tell_what_many_take() -> None:
+    shapes = load_shapes(GOLDEN / "t2i", GOLDEN / "zeroscope")
+    plan = Plan(steps=2, refine=(2,), refine_steps=1, chunk=1)
+    quick = advice._estimate(shapes, plan, (7, 64, 64))
+    whole = estimate(plan, shapes, frames=7, height=64, width=64)
+    assert quick.activations == pytest.approx(whole.activations, rel=0.02)
+    assert (
+        quick.painting.memory
+        < estimate(replace(plan, chunk=None), shapes, frames=7, height=64, width=64).painting.memory / 2
+    )
+    assert quick.kept == whole.kept
+
+
+def test_where_the_clip_should_fit_other_programs_are_suspected(
+    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
+    with pytest.raises(BackendError, match="other programs may have had them"):
+        made(generator.generate(order()))
+
+
+@pytest.mark.parametrize("cautious", [False, True])
+def test_after_all_failed_the_next_job_is_made(
+    cautious: bool, generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        scarce = Scarce(patch, T2V, "__call__", lambda *_: True)
+        patch.setattr("backend.sampling.what_would_fit", lambda *_: "nothing would fit")
+        with pytest.raises(BackendError, match="was not enough: nothing would fit"):
+            made(generator.generate(order(cautious=cautious)))
+        assert scarce.failed == (1 if cautious else 2)
+    assert near(made(generator.generate(order(frames=6))).clip, untroubled)
+
+
+def test_other_errors_climb_no_ladder(generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("The size of tensor a (4) must match the size of tensor b (5)")
+
+    monkeypatch.setattr(T2V, "__call__", fails)
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        made(generator.generate(order()))
+
+
+def test_nothing_of_a_failed_try_is_held_in_the_next(
+    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second try would have less memory than the first."""
+    held: list[list[int]] = []
+    tensors: list[Any] = []
+
+    def too_large(network: Any, z: torch.Tensor, *_: Any) -> bool:
+        held.append([each.numel() for ref in tensors if (each := ref()) is not None])
+        tensors.append(weakref.ref(z))
+        return z.shape[1] > 4
+
+    Scarce(monkeypatch, InflatedT2I, "__call__", too_large)
+    made(generator.generate(order(frames=6)))
+    assert held[1] == [], "the failed call's latents are gone"
+
+
+@pytest.mark.parametrize(
+    ("plan", "frames", "side", "expected"),
+    [
+        (Plan(), 16, 512, ["4", "1", "256"]),
+        (Plan(chunk=4), 16, 512, ["1", "256"]),
+        (Plan(chunk=2, tile=256), 16, 512, ["1"]),
+        (Plan(), 4, 64, ["1"]),
+        (Plan(), 1, 1024, ["512"]),
+        (Plan(tile=128), 1, 100, []),
+    ],
+)
+def test_only_what_saves_something_is_tried(plan: Plan, frames: int, side: int, expected: list[str]) -> None:
+    found = rungs(plan, frames, side, on_processor=False)
+    words = {"frame by frame": "1"}
+    numbers = [
+        next((short for phrase, short in words.items() if phrase in rung.sentence), "")
+        or "".join(letter for letter in rung.sentence if letter.isdigit())
+        for rung in found
+    ]
+    assert numbers == [*expected, ""]
+    assert found[-1].sentence == "only the network that runs stays on the device"
