@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import cv2
 import pytest
 
-from backend.__main__ import main
 from backend.api import Backend, connect
 from backend.frame_files import frames_in
+from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, running, until
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Call = Callable[..., Done]
 
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     """Runs one command of the backend."""
     before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object) -> Done:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return Done(code, *capsys.readouterr())
-
-    yield call
+    yield caller(capsys)
     signal.signal(signal.SIGTERM, before)
 
 
@@ -220,7 +199,7 @@ def test_errors_are_json_lines_too(backend: Running, call: Call, tmp_path: Path)
 def test_an_interrupt_cancels_the_job_alone(home: Path, tmp_path: Path) -> None:
     if os.name != "posix":
         pytest.skip("signals are POSIX")
-    with running(step_seconds=0.3), connect() as connected:
+    with running(step_seconds=0.1), connect() as connected:
         arguments = command("generate", "a fox", "--out", str(tmp_path / "out"))
         with subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None

@@ -1,0 +1,353 @@
+"""Batches: files are read strictly, rows are checked before any is submitted, and made clips are not made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from backend.api import Clip, connect
+from backend.cli.batch_file import Row, read_rows
+from backend.cli.batch_note import read_note
+from backend.failures import BackendError
+from backend.frame_files import frames_in
+from shared_protocol.messages import LoraChoice
+from tests.backend.commands import Call, caller
+from tests.backend.harness import ROOT, Running, command, running, until
+
+DEFAULTS = Clip("", style="sketch", frames=2, settings={"guidance": 5})
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """Runs one command of the backend."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield caller(capsys)
+    signal.signal(signal.SIGTERM, before)
+
+
+def file(folder: Path, text: str, name: str = "prompts.csv", encoding: str = "utf-8") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def rows_of(path: Path) -> list[Row]:
+    rows, wrong = read_rows(path, DEFAULTS, None)
+    assert not wrong
+    return rows
+
+
+def jobs_of(folder: Path) -> dict[str, str]:
+    """The job of each row's folder."""
+    return {path.parent.name: json.loads(path.read_bytes())["job"] for path in folder.rglob("job.json")}
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_is_a_column(tmp_path: Path) -> None:
+    header = "prompt,negative_prompt,style,preset,frames,width,height,seed,lora,footage,strength,anchor,fps,out"
+    header += ",guidance,lowpass.method,refine"
+    cells = '"a fox, red",blue,neon,fast,4,96,64,7,ink:0.5 | a b.safetensors,shots,0.25,a.png,30000/1001,fox/one'
+    cells += ',7.5,box,"[9, 4]"'
+    for path in (file(tmp_path, f"{header}\n{cells}\n"), file(tmp_path, f"\n{header}\r\n\r\n{cells}\r\n,,,\r\n")):
+        (row,) = rows_of(path)
+        assert row.clip == Clip(
+            "a fox, red",
+            negative_prompt="blue",
+            style="neon",
+            preset="fast",
+            frames=4,
+            width=96,
+            height=64,
+            seed=7,
+            settings={"guidance": 7.5, "lowpass": {"method": "box"}, "refine": [9, 4]},
+            loras=(LoraChoice(name="ink", weight=0.5), LoraChoice(name="a b.safetensors")),
+            footage=(tmp_path / "shots",),
+            strength=0.25,
+            anchor=tmp_path / "a.png",
+        )
+        assert (row.number, row.fps, row.folder) == (1, Fraction(30000, 1001), "fox/one")
+
+
+def test_json_lines_say_the_same(tmp_path: Path) -> None:
+    lines = [
+        {"prompt": "a fox", "frames": 4, "lora": ["ink:0.5", "two"], "lowpass": {"method": "box"}, "fps": 23.976},
+        {"prompt": "a cat", "footage": ["a.png", "b.png"], "refine": [9, 4], "seed": None, "strength": 1},
+    ]
+    fox, cat = rows_of(file(tmp_path, "\n\n".join(json.dumps(line) for line in lines), "prompts.jsonl"))
+    assert fox.clip.loras == (LoraChoice(name="ink", weight=0.5), LoraChoice(name="two"))
+    assert fox.clip.settings == {"guidance": 5, "lowpass": {"method": "box"}}
+    assert fox.fps == Fraction(23976, 1000)
+    assert cat.clip.footage == (tmp_path / "a.png", tmp_path / "b.png")
+    assert (cat.clip.style, cat.clip.frames, cat.clip.seed, cat.clip.strength) == ("sketch", 2, None, 1.0)
+    assert cat.clip.settings == {"guidance": 5, "refine": [9, 4]}
+    assert (fox.folder, cat.folder) == ("0001", "0002")
+    assert cat.where == "prompts.jsonl, row 2 (line 3)"
+
+
+def test_spreadsheets_are_understood(tmp_path: Path) -> None:
+    """With a mark of byte order, semicolons and decimal commas, as Excel writes them in much of the world."""
+    text = 'Prompt;Strength;guidance;frames\r\n"ein Fuchs; rot";0,5;7,5;\r\n"zwei\r\nZeilen, 1,5";;;3\r\n'
+    one, two = rows_of(file(tmp_path, text, encoding="utf-8-sig"))
+    assert (one.clip.prompt, one.clip.strength, one.clip.settings["guidance"]) == ("ein Fuchs; rot", 0.5, 7.5)
+    assert (two.clip.prompt.split(), two.clip.frames) == (["zwei", "Zeilen,", "1,5"], 3)
+    (tabbed,) = rows_of(file(tmp_path, "prompt\tframes\na fox, red\t4\n"))
+    assert (tabbed.clip.prompt, tabbed.clip.frames) == ("a fox, red", 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("prompt,stylee\nx,y\n", 'no column "stylee"'),
+        ("prompt,frames,Frames\nx,1,2\n", "two columns"),
+        ("prompt\n", "no rows"),
+        ("", "no rows"),
+        ('prompt\n"open\n', "line 2"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(BackendError, match=says) as caught:
+        rows_of(file(tmp_path, text))
+    assert caught.value.exit_code == 2
+
+
+def test_a_file_that_is_absent_or_in_another_encoding_is_said(tmp_path: Path) -> None:
+    for path, says in [
+        (tmp_path / "absent.csv", "No such"),
+        (file(tmp_path, "prompt\né\n", encoding="cp1252"), "UTF-8"),
+    ]:
+        with pytest.raises(BackendError, match=says):
+            rows_of(path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ("x,1.5,,,", "frames"),
+        ("x,many,,,", "frames"),
+        ("x,,24/0,,", "frame rate"),
+        ("x,,1e999,,", "frame rate"),
+        ("x,,,../up,", "leads out"),
+        ("x,,,/up,", "leads out"),
+        ("x,,,.,", "leads out"),
+        ("x,,,0001,", "that of row 1"),
+        ("x,,,,ink:heavy", "no weight"),
+        ("x,,,,,surplus", "6 cells"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, cells: str, says: str) -> None:
+    rows, wrong = read_rows(file(tmp_path, f"prompt,frames,fps,out,lora\nx,,,,\n{cells}\n"), DEFAULTS, None)
+    assert [row.number for row in rows] == [1]
+    assert list(wrong) == [2]
+    assert wrong[2].startswith("prompts.csv, row 2 (line 3): ")
+    assert says in wrong[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "no JSON"),
+        ("[]", "no JSON object"),
+        ('{"prompt": 1}', "prompt"),
+        ('{"frames": true}', "frames"),
+        ('{"frames": 1.0}', "frames"),
+        ('{"lora": [1]}', "lora"),
+        ('{"lora": 1}', "lora"),
+        ('{"nothing": 1}', '"nothing"'),
+        ('{"fps": null, "out": ""}', ""),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: str, says: str) -> None:
+    rows, wrong = read_rows(file(tmp_path, f"{line}\n", "prompts.jsonl"), DEFAULTS, None)
+    assert len(rows) + len(wrong) == 1
+    assert bool(wrong) == bool(says)
+    assert all(says in sentence for sentence in wrong.values())
+
+
+# Making -----------------------------------------------------------------------------------------------------
+
+
+def test_each_row_has_a_clip_and_a_second_run_makes_only_what_is_missing(
+    backend: Running, call: Call, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    path = file(tmp_path, "prompt,frames,seed,fps,out\na fox,2,3,,\na cat,4,,24,cats/one\na dog,1,,,\n")
+    options = ["generate", "--from", path, "--out", out]
+    made = call(*options)
+    assert made.code == 0, made.err
+    assert [len(frames_in(out / folder)) for folder in ("0001", "cats/one", "0003")] == [2, 12, 1]
+    assert "row 1 of 3" in made.err
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    again = call(*options, "--json")
+    assert [(line["type"], line["row"]) for line in again.lines] == [("Skipped", 1), ("Skipped", 2), ("Skipped", 3)]
+    frames_in(out / "0003")[0].unlink()
+    file(tmp_path, "prompt,frames,seed,fps,out\na fox,2,4,,\na cat,4,,24,cats/one\na dog,1,,,\n")
+    refused = call(*options)
+    assert refused.code == 2
+    assert "row 1 (line 2)" in refused.err
+    assert "--overwrite" in refused.err
+    third = call(*options, "--overwrite", "--json", "--quiet")
+    assert {(line["row"], line["type"]) for line in third.lines} >= {(1, "Saved"), (2, "Skipped"), (3, "Saved")}
+    after = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    assert {path.parent.name for path in after if before[path] == after[path]} == {"one"}
+
+
+def test_no_row_is_submitted_if_one_cannot_be_used(backend: Running, call: Call, tmp_path: Path) -> None:
+    rows = ["a fox,plain,,,", ",plain,,,", "a fox,nouveau,,,", "a fox,,63,,", "a fox,,,0,", "a fox,,,,-1", "a,,,x,"]
+    failed = call(
+        "generate", "--from", file(tmp_path, "\n".join(["prompt,style,width,steps,seed", *rows])), "--out", tmp_path
+    )
+    assert failed.code == 2
+    *sentences, last = failed.err.splitlines()
+    assert [sentence.partition(" (")[0] for sentence in sentences] == [f"prompts.csv, row {n}" for n in range(2, 8)]
+    for sentence, word in zip(sentences, ("empty", "nouveau", "63", "steps", "seed", "steps"), strict=True):
+        assert word in sentence
+    assert last.startswith("6 of the 7 rows")
+    with connect() as connected:
+        assert not connected.jobs(9).jobs
+
+
+def test_a_row_that_fails_stops_no_other_and_is_tried_again(backend: Running, call: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = file(tmp_path, "prompt\nfail:out_of_memory\na fox\n")
+    for _ in range(2):
+        failed = call("generate", "--from", path, "--out", out, "--frames", "2", "--json", "--quiet")
+        assert failed.code == 4
+        errors = [line for line in failed.lines if line["type"] == "Error"]
+        assert [(line["code"], line.get("row")) for line in errors] == [("out_of_memory", 1), ("rows_failed", None)]
+        assert "prompts.csv, row 1 (line 2)" in failed.err
+        assert len(frames_in(out / "0002")) == 2
+    with connect() as connected:
+        assert sorted(view.state for view in connected.jobs(9).jobs) == ["done", "failed", "failed"]
+
+
+def test_footage_that_changes_makes_the_clip_anew(backend: Running, call: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = file(tmp_path, "prompt,footage\na fox,shot.png\n")
+    jobs = []
+    for value in (0, 0, 200):
+        assert cv2.imwrite(str(tmp_path / "shot.png"), np.full((64, 64, 3), value, np.uint8))
+        assert call("generate", "--from", path, "--out", out, "--overwrite").code == 0
+        jobs.append(jobs_of(out)["0001"])
+    assert jobs[0] == jobs[1] != jobs[2]
+    (tmp_path / "shot.png").unlink()
+    failed = call("generate", "--from", path, "--out", out)
+    assert failed.code == 2
+    assert "shot.png" in failed.err
+
+
+def test_a_batch_whose_client_was_killed_goes_on_with_its_jobs(home: Path, call: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = file(tmp_path, "prompt\na fox\na cat\na dog\n")
+    options = ["generate", "--from", str(path), "--out", str(out), "--frames", "2"]
+    with running(step_seconds=0.05), connect() as connected:
+        connected.pause()
+        with subprocess.Popen(command(*options), cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+            assert until(lambda: len(jobs_of(out)) == 3 if out.exists() else False)
+            process.kill()
+        before = jobs_of(out)
+        connected.resume()
+        done = call(*options)
+        assert done.code == 0, done.err
+        assert jobs_of(out) == before
+        assert len(connected.jobs(9).jobs) == 3
+    assert all(len(frames_in(out / folder)) == 2 for folder in before)
+
+
+def test_detached_rows_are_collected_by_the_same_command(backend: Running, call: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["generate", "--from", file(tmp_path, "prompt,fps\na fox,\na cat,24\n"), "--out", out, "--frames", "2"]
+    assert call(*options, "--detach").code == 0
+    before = jobs_of(out)
+    assert len(before) == 2
+    assert not any(frames_in(out / folder) for folder in before)
+    assert call(*options).code == 0
+    assert jobs_of(out) == before
+    assert [len(frames_in(out / folder)) for folder in ("0001", "0002")] == [2, 6]
+
+
+def test_a_result_that_is_gone_is_made_anew(backend: Running, call: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["generate", "--from", file(tmp_path, "prompt\na fox\n"), "--out", out, "--frames", "2"]
+    assert call(*options, "--detach").code == 0
+    job = jobs_of(out)["0001"]
+    with connect() as connected:
+        connected.job(job).wait()
+        connected.forget(job)
+    assert call(*options).code == 0
+    assert jobs_of(out)["0001"] != job
+
+
+def test_more_rows_than_the_queue_takes_wait_for_their_turn(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backend.cli import batch
+
+    submit = batch.Backend.submit
+    under_way = []
+
+    def crowded(backend: batch.Backend, clip: Clip) -> batch.Job:
+        if sum(job.end is None for job in under_way) >= 2:
+            raise BackendError("queue_full", most=2)
+        under_way.append(submit(backend, clip))
+        return under_way[-1]
+
+    monkeypatch.setattr(batch.Backend, "submit", crowded)
+    path = file(tmp_path, "prompt\n" + "a fox\n" * 5)
+    assert call("generate", "--from", path, "--out", tmp_path / "out", "--frames", "1").code == 0
+    assert len(jobs_of(tmp_path / "out")) == len(under_way) == 5
+
+
+def test_an_interrupt_cancels_what_was_submitted(home: Path, tmp_path: Path) -> None:
+    if os.name != "posix":
+        pytest.skip("signals are POSIX")
+    path = file(tmp_path, "prompt\na fox\na cat\n")
+    with running(step_seconds=0.3), connect() as connected:
+        arguments = command("generate", "--from", str(path), "--out", str(tmp_path / "out"), "--frames", "2")
+        with subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert any("painting" in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            assert "Interrupted." in process.stderr.read()
+        assert process.returncode == 130
+        assert until(lambda: not connected.jobs().jobs)
+        assert [view.state for view in connected.jobs(9).jobs] == ["cancelled", "cancelled"]
+
+
+def test_a_lost_backend_ends_the_batch_with_one_sentence(home: Path, call: Call, tmp_path: Path) -> None:
+    path = file(tmp_path, "prompt\na fox\na cat\n")
+    arguments = ["generate", "--from", str(path), "--out", str(tmp_path / "out"), "--frames", "2"]
+    with running(step_seconds=0.3) as backend:
+        with subprocess.Popen(command(*arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert any("painting" in line for line in process.stderr)
+            backend.process.kill()
+            assert "give the same command again" in process.stderr.read().splitlines()[-1]
+        assert process.returncode == 3
+    before = jobs_of(tmp_path / "out")
+    with running():
+        assert call(*arguments).code == 0
+    assert jobs_of(tmp_path / "out") == before
+
+
+def test_a_prompt_or_a_file_but_not_both(call: Call, tmp_path: Path) -> None:
+    path = file(tmp_path, "prompt\na fox\n")
+    for arguments in (["--from", path, "a fox", "--out", tmp_path], ["--out", tmp_path], ["--from", path]):
+        failed = call("generate", *arguments)
+        assert (failed.code, len(failed.err.splitlines())) == (2, 1)
+
+
+def test_a_note_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
+    for data in (b"", b"{", b"[]", b'{"job": "x", "asked": {}}', b"\xff"):
+        (tmp_path / "job.json").write_bytes(data)
+        assert read_note(tmp_path) is None
