@@ -106,7 +106,7 @@ def test_phases_previews_and_warnings_of_a_real_job(backend: Running) -> None:
         assert "xylophonist" in accepted.warnings[0]
         progress = [message for message, _ in client.of(job) if isinstance(message, Progress)]
         phases = {one.phase for one in progress}
-        assert phases - {"loading"} == {"text", "painting", "refining", "inverting", "decoding"}
+        assert phases - {"loading"} == {"text", "painting", "refining", "inverting", "decoding", "writing"}
         assert {one.preview_frames for one in progress} == {0, 4}
 
 
