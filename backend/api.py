@@ -69,6 +69,7 @@ from .failures import BackendError
 from .frame_files import NewFrames
 from .launch import START_GRACE, release, start_backend
 from .picture_files import Piece, read_picture, send_file
+from .remote import find_profile
 
 __all__ = ["Backend", "BackendError", "Clip", "Job", "connect"]
 
@@ -85,14 +86,14 @@ Rate: TypeAlias = Fraction | int | str
 def connect(
     *,
     start: bool = False,
-    profile: Path | None = None,
+    profile: str | Path | None = None,
     client_id: str = "",
     name: str = "script",
     fake: bool = False,
     device: str = "auto",
     grace: float = START_GRACE,
 ) -> Backend:
-    """A conversation with the backend of this machine, or with the one that the file `profile` names.
+    """A conversation with the backend of this machine, or with the one that a profile names: by its name, or its file.
 
     start: whether to start a backend if none runs: with models or `fake`, on `device`. It ends `grace` seconds after
         its last client has gone and its last job has ended.
@@ -102,11 +103,8 @@ def connect(
     Raises BackendError.
     """
     if profile is not None:
-        try:
-            found = connection.read_profile(profile)
-        except ConnectionFileError as error:
-            raise BackendError("no_profile", detail=error) from error
-        return Backend(found, name=name, client_id=client_id)
+        elsewhere = find_profile(profile) if isinstance(profile, str) else _read_profile(profile)
+        return Backend(elsewhere, name=name, client_id=client_id)
     try:
         return Backend(connection.read(places.connection_file()), name=name, client_id=client_id)
     except NoBackend:
@@ -117,6 +115,13 @@ def connect(
     found, process = start_backend(fake=fake, device=device, grace=grace)
     release(process)
     return Backend(found, name=name, client_id=client_id)
+
+
+def _read_profile(file: Path) -> Connection:
+    try:
+        return connection.read_profile(file)
+    except ConnectionFileError as error:
+        raise BackendError("no_profile", detail=error) from error
 
 
 class Job:

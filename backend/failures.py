@@ -183,7 +183,7 @@ TABLE: dict[str, Failure] = {
     "no_profile": Failure(
         "{detail}",
         'Make the profile with "python -m backend profile".',
-        EXIT_NO_BACKEND,
+        EXIT_USAGE,
     ),
     "not_started": Failure(
         "The backend did not start: {detail}",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..launch import START_GRACE
+from ..remote import parse_name
 from . import control, generating, queueing, values
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ def _command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=about, description=f"{about[:1].upper()}{about[1:]}.")
     command.add_argument("--json", action="store_true", help="print one JSON object a line (docs/COMMANDS.md)")
-    command.add_argument("--profile", metavar="NAME", help="the backend on another machine that this profile names")
+    command.add_argument(
+        "--profile", type=parse_name, metavar="NAME", help="the backend on another machine that this profile names"
+    )
     command.set_defaults(run=run)
     return command
 

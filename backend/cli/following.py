@@ -11,19 +11,17 @@ from shared_protocol.messages import Accepted, Done, Frame, Message, Notice, Pro
 
 from ..api import Backend, Job, connect
 from ..failures import BackendError
-from ..remote import profile_file
 from ..terminal import ProgressLine
 from .output import Output, Saved, warn
 
 
 def connected(options: argparse.Namespace, *, start: bool = False) -> Backend:
     """A conversation with the backend that the options mean. Raises BackendError."""
-    profile = None if options.profile is None else profile_path(options.profile)
     if not start:
-        return connect(profile=profile, name="command line")
+        return connect(profile=options.profile, name="command line")
     backend = connect(
         start=True,
-        profile=profile,
+        profile=options.profile,
         name="command line",
         fake=options.fake,
         device=options.device,
@@ -34,12 +32,6 @@ def connected(options: argparse.Namespace, *, start: bool = False) -> Backend:
     if (said := state_of(backend.welcome.queue)) is not None:
         warn(said)
     return backend
-
-
-def profile_path(name: str) -> Path:
-    """The profile of this name, or the file itself."""
-    named = profile_file(name)
-    return named if named.is_file() else Path(name)
 
 
 def state_of(queue: QueueState) -> str | None:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from backend import api
+from backend import api, remote
 from backend.api import Backend, BackendError, Clip, connect
 from backend.picture_files import WINDOW, footage_files, send_file
 from shared_protocol import connection
@@ -334,8 +334,15 @@ def test_a_profile_names_a_backend_elsewhere(backend: Running, tmp_path: Path, m
         assert connected.submit("a fox", **SMALL).wait().frames == 4
     with pytest.raises(BackendError) as caught:
         connect(profile=tmp_path / "absent.json", start=True, fake=True)
-    assert (caught.value.code, caught.value.exit_code) == ("no_profile", 3)
+    assert (caught.value.code, caught.value.exit_code) == ("no_profile", 2)
     assert "absent.json" in caught.value.sentence
+    named = remote.profile_file("studio")
+    named.parent.mkdir(parents=True)
+    profile.rename(named)
+    with connect(profile="studio") as connected:
+        assert connected.status()
+    with pytest.raises(BackendError, match="absent"):
+        connect(profile="absent")
 
 
 def test_the_example_of_the_docstring_runs_and_its_backend_ends(home: Path, tmp_path: Path) -> None:

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import msgspec
 import pytest
 
+from backend import remote
 from backend.api import Backend, connect
 from backend.frame_files import frames_in
+from shared_protocol import connection, places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, running, until
 
@@ -243,8 +246,12 @@ def test_a_backend_that_generate_has_started_finishes_detached_jobs(call: Call, 
         assert call("results", job, "--out", tmp_path / "out").code == 0
 
 
-def test_a_profile_is_taken_by_its_name_or_file(call: Call) -> None:
-    for name in ("studio", "/absent/studio.json"):
-        failed = call("queue", "--profile", name)
-        assert failed.code == 3
-        assert name in failed.err
+def test_a_profile_is_taken_by_its_name(backend: Running, call: Call, home: Path) -> None:
+    profile = remote.profile_file("studio")
+    connection.write(profile, msgspec.structs.replace(backend.connection, pid=0, started=None))
+    places.connection_file().unlink()
+    assert call("queue").code == 3
+    assert call("queue", "--profile", "studio").code == 0
+    failed = call("queue", "--profile", "absent")
+    assert failed.code == 2
+    assert "absent" in failed.err
