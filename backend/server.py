@@ -212,10 +212,10 @@ class Server:
         if now - self._alive_at >= ALIVE_SECONDS:
             self._alive_at = now
             self._broadcast(Alive())  # also finds out who has gone
-            for client in self._connections:
-                key = client.owner.principal
-                if key != security.LOCAL and self._guests.principal_of(key) is None:
-                    self._refuse(client.identity, Refused(code="not_authorized", message=REVOKED))
+        for client in self._connections:  # at every round, so that a key that is taken away is shut out within a second
+            key = client.owner.principal
+            if key != security.LOCAL and self._guests.principal_of(key) is None:
+                self._refuse(client.identity, Refused(code="not_authorized", message=REVOKED))
         while self._gone:
             self._part_from(self._gone.pop())
         if len(self._connections) or not self._scheduler.idle:
