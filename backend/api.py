@@ -73,6 +73,8 @@ from .remote import find_profile
 
 __all__ = ["Backend", "BackendError", "Clip", "Job", "connect"]
 
+ATTEMPTS = 3
+"""How many backends are started at most until one lets us in."""
 FETCH_FRAMES = 16
 """How many frames are asked for at once."""
 LISTED = 500
@@ -105,16 +107,30 @@ def connect(
     if profile is not None:
         elsewhere = find_profile(profile) if isinstance(profile, str) else _read_profile(profile)
         return Backend(elsewhere, name=name, client_id=client_id)
+    for attempt in range(ATTEMPTS):
+        found = _running()
+        if found is None:
+            if not start:
+                raise BackendError("no_backend")
+            found, process = start_backend(fake=fake, device=device, grace=grace)
+            release(process)
+        try:
+            return Backend(found, name=name, client_id=client_id)
+        except BackendError:
+            # A backend whose time is over lets nobody in any more; the next one will.
+            if not start or _running() == found or attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _running() -> Connection | None:
+    """How the backend of this machine is reached, or None if none runs. Raises BackendError."""
     try:
-        return Backend(connection.read(places.connection_file()), name=name, client_id=client_id)
+        return connection.read(places.connection_file())
     except NoBackend:
-        if not start:
-            raise BackendError("no_backend") from None
+        return None
     except ConnectionFileError as error:
         raise BackendError("not_reached", detail=error) from error
-    found, process = start_backend(fake=fake, device=device, grace=grace)
-    release(process)
-    return Backend(found, name=name, client_id=client_id)
 
 
 def _read_profile(file: Path) -> Connection:

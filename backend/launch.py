@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from typing import IO
 
 from shared_protocol import connection, places
 from shared_protocol.connection import Connection
@@ -18,6 +20,8 @@ START_GRACE = 5.0
 """How long a backend that was started for one purpose waits for a client before it ends, seconds."""
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+AGAIN_SECONDS = 1.0
+"""How long a backend that was quicker is waited for before another is started."""
 
 
 def start_backend(*, fake: bool, device: str, grace: float) -> tuple[Connection, subprocess.Popen[bytes]]:
@@ -27,25 +31,21 @@ def start_backend(*, fake: bool, device: str, grace: float) -> tuple[Connection,
     Raises BackendError.
     """
     arguments = [sys.executable, "-m", "backend", "serve", "--grace", str(grace), "--device", device]
+    if fake:
+        arguments.append("--fake")
     with tempfile.TemporaryFile() as words:
-        process = subprocess.Popen(
-            [*arguments, "--fake"] if fake else arguments,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=words,
-            # A group of its own: Ctrl-C in this terminal is for this process, which then ends the backend in order.
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
-            | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+        process = _start(arguments, words)
         deadline = time.monotonic() + START_SECONDS
+        began = time.monotonic()
         while time.monotonic() < deadline:
             try:
                 return connection.read(places.connection_file()), process
             except ConnectionFileError:
-                if process.poll():  # 0 means that another backend was quicker, which will be ready in a moment
+                if process.poll():
                     break
+            if process.poll() == 0 and time.monotonic() - began > AGAIN_SECONDS:
+                # There was another backend, which will be ready in a moment, or which was about to end.
+                process, began = _start(arguments, words), time.monotonic()
             time.sleep(LOOK_SECONDS)
         if process.poll() is None:
             process.kill()
@@ -53,6 +53,19 @@ def start_backend(*, fake: bool, device: str, grace: float) -> tuple[Connection,
         words.seek(0)
         said = words.read().decode(errors="replace").strip().splitlines()
     raise BackendError("not_started", detail=said[-1] if said else "it said nothing.", log=places.log_file())
+
+
+def _start(arguments: Sequence[str], words: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=words,
+        # A group of its own: Ctrl-C in this terminal is for this process alone.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
 
 
 def release(process: subprocess.Popen[bytes]) -> None:

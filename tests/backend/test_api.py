@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from backend import api, remote
 from backend.api import Backend, BackendError, Clip, connect
 from backend.picture_files import WINDOW, footage_files, send_file
-from shared_protocol import connection
+from shared_protocol import connection, places
 from shared_protocol.messages import Accepted, Cancelled, Chunk, Done, Failed, Frame, Notice, Offer, Progress, Queue
 from shared_protocol.wire import CHUNK_BYTES
 from tests.backend.harness import ROOT, Running, running, until
@@ -324,6 +325,22 @@ def test_without_a_backend_or_with_a_lost_one_there_is_one_sentence(home: Path) 
             assert (caught.value.code, caught.value.exit_code) == ("not_reached", 3)
     with running(), connect() as connected:
         assert connected.job(job.id).wait().frames == 4, "the job has waited in its queue"
+
+
+def test_a_backend_that_ends_just_now_is_followed_by_another(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It still holds its lock while it lets nobody in any more."""
+    monkeypatch.setattr("backend.launch.AGAIN_SECONDS", 0.0)
+    with running("--grace", "0.1") as backend, connect() as connected:
+        pid = backend.process.pid
+        job = connected.submit("a fox", **SMALL).id
+        backend.process.send_signal(signal.SIGSTOP)
+        places.connection_file().unlink()
+        threading.Timer(1.0, backend.process.send_signal, [signal.SIGCONT]).start()
+        threading.Timer(1.0, backend.process.terminate).start()
+        with connect(start=True, fake=True, grace=0.1) as other:
+            assert connection.read(places.connection_file()).pid != pid
+            assert other.job(job).wait().frames == 4
+    assert until(lambda: not places.connection_file().exists())
 
 
 def test_a_profile_names_a_backend_elsewhere(backend: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
