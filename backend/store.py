@@ -60,6 +60,7 @@ class JobStore:
             self._base = sqlite3.connect(path or ":memory:", isolation_level=None)
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
+            self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
             if self._base.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise DamagedStore("the check of the database found damage")
             migrate(self._base)
