@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from elevator import ElevatorError, ModelError, Models, Plan, elevate
+from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, elevate
 from elevator.memory import enough_for
 from elevator.sidecar import Device, Sources
 from shared_protocol.messages import Phase
@@ -48,6 +48,8 @@ class SamplingGenerator:
         """See Generator."""
         try:
             yield from self._generate(order)
+        except OutOfMemory as error:  # even while looking for what would fit
+            raise BackendError("out_of_memory") from error
         except ModelError as error:
             raise BackendError("model_unfit", detail=_clause(error)) from error
         except ElevatorError as error:

@@ -20,7 +20,7 @@ from backend.generator import Advance, Note, Picture
 from backend.ladder import rungs
 from backend.sampling import SamplingGenerator
 from backend.settings import ROOT
-from elevator import Models, Plan, estimate, load_shapes
+from elevator import Models, OutOfMemory, Plan, estimate, load_shapes
 from elevator.models import T2V, InflatedT2I
 from elevator.sidecar import decode
 from elevator.text import TextEncoder
@@ -258,6 +258,19 @@ def test_after_all_failed_the_next_job_is_made(
             made(generator.generate(order(cautious=cautious)))
         assert scarce.failed == (1 if cautious else 2)
     assert near(made(generator.generate(order(frames=6))).clip, untroubled)
+
+
+def test_memory_that_is_not_enough_for_the_advice_is_said_too(
+    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OutOfMemory("loading")
+
+    Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
+    monkeypatch.setattr(advice, "load_shapes", fails)
+    with pytest.raises(BackendError, match="too large for it") as error:
+        made(generator.generate(order()))
+    assert error.value.code == "out_of_memory"
 
 
 def test_other_errors_climb_no_ladder(generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
