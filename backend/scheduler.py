@@ -267,9 +267,8 @@ class Scheduler:
             self._end(failure.as_event(job.id))
             return
         job = self._requeue(job.id, lost=True)
-        sentence = (
-            "The process that makes the pictures has ended; the clip is begun anew with as little memory as it can."
-        )
+        what = "is stuck and was ended" if loss is Loss.STUCK else "has ended"
+        sentence = f"The process that makes the pictures {what}; the clip is begun anew."
         self._emit(job, Notice(job=job.id, message=sentence, again=True), ())
 
     def _requeue(self, job_id: str, *, lost: bool = False) -> Job:
