@@ -80,6 +80,20 @@ def test_frames_are_fetched_in_as_many_portions_as_it_takes(
     assert len(job.fetch(tmp_path / "out")) == len(names(tmp_path / "out")) == 7
 
 
+def test_a_clip_that_is_not_whole_is_not_taken(
+    connected: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = connected.submit("a red fox", frames=3)
+    job.wait()
+    frames = list(connected.frames(job))
+    monkeypatch.setattr(connected, "frames", lambda job: frames[:2])
+    with pytest.raises(BackendError) as caught:
+        job.fetch(tmp_path / "out")
+    assert caught.value.code == "frames_missing"
+    assert not names(tmp_path / "out")
+    assert not connected.jobs(1).jobs[0].received
+
+
 def test_frames_of_another_clip_are_in_the_way_or_go(connected: Backend, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first, second = (connected.submit("a red fox", frames=frames) for frames in (5, 2))
@@ -233,6 +247,7 @@ def test_the_queue_is_paused_moved_and_resumed(connected: Backend, tmp_path: Pat
     assert [view.job for view in moved.jobs] == [jobs[2].id, jobs[0].id, jobs[1].id]
     with connect(name="another") as other:
         assert not other.resume().paused
+    assert not connected.status().queue.paused, "which does not swallow what comes unasked"
     ended = []
     said = []
     while len(ended) < 3:
@@ -297,11 +312,16 @@ def test_an_upload_goes_on_where_the_backend_has_got_to() -> None:
         nonlocal most
         most = max(most, len(pieces))
         for piece, buffers in pieces:
-            if isinstance(piece, Chunk) and piece.offset == len(have) and len(buffers) == 1 and len(have) < limit:
-                have.extend(buffers[0])
+            if not isinstance(piece, Chunk) or piece.offset != len(have) or len(have) >= limit:
+                continue
+            if piece.offset in overlooked:
+                overlooked.remove(piece.offset)
+                continue
+            have.extend(buffers[0])
         return len(have)
 
     limit = len(data)
+    overlooked = [5 * CHUNK_BYTES]
     send_file(data, backend)  # type: ignore[arg-type]
     assert have == data
     assert most == WINDOW
