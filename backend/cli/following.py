@@ -29,9 +29,14 @@ def connected(options: argparse.Namespace, *, start: bool = False) -> Backend:
     )
     if options.fake and backend.welcome.device != "none":
         warn("A backend with models runs already, so it makes the clip.")
+    warn_of_queue(backend)
+    return backend
+
+
+def warn_of_queue(backend: Backend) -> None:
+    """Say it if no jobs are started."""
     if (said := state_of(backend.welcome.queue)) is not None:
         warn(said)
-    return backend
 
 
 def state_of(queue: QueueState) -> str | None:

@@ -14,7 +14,7 @@ from ..api import LISTED, Backend
 from ..failures import EXIT_DONE, BackendError
 from ..frame_files import prepare
 from ..terminal import ProgressLine, duration
-from .following import Watcher, cancelling, connected, lost, saved, state_of
+from .following import Watcher, cancelling, connected, lost, saved, state_of, warn_of_queue
 from .output import Output, shortened, size_text
 
 DIGITS = 8
@@ -75,6 +75,7 @@ def conform(options: argparse.Namespace) -> int:
     if not options.detach:
         prepare(options.out, overwrite=options.overwrite)
     with connected(options) as backend:
+        warn_of_queue(backend)
         job = backend.conform(backend.find(options.job).job, options.fps, options.method)
         if options.detach:
             assert job.accepted is not None
@@ -96,7 +97,10 @@ def _fetch(backend: Backend, options: argparse.Namespace, output: Output) -> Non
     if options.job is None:
         raise BackendError("usage", detail="Say which job's frames to write.", command="results")
     prepare(options.out, overwrite=options.overwrite)
-    job = backend.job(backend.find(options.job).job)
+    view = backend.find(options.job)
+    if view.state == "queued":
+        warn_of_queue(backend)
+    job = backend.job(view.job)
     with ProgressLine(quiet=options.quiet or options.json) as line:  # stopping to look leaves the job alone
         Watcher(line, output, quiet=options.quiet).follow(job)
     saved(output, job, job.fetch(options.out, overwrite=options.overwrite))

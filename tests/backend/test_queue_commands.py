@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,9 +128,12 @@ def test_a_detached_job_is_waited_for_later(paused: Backend, call: Call, tmp_pat
     accepted = call("generate", "a cat", "--frames", "2", "--detach", "--json").lines
     assert [line["type"] for line in accepted] == ["Accepted"]
     assert {view.job for view in paused.jobs().jobs} == {job, accepted[0]["job"]}
-    paused.resume()
+    resuming = threading.Timer(0.5, paused.resume)
+    resuming.start()
     fetched = call("results", job, "--out", tmp_path / "out")
+    resuming.join()
     assert fetched.code == 0
+    assert "paused" in fetched.err
     assert len(frames_in(tmp_path / "out")) == 2
     assert call("generate", "a fox", "--detach", "--fps", "24").code == 2
 
