@@ -38,7 +38,7 @@ def connected(backend: Running) -> Iterator[Backend]:
 @pytest.fixture
 def slow() -> Iterator[Backend]:
     """The same, with a backend that takes its time."""
-    with running(step_seconds=0.3), connect(name="test") as connected:
+    with running(step_seconds=0.1), connect(name="test") as connected:
         yield connected
 
 
