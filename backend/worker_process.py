@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -44,16 +44,41 @@ class WorkerProcess:
         self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, settings: Settings, device: str
     ) -> None:
         """Start the process; it reports `Ready` when it is. Raises OSError."""
+        with ExitStack() as opened:
+            try:
+                keys = self._open(opened, context, door, settings, device)
+            except zmq.ZMQError as error:  # no descriptor is left, for one
+                raise OSError(error.errno, error.strerror) from error
+            self._process = _start(output_file(device))
+            opened.callback(self._end_process)
+            # Standard input rather than arguments or environment, which other processes can read. It stays open: when
+            # the server vanishes, however it does, the worker sees its end.
+            assert self._process.stdin is not None
+            self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
+            self._process.stdin.flush()
+            self._opened = opened.pop_all()
+        log.info("Worker %d was started.", self.pid)
+
+    def _open(
+        self,
+        opened: ExitStack,
+        context: zmq.Context[zmq.Socket[bytes]],
+        door: ThreadAuthenticator,
+        settings: Settings,
+        device: str,
+    ) -> WorkerKeys:
+        """The line, and how the worker finds it. Raises zmq.ZMQError."""
         ours, theirs = KeyPair.fresh(), KeyPair.fresh()
-        self._door, self._domain = door, next(_domains)
-        admit(door, self._domain, [theirs.public])
+        domain = next(_domains)
+        admit(door, domain, [theirs.public])
+        opened.callback(door.credentials_providers.pop, domain)
         self.socket = context.socket(zmq.DEALER)
+        opened.callback(self.socket.close)
         self.socket.linger = 0
         self.socket.sndhwm = self.socket.rcvhwm = 0
         self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_BUFFER_BYTES)
-        endpoint = bind_guarded(self.socket, ours, self._domain)
-        keys = WorkerKeys(
-            endpoint=endpoint,
+        return WorkerKeys(
+            endpoint=bind_guarded(self.socket, ours, domain),
             server_key=ours.public,
             public=theirs.public,
             secret=theirs.secret,
@@ -61,17 +86,6 @@ class WorkerProcess:
             device=device,
             memory_budget=settings.memory_budget,
         )
-        try:
-            self._process = _start(output_file(device))
-            # Standard input rather than arguments or environment, which other processes can read. It stays open: when
-            # the server vanishes, however it does, the worker sees its end.
-            assert self._process.stdin is not None
-            self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            self._hang_up()
-            raise
-        log.info("Worker %d was started.", self.pid)
 
     @property
     def pid(self) -> int:
@@ -101,19 +115,18 @@ class WorkerProcess:
 
     def end(self) -> None:
         """End the process, by force if it does not go, and close the line."""
+        self._opened.close()
+        log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
+
+    def _end_process(self) -> None:
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(OSError):  # it is gone, and what was written to it never left
+                self._process.stdin.close()
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._hang_up()
-        log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
-
-    def _hang_up(self) -> None:
-        self.socket.close()
-        del self._door.credentials_providers[self._domain]
 
 
 def output_file(device: str) -> Path:

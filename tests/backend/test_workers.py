@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from shared_protocol.messages import (
     Frame,
     Free,
     Jobs,
+    Message,
     Move,
     Notice,
     Pause,
@@ -218,6 +220,25 @@ def test_what_is_sent_to_a_worker_that_has_just_ended_is_no_fault(start: Callabl
     assert until(lambda: not worker.socket.poll(0, zmq.POLLOUT))
     worker.send(Preview(job="a", wanted=True))
     assert until(lambda: worker.exit_code is not None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is set as on Linux")
+@pytest.mark.parametrize("left", range(0, 14, 2))
+def test_a_server_without_descriptors_lives_on(shared: Running, left: int) -> None:
+    """Wherever the start of a worker fails for want of them, one job fails and the next one finds all in order."""
+    with shared.client() as client:
+        client.client.send(Free())
+        client.status()
+        server = psutil.Process(shared.process.pid)
+        most = server.rlimit(psutil.RLIMIT_NOFILE)
+        server.rlimit(psutil.RLIMIT_NOFILE, (server.num_fds() + left, most[1]))
+        client.submit()
+        answer = client.expect(Message, lambda message: isinstance(message, (*ENDS, Queue)))
+        assert isinstance(answer, Done | Failed | Queue), answer
+        server.rlimit(psutil.RLIMIT_NOFILE, most)
+        client.client.send(Resume())
+        client.until_settled()
+        assert isinstance(client.end_of(client.submit()), Done)
 
 
 # Clients that come and go ------------------------------------------------------------------------------------
