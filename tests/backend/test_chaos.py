@@ -141,7 +141,7 @@ def kill_server(backend: Running) -> None:
 def one_round(backend: Running, book: Book, chance: random.Random, folder: Path) -> bool:
     """Jobs, and a kill at a random moment. Whether the backend still runs."""
     victim = chance.choice(VICTIMS)
-    moment, more = chance.randrange(30 if book.fake else 60), chance.random() * 0.05
+    moment, more = chance.randrange(0, 30) if book.fake else chance.randrange(5, 60), chance.random() * 0.05
     client_id = chance.choice(CLIENTS)
     heard = folder / f"{len(book.kills)}.jsonl"
     with killable_client(client_id, book.requests(chance), heard) as client:

@@ -401,6 +401,19 @@ def test_the_queue_of_the_first_release_goes_on(home: Path) -> None:
         assert all(whole(home / "data" / "results", job, 1) for job in made)
 
 
+def test_a_result_that_was_published_just_before_the_end_counts() -> None:
+    """Killed between the result's name and the job's end in the database: nothing is made twice."""
+    (job,), _ = leave_jobs(1, 0)
+    with closing(sqlite3.connect(database(), isolation_level=None)) as base:
+        base.execute("UPDATE jobs SET state = 'running', ending = NULL, ended = NULL, bytes = 0")
+        base.execute("DELETE FROM facts")  # the pause
+    with running("--stay") as backend, backend.client(client_id=ME) as client:
+        client.until_settled()
+        assert ends(client) == {job: Done}
+        assert client.status().loads == 0, "no worker had to make it"
+        assert [view.has_result for view in client.jobs(ended=1).jobs] == [True]
+
+
 # Two backends -------------------------------------------------------------------------------------------------
 
 
