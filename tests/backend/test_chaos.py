@@ -70,7 +70,7 @@ class Book:
     def requests(self, chance: random.Random) -> list[Generate | Cancel]:
         """What a client asks for in one round."""
         requests: list[Generate | Cancel] = []
-        for _ in range(chance.randint(1, 4) if self.fake else chance.randint(1, 2)):
+        for number in range(chance.randint(1, 4) if self.fake else chance.randint(1, 2)):
             order = Generate(
                 job=new_job_id(),
                 prompt=f"a pumpkin {chance.choice(SCRIPTS) if self.fake else ''}",
@@ -83,7 +83,7 @@ class Book:
             )
             self.orders[order.job] = order
             requests.append(order)
-            if chance.random() < 0.2:
+            if number and chance.random() < 0.25:  # never the first, so that there is something to kill
                 self.cancelled.add(order.job)
                 requests.append(Cancel(job=order.job))
         return requests
