@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from shared_protocol import VERSION, places
 from shared_protocol.errors import VersionMismatch
@@ -17,6 +18,7 @@ from shared_protocol.messages import (
     Cancel,
     Chunk,
     Conform,
+    DenialCode,
     Denied,
     Done,
     Fetch,
@@ -28,7 +30,6 @@ from shared_protocol.messages import (
     Have,
     Hello,
     Jobs,
-    JobView,
     Message,
     Move,
     Offer,
@@ -55,7 +56,7 @@ from .scheduler import Scheduler
 from .settings import Settings
 from .store import StoreFull
 from .styles import Catalogue
-from .views import view
+from .views import pages, view
 
 log = logging.getLogger(__name__)
 
@@ -235,8 +236,8 @@ class Desk:
         where = self._scheduler.forecast()
         shown = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in mine]
         shown += [view(job, client.owner, None, None) for job in reversed(ended)]
-        for page in _pages(shown):
-            self._send(client, Jobs(queue=self._scheduler.state, jobs=tuple(page)))
+        for page in pages(shown):
+            self._send(client, Jobs(queue=self._scheduler.state, jobs=page))
         for job in ended:
             assert job.end is not None
             self._send(client, job.end)
@@ -250,7 +251,13 @@ class Desk:
         last = self._store.ended(client.owner.principal, ended) if ended else ()
         views = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in shown]
         views += [view(job, client.owner, None, None) for job in last]
-        return Jobs(queue=self._scheduler.state, jobs=tuple(views[:PAGE]), others=len(unfinished) - len(shown))
+        first = next(pages(views), ())
+        return Jobs(
+            queue=self._scheduler.state,
+            jobs=first,
+            others=len(unfinished) - len(shown),
+            left_out=len(views) - len(first),
+        )
 
     # Results ------------------------------------------------------------------------------------------------
 
@@ -323,7 +330,7 @@ class Desk:
             Denied(
                 request=type(request).__name__,
                 job=named,
-                code=error.code,  # type: ignore[arg-type]  # rows that can be raised here are DenialCodes
+                code=cast("DenialCode", error.code),
                 message=error.sentence,
                 next_step=error.next_step,
             ),
@@ -331,11 +338,3 @@ class Desk:
 
     def _send(self, client: Connection, message: Message) -> None:
         self._send_to(client.identity, message, ())
-
-
-PAGE = 400
-"""Jobs in one message: its header stays well below the limit."""
-
-
-def _pages(views: Sequence[JobView]) -> list[Sequence[JobView]]:
-    return [views[start : start + PAGE] for start in range(0, len(views), PAGE)]

@@ -19,6 +19,8 @@ class Forecast(NamedTuple):
     """Jobs that come before it, those that run included; 0 for those that run."""
     seconds_left: float | None
     """Until it is finished; None while unknown."""
+    place: int = 0
+    """Waiting jobs that come before it."""
 
 
 def forecast(
@@ -51,7 +53,7 @@ def forecast(
         takes = expected(job)
         end = math.inf if takes is None else free[0] + takes
         heapq.heapreplace(free, end)
-        found[job.id] = Forecast(before, None if math.isinf(end) else round(end, 1))
+        found[job.id] = Forecast(before, None if math.isinf(end) else round(end, 1), before - len(running))
         before += 1
     for job in unfinished:  # those whose end the disk has not taken yet
         found.setdefault(job.id, Forecast(0, 0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from .failures import SENTENCE_LENGTH
 from .jobs import Job
 from .results import ResultStore
 from .store import JobStore
@@ -45,7 +46,7 @@ class Halt:
 
     def stop(self, why: str) -> bool:
         """Start no further job. Whether that is news."""
-        why = f"{why} {ADVICE}"
+        why = f"{why[: SENTENCE_LENGTH - len(ADVICE) - 1]} {ADVICE}"
         self._free_then = self._free()
         if self.why == why:
             return False

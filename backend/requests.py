@@ -8,6 +8,8 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
+
 from elevator import ElevatorError, Plan
 from elevator.rates import length
 from elevator.text import parse
@@ -25,6 +27,8 @@ LISTED_WORDS = 8
 
 MOST_FRAMES = 16_384
 """Longest clip that may be made by conforming."""
+MOST_STEPS = 1000
+"""Timesteps with which the models were trained; no schedule has more."""
 FindUpload = Callable[[str], Path | None]
 """The file of an uploaded picture by its hash, or None."""
 
@@ -101,9 +105,15 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
         raise BackendError("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
     plan = recipe.presets[request.preset] if request.preset else recipe.plan
     try:
-        return Plan.from_mapping({**plan, **request.settings})
+        made = Plan.from_mapping({**plan, **request.settings})
+        msgspec.json.encode(asdict(made))
     except ElevatorError as error:
         raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
+    except OverflowError:
+        raise BackendError("bad_request", detail="a number in the settings is too large") from None
+    if made.steps > MOST_STEPS:
+        raise BackendError("bad_request", detail=f"{made.steps} steps are too many; choose {MOST_STEPS} at most")
+    return made
 
 
 def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 import zmq
@@ -25,7 +26,7 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer
 
-from .failures import BackendError, cannot_keep
+from .failures import SENTENCE_LENGTH, BackendError, cannot_keep
 from .forecast import Forecast
 from .halt import Halt
 from .jobs import DuplicateJob, Job, State
@@ -248,7 +249,7 @@ class Scheduler:
             self._end(Cancelled(job=job_id))
             return
         job = self._requeue(job_id)
-        self._emit(job, Notice(job=job_id, message=why, again=True), ())
+        self._emit(job, Notice(job=job_id, message=why[:SENTENCE_LENGTH], again=True), ())
         self._stop(why)
 
     def _lose(self, slot: Slot, loss: Loss) -> None:
@@ -349,7 +350,7 @@ class Scheduler:
         limits = {"max_count": self._settings.kept_results, "max_bytes": self._settings.kept_bytes}
         for job_id in to_drop(received, len(results), bytes_of_all, **limits):
             self._forget(job_id)
-            self._store_quietly(lambda job_id=job_id: self._store.drop_result(job_id))  # type: ignore[misc]
+            self._store_quietly(partial(self._store.drop_result, job_id))
 
     def _forget(self, job_id: str) -> None:
         try:

@@ -46,7 +46,7 @@ class Times:
         where = self.forecast() if waiting else {}
         told, self._told = self._told, {job.id: where[job.id].position for job in waiting}
         for job in waiting:
-            position, left = where[job.id]
+            position, left, _ = where[job.id]
             if told.get(job.id) != position:
                 yield (
                     job,

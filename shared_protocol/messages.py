@@ -33,13 +33,14 @@ ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 """A name below a folder of the backend, never a path out of it."""
+Number: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Key: TypeAlias = Annotated[str, Meta(max_length=64)]
 Setting: TypeAlias = (
     bool
-    | int
+    | Number
     | float
     | Annotated[str, Meta(max_length=200)]
-    | Annotated[list[int], Meta(max_length=200)]
+    | Annotated[list[Number], Meta(max_length=200)]
     | Annotated[dict[Key, float | Annotated[str, Meta(max_length=64)]], Meta(max_length=8)]
     | None
 )
@@ -288,7 +289,7 @@ class Accepted(Message, frozen=True, kw_only=True, tag=True):
 
     job: JobId
     position: Count
-    """Jobs that come before it."""
+    """Jobs that come before it, running ones included."""
     seconds_left: Seconds | None = None
     """Until it is finished, from earlier clips; None while unknown."""
     warnings: tuple[Sentence, ...] = ()
@@ -308,7 +309,7 @@ class Progress(Message, frozen=True, kw_only=True, tag=True):
     preview_frames: Count = 0
     """The buffer is one PNG with this many frames of the clip side by side, coarse."""
     position: Count = 0
-    """While waiting: jobs that come before it."""
+    """While waiting: jobs that come before it, running ones included."""
     bytes_done: Bytes = 0
     bytes_total: Bytes = 0
     """While loading: bytes of weights read, and in all; 0 while unknown."""
@@ -424,13 +425,14 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it was submitted under this client's id."""
     kind: Literal["clip", "conform"] = "clip"
     prompt: Prompt = ""
+    """Its beginning, if it is long."""
     style: Annotated[str, Meta(max_length=64)] = ""
     frames: ClipFrames
     width: Pixels
     height: Pixels
     seed: Seed = 0
     position: Count = 0
-    """Jobs that come before it; 0 for the next one and for those that run or have ended."""
+    """Waiting jobs that come before it, as `Move` counts them; 0 for the next one and for those that do not wait."""
     phase: Phase = "waiting"
     step: Count = 0
     steps: Count = 0
@@ -457,6 +459,8 @@ class Jobs(Message, frozen=True, kw_only=True, tag=True):
     jobs: tuple[JobView, ...]
     others: Count = 0
     """Unfinished jobs of other keys."""
+    left_out: Count = 0
+    """Jobs of this key that had no room in this message."""
 
 
 class Queue(Message, frozen=True, kw_only=True, tag=True):

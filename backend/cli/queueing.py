@@ -122,6 +122,8 @@ def _show_queue(jobs: Jobs, output: Output) -> None:
         output.table(QUEUE_HEAD, [_queue_cells(view) for view in jobs.jobs])
     elif not jobs.others:
         output.say("Nothing waits or runs.")
+    if jobs.left_out:
+        output.say(f"{jobs.left_out} more jobs are not shown.")
     if jobs.others:
         output.say(f"{jobs.others} jobs of other users.")
 
