@@ -174,23 +174,18 @@ class Desk:
     # Jobs ---------------------------------------------------------------------------------------------------
 
     def _submit(self, client: Connection, request: Generate | Conform) -> None:
-        try:
-            if self._stopping:
-                raise BackendError("shutting_down")
-            if isinstance(request, Generate):
-                order, warnings = resolve(request, self._catalogue, fake=self._settings.fake, upload=self._uploads.path)
-                prompt, previews = request.prompt, request.previews
-                job = Job(request.job, client.owner, order, prompt, submitted=time.time())
-            else:
-                job, warnings, previews = self._conform(client, request), (), False
-            if self._settings.log_prompts:
-                log.info("Job %s: %r", request.job, job.prompt)
-            if previews:
-                client.previews.add(job.id)
-            self._scheduler.submit(job, warnings)
-        except BackendError as error:
-            log.info("A request was not accepted: %s.", error.code)
-            self._send(client, error.as_event(request.job))
+        if self._stopping:
+            raise BackendError("shutting_down")
+        if isinstance(request, Generate):
+            order, warnings = resolve(request, self._catalogue, fake=self._settings.fake, upload=self._uploads.path)
+            job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
+        else:
+            job, warnings = self._conform(client, request), ()
+        if self._settings.log_prompts:
+            log.info("Job %s: %r", request.job, job.prompt)
+        if isinstance(request, Generate) and request.previews:
+            client.previews.add(job.id)
+        self._scheduler.submit(job, warnings)
 
     def _conform(self, client: Connection, request: Conform) -> Job:
         source = self._store.get(request.source)
@@ -324,6 +319,9 @@ class Desk:
 
     def _deny(self, client: Connection, request: Message, error: BackendError) -> None:
         log.info("%s was denied: %s.", type(request).__name__, error.code)
+        if isinstance(request, Generate | Conform):  # whoever asks for a job waits for its end
+            self._send(client, error.as_event(request.job))
+            return
         named = getattr(request, "job", "") or getattr(request, "sha256", "")
         self._send(
             client,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend import desk
+from backend.connections import Connection, Connections
+from backend.jobs import Owner
+from backend.settings import Settings
+from backend.store import StoreFull
 from elevator import Plan
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import (
@@ -23,6 +29,7 @@ from shared_protocol.messages import (
     Resume,
     Shutdown,
 )
+from shared_protocol.wire import Incoming
 from tests.backend.harness import Running, greet
 from tests.protocol.strategies import REQUESTS, of_any, values, with_buffers
 
@@ -88,3 +95,33 @@ def test_places_are_those_that_move_counts(backend: Running) -> None:
         jobs = [client.submit() for _ in range(4)]
         views = client.jobs().jobs
         assert [(view.job, view.position) for view in views] == [(job, place) for place, job in enumerate(jobs)]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), StoreFull("disk is full")])
+def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that has submitted waits for an end, not for a denial."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(desk, "resolve", fails)
+    told: list[Message] = []
+    kept = SimpleNamespace(store=None, results=None, uploads=SimpleNamespace(path=None), notes=())
+    nothing = SimpleNamespace(notes=())
+    counter = desk.Desk(
+        Settings(),
+        nothing,  # type: ignore[arg-type]
+        kept,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        Connections(),
+        "session",
+        lambda identity, message, buffers: told.append(message),
+        lambda: None,
+    )
+    request = clip()
+    counter.answer(Connection(b"me", "test", Owner("local", "1" * 32)), Incoming(request, ()))
+    (end,) = told
+    assert isinstance(end, Failed)
+    assert end.job == request.job
