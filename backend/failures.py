@@ -144,6 +144,10 @@ TABLE: dict[str, Failure] = {
         "The process that makes the pictures was stuck twice and was ended.",
         "Try again with fewer frames or a smaller size; the log says more: {log}.",
     ),
+    "other_version": Failure(
+        "The job was left by another version of the backend, whose settings this one does not know.",
+        "Submit it again.",
+    ),
     "shutting_down": Failure(
         "The backend is ending.",
         "Try again in a moment.",

@@ -21,7 +21,7 @@ from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
 from .failures import BackendError
 from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
-from .orders import Order
+from .orders import Order, Sample
 from .schema import migrate
 
 log = logging.getLogger(__name__)
@@ -234,12 +234,9 @@ class JobStore:
         """An unfinished job from a former run: whatever was under way waits again."""
         job_id, state = row[0], State(row[5])
         self._places[job_id] = place
-        try:
-            job = self._jobs[job_id] = _job(row)
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            order: Any = None  # written by another version
-            self._jobs[job_id] = Job(job_id, Owner(row[1], row[2]), order, state=state)
-            self.finish(BackendError("worker_died", log="that of the earlier version").as_event(job_id))
+        job = self._jobs[job_id] = _job(row)
+        if not _is_readable(row[3]):
+            self.finish(BackendError("other_version").as_event(job_id))
             return
         if state is State.QUEUED:
             return
@@ -323,12 +320,27 @@ class JobStore:
             raise StoreFull(str(error)) from error
 
 
+def _is_readable(work: bytes) -> bool:
+    """Whether this version knows what is to be done."""
+    try:
+        _orders.decode(work)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _illegible(job: str) -> Order:
+    """Stands for what another version was to do; nobody will do it."""
+    nothing: dict[str, Any] = dict.fromkeys(("prompt", "negative_prompt", "t2i", "t2v"), "")
+    return Sample(job=job, loras=(), plan={}, frames=1, width=8, height=8, fps=8, seed=0, previews=False, **nothing)
+
+
 def _job(row: Any) -> Job:
     job, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, size = row
     return Job(
         id=job,
         owner=Owner(principal, client_id),
-        order=_orders.decode(work),
+        order=_orders.decode(work) if _is_readable(work) else _illegible(job),
         prompt=prompt,
         state=State(state),
         submitted=submitted,

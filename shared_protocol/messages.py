@@ -372,6 +372,7 @@ FailureCode: TypeAlias = Literal[
     "results_unwritable",
     "worker_died",
     "worker_hung",
+    "other_version",
     "shutting_down",
     "internal",
 ]

@@ -156,6 +156,10 @@ def test_a_job_of_another_version_fails_and_the_others_stay(store: JobStore, pat
         base.execute("UPDATE jobs SET work = ? WHERE id = ?", (b'{"type":"Dance"}', A))
     again = JobStore(path)
     assert names(again) == [B]
+    assert isinstance(left := again.get(A).end, Failed)  # type: ignore[union-attr]
+    assert left.code == "other_version"
+    assert [one.id for one in again.undelivered(ME)] == [A]
+    assert [one.id for one in again.ended("local", 5)] == [A]
 
 
 @settings(max_examples=60, deadline=None)
