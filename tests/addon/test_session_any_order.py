@@ -108,6 +108,7 @@ class World:
         elif kind == "deliver" and self.open:
             for index in range(4):
                 self.happen("receive", Frame(job=str(what), index=index, frames=4))
+            return  # each of them was counted
         self.perform(actions)
         for job in self.session.jobs.values():
             was = before.get(job.id)
