@@ -47,6 +47,14 @@ CHECK = "fast"
 """The preset that is run whole."""
 
 
+def channels_last(network: torch.nn.Module) -> None:
+    """Lay the weights of 2-D and 3-D convolutions out channels-last; ZeroScope has both, which one `to` refuses."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in network.parameters():
+        if weight.ndim in formats:
+            weight.data = weight.data.contiguous(memory_format=formats[weight.ndim])
+
+
 class Bench:
     """One machine's networks and rates."""
 
@@ -58,7 +66,7 @@ class Bench:
         """A network on the device."""
         unet = torch.nn.Module.to(make(), self.device, self.dtype)  # diffusers' own logs a warning
         if self.device.type == "cuda":
-            unet = torch.nn.Module.to(unet, memory_format=torch.channels_last)
+            channels_last(unet)
         if self.compiled:
             unet.compile()
         return unet
