@@ -15,14 +15,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared_protocol import VERSION, connection, places
+from shared_protocol import VERSION, connection
 from shared_protocol.errors import ConnectionFileError
+from shared_protocol.machine import places
 
-from . import diagnosis, logs, remote
+from . import logs
+from .cli import diagnosis
 from .cli.arguments import add_commands
 from .cli.output import Error, Output
+from .client import profiles
 from .failures import EXIT_DONE, EXIT_INTERRUPTED, BackendError, cannot_write
-from .lock import only_one
+from .server.only_one import only_one
 from .settings import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, Settings
 
 log = logging.getLogger(__name__)
@@ -58,9 +61,9 @@ def _say(sentence: str) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve clients until told to stop."""
-    from .opening import open_all
-    from .server import Server
-    from .styles import read_catalogue
+    from .server.open_stores import open_all
+    from .server.server import Server
+    from .styles.catalogue import read_catalogue
 
     settings = Settings(
         fake=options.fake,
@@ -121,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_commands(commands, _add_backend_options)
     diagnosis.add_commands(commands)
-    remote.add_commands(commands)
+    profiles.add_commands(commands)
     return parser
 
 
@@ -166,7 +169,7 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--log-prompts", action="store_true", help="let prompts stand in the log")
     command.add_argument(
-        "--bind", type=remote.parse_bind, metavar="ADDRESS", help="let other machines in, such as 0.0.0.0:5577"
+        "--bind", type=profiles.parse_bind, metavar="ADDRESS", help="let other machines in, such as 0.0.0.0:5577"
     )
     command.add_argument(
         "--authorize",

@@ -10,7 +10,7 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from shared_protocol.private_files import make_folder
+from shared_protocol.machine.files import make_folder
 
 MAX_BYTES = 1 << 20
 KEPT = 3

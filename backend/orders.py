@@ -78,7 +78,7 @@ class Resample(Message, frozen=True, kw_only=True, tag=True):
     source_fps: tuple[int, int]
     """Numerator and denominator, frames a second."""
     frames: int
-    """How many the new clip has: as `elevator.conform.length` says."""
+    """How many the new clip has: as `elevator.pictures.conform.length` says."""
     fps: tuple[int, int]
     method: Literal["hold", "flow"]
     width: int

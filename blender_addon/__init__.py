@@ -25,7 +25,8 @@ def register() -> None:
         return
     import bpy
 
-    from . import operators, panels, preferences, properties, pump
+    from .blender import operators, panels, preferences, properties
+    from .machine import pump
 
     pump.register(Path(bpy.utils.extension_path_user(__package__, create=True)))
     _undo.append(pump.unregister)

@@ -16,15 +16,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cost import Estimate, estimate
+    from .cost.estimating import Estimate, estimate
+    from .cost.shapes import load_shapes
     from .errors import ElevatorError, LoraError, ModelError, NumericsError, OutOfMemory, PlanError, RequestError
-    from .models import Models
-    from .networks import load_models
+    from .models.loading import load_models
+    from .models.pair import Models
     from .pipeline import VideoElevatorPipeline
     from .plan import LowPass, Plan
     from .presets import Preset, presets_for
-    from .sampler import Step, chain, elevate
-    from .shapes import load_shapes
+    from .sampler import Step, elevate
     from .vocabulary import known_words, unknown_words
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "RequestError",
     "Step",
     "VideoElevatorPipeline",
-    "chain",
     "elevate",
     "estimate",
     "known_words",
@@ -53,7 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "cost": ("Estimate", "estimate"),
+    "cost.estimating": ("Estimate", "estimate"),
     "errors": (
         "ElevatorError",
         "LoraError",
@@ -63,13 +62,13 @@ _HOMES = {
         "PlanError",
         "RequestError",
     ),
-    "models": ("Models",),
-    "networks": ("load_models",),
+    "models.loading": ("load_models",),
+    "models.pair": ("Models",),
     "pipeline": ("VideoElevatorPipeline",),
     "plan": ("LowPass", "Plan"),
     "presets": ("Preset", "presets_for"),
-    "sampler": ("Step", "chain", "elevate"),
-    "shapes": ("load_shapes",),
+    "sampler": ("Step", "elevate"),
+    "cost.shapes": ("load_shapes",),
     "vocabulary": ("known_words", "unknown_words"),
 }
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from .command_line import main
+from .cli.command_line import main
 
 if __name__ == "__main__":
     # Ctrl-C counts even where the shell that started this hides it, and whoever is asked to end leaves in order too.

@@ -20,10 +20,10 @@ from torch import Tensor
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from .errors import LoraError, PlanError, RequestError
-from .models import Models, factor
-from .networks import load_models
+from .models.loading import load_models
+from .models.pair import Models, factor
+from .models.preview import Pixels
 from .plan import Plan
-from .preview import Pixels
 from .sampler import Step, elevate
 
 NATIVE = 512

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .algorithm import as_it_is, chain
+from .chain.algorithm import as_it_is, chain
+from .chain.noise import chain_noise, starting_noise
+from .chain.schedule import END, Schedule, add_noise
+from .chain.stages import Hold
 from .errors import RequestError
 from .memory import enough_for
-from .models import Models
-from .noise import chain_noise, starting_noise
+from .models.pair import Models
+from .models.preview import Pixels
 from .plan import Plan
-from .preview import Pixels
-from .schedule import END, Schedule, add_noise
-from .stages import Hold
-from .travel import Prompts
+from .prompt_schedule import Prompts
 
-__all__ = ["Step", "chain", "elevate"]
+__all__ = ["Step", "elevate"]
 
 
 @dataclass(frozen=True, eq=False)

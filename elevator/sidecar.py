@@ -103,7 +103,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     seconds: dict[str, float]  #: spent on each phase of the work
     notes: tuple[str, ...]  #: on what was not understood
     frames: tuple[Frame, ...]
-    metrics: dict[str, Any]  #: by :mod:`elevator.metrics`; none of frames that are too small
+    metrics: dict[str, Any]  #: by :mod:`elevator.pictures.metrics`; none of frames that are too small
 
 
 class _Format(msgspec.Struct, frozen=True):

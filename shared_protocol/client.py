@@ -23,8 +23,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from .connection import Connection
 from .errors import ProtocolError
+from .machine.processes import is_running
 from .messages import Alive, Hello, Message, Refused, Request
-from .processes import is_running
 from .wire import MAX_BUFFER_BYTES, Buffer, Incoming, decode_event, encode
 
 HEARTBEAT_MS = 1_000

@@ -14,9 +14,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from . import private_files
 from .errors import ConnectionFileError, ExposedFile, NoBackend
-from .processes import is_running
+from .machine import files
+from .machine.processes import is_running
 
 Z85Key = Annotated[str, Meta(min_length=40, max_length=40)]
 
@@ -42,7 +42,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 def write(path: Path, connection: Connection) -> None:
     """Write the file in one step, readable by its owner alone. Raises OSError."""
-    private_files.write(path, msgspec.json.encode(connection))
+    files.write(path, msgspec.json.encode(connection))
 
 
 def read(path: Path) -> Connection:
@@ -69,7 +69,7 @@ def read_profile(path: Path) -> Connection:
 
 def _read(path: Path, *, kind: str, mend: str) -> Connection:
     try:
-        data = private_files.read(path)
+        data = files.read(path)
     except FileNotFoundError:
         raise NoBackend("No backend runs." if kind == "connection file" else f"There is no {kind} {path}.") from None
     except OSError as error:

@@ -21,13 +21,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from elevator import ElevatorError, LowPass, Models, Plan, chain, load_models
-from elevator.cross_frame import Text
-from elevator.denoiser import Denoiser
-from elevator.frequency import lowpass, mask
-from elevator.noise import mix
-from elevator.schedule import Schedule
-from elevator.stages import Unit
+from elevator import ElevatorError, LowPass, Models, Plan, load_models
+from elevator.chain.algorithm import chain
+from elevator.chain.cross_frame import Text
+from elevator.chain.denoiser import Denoiser
+from elevator.chain.frequency import lowpass, mask
+from elevator.chain.noise import mix
+from elevator.chain.schedule import Schedule
+from elevator.chain.stages import Unit
 
 TOLERANCE = 1e-4
 T2VS = {"zeroscope": "zeroscope", "animatediff": "animatediff", "lavie": "lavie/lavie_base.safetensors"}

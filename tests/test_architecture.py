@@ -14,7 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"shared_protocol", "elevator", "backend", "blender_addon"}
 STDLIB = set(sys.stdlib_module_names)
-INSTALLER_NEEDS = {"shared_protocol", "shared_protocol.places", "shared_protocol.processes"}
+INSTALLER_NEEDS = {
+    "shared_protocol",
+    "shared_protocol.machine",
+    "shared_protocol.machine.places",
+    "shared_protocol.machine.processes",
+}
 
 
 def modules(*places: str) -> list[Path]:
@@ -102,14 +107,15 @@ def test_what_the_installer_needs_of_others_is_standard_library_too() -> None:
     for file in modules(
         "backend/__init__.py",
         "shared_protocol/__init__.py",
-        "shared_protocol/places.py",
-        "shared_protocol/processes.py",
+        "shared_protocol/machine/__init__.py",
+        "shared_protocol/machine/places.py",
+        "shared_protocol/machine/processes.py",
     ):
         assert tops(file) <= STDLIB, file
 
 
 def test_installer_is_written_for_python_3_10() -> None:
-    for file in modules("install.py", "backend/installer", "shared_protocol/places.py", "shared_protocol/processes.py"):
+    for file in modules("install.py", "backend/installer", "shared_protocol/machine"):
         ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 10))
         assert not tops(file) & {"tomllib"}, file
 
@@ -123,7 +129,7 @@ def test_one_folder_of_the_sampler_knows_diffusers() -> None:
     """Beside that of the embedded models, which trains them; the text's tokenizer is transformers' too."""
     files = [file.relative_to(ROOT / "elevator") for file in modules("elevator")]
     knowing = {file for file in files if tops(ROOT / "elevator" / file) & {"diffusers", "transformers", "peft"}}
-    assert {file for file in knowing if file.parts[0] not in ("networks", "embedded")} == {Path("text/tokenizer.py")}
+    assert {file for file in knowing if file.parts[0] not in ("models", "embedded")} == {Path("text/tokenizer.py")}
 
 
 @pytest.mark.parametrize("file", modules("blender_addon"), ids=lambda file: file.name)

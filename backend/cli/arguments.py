@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..launch import START_GRACE
-from ..remote import parse_name
+from ..client.launch import START_GRACE
+from ..client.profiles import parse_name
 from . import control, generating, queueing, values
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from shared_protocol.messages import JobView
 
-from ..api import LISTED, Backend, Clip, Job
+from ..client.api import LISTED, Backend, Clip, Job
+from ..client.saving import frames_in, prepare
 from ..failures import EXIT_DONE, BackendError
-from ..frame_files import frames_in, prepare
-from ..styles import read_catalogue
-from ..terminal import ProgressLine
+from ..styles.catalogue import read_catalogue
 from .batch_file import Row, read_rows
 from .batch_note import Note, asked_of, read_note, write_note
 from .checking import check
 from .following import Watcher, cancelling, connected, saved
 from .output import Error, Output, Skipped, warn
+from .terminal import ProgressLine
 
 AGAIN = ("failed", "cancelled")
 """Jobs that ended like this are submitted once more by the next run."""

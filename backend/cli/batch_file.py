@@ -15,7 +15,7 @@ from typing import Any
 from elevator import Plan
 from shared_protocol.messages import LoraChoice
 
-from ..api import Clip
+from ..client.api import Clip
 from ..failures import BackendError
 from . import values
 

@@ -10,10 +10,10 @@ import msgspec
 
 from shared_protocol.messages import JobId, LoraChoice
 
+from ..client.saving import frames_in
+from ..client.uploading import footage_files, read_picture
 from ..durable import write_file
 from ..failures import cannot_write
-from ..frame_files import frames_in
-from ..picture_files import footage_files, read_picture
 from .batch_file import Row
 
 NAME = "job.json"

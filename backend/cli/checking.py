@@ -9,12 +9,12 @@ from shared_protocol import wire
 from shared_protocol.errors import ProtocolError
 from shared_protocol.messages import Generate
 
-from ..api import Clip
+from ..client.api import Clip
+from ..client.uploading import read_picture
 from ..failures import BackendError
 from ..orders import Sample
-from ..picture_files import read_picture
-from ..requests import resolve
-from ..styles import Catalogue
+from ..server.requests import resolve
+from ..styles.catalogue import Catalogue
 
 
 def check(clip: Clip, catalogue: Catalogue, *, fake: bool) -> tuple[Generate, Sample]:

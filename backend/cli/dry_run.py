@@ -11,13 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from elevator import ElevatorError, Estimate, Plan, estimate, load_shapes
-from elevator.rates import length
-from elevator.shapes import Shapes
+from elevator.cost.shapes import Shapes
+from elevator.pictures.rates import length
 
-from ..api import Clip
+from ..client.api import Clip
 from ..failures import EXIT_DONE, BackendError
 from ..orders import Lora, Sample
-from ..styles import Catalogue, read_catalogue
+from ..styles.catalogue import Catalogue, read_catalogue
 from .batch_file import Row
 from .checking import check
 from .output import Error, Foreseen, Output, size_text, warn

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from shared_protocol.messages import Accepted, Done, Frame, Message, Notice, Progress, Queue, QueueState
 
-from ..api import Backend, Job, connect
+from ..client.api import Backend, Job, connect
 from ..failures import BackendError
-from ..terminal import ProgressLine
 from .output import Output, Saved, warn
+from .terminal import ProgressLine
 
 
 def connected(options: argparse.Namespace, *, start: bool = False) -> Backend:

@@ -6,13 +6,13 @@ import argparse
 
 from shared_protocol.messages import Style
 
-from ..api import Backend, Clip, Job
+from ..client.api import Backend, Clip, Job
+from ..client.saving import check_space, prepare
 from ..failures import EXIT_DONE, BackendError
-from ..frame_files import check_space, prepare
-from ..terminal import ProgressLine
 from . import batch, values
 from .following import Watcher, cancelling, connected, lost, saved
 from .output import Output
+from .terminal import ProgressLine
 
 
 def generate(options: argparse.Namespace) -> int:

@@ -10,12 +10,12 @@ import msgspec
 
 from shared_protocol.messages import Cancelled, Jobs, JobView
 
-from ..api import LISTED, Backend
+from ..client.api import LISTED, Backend
+from ..client.saving import prepare
 from ..failures import EXIT_DONE, BackendError
-from ..frame_files import prepare
-from ..terminal import ProgressLine, duration
 from .following import Watcher, cancelling, connected, lost, saved, state_of, warn_of_queue
 from .output import Output, shortened, size_text
+from .terminal import ProgressLine, duration
 
 DIGITS = 8
 """How many digits of a job's name are shown."""

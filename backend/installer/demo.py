@@ -20,10 +20,10 @@ from backend.installer.interpreters import find_blender, find_python
 from backend.installer.one_at_a_time import one_at_a_time
 from backend.installer.problem import Problem
 from backend.installer.terminal import Ticker, say
-from shared_protocol import places
-from shared_protocol.processes import is_running
+from shared_protocol.machine import places
+from shared_protocol.machine.processes import is_running
 
-SCRIPT = ROOT / "blender_addon" / "demo.py"
+SCRIPT = ROOT / "blender_addon" / "tools" / "demo.py"
 """Runs inside Blender."""
 PREFIX = "elevator-demo "
 """Begins the lines by which the script in Blender speaks to us."""
@@ -72,7 +72,7 @@ def package(out: Path) -> Path:
     """Build the extension zip in folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     log = LOGS / "package.log"
-    command: Command = [python_of(BACKEND), ROOT / "blender_addon" / "package.py", "--out", out.absolute()]
+    command: Command = [python_of(BACKEND), ROOT / "blender_addon" / "tools" / "packing.py", "--out", out.absolute()]
     run(command, what="Building the extension", log=log, cwd=ROOT, env=_clean_environment())
     return Path(last_line(log))
 

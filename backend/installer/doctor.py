@@ -11,7 +11,8 @@ from backend.installer.children import ask
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT, Environment
 from backend.installer.environments import python_of
 from backend.installer.terminal import say
-from shared_protocol import VERSION, places
+from shared_protocol import VERSION
+from shared_protocol.machine import places
 
 MODELS = ROOT / "elevator" / "embedded" / "weights"
 _TORCH = """

@@ -12,7 +12,8 @@ from backend.installer.clone import BACKEND, BUILD, ROOT, Environment
 from backend.installer.interpreters import need_python
 from backend.installer.one_at_a_time import one_at_a_time
 from backend.installer.terminal import say
-from shared_protocol import VERSION, places
+from shared_protocol import VERSION
+from shared_protocol.machine import places
 
 
 def make_ready(wanted: Sequence[Environment], torch_index: str | None = None) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import package
+from blender_addon.tools import packing
 from tests.addon.blenders import ROOT
 
 
 @pytest.fixture(scope="session")
 def extension_zip() -> Path:
     """The extension as it is packaged for artists."""
-    return package.build(ROOT / "build", Path(sys.executable))
+    return packing.build(ROOT / "build", Path(sys.executable))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from blender_addon.actions import Action, KeepStyles, Reach, Write
-from blender_addon.job import Job
-from blender_addon.link import Link
-from blender_addon.session import Session
-from blender_addon.wish import Wish
+from blender_addon.clip.actions import Action, KeepStyles, Reach, Write
+from blender_addon.clip.job import Job
+from blender_addon.clip.link import Link
+from blender_addon.clip.session import Session
+from blender_addon.clip.wish import Wish
 from shared_protocol.messages import (
     Accepted,
     Denied,

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import backend_process
-from blender_addon.backend_process import BackendError, BackendProcess, clean_environment, command_line, find
-from shared_protocol import VERSION, connection, places
+from blender_addon.machine import backend_process
+from blender_addon.machine.backend_process import BackendError, BackendProcess, clean_environment, command_line, find
+from shared_protocol import VERSION, connection
+from shared_protocol.machine import places
 from tests.addon.blenders import ROOT
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import client_id
-from blender_addon.client_id import ClientId
+from blender_addon.machine import client_id
+from blender_addon.machine.client_id import ClientId
 from tests.addon.blenders import ROOT
 
 OTHER_BLENDER = """
 import sys
 from pathlib import Path
-from blender_addon.client_id import ClientId
+from blender_addon.machine.client_id import ClientId
 held = ClientId(Path(sys.argv[1]))
 print(held.value, flush=True)
 sys.stdin.read()

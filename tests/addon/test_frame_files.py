@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.frame_files import PNG_SIGNATURE, FrameFileError, FrameFolder
+from blender_addon.machine.frame_files import PNG_SIGNATURE, FrameFileError, FrameFolder
 from tests.addon.blenders import ROOT
 
 PNG = PNG_SIGNATURE + b"picture"
@@ -86,7 +86,7 @@ def test_empty_folders_go(tmp_path: Path) -> None:
 ATTEMPT = """
 import os, sys
 from pathlib import Path
-from blender_addon.frame_files import PNG_SIGNATURE, FrameFileError, FrameFolder
+from blender_addon.machine.frame_files import PNG_SIGNATURE, FrameFileError, FrameFolder
 folder, size, user = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if user:
     os.setgroups([])

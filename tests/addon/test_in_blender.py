@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_protocol.processes import is_running
+from shared_protocol.machine.processes import is_running
 from tests.addon.blenders import BLENDER, OLD_BLENDER, Lab, Outcome, checks_of, may_mount
 
 SMOKE = {

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import package
+from blender_addon.tools import packing
 from shared_protocol import VERSION
 from tests.addon.blenders import ROOT
 
@@ -39,7 +39,7 @@ def manifest(extension_zip: Path) -> dict[str, object]:
 def test_same_sources_same_bytes(extension_zip: Path, tmp_path: Path) -> None:
     shutil.copytree(extension_zip.parent / "wheels", tmp_path / "wheels")
     begin = time.monotonic()
-    again = package.build(tmp_path, Path("no-python-is-needed-when-wheels-are-there"))
+    again = packing.build(tmp_path, Path("no-python-is-needed-when-wheels-are-there"))
     assert time.monotonic() - begin < 2
     assert again.read_bytes() == extension_zip.read_bytes()
     assert again.name == f"video_elevator-{VERSION}.zip"
@@ -93,17 +93,17 @@ def test_only_what_belongs_there_is_there(names: list[str]) -> None:
         assert needed in names
     for name in names:
         assert name.startswith("wheels/") or re.fullmatch(r"\w+\.py|blender_manifest\.toml|LICENSE", name), name
-    assert not {"package.py", "demo.py"} & set(names)
+    assert not {"packing.py", "demo.py"} & set(names)
     assert not any("test" in name for name in names)
 
 
 def test_size(extension_zip: Path) -> None:
-    assert extension_zip.stat().st_size < package.LARGEST_BYTES
+    assert extension_zip.stat().st_size < packing.LARGEST_BYTES
 
 
 def test_protocol_wheel_is_a_wheel(tmp_path: Path) -> None:
-    name, data = package.protocol_wheel(VERSION)
-    assert package.protocol_wheel(VERSION) == (name, data)
+    name, data = packing.protocol_wheel(VERSION)
+    assert packing.protocol_wheel(VERSION) == (name, data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         contents = {each: archive.read(each) for each in archive.namelist()}
     (record,) = [each for each in contents if each.endswith(".dist-info/RECORD")]
@@ -128,36 +128,36 @@ def test_another_protocol_is_another_wheel(tmp_path: Path, monkeypatch: pytest.M
     """Blender unpacks a wheel only if it has none of that name and version yet."""
     changed = tmp_path / "shared_protocol"
     shutil.copytree(ROOT / "shared_protocol", changed)
-    before, _ = package.protocol_wheel(VERSION)
+    before, _ = packing.protocol_wheel(VERSION)
     with (changed / "messages.py").open("a", encoding="utf-8") as file:
         file.write("# more\n")
-    monkeypatch.setattr(package, "PROTOCOL", changed)
-    after, _ = package.protocol_wheel(VERSION)
+    monkeypatch.setattr(packing, "PROTOCOL", changed)
+    after, _ = packing.protocol_wheel(VERSION)
     assert before != after
 
 
 def test_missing_pins_are_said(tmp_path: Path) -> None:
-    with pytest.raises(package.PackageError, match="is missing: the versions"):
-        package._pins(tmp_path / "requirements.lock", ["pyzmq"])
+    with pytest.raises(packing.PackageError, match="is missing: the versions"):
+        packing._pins(tmp_path / "requirements.lock", ["pyzmq"])
     (tmp_path / "requirements.lock").write_text("msgspec==1.2.3\n# pyzmq==9\n", encoding="utf-8")
-    with pytest.raises(package.PackageError, match="pins no version of pyzmq"):
-        package._pins(tmp_path / "requirements.lock", ["pyzmq", "msgspec"])
+    with pytest.raises(packing.PackageError, match="pins no version of pyzmq"):
+        packing._pins(tmp_path / "requirements.lock", ["pyzmq", "msgspec"])
 
 
 def test_failing_download_is_said(tmp_path: Path) -> None:
-    build = package.Build("elevator-has-no-such-package", "3.11", "cp311")
-    with pytest.raises(package.PackageError, match="pip could not fetch elevator-has-no-such-package"):
-        package._fetch(build, "1.0", ("manylinux2014_x86_64",), tmp_path, Path(sys.executable))
+    build = packing.Build("elevator-has-no-such-package", "3.11", "cp311")
+    with pytest.raises(packing.PackageError, match="pip could not fetch elevator-has-no-such-package"):
+        packing._fetch(build, "1.0", ("manylinux2014_x86_64",), tmp_path, Path(sys.executable))
 
 
 def test_torn_wheel_is_fetched_again(tmp_path: Path) -> None:
     torn = tmp_path / "msgspec-1.0-cp311-cp311-manylinux2014_x86_64.whl"
     torn.write_bytes(b"half of a wheel")
-    build = package.Build("msgspec", "3.11", "cp311")
-    assert package._cached(build, "1.0", ("manylinux2014_x86_64",), tmp_path) is None
+    build = packing.Build("msgspec", "3.11", "cp311")
+    assert packing._cached(build, "1.0", ("manylinux2014_x86_64",), tmp_path) is None
 
 
 def test_command_line_prints_the_path(extension_zip: Path) -> None:
-    command = [sys.executable, str(ROOT / "blender_addon" / "package.py"), "--out", str(extension_zip.parent)]
+    command = [sys.executable, str(ROOT / "blender_addon" / "packing.py"), "--out", str(extension_zip.parent)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert Path(done.stdout.strip()) == extension_zip

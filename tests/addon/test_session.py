@@ -7,11 +7,11 @@ from typing import get_args
 import msgspec
 import pytest
 
-from blender_addon import words
-from blender_addon.actions import AddStrip, HangUp, KeepStyles, Reach, Send, Tidy
-from blender_addon.job import ENDED, NEXT, Problem, State
-from blender_addon.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Session
-from blender_addon.wish import Wish
+from blender_addon.clip import words
+from blender_addon.clip.actions import AddStrip, HangUp, KeepStyles, Reach, Send, Tidy
+from blender_addon.clip.job import ENDED, NEXT, Problem, State
+from blender_addon.clip.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Session
+from blender_addon.clip.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,

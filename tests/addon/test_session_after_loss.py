@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from blender_addon import words
-from blender_addon.actions import AddStrip, HangUp, Reach, Send, Tidy
-from blender_addon.job import FETCH_FRAMES, Problem, State
-from blender_addon.session import MOST_LOSSES
-from blender_addon.wish import Wish
+from blender_addon.clip import words
+from blender_addon.clip.actions import AddStrip, HangUp, Reach, Send, Tidy
+from blender_addon.clip.job import FETCH_FRAMES, Problem, State
+from blender_addon.clip.session import MOST_LOSSES
+from blender_addon.clip.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,

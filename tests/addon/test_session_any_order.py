@@ -7,10 +7,10 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blender_addon.actions import Action, AddStrip, HangUp, Reach, Send, Tidy, Write
-from blender_addon.job import ENDED, Problem, State
-from blender_addon.session import MOST_LOSSES, Session
-from blender_addon.wish import Wish
+from blender_addon.clip.actions import Action, AddStrip, HangUp, Reach, Send, Tidy, Write
+from blender_addon.clip.job import ENDED, Problem, State
+from blender_addon.clip.session import MOST_LOSSES, Session
+from blender_addon.clip.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import style_list
+from blender_addon.machine import style_list
 from tests.addon.test_session import STYLE
 
 

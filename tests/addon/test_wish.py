@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon import words
-from blender_addon.terminal import ProgressLines
-from blender_addon.wish import MAX_SEED, Wish, WishError, check, find_style, folder_name, random_seed, slug
+from blender_addon.clip import words
+from blender_addon.clip.wish import MAX_SEED, Wish, WishError, check, find_style, folder_name, random_seed, slug
+from blender_addon.machine.terminal import ProgressLines
 
 
 @pytest.mark.parametrize(

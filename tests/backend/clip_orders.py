@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from backend.generator import Advance, Extra, Item, Note, Picture
 from backend.orders import Lora, Sample
 from backend.settings import ROOT
+from backend.worker.maker import Advance, Extra, Item, Note, Picture
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 SKETCH = WEIGHTS / "loras" / "sketch"

@@ -13,10 +13,11 @@ from typing import Self, TypeVar
 
 import psutil
 
-from shared_protocol import connection, places
+from shared_protocol import connection
 from shared_protocol.client import Client, Lost, new_job_id
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError
+from shared_protocol.machine import places
 from shared_protocol.messages import (
     AskJobs,
     AskStatus,

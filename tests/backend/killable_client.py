@@ -11,8 +11,9 @@ import sys
 
 import msgspec
 
-from shared_protocol import connection, places
+from shared_protocol import connection
 from shared_protocol.client import Client, Lost
+from shared_protocol.machine import places
 from shared_protocol.messages import Request
 
 

@@ -17,10 +17,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from backend import api, remote
-from backend.api import Backend, BackendError, Clip, connect
-from backend.picture_files import WINDOW, footage_files, send_file
-from shared_protocol import connection, places
+from backend.client import api, profiles
+from backend.client.api import Backend, BackendError, Clip, connect
+from backend.client.uploading import WINDOW, footage_files, send_file
+from shared_protocol import connection
+from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Cancelled, Chunk, Done, Failed, Frame, Notice, Offer, Progress, Queue
 from shared_protocol.wire import CHUNK_BYTES
 from tests.backend.harness import ROOT, Running, running, until
@@ -349,7 +350,7 @@ def test_without_a_backend_or_with_a_lost_one_there_is_one_sentence(home: Path) 
 
 def test_a_backend_that_ends_just_now_is_followed_by_another(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It still holds its lock while it lets nobody in any more."""
-    monkeypatch.setattr("backend.launch.AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("backend.client.launch.AGAIN_SECONDS", 0.0)
     with running("--grace", "0.1") as backend, connect() as connected:
         pid = backend.process.pid
         job = connected.submit("a fox", **SMALL).id
@@ -373,7 +374,7 @@ def test_a_profile_names_a_backend_elsewhere(backend: Running, tmp_path: Path, m
         connect(profile=tmp_path / "absent.json", start=True, fake=True)
     assert (caught.value.code, caught.value.exit_code) == ("no_profile", 2)
     assert "absent.json" in caught.value.sentence
-    named = remote.profile_file("studio")
+    named = profiles.profile_file("studio")
     named.parent.mkdir(parents=True)
     profile.rename(named)
     with connect(profile="studio") as connected:

@@ -22,9 +22,9 @@ import numpy as np
 import psutil
 import pytest
 
-from backend.results import frame_name
-from shared_protocol import places
+from backend.server.results import frame_name
 from shared_protocol.client import new_job_id
+from shared_protocol.machine import places
 from shared_protocol.messages import (
     Accepted,
     Cancel,

@@ -14,15 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
-from backend import record
 from backend.failures import BackendError
-from backend.generator import Advance, Extra, Picture
-from backend.sampling import SamplingGenerator
-from elevator.metrics import measure
-from elevator.order import order_again
+from backend.worker.maker import Advance, Extra, Picture
+from backend.worker.process import clip_record
+from backend.worker.sampling import SamplingGenerator
+from elevator.cli.order import order_again
+from elevator.cli.recording import make
+from elevator.pictures.metrics import measure
+from elevator.pictures.sheet import contact_sheet
 from elevator.provenance import recorded
-from elevator.recording import make
-from elevator.sheet import contact_sheet
 from elevator.sidecar import Sidecar, decode
 from tests.backend.clip_orders import SKETCH, WEIGHTS, Made, lora, made, order
 
@@ -75,7 +75,7 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     assert said.notes == tuple(result.notes) != ()
     assert {"loading", "painting", "decoding", "measuring"} <= said.seconds.keys()
     for file in said.files:
-        assert file == recorded(record.found(record.sources_of(wanted), 1)[said.files.index(file)])
+        assert file == recorded(clip_record.found(clip_record.sources_of(wanted), 1)[said.files.index(file)])
     assert {Path(file.path).parent for file in said.files} >= {WEIGHTS / "t2i" / "unet", SKETCH}
     sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.png"])))
     assert np.array_equal(sheet, np.asarray(contact_sheet(result.clip)))
@@ -162,8 +162,8 @@ def test_sixteen_bits_become_eight(generator: SamplingGenerator, tmp_path: Path)
 
 def test_files_are_hashed_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator, hashed = SamplingGenerator("cpu"), []
-    real = record.recorded
-    monkeypatch.setattr(record, "recorded", lambda file: hashed.append(file.path) or real(file))
+    real = clip_record.recorded
+    monkeypatch.setattr(clip_record, "recorded", lambda file: hashed.append(file.path) or real(file))
     style = shutil.copytree(SKETCH, tmp_path / "style")
     loras = ({"path": str(style), "weight": 1.0},)
     wanted = order(loras=tuple(type(lora(1)[0])(**each) for each in loras))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.clock import LONGEST_STEP, AwakeClock
-from backend.jobs import Job, State
 from backend.orders import Ready
-from backend.slot import START_SECONDS
-from backend.store import JobStore
+from backend.server.clock import LONGEST_STEP, AwakeClock
+from backend.server.jobs import Job, State
+from backend.server.slot import START_SECONDS
+from backend.server.store import JobStore
 from shared_protocol.messages import Cancel, Cancelled, Done, Jobs, Notice, Progress
 from tests.backend import orders
 from tests.backend.harness import ENDS, greet, running

@@ -11,7 +11,7 @@ import cv2
 import psutil
 import pytest
 
-from shared_protocol import places
+from shared_protocol.machine import places
 from shared_protocol.messages import FailureCode
 from tests.backend.harness import ROOT, Running, command, run, until
 

@@ -9,9 +9,10 @@ import re
 import msgspec
 import pytest
 
-from backend import __main__, api, failures
+from backend import __main__, failures
 from backend.cli import batch_file, output
-from backend.clip import Clip
+from backend.client import api
+from backend.client.clip import Clip
 from shared_protocol import messages
 from tests.backend.harness import ROOT
 

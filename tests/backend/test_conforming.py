@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.conforming import SHEET_FRAMES, resample
 from backend.failures import BackendError
-from backend.generator import Advance, Extra, Picture
 from backend.orders import Resample
-from backend.pictures import png
-from backend.results import frame_name
-from elevator.conform import conform
-from elevator.rates import length
+from backend.server.results import frame_name
+from backend.worker.conforming import SHEET_FRAMES, resample
+from backend.worker.maker import Advance, Extra, Picture
+from backend.worker.png import png
+from elevator.pictures.conform import conform
+from elevator.pictures.rates import length
 
 SOURCE_JOB = "c" * 32
 SIZE = (24, 32)

@@ -21,16 +21,18 @@ import msgspec
 import pytest
 import zmq
 
-from backend import diagnosis, logs
+from backend import logs
+from backend.cli import diagnosis
+from backend.cli.report import Redactor
 from backend.installer import doctor
 from backend.installer.doctor import Finding
-from backend.jobs import Job, Owner
 from backend.orders import Sample
-from backend.report import Redactor
-from backend.schema import SCHEMA_VERSION
-from backend.security import server_keys
-from backend.store import JobStore
-from shared_protocol import connection, places
+from backend.server.jobs import Job, Owner
+from backend.server.schema import SCHEMA_VERSION
+from backend.server.security import server_keys
+from backend.server.store import JobStore
+from shared_protocol import connection
+from shared_protocol.machine import places
 from shared_protocol.messages import Failed
 from tests.backend.harness import Running, command, greet
 from tests.protocol.test_connection_file import of_this_process
@@ -314,8 +316,8 @@ def test_a_report_tells_no_secret(maria: Path, tmp_path: Path, capsys: pytest.Ca
     record.write_text(json.dumps({"prompt": "Only in a record", "work": {"prompt": "x", "negative_prompt": "Hush"}}))
     hexes = "0123456789abcdef" * 4
     lines = [
-        "2026-01-02 03:04:05,678 42 INFO backend.server: Ready at tcp://127.0.0.1:4711 with 5 styles.",
-        "INFO backend.server: Other machines reach it at tcp://gpu-nine.example:5555.",
+        "2026-01-02 03:04:05,678 42 INFO backend.server.server: Ready at tcp://127.0.0.1:4711 with 5 styles.",
+        "INFO backend.server.server: Other machines reach it at tcp://gpu-nine.example:5555.",
         f"ERROR no such file: {maria}/clips/Ottilie dancing/frame_0001.png",
         "ERROR no such file: /home/peter/x and C:\\Users\\Peter Pan\\x",
         f"INFO job {PROMPT!r} and {json.dumps(PROMPT)} and raw: {PROMPT}",
@@ -386,7 +388,7 @@ def test_a_report_of_a_backend_that_runs(backend: Running, tmp_path: Path) -> No
 
 def test_words_of_ours_stay_readable() -> None:
     redactor = Redactor(secrets=[], prompts=["it"], names=["a", "", "root"], homes=[Path("/")])
-    text = "A job failed: it waits at /root in backend.scheduler. " * 3
+    text = "A job failed: it waits at /root in backend.server.scheduler. " * 3
     assert redactor.text(text).count("«name»") == 3  # "A" alone is a word, and a name
     assert Redactor(secrets=[], prompts=[], names=[], homes=[]).text(text) == text
 

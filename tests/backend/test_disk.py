@@ -18,12 +18,14 @@ import msgspec
 import psutil
 import pytest
 
-from backend.halt import ADVICE
-from backend.results import frame_name
-from backend.schema import SCHEMA_VERSION, STEPS
-from shared_protocol import connection, places
+from backend.server.pause import ADVICE
+from backend.server.results import frame_name
+from backend.server.schema import SCHEMA_VERSION, STEPS
+from shared_protocol import connection
 from shared_protocol.client import Lost
 from shared_protocol.errors import NoBackend
+from shared_protocol.machine import places
+from shared_protocol.machine.processes import start_time
 from shared_protocol.messages import (
     Accepted,
     Cancel,
@@ -38,7 +40,6 @@ from shared_protocol.messages import (
     Queue,
     Resume,
 )
-from shared_protocol.processes import start_time
 from tests.backend import orders
 from tests.backend.disks import Disk, LimitedDisk, limit, small_disk
 from tests.backend.harness import ENDS, ROOT, Conversation, Running, command, greet, run, running, until

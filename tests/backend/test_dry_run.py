@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.api import Clip
 from backend.cli import dry_run
 from backend.cli.output import Foreseen
+from backend.client.api import Clip
 from backend.failures import BackendError
-from backend.styles import read_catalogue
+from backend.styles.catalogue import read_catalogue
 from elevator import Plan, estimate, load_shapes
-from shared_protocol import places
+from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT
 

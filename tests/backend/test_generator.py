@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.failures import BackendError
-from backend.generator import Picture
 from backend.orders import Lora, Sample
-from backend.sampling import SamplingGenerator
 from backend.settings import ROOT
-from backend.styles import ScheduleName
+from backend.styles.catalogue import ScheduleName
+from backend.worker.maker import Picture
+from backend.worker.sampling import SamplingGenerator
 from elevator import Plan, elevate, load_models
-from elevator.schedule import KNOWN
+from elevator.chain.schedule import KNOWN
 from tests.true_shapes.random_weights import write_embedding
 
 GOLDEN = ROOT / "tests" / "golden"

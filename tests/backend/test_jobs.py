@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 
-from backend.fake import STEPS
+from backend.worker.fake import STEPS
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import (
     Accepted,

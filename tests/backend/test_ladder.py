@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
-from backend import advice
 from backend.failures import BackendError
-from backend.generator import Advance, Note, Picture
-from backend.ladder import rungs
-from backend.sampling import SamplingGenerator
 from backend.settings import ROOT
+from backend.worker.ladder import rungs
+from backend.worker.maker import Advance, Note, Picture
+from backend.worker.process import advice
+from backend.worker.sampling import SamplingGenerator
 from elevator import Models, OutOfMemory, Plan, estimate, load_shapes
-from elevator.models import T2V, InflatedT2I
+from elevator.models.pair import T2V, InflatedT2I
 from elevator.sidecar import decode
 from elevator.text import TextEncoder
 from tests.backend.clip_orders import WEIGHTS, Made, made, order
@@ -253,7 +253,7 @@ def test_after_all_failed_the_next_job_is_made(
 ) -> None:
     with monkeypatch.context() as patch:
         scarce = Scarce(patch, T2V, "__call__", lambda *_: True)
-        patch.setattr("backend.sampling.what_would_fit", lambda *_: "nothing would fit")
+        patch.setattr("backend.worker.sampling.what_would_fit", lambda *_: "nothing would fit")
         with pytest.raises(BackendError, match="was not enough: nothing would fit"):
             made(generator.generate(order(cautious=cautious)))
         assert scarce.failed == (1 if cautious else 2)

@@ -12,10 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.launch import start_backend
+from backend.client.launch import start_backend
 from shared_protocol import client as client_module
-from shared_protocol import connection, places
+from shared_protocol import connection
 from shared_protocol.client import Lost
+from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Done, Goodbye, Jobs, Progress, Shutdown
 from tests.backend.harness import ENDS, Running, greet, run, running, until
 
@@ -137,7 +138,7 @@ def test_the_end_of_the_pipe_alone_ends_a_worker(monkeypatch: pytest.MonkeyPatch
     import msgspec
 
     from backend.orders import WorkerKeys
-    from backend.security import KeyPair
+    from backend.server.security import KeyPair
 
     keys = KeyPair.fresh()
     order = WorkerKeys(
@@ -148,7 +149,7 @@ def test_the_end_of_the_pipe_alone_ends_a_worker(monkeypatch: pytest.MonkeyPatch
         fake=True,
         device="cpu",
     )
-    with subprocess.Popen([sys.executable, "-m", "backend.worker"], stdin=subprocess.PIPE) as worker:
+    with subprocess.Popen([sys.executable, "-m", "backend.worker.process"], stdin=subprocess.PIPE) as worker:
         assert worker.stdin is not None
         worker.stdin.write(msgspec.json.encode(order) + b"\n")
         worker.stdin.flush()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backend.paths import Outside, inside
+from backend.server.paths import Outside, inside
 
 REFUSED = [
     "",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from backend.generator import Advance, Clip
-from backend.pictures import PREVIEW_HEIGHT, PREVIEW_WIDTH, png, side_by_side
-from backend.progress import PREVIEW_SECONDS, PROGRESS_SECONDS, Reporter
+from backend.worker.maker import Advance, Clip
+from backend.worker.png import PREVIEW_HEIGHT, PREVIEW_WIDTH, png, side_by_side
+from backend.worker.progress import PREVIEW_SECONDS, PROGRESS_SECONDS, Reporter
 from shared_protocol.messages import Phase
 
 JOB = "0" * 32

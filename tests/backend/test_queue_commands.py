@@ -13,10 +13,11 @@ import cv2
 import msgspec
 import pytest
 
-from backend import remote
-from backend.api import Backend, connect
-from backend.frame_files import frames_in
-from shared_protocol import connection, places
+from backend.client import profiles
+from backend.client.api import Backend, connect
+from backend.client.saving import frames_in
+from shared_protocol import connection
+from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, running, until
 
@@ -251,7 +252,7 @@ def test_a_backend_that_generate_has_started_finishes_detached_jobs(call: Call, 
 
 
 def test_a_profile_is_taken_by_its_name(backend: Running, call: Call, home: Path) -> None:
-    profile = remote.profile_file("studio")
+    profile = profiles.profile_file("studio")
     connection.write(profile, msgspec.structs.replace(backend.connection, pid=0, started=None))
     places.connection_file().unlink()
     assert call("queue").code == 3

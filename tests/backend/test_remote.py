@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import zmq
 
-from backend import remote
+from backend.client import profiles
 from backend.failures import BackendError
-from backend.security import KeyPair, bind_guarded, read_pair, server_keys
+from backend.server.security import KeyPair, bind_guarded, read_pair, server_keys
 from shared_protocol import connection
 from shared_protocol.errors import ConnectionFileError
 
@@ -22,7 +22,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 
 def run(*arguments: str) -> int:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    remote.add_commands(parser.add_subparsers())
+    profiles.add_commands(parser.add_subparsers())
     options = parser.parse_args(arguments)
     return int(options.run(options))
 
@@ -43,7 +43,7 @@ def mode(path: Path) -> int:
     ],
 )
 def test_addresses_to_serve_at(text: str, address: str) -> None:
-    assert remote.parse_bind(text) == address
+    assert profiles.parse_bind(text) == address
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ def test_addresses_to_serve_at(text: str, address: str) -> None:
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
-        remote.parse_bind(text)
+        profiles.parse_bind(text)
     assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("text", ["*:5555", "0.0.0.0:5555", "[::]:5555", "gpu:0", "gpu"])
 def test_a_client_needs_a_machine_and_a_port(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        remote.parse_endpoint(text)
-    assert remote.parse_endpoint("gpu.lan:5555") == "tcp://gpu.lan:5555"
+        profiles.parse_endpoint(text)
+    assert profiles.parse_endpoint("gpu.lan:5555") == "tcp://gpu.lan:5555"
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "tcp://*:0", "tcp://[::1]:0"])
@@ -83,7 +83,7 @@ def test_every_kind_of_address_can_be_bound(address: str) -> None:
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "Upper", "nul", "com1", "a" * 65, "ä", "x.pub", "a\n"])
 def test_names_that_are_no_names(name: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        remote.parse_name(name)
+        profiles.parse_name(name)
 
 
 @posix
@@ -109,26 +109,26 @@ def test_a_profile_holds_all_that_a_client_needs(home: Path) -> None:
     server = KeyPair.fresh().public
     run("key", "studio")
     run("profile", "gpu", "--endpoint", "gpu.lan:5555", "--server-key", server, "--key", "studio")
-    profile = remote.find_profile("gpu")
+    profile = profiles.find_profile("gpu")
     pair = read_pair(home / "config" / "keys" / "studio.key")
     assert (profile.endpoint, profile.server_key, profile.pid) == ("tcp://gpu.lan:5555", server, 0)
     assert (profile.client_public, profile.client_secret) == (pair.public, pair.secret)
-    assert mode(remote.profile_file("gpu")) == 0o600 or os.name != "posix"
-    assert connection.read_profile(remote.profile_file("gpu")) == profile
+    assert mode(profiles.profile_file("gpu")) == 0o600 or os.name != "posix"
+    assert connection.read_profile(profiles.profile_file("gpu")) == profile
 
 
 def test_the_servers_key_may_come_from_a_file(home: Path) -> None:
     pair = server_keys(home / "config" / "keys")
     run("key", "studio")
     run("profile", "studio", "--endpoint", "gpu:5555", "--server-key", str(home / "config" / "keys" / "server.pub"))
-    assert remote.find_profile("studio").server_key == pair.public
+    assert profiles.find_profile("studio").server_key == pair.public
     assert server_keys(home / "config" / "keys") == pair, "it lasts"
 
 
 @pytest.mark.parametrize("text", ["~" * 40, "a" * 39, "no/such/file.pub"])
 def test_what_is_no_key_is_refused(home: Path, text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="neither a public key nor"):
-        remote.parse_public_key(text)
+        profiles.parse_public_key(text)
 
 
 def expose(path: Path) -> None:
@@ -164,19 +164,19 @@ def test_a_pair_that_proves_nothing_is_refused(home: Path, harm: Callable[[Path]
 @posix
 def test_profiles_that_cannot_be_used(home: Path) -> None:
     with pytest.raises(BackendError, match='There is no profile "gpu"'):
-        remote.find_profile("gpu")
+        profiles.find_profile("gpu")
     run("key", "gpu")
     run("profile", "gpu", "--endpoint", "gpu:1", "--server-key", KeyPair.fresh().public)
-    path = remote.profile_file("gpu")
+    path = profiles.profile_file("gpu")
     path.chmod(0o644)
     with pytest.raises(BackendError, match=r"Others can read .* backend profile gpu"):
-        remote.find_profile("gpu")
+        profiles.find_profile("gpu")
     path.chmod(0o600)
     with pytest.raises(ConnectionFileError):
         connection.read(path)  # it is no connection file of a process here
     cut(path)
     with pytest.raises(BackendError, match="damaged"):
-        remote.find_profile("gpu")
+        profiles.find_profile("gpu")
 
 
 def test_a_connection_file_is_no_profile(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from contextlib import closing
 import pytest
 import zmq
 
-from shared_protocol import places, wire
+from shared_protocol import wire
 from shared_protocol.client import new_job_id
+from shared_protocol.machine import places
 from shared_protocol.messages import (
     AskJobs,
     AskStatus,

@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend.generator import Advance
-from backend.sampling import SamplingGenerator
-from backend.shelf import Shelf
-from elevator.denoiser import result
+from backend.worker.maker import Advance
+from backend.worker.sampling import SamplingGenerator
+from backend.worker.shelf import Shelf
+from elevator.chain.denoiser import result
 from elevator.sidecar import Sources
 from tests.backend.clip_orders import WEIGHTS, lora, made, order
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from backend.failures import TABLE, BackendError
 from backend.orders import Lora
-from backend.requests import resolve
+from backend.server.requests import resolve
 from backend.settings import ROOT
-from backend.styles import BASES, STYLES, Base, StyleFile, read_catalogue
+from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
 from elevator import Plan
 from elevator.presets import presets_for
 from shared_protocol.messages import FailureCode, Generate

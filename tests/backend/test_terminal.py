@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.cli.terminal import CLEAR_LINE, ProgressLine, bar, duration
+from backend.client.saving import NewFrames, check_space, frames_in
 from backend.failures import BackendError
-from backend.frame_files import NewFrames, check_space, frames_in
-from backend.terminal import CLEAR_LINE, ProgressLine, bar, duration
 from shared_protocol.messages import Progress
 
 JOB = "0" * 32

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend import desk
-from backend.connections import Connection, Connections
-from backend.jobs import Owner
+from backend.server.connections import Connection, Connections
+from backend.server.jobs import Owner
+from backend.server.server import desk
+from backend.server.store import StoreFull
 from backend.settings import Settings
-from backend.store import StoreFull
 from elevator import Plan
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import (

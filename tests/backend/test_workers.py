@@ -12,10 +12,10 @@ import psutil
 import pytest
 import zmq
 
-from backend import security
 from backend.orders import Preview, Ready
+from backend.server.server import security
+from backend.server.worker_process import WorkerProcess, output_file
 from backend.settings import Settings
-from backend.worker_process import WorkerProcess, output_file
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,

@@ -14,10 +14,10 @@ from functools import partial
 
 import torch
 
-from elevator.cross_frame import ClipAttention, Text
-from elevator.denoiser import Denoiser, result
-from elevator.models import InflatedT2I
-from elevator.schedule import Schedule
+from elevator.chain.cross_frame import ClipAttention, Text
+from elevator.chain.denoiser import Denoiser, result
+from elevator.chain.schedule import Schedule
+from elevator.models.pair import InflatedT2I
 from elevator.spans import chunks
 from tests.benchmarks.call_shapes import image_unet
 from tests.benchmarks.full_size import alone

@@ -14,9 +14,9 @@ import torch
 from diffusers import UNet2DConditionModel, UNet3DConditionModel, UNetMotionModel
 from torch import Tensor
 
-from elevator.cross_frame import Call, ClipAttention, DeepFeatures, Text
-from elevator.models import T2V, InflatedT2I
-from elevator.networks.lavie import LaVieUNet
+from elevator.chain.cross_frame import Call, ClipAttention, DeepFeatures, Text
+from elevator.models.lavie import LaVieUNet
+from elevator.models.pair import T2V, InflatedT2I
 from elevator.plan import Plan
 from tests.published import FirstFrame, Published
 from tests.true_shapes.configs import CONFIGS

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from elevator import Models, load_models
-from elevator.embedded.clips import Kind, sample
-from elevator.embedded.prompts import read_prompts
+from elevator.embedded.training.clips import Kind, sample
+from elevator.embedded.training.prompts import read_prompts
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "elevator" / "embedded" / "weights"
 

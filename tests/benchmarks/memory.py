@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from elevator import Plan, elevate, load_models
-from elevator.cost import Estimate, estimate
-from elevator.shapes import load_shapes
+from elevator.cost.estimating import Estimate, estimate
+from elevator.cost.shapes import load_shapes
 from tests.benchmarks.full_size import CASES, Case, alone
 from tests.true_shapes.random_weights import write
 

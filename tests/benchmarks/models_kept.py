@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from backend.generator import Advance, Extra
-from backend.sampling import SamplingGenerator
-from backend.styles import read_catalogue
+from backend.styles.catalogue import read_catalogue
+from backend.worker.maker import Advance, Extra
+from backend.worker.sampling import SamplingGenerator
 from tests.backend.clip_orders import WEIGHTS, lora, order
 
 ROUNDS = 3

@@ -23,14 +23,14 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from elevator import chain
-from elevator.cost import measure
-from elevator.cross_frame import ClipAttention, Text
-from elevator.denoiser import Denoiser
-from elevator.models import T2V, InflatedT2I
+from elevator.chain.algorithm import chain
+from elevator.chain.cross_frame import ClipAttention, Text
+from elevator.chain.denoiser import Denoiser
+from elevator.chain.schedule import Schedule
+from elevator.cost.estimating import measure
+from elevator.models.pair import T2V, InflatedT2I
 from elevator.plan import Plan
 from elevator.presets import presets_for
-from elevator.schedule import Schedule
 from tests.benchmarks.call_shapes import (
     NETWORKS,
     WIDTHS,

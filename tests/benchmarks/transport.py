@@ -25,21 +25,21 @@ import msgspec
 import numpy as np
 import zmq
 
-from backend import security
-from backend.generator import Advance, Extra, Item, Picture
-from backend.jobs import Job, Owner, State
 from backend.orders import Sample, WorkerKeys
-from backend.pictures import png
-from backend.progress import Reporter
-from backend.records import record
-from backend.requests import resolve
-from backend.results import RESULT_FILE, ResultStore, frame_name
-from backend.security import KeyPair
-from backend.store import JobStore
-from backend.styles import read_catalogue
-from backend.worker import Keeper, Line
-from shared_protocol import places
+from backend.server.jobs import Job, Owner, State
+from backend.server.requests import resolve
+from backend.server.result_record import record
+from backend.server.results import RESULT_FILE, ResultStore, frame_name
+from backend.server.security import KeyPair
+from backend.server.server import security
+from backend.server.store import JobStore
+from backend.styles.catalogue import read_catalogue
+from backend.worker.maker import Advance, Extra, Item, Picture
+from backend.worker.png import png
+from backend.worker.process import Keeper, Line
+from backend.worker.progress import Reporter
 from shared_protocol.client import new_job_id
+from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Done, Fetch, Fetched, Frame, Generate, Message, Progress
 from shared_protocol.wire import encode
 from tests.backend import orders
@@ -215,7 +215,7 @@ def seen_by_client(style: str, jobs: int) -> list[dict[str, float]]:
 
 def in_this_process(style: str, jobs: int) -> list[dict[str, float]]:
     """Seconds that the worker's loop spends between the steps, and the server at the end."""
-    from backend.sampling import SamplingGenerator
+    from backend.worker.sampling import SamplingGenerator
 
     generator, found = SamplingGenerator("auto"), []
     with tempfile.TemporaryDirectory() as home:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from elevator.command_line import main
+from elevator.cli.command_line import main
 from tests.elevator.golden import FOLDER
 
 PLAN = ("--set", "steps=3", "--set", "refine=[2]", "--set", "refine_steps=1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from elevator.cross_frame import Call
-from elevator.models import Models
+from elevator.chain.cross_frame import Call
+from elevator.models.pair import Models
 from tests.parity import Case, drain, read_case, recorded_models, relative_error
 
 FOLDER = Path(__file__).parent.parent / "golden"

@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from elevator import elevate, recording
-from elevator.options import parser
-from elevator.order import new_order
+from elevator import elevate
+from elevator.cli import recording
+from elevator.cli.options import parser
+from elevator.cli.order import new_order
+from elevator.pictures.sheet import contact_sheet
 from elevator.pipeline import STRENGTH
-from elevator.sheet import contact_sheet
 from elevator.sidecar import Lora, read
 from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
 from tests.elevator.golden import FOLDER, models
@@ -243,7 +244,7 @@ def test_the_sheet_shows_every_frame_once(shape, size):
 @pytest.mark.parametrize("arguments", [["--help"], ["a dog"], ["--again", "missing"]])
 def test_nothing_heavy_is_imported_before_it_is_needed(arguments):
     code = (
-        f"import sys; from elevator.command_line import main\ntry: main({arguments!r})\nexcept SystemExit: pass\n"
+        f"import sys; from elevator.cli.command_line import main\ntry: main({arguments!r})\nexcept SystemExit: pass\n"
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'diffusers', 'transformers', 'PIL')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

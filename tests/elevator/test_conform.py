@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator import RequestError
-from elevator.conform import conform
-from elevator.rates import length, times
+from elevator.pictures.conform import conform
+from elevator.pictures.rates import length, times
 
 RATES = [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(25), Fraction(24), Fraction(60), Fraction(60000, 1001)]
 EIGHT = Fraction(8)
@@ -226,7 +226,7 @@ def test_edges_are_not_half_transparent(monkeypatch):
     for k, way in ((0, 8), (1, -8)):
         frames[k][20:40, 20 + 8 * k : 40 + 8 * k] = 255
         flows[k][20:40, 20 + 8 * k : 40 + 8 * k, 0] = way
-    monkeypatch.setattr("elevator.conform._flow", lambda start, end: flows[0 if start is frames[0] else 1])
+    monkeypatch.setattr("elevator.pictures.conform._flow", lambda start, end: flows[0 if start is frames[0] else 1])
     made = list(conform(frames, EIGHT, Fraction(16), "flow"))[1]
     true = np.zeros((64, 64, 3), np.uint8)
     true[20:40, 24:44] = 255
@@ -314,8 +314,8 @@ def test_refused(frames, source, target, method, why):
 
 def test_rates_import_nothing_heavy_and_conform_no_torch():
     code = (
-        "import elevator.rates, sys; heavy = ('torch', 'numpy', 'cv2'); "
+        "import elevator.pictures.rates, sys; heavy = ('torch', 'numpy', 'cv2'); "
         "assert not any(name in sys.modules for name in heavy); "
-        "import elevator.conform; assert 'torch' not in sys.modules"
+        "import elevator.pictures.conform; assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
-from elevator.cross_frame import Call, ClipAttention, Text
+from elevator.chain.cross_frame import Call, ClipAttention, Text
 from tests.elevator.golden import models
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from elevator.cost import measure
-from elevator.cross_frame import Call, ClipAttention, Text
-from elevator.models import InflatedT2I
+from elevator.chain.cross_frame import Call, ClipAttention, Text
+from elevator.cost.estimating import measure
+from elevator.models.pair import InflatedT2I
 from elevator.presets import presets_for
 from elevator.spans import chunks
 from tests.benchmarks.call_shapes import (

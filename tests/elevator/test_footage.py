@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from elevator import Plan, PlanError, RequestError, elevate
-from elevator.room import Room
-from elevator.travel import Prompts
+from elevator.models.offload import Room
+from elevator.prompt_schedule import Prompts
 from tests.elevator.golden import models
 
 PLAN = Plan(steps=5, refine=(4, 2), refine_steps=1)

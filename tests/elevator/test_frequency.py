@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.frequency import lowpass, mask
+from elevator.chain.frequency import lowpass, mask
 from elevator.plan import LOWPASS_METHODS, LowPass
 
 SETTINGS = st.builds(

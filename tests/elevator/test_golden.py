@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from elevator import LowPass
-from elevator.frequency import mask
-from elevator.schedule import Schedule
+from elevator.chain.frequency import mask
+from elevator.chain.schedule import Schedule
 from tests.elevator.golden import FOLDER, Call, case, models, relative_error
 from tests.parity import SCHEDULES, TOLERANCE, errors, main
 

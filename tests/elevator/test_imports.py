@@ -22,7 +22,7 @@ def test_light_modules_import_nothing_heavy(module):
 
 
 def test_only_networks_imports_diffusers():
-    code = "import elevator.sampler, elevator.lora, elevator.preview, sys; sys.exit('diffusers' in sys.modules)"
+    code = "import elevator.sampler, elevator.models.lora, elevator.models.preview, sys; sys.exit('diffusers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

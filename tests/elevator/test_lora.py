@@ -12,7 +12,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from elevator import LoraError, Plan, elevate, load_models
-from elevator.lora import merged, read
+from elevator.models.lora import merged, read
 from tests.elevator.golden import FOLDER, Call, models, relative_error
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]

@@ -20,7 +20,8 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, CLIPTextModel
 
-from elevator import LoraError, lora
+from elevator import LoraError
+from elevator.models.pair import lora
 from tests.elevator.golden import FOLDER, models, relative_error
 
 RANK, ALPHA = 4, 2.0

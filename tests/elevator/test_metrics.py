@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elevator.errors import RequestError
-from elevator.metrics import ClipMetrics, main, measure, measure_folder, motion, table
+from elevator.pictures.metrics import ClipMetrics, main, measure, measure_folder, motion, table
 
 MOTION = ("frame_difference", "flow", "warp_error", "second_difference", "high_frequency_share")
 FEW = settings(max_examples=25)
@@ -117,7 +117,7 @@ def test_no_warp_takes_noise_out():
 
 def test_warp_error_is_undefined_where_no_flow_is_confirmed(monkeypatch):
     none = np.zeros((32, 32), bool)
-    monkeypatch.setattr("elevator.metrics.motion", lambda *frames: motion(*frames)._replace(confirmed=none))
+    monkeypatch.setattr("elevator.pictures.metrics.motion", lambda *frames: motion(*frames)._replace(confirmed=none))
     metrics = measure(moving(3, 32, 32, 1, 0))
     assert metrics.warp_error is None
     assert metrics.confirmed == 0
@@ -379,7 +379,7 @@ def test_the_command_prints_a_table_or_json(tmp_path, capsys):
 
 def test_the_command_ends_with_what_is_wrong(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-m", "elevator.metrics", str(tmp_path)],
+        [sys.executable, "-m", "elevator.pictures.metrics", str(tmp_path)],
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -390,7 +390,9 @@ def test_the_command_ends_with_what_is_wrong(tmp_path):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(("module", "heavy"), [("elevator", "('cv2', 'torch')"), ("elevator.metrics", "('torch',)")])
+@pytest.mark.parametrize(
+    ("module", "heavy"), [("elevator", "('cv2', 'torch')"), ("elevator.pictures.metrics", "('torch',)")]
+)
 def test_importing_is_light(module, heavy):
     code = f"import {module}, sys; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

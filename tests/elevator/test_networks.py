@@ -12,7 +12,7 @@ import torch
 from diffusers import MotionAdapter, UNet3DConditionModel, UNetMotionModel
 
 from elevator import ModelError, Plan, elevate, load_models
-from elevator.preview import STABLE_DIFFUSION, LatentRgb, fit
+from elevator.models.preview import STABLE_DIFFUSION, LatentRgb, fit
 from tests.elevator.golden import FOLDER, Call, models
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.noise import chain_noise, draw, frame_noise, mix, starting_noise
+from elevator.chain.noise import chain_noise, draw, frame_noise, mix, starting_noise
 
 SHAPE = (4, 5, 6)
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from elevator import LowPass, Plan, chain, load_models
-from elevator.cross_frame import Text
-from elevator.denoiser import Denoiser
-from elevator.noise import chain_noise, starting_noise
+from elevator import LowPass, Plan, load_models
+from elevator.chain.algorithm import chain
+from elevator.chain.cross_frame import Text
+from elevator.chain.denoiser import Denoiser
+from elevator.chain.noise import chain_noise, starting_noise
 from tests.elevator.golden import FOLDER, drain, relative_error
 from tests.published import FirstFrame, Published
 

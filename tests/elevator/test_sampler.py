@@ -13,11 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator import ElevatorError, NumericsError, Plan, PlanError, RequestError, chain, elevate
-from elevator.cross_frame import Text
-from elevator.denoiser import Denoiser
-from elevator.noise import chain_noise, starting_noise
-from elevator.schedule import Schedule
+from elevator import ElevatorError, NumericsError, Plan, PlanError, RequestError, elevate
+from elevator.chain.algorithm import chain
+from elevator.chain.cross_frame import Text
+from elevator.chain.denoiser import Denoiser
+from elevator.chain.noise import chain_noise, starting_noise
+from elevator.chain.schedule import Schedule
 from tests.elevator.golden import drain, models
 
 PLAN = Plan(steps=5, refine=(4, 3), refine_steps=2)

@@ -11,8 +11,8 @@ from diffusers import DDIMInverseScheduler, DDIMScheduler, EulerDiscreteSchedule
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elevator.chain.schedule import END, KNOWN, Schedule, add_noise, ddim_invert_step, ddim_step, lcm_step, predict
 from elevator.errors import ModelError, PlanError
-from elevator.schedule import END, KNOWN, Schedule, add_noise, ddim_invert_step, ddim_step, lcm_step, predict
 
 CONFIGS = st.fixed_dictionaries(
     {

@@ -13,22 +13,22 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from elevator.embedded.data import Encoded, encoded_clips, encoded_frames
-from elevator.embedded.judge import Judge, JudgePart, load_judge, save_judge, true_renders
-from elevator.embedded.loop import LoopSettings, Part, train
-from elevator.embedded.lora import LoraPart, load_lora, save_lora
-from elevator.embedded.models import new_text_encoder
-from elevator.embedded.motion import MotionPart, new_motion_unet, save_motion
-from elevator.embedded.optimizer import is_matrix
-from elevator.embedded.pictures import DrawnShapes
-from elevator.embedded.store import Folders, Store, averages
-from elevator.embedded.styles import STYLES, washed_out
-from elevator.embedded.t2i import T2IPart
-from elevator.embedded.t2v import T2VPart
-from elevator.embedded.text import direction_gate
-from elevator.embedded.tokenizer import build_tokenizer
-from elevator.embedded.vae import VaePart, vae_frames
-from elevator.embedded.world import played_backwards
+from elevator.embedded.training.data import Encoded, encoded_clips, encoded_frames
+from elevator.embedded.training.judge import Judge, JudgePart, load_judge, save_judge, true_renders
+from elevator.embedded.training.loop import LoopSettings, Part, train
+from elevator.embedded.training.lora import LoraPart, load_lora, save_lora
+from elevator.embedded.training.models import new_text_encoder
+from elevator.embedded.training.motion import MotionPart, new_motion_unet, save_motion
+from elevator.embedded.training.optimizer import is_matrix
+from elevator.embedded.training.pictures import DrawnShapes
+from elevator.embedded.training.store import Folders, Store, averages
+from elevator.embedded.training.styles import STYLES, washed_out
+from elevator.embedded.training.t2i import T2IPart
+from elevator.embedded.training.t2v import T2VPart
+from elevator.embedded.training.text import direction_gate
+from elevator.embedded.training.tokenizer import build_tokenizer
+from elevator.embedded.training.vae import VaePart, vae_frames
+from elevator.embedded.training.world import played_backwards
 
 SHAPES = DrawnShapes()
 _UNET = {

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from elevator.embedded import export
-from elevator.embedded.captions import full_caption, known_words
-from elevator.embedded.data import Encoded
-from elevator.embedded.motion import MotionPart
-from elevator.embedded.preview import to_pixels
-from elevator.embedded.store import HERE, Folders, Store
-from elevator.embedded.styles import STYLES, washed_out
-from elevator.embedded.t2v import T2VPart
-from elevator.embedded.text import direction_gate
-from elevator.embedded.tracks import bare, motion_of
-from elevator.embedded.world import BACKGROUNDS, MOTIONS, SUBJECTS, Background, Scene
+from elevator.embedded.training import export
+from elevator.embedded.training.captions import full_caption, known_words
+from elevator.embedded.training.data import Encoded
+from elevator.embedded.training.motion import MotionPart
+from elevator.embedded.training.preview import to_pixels
+from elevator.embedded.training.store import HERE, Folders, Store
+from elevator.embedded.training.styles import STYLES, washed_out
+from elevator.embedded.training.t2v import T2VPart
+from elevator.embedded.training.text import direction_gate
+from elevator.embedded.training.tracks import bare, motion_of
+from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Background, Scene
 
 WEIGHTS = HERE / "weights"
 T2I, T2V = WEIGHTS / "t2i", WEIGHTS / "zeroscope"

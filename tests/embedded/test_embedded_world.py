@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from elevator.embedded.captions import full_caption, known_words, random_caption, token_words, words_of
-from elevator.embedded.pictures import PICTURE_PX, DrawnShapes, EmojiFont, find_font
-from elevator.embedded.prompts import all_prompts, read_prompts
-from elevator.embedded.styles import STYLES, filter_clip, washed_out
-from elevator.embedded.tokenizer import MAX_TOKENS, build_tokenizer
-from elevator.embedded.world import (
+from elevator.embedded.training.captions import full_caption, known_words, random_caption, token_words, words_of
+from elevator.embedded.training.pictures import PICTURE_PX, DrawnShapes, EmojiFont, find_font
+from elevator.embedded.training.prompts import all_prompts, read_prompts
+from elevator.embedded.training.styles import STYLES, filter_clip, washed_out
+from elevator.embedded.training.tokenizer import MAX_TOKENS, build_tokenizer
+from elevator.embedded.training.world import (
     BACKGROUNDS,
     FRAME_PX,
     MOTIONS,

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from elevator import Plan, load_models
-from elevator.embedded import clips as clips_module
-from elevator.embedded.clips import PUBLISHED, Kind, clip_file, make_clips, read_clip, sample
-from elevator.embedded.evaluate import ALONE, ELEVATED, STYLED, Evaluation, _row
-from elevator.embedded.judge import Judge, Verdict, frechet_distance, sharpness
-from elevator.embedded.pictures import DrawnShapes
-from elevator.embedded.prompts import read_prompts
-from elevator.embedded.scores import BARS, Figures, table
-from elevator.embedded.store import HERE
-from elevator.embedded.styles import STYLES, WEIGHTS, filter_clip, washed_out
-from elevator.embedded.world import render_clip
+from elevator.embedded.training import clips as clips_module
+from elevator.embedded.training.clips import PUBLISHED, Kind, clip_file, make_clips, read_clip, sample
+from elevator.embedded.training.evaluate import ALONE, ELEVATED, STYLED, Evaluation, _row
+from elevator.embedded.training.judge import Judge, Verdict, frechet_distance, sharpness
+from elevator.embedded.training.pictures import DrawnShapes
+from elevator.embedded.training.prompts import read_prompts
+from elevator.embedded.training.scores import BARS, Figures, table
+from elevator.embedded.training.store import HERE
+from elevator.embedded.training.styles import STYLES, WEIGHTS, filter_clip, washed_out
+from elevator.embedded.training.world import render_clip
 from elevator.presets import read_presets
 
 SHAPES = DrawnShapes()

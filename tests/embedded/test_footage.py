@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from elevator import Models, Plan, elevate, load_models
-from elevator.embedded.pictures import DrawnShapes
-from elevator.embedded.store import HERE
-from elevator.embedded.tracks import motion_of
-from elevator.embedded.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, render_clip
-from elevator.metrics import measure
+from elevator.embedded.training.pictures import DrawnShapes
+from elevator.embedded.training.store import HERE
+from elevator.embedded.training.tracks import motion_of
+from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, render_clip
+from elevator.pictures.metrics import measure
 
 BACKGROUND = next(background for background in BACKGROUNDS if background.name == "blue")
 PLAN = Plan(steps=10, refine=(9, 5), refine_steps=2, guidance=2.2, video_guidance=3.0)

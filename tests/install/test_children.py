@@ -13,7 +13,7 @@ import pytest
 from backend.installer.children import ask, end_on_signals, end_stray, run, started
 from backend.installer.one_at_a_time import one_at_a_time
 from backend.installer.problem import Interrupted, Problem
-from shared_protocol.processes import is_running
+from shared_protocol.machine.processes import is_running
 
 FAMILY = """
 import subprocess, sys, time, pathlib, signal

@@ -14,7 +14,7 @@ import pytest
 from backend.installer import demo
 from backend.installer.problem import Problem
 from shared_protocol import VERSION
-from shared_protocol.processes import is_running
+from shared_protocol.machine.processes import is_running
 
 SETUP = ["setup", "--torch-index", "file:///no-index"]
 

@@ -14,7 +14,7 @@ import pytest
 from shared_protocol import connection
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
-from shared_protocol.processes import is_running, start_time
+from shared_protocol.machine.processes import is_running, start_time
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 

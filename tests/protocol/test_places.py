@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_protocol import places
+from shared_protocol.machine import places
 
 
 def test_one_variable_moves_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +41,6 @@ def test_the_package_imports_only_msgspec_and_pyzmq_besides_the_standard_library
 
 
 def test_places_and_processes_need_only_the_standard_library() -> None:
-    code = "import shared_protocol.places, shared_protocol.processes, sys; print(*sys.modules)"
+    code = "import shared_protocol.machine.places, shared_protocol.machine.processes, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"zmq", "msgspec", "numpy"} & set(loaded)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from backend.security import KeyPair
+from backend.server.security import KeyPair
 from shared_protocol.client import Client
 from shared_protocol.connection import Connection
 from shared_protocol.messages import Message

@@ -11,10 +11,11 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from backend.security import KeyPair, fingerprint
-from shared_protocol import places, wire
+from backend.server.security import KeyPair, fingerprint
+from shared_protocol import wire
 from shared_protocol.client import Client, Lost
 from shared_protocol.connection import Connection
+from shared_protocol.machine import places
 from shared_protocol.messages import AskStatus, Done, Hello, Progress, Refused, Shutdown, Welcome
 from tests.backend.harness import Conversation, Running, greet, running, until
 from tests.security.guests import guest, key_file, list_key, with_key

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import zmq
 
-from backend import security
 from backend.failures import BackendError
-from backend.refusals import LOGGED_PER_MINUTE
-from backend.security import CLIENTS, LOCAL, Guests, KeyPair, admit, bind_guarded, start_authenticator, user_of
+from backend.server.handshake_log import LOGGED_PER_MINUTE
+from backend.server.security import CLIENTS, LOCAL, Guests, KeyPair, admit, bind_guarded, start_authenticator, user_of
+from backend.server.server import security
 from tests.backend.harness import until
 
 STRANGER = KeyPair.fresh().public

@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from backend.orders import WorkerKeys
-from backend.security import AllowList, KeyPair, authorized_keys
+from backend.server.security import AllowList, KeyPair, authorized_keys
 from tests.backend.harness import Running
 
 KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 import zmq
 
-from backend.security import KeyPair
-from shared_protocol import places, wire
+from backend.server.security import KeyPair
+from shared_protocol import wire
 from shared_protocol.client import new_job_id
+from shared_protocol.machine import places
 from shared_protocol.messages import (
     Alive,
     AskJobs,

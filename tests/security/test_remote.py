@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.security import read_pair, read_public_key
-from shared_protocol import places
+from backend.server.security import read_pair, read_public_key
+from shared_protocol.machine import places
 from tests.backend.harness import LONG, ROOT, command, until
 
 pytestmark = [
@@ -42,7 +42,7 @@ with Conversation(Client(remote.find_profile("gpu"), name="elsewhere")) as clien
 STRANGER = """
 import sys
 from backend import remote
-from backend.security import KeyPair
+from backend.server.security import KeyPair
 from shared_protocol.client import Client
 from tests.backend.harness import Conversation
 from tests.security.guests import with_key

@@ -48,7 +48,7 @@ def check_full_disk_loses_nothing() -> None:
 
 def check_no_room_anywhere() -> None:
     open_project("nowhere")
-    clips = part("clips")
+    clips = part("blender.clips")
     spare, clips.spare_folder = clips.spare_folder, lambda: PROJECTS / "spare"
     try:
         job = press_generate("a hare", use_style_size=False, frames=8, width=128, height=128, seed=77)

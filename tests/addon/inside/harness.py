@@ -47,7 +47,7 @@ def part(name: str) -> Any:
 
 def pump() -> Any:
     """The add-on's pump."""
-    return part("pump").the_pump()
+    return part("machine.pump").the_pump()
 
 
 def open_project(name: str, folder: Path | None = None) -> Path:
@@ -72,7 +72,7 @@ def scene() -> Any:
 
 def all_strips() -> list[Any]:
     """Every strip of the scene."""
-    return list(part("strips").every_strip(scene()))
+    return list(part("blender.strips").every_strip(scene()))
 
 
 def generate(prompt: str = "a pumpkin", **more: Any) -> Any:
@@ -95,7 +95,7 @@ def refuse(**arguments: Any) -> str:
 
 def click() -> set[str]:
     """What a click on Generate calls. Without a user interface Blender executes operators, it does not invoke them."""
-    operator = part("operators").GenerateClip
+    operator = part("blender.operators").GenerateClip
 
     class Clicked:
         properties = SimpleNamespace(is_property_set=lambda name: False)

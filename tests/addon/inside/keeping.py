@@ -51,7 +51,7 @@ def _slowly() -> Iterator[None]:
 
 def _kill() -> None:
     """End the backend without a word, if there is one."""
-    from shared_protocol.processes import is_running
+    from shared_protocol.machine.processes import is_running
 
     try:
         pid = backend_pid()
@@ -88,8 +88,9 @@ def _result(job: str) -> Path:
 @contextmanager
 def _other_client(client_id: str = "") -> Iterator[Any]:
     """Another client of the same backend."""
-    from shared_protocol import connection, places
+    from shared_protocol import connection
     from shared_protocol.client import Client
+    from shared_protocol.machine import places
 
     with Client(connection.read(places.connection_file()), name="another", client_id=client_id) as client:
         yield client
@@ -147,12 +148,12 @@ def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
         _kill()
         # Blender is busy, and somebody else starts a backend, which makes the clip.
         command = [told["python"], "-m", "backend", "serve", "--fake", "--grace", "20"]
-        environment = part("backend_process").clean_environment(os.environ)
+        environment = part("machine.backend_process").clean_environment(os.environ)
         with subprocess.Popen(command, cwd=told["root"], env=environment) as other:
             try:
                 _until((_result(job.id) / "result.json").exists)
                 assert not job.ended
-                pump().largest = largest = part("pump").Tick()
+                pump().largest = largest = part("machine.pump").Tick()
                 tick_until(lambda: job.ended)
                 assert job.state.name == "DONE", job
                 assert backend_pid() == other.pid

@@ -36,7 +36,7 @@ def check_strip_is_as_asked() -> None:
     project = open_project("größe 影 one")
     scene().frame_set(42)
     strip = generate("a pumpkin moving right, blue background", frames=5, width=64, height=32, seed=7)
-    assert part("strips").span(strip) == (42, 47)
+    assert part("blender.strips").span(strip) == (42, 47)
     assert strip.channel == 1
     assert strip.type == "IMAGE"
     assert strip.name == "a pumpkin moving right, blue background"
@@ -57,14 +57,15 @@ def check_settings_stay_on_the_strip() -> None:
     open_project("settings")
     strip = generate("a fox", negative_prompt="snow", style="sketch", frames=2, seed=123)
     stored = {
-        key: part("strips").stored(strip, key) for key in ("prompt", "negative_prompt", "style", "seed", "frames")
+        key: part("blender.strips").stored(strip, key)
+        for key in ("prompt", "negative_prompt", "style", "seed", "frames")
     }
     assert stored == {"prompt": "a fox", "negative_prompt": "snow", "style": "sketch", "seed": 123, "frames": 2}
     from shared_protocol import VERSION
 
-    assert part("strips").stored(strip, "version") == VERSION
-    assert len(part("strips").stored(strip, "job")) == 32
-    assert part("strips").stored(strip, "width") % 16 == 0
+    assert part("blender.strips").stored(strip, "version") == VERSION
+    assert len(part("blender.strips").stored(strip, "job")) == 32
+    assert part("blender.strips").stored(strip, "width") % 16 == 0
 
 
 def check_left_out_arguments_are_the_styles_own() -> None:
@@ -72,14 +73,14 @@ def check_left_out_arguments_are_the_styles_own() -> None:
     scene().elevator.frames = 3  # the panel's fields are not meant by a script
     strip = generate("a fox")
     style = pump().session.styles[0]
-    assert part("strips").span(strip) == (scene().frame_current, scene().frame_current + style.frames)
-    assert part("strips").stored(strip, "style") == style.name
-    assert part("strips").stored(strip, "width") == style.width
+    assert part("blender.strips").span(strip) == (scene().frame_current, scene().frame_current + style.frames)
+    assert part("blender.strips").stored(strip, "style") == style.name
+    assert part("blender.strips").stored(strip, "width") == style.width
 
 
 def check_one_frame_is_enough() -> None:
     open_project("single")
-    assert part("strips").span(generate("a fox", frames=1, frame_start=-3)) == (-3, -2)
+    assert part("blender.strips").span(generate("a fox", frames=1, frame_start=-3)) == (-3, -2)
 
 
 def check_lowest_free_channel_is_taken() -> None:
@@ -115,7 +116,7 @@ def check_undo_is_one_step() -> None:
     bpy.ops.ed.redo()
     (strip,) = all_strips()
     assert strip.colorspace_settings.name == "sRGB"
-    assert part("strips").stored(strip, "job")
+    assert part("blender.strips").stored(strip, "job")
     bpy.ops.ed.undo()
     bpy.ops.ed.undo()
     assert scene().get("before") is None
@@ -130,8 +131,8 @@ def check_save_and_reopen() -> None:
     project.parent.rename(moved)
     bpy.ops.wm.open_mainfile(filepath=str(moved / project.name))
     (strip,) = all_strips()
-    assert part("strips").span(strip) == (9, 12)
-    assert part("strips").stored(strip, "prompt") == "a fox"
+    assert part("blender.strips").span(strip) == (9, 12)
+    assert part("blender.strips").stored(strip, "prompt") == "a fox"
     for element in strip.elements:
         assert Path(bpy.path.abspath(strip.directory), element.filename).is_file()
 
@@ -176,20 +177,20 @@ def check_generate_does_not_block() -> None:
     job = press_generate("a slow fox", use_style_size=False, frames=16, width=128, height=128)
     FIGURES["seconds of a click"] = time.perf_counter() - begin
     assert not job.ended
-    assert bpy.app.timers.is_registered(part("pump")._on_timer)
-    largest = part("pump").Tick()
+    assert bpy.app.timers.is_registered(part("machine.pump")._on_timer)
+    largest = part("machine.pump").Tick()
     pump().largest = largest
     statuses = set()
     while not job.ended:
         pump().tick()
         statuses.add(pump().session.status(job).split(",")[0])
         time.sleep(0.01)
-        assert pump().last.messages <= part("pump").MAX_MESSAGES
-        assert pump().last.bytes <= part("pump").MAX_BYTES + (1 << 20)
+        assert pump().last.messages <= part("machine.pump").MAX_MESSAGES
+        assert pump().last.bytes <= part("machine.pump").MAX_BYTES + (1 << 20)
     assert job.state.name == "DONE", job
     assert {"Painting", "Smoothing the motion"} <= statuses, statuses
     FIGURES["largest tick"] = vars(largest)
-    assert part("pump")._on_timer() is None, "the timer ends when nothing is left to do"
+    assert part("machine.pump")._on_timer() is None, "the timer ends when nothing is left to do"
 
 
 def check_place_is_fixed_when_asked() -> None:
@@ -201,7 +202,7 @@ def check_place_is_fixed_when_asked() -> None:
     bpy.ops.ed.undo_push(message="Moved on")
     tick_until(lambda: job.ended)
     (strip,) = all_strips()
-    assert part("strips").span(strip) == (30, 32)
+    assert part("blender.strips").span(strip) == (30, 32)
 
 
 def check_place_survives_undo() -> None:
@@ -270,6 +271,6 @@ def check_frame_rate_and_view_are_said() -> None:
     job = list(pump().session.jobs.values())[-1]
     assert any("it plays 3 times as fast" in warning for warning in job.warnings), job.warnings
     scene().view_settings.view_transform = "AgX"
-    assert not part("strips").view_shows_colors_as_they_are(scene())
+    assert not part("blender.strips").view_shows_colors_as_they_are(scene())
     bpy.ops.elevator.use_standard_view()
     assert scene().view_settings.view_transform == "Standard"

@@ -39,7 +39,7 @@ def check_unregister_leaves_nothing() -> None:
     assert registered["types"], registered
     assert registered["handlers"] == 3
     assert registered["menu"] == 1
-    timer = part("pump")._on_timer
+    timer = part("machine.pump")._on_timer
     for _ in range(2):
         job = press_generate("a fox", use_style_size=False, frames=1)  # it is left to the backend
         pump().tick()
@@ -50,7 +50,7 @@ def check_unregister_leaves_nothing() -> None:
         assert not bpy.app.timers.is_registered(timer)
         addon_utils.enable(MODULE, default_set=True)
         assert _traces() == registered
-        timer = part("pump")._on_timer
+        timer = part("machine.pump")._on_timer
         generate("a fox", frames=1)
 
 
@@ -78,7 +78,7 @@ def check_descriptors_stay_constant() -> None:
 
 
 def check_scripts_path_is_left_alone() -> None:
-    own = os.path.dirname(os.path.abspath(part("strips").__file__))
+    own = os.path.dirname(os.path.abspath(part("blender.strips").__file__))
     assert not any(os.path.abspath(path).startswith(own) for path in sys.path)
 
 
@@ -87,7 +87,7 @@ def check_panels_draw() -> None:
     from shared_protocol.messages import QueueState
 
     open_project("drawn")
-    panels = part("panels")
+    panels = part("blender.panels")
     for prompt, finish in (("a fox", True), ("a fox fail:hang", False)):
         job = press_generate(prompt, use_style_size=False, frames=1)
         deadline = time.monotonic() + 10
@@ -103,9 +103,9 @@ def check_panels_draw() -> None:
     pump().cancel(job.id)
     panels.ClipPanel.draw(_Anything(), bpy.context)
     tick_until(lambda: job.ended)
-    pump().session.problem = part("job").Problem("A sentence.", "A step.", "a command")
+    pump().session.problem = part("clip.job").Problem("A sentence.", "A step.", "a command")
     panels.ClipPanel.draw(_Anything(), bpy.context)
-    part("preferences").Preferences.draw(_Anything(), bpy.context)
+    part("blender.preferences").Preferences.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)
 
 

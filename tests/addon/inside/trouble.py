@@ -197,7 +197,7 @@ def check_file_changed_meanwhile() -> None:
 
 def check_never_during_render() -> None:
     open_project("render")
-    clips = part("clips")
+    clips = part("blender.clips")
     allowed, clips.may_change_scene = clips.may_change_scene, lambda: False
     try:
         job = press_generate("a fox", use_style_size=False, frames=2)
@@ -233,7 +233,7 @@ def check_no_channel_is_free() -> None:
     open_project("full")
     strip = generate("a fox", frames=2, frame_start=1)
     folder = Path(bpy.path.abspath(strip.directory))
-    strips = part("strips")
+    strips = part("blender.strips")
     for channel in range(2, strips.LAST_CHANNEL + 1):
         strips.add_image_strip(
             scene(), name="x", folder=folder, files=["frame_0001.png"], channel=channel, frame_start=1
@@ -249,7 +249,7 @@ def check_a_mistake_of_ours_is_said() -> None:
     session = pump().session
     session.watch = lambda now: 1 / 0
     try:
-        assert part("pump")._on_timer() is None
+        assert part("machine.pump")._on_timer() is None
     finally:
         del session.watch
     assert job.state.name == "FAILED"
@@ -259,7 +259,7 @@ def check_a_mistake_of_ours_is_said() -> None:
 
 def _end_backend() -> None:
     """End the backend and wait until it is gone."""
-    from shared_protocol.processes import is_running
+    from shared_protocol.machine.processes import is_running
 
     if pump().session.link.name == "READY":
         pid = backend_pid()

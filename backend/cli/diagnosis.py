@@ -1,0 +1,297 @@
+"""`doctor`: what is wrong with this backend, and the command that mends it. `report`: the same for others to read.
+
+What `install.py doctor` finds comes first: it needs nothing but Python, so it also works where this does not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+
+from elevator.checkpoints import Kind, identify
+from elevator.errors import ElevatorError
+from shared_protocol import VERSION, connection
+from shared_protocol.client import Client
+from shared_protocol.connection import Connection
+from shared_protocol.errors import ConnectionFileError, NoBackend
+from shared_protocol.machine import places
+from shared_protocol.messages import AskStatus, Status
+
+from ..failures import EXIT_DONE, EXIT_INTERNAL
+from ..installer import doctor
+from ..installer.clone import BACKEND, BUILD
+from ..installer.doctor import Finding
+from ..installer.torch_wheel import has_nvidia_gpu
+from ..server.open_stores import DATABASE
+from ..server.schema import SCHEMA_VERSION
+from ..server.security import read_public_key
+from ..styles.catalogue import Recipe, read_catalogue
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+LEAST_FREE = 2 << 30
+"""Bytes that should be free where results go."""
+ANSWER_SECONDS = 5.0
+_MODELS: dict[str, frozenset[Kind]] = {
+    "text-to-image model": frozenset({Kind.T2I}),
+    "text-to-video model": frozenset({Kind.T2V, Kind.MOTION_MODULE}),
+    "VAE": frozenset({Kind.VAE, Kind.T2I}),
+    "text encoder": frozenset({Kind.TEXT_ENCODER, Kind.T2I, Kind.T2V}),
+    "LoRA": frozenset({Kind.LORA, Kind.MOTION_LORA}),
+    "embedding": frozenset({Kind.EMBEDDING}),
+}
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `doctor` and `report` to the command line."""
+    from .report import run_report
+
+    command = commands.add_parser("doctor", help="say what is wrong here, and the command that mends it")
+    command.add_argument("--json", action="store_true", help="for scripts")
+    command.set_defaults(run=run_doctor)
+
+    command = commands.add_parser(
+        "report", help="write a file for a report of a fault, without keys, prompts and names"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE.zip", help="where to (default: a new file in this folder)")
+    command.set_defaults(run=run_report)
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Look at everything and say it, a line for each. Returns 0 if clips can be made, else 1."""
+    found = []
+    for finding in examine():
+        found.append(finding)
+        if not options.json:
+            print(line(finding), flush=True)
+    wrong = any(finding.remedy and finding.needed for finding in found)
+    if options.json:
+        print(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in found]}, ensure_ascii=False))
+    return EXIT_INTERNAL if wrong else EXIT_DONE
+
+
+def line(finding: Finding) -> str:
+    """A finding as people read it."""
+    mark = "ok      " if not finding.remedy else "WRONG   " if finding.needed else "better  "
+    return f"{mark} {finding.what}" + (f" → {finding.remedy}" if finding.remedy else "")
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, as they are made. Changes nothing."""
+    yield from doctor.findings()
+    yield _packages()
+    yield from _device()
+    yield _extension()
+    yield from _styles()
+    yield from _folders()
+    yield from _secrets()
+    yield _free_space()
+    yield from _backend()
+    yield _database(places.data_folder() / DATABASE)
+
+
+def _packages() -> Finding:
+    """Whether all packages have the versions of the lock file."""
+    lines = [text.partition("#")[0].strip() for text in BACKEND.lock.read_text(encoding="utf-8").splitlines()]
+    wanted = [Requirement(text) for text in lines if text]
+    wanted = [package for package in wanted if package.marker is None or package.marker.evaluate()]
+    wrong = []
+    for package in wanted:
+        try:
+            version = metadata.version(package.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{package.name} is missing")
+        else:
+            if not package.specifier.contains(version, prereleases=True):
+                wrong.append(f"{package.name} is {version} instead of {str(package.specifier).removeprefix('==')}")
+    if not wrong:
+        return Finding(f"{len(wanted)} packages have the versions of {BACKEND.lock.name}")
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return Finding(f"packages: {', '.join(wrong[:3])}{more}", "delete .venv, then: python3 install.py setup")
+
+
+def _device() -> Iterator[Finding]:
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        yield Finding(f"{memory / 1e9:.0f} GB of memory, {os.cpu_count()} processor cores")
+    if has_nvidia_gpu():
+        fits = not metadata.version("torch").endswith("+cpu")
+        remedy = "" if fits else "delete .venv, then: python3 install.py setup"
+        yield Finding(
+            "torch is built for this machine's GPU" if fits else "torch cannot use the GPU", remedy, needed=False
+        )
+
+
+def _extension() -> Finding:
+    path = BUILD / f"video_elevator-{VERSION}.zip"
+    there = path.is_file()
+    return Finding(
+        f"the extension for Blender is {'built' if there else 'not built'}: {path}",
+        "" if there else "python3 install.py package",
+        needed=False,
+    )
+
+
+def _styles() -> Iterator[Finding]:
+    catalogue = read_catalogue()
+    for note in catalogue.notes:
+        yield Finding(note.rstrip("."), "mend that file, as docs/STYLES.md shows", needed=False)
+    identified: dict[Path, str] = {}
+    for name, recipe in catalogue.recipes.items():
+        wrong = [reason for path, role in _files(recipe) if (reason := _unfit(path, role, identified))]
+        remedy = "put the right file there, or mend the style, as docs/STYLES.md shows"
+        if wrong:
+            yield Finding(f'style "{name}": {"; ".join(wrong)}', remedy, needed=name == "plain")
+        else:
+            yield Finding(f'style "{name}": all its files are what they should be')
+
+
+def _files(recipe: Recipe) -> Iterator[tuple[Path, str]]:
+    yield recipe.t2i, "text-to-image model"
+    yield recipe.t2v, "text-to-video model"
+    if recipe.vae is not None:
+        yield recipe.vae, "VAE"
+    if recipe.t2v_text is not None:
+        yield recipe.t2v_text, "text encoder"
+    for lora in (*recipe.t2v_loras, *recipe.loras):
+        yield Path(lora.path), "LoRA"
+    for path in recipe.embeddings:
+        yield path, "embedding"
+
+
+def _unfit(path: Path, role: str, identified: dict[Path, str]) -> str:
+    """Why the file cannot be what the style takes it for; empty if it can. Reads headers alone."""
+    if path not in identified:
+        try:
+            kind = identify(path).kind if path.exists() else None
+        except (ElevatorError, OSError) as error:
+            identified[path] = f"{path} cannot be read: {str(error).rstrip('.')}"
+        else:
+            fits = kind in _MODELS[role]
+            identified[path] = "" if fits else f"{path} is {kind or 'missing'}" + (f", not a {role}" if kind else "")
+    return identified[path]
+
+
+def _folders() -> Iterator[Finding]:
+    """Whether we can write where we must, and others cannot read or write there."""
+    for what, folder, mask in (
+        ("state", places.state_folder(), 0o077),
+        ("data", places.data_folder(), 0o077),
+        ("settings", places.config_folder(), 0o022),
+    ):
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            yield Finding(f"the {what} folder {folder} cannot be written", f'chmod u+rwx "{there}"')
+        elif os.name == "posix" and folder.exists() and folder.stat().st_mode & mask:
+            verb = "read" if mask == 0o077 else "write into"
+            remedy = f'chmod {"go-rwx" if mask == 0o077 else "go-w"} "{folder}"'
+            yield Finding(f"others can {verb} the {what} folder {folder}", remedy, needed=mask != 0o077)
+        else:
+            yield Finding(f"the {what} folder {folder} can be written, and by nobody else")
+
+
+def _secrets() -> Iterator[Finding]:
+    """Whether others can read a file with a secret, or write one that says who may come in."""
+    config, state, data = places.config_folder(), places.state_folder(), places.data_folder()
+    secret = [*config.glob("keys/*.key"), *config.glob("profiles/*.json"), *state.glob("*.log*")]
+    secret += [path for path in (places.connection_file(), *data.glob("queue*.db*")) if path.exists()]
+    exposed = [path for path in secret if os.name == "posix" and path.stat().st_mode & 0o077]
+    for path in exposed:
+        yield Finding(f"others can read {path}", f'chmod 600 "{path}"')
+    for path in sorted(config.glob("authorized/*.pub")):
+        try:
+            read_public_key(path)
+        except (OSError, ValueError) as error:
+            remedy = f'chmod go-w "{path}", or put the key there anew'
+            yield Finding(f"the key in {path} is not let in: {error}", remedy, needed=False)
+    if not exposed:
+        yield Finding(f"{len(secret)} files with keys, prompts or logs are their owner's alone")
+
+
+def _free_space() -> Finding:
+    folder = places.data_folder()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    free = shutil.disk_usage(there).free
+    remedy = (
+        "" if free >= LEAST_FREE else f"delete what is not needed there, at least {(LEAST_FREE - free) / 1e9:.1f} GB"
+    )
+    return Finding(f"{free / 1e9:.1f} GB are free where results go", remedy)
+
+
+def _backend() -> Iterator[Finding]:
+    """Whether the connection file is that of a backend that answers."""
+    path = places.connection_file()
+    try:
+        found = connection.read(path)
+    except NoBackend:
+        left = path.exists()
+        yield Finding(
+            "no backend runs" + (": its connection file is stale, and the next one replaces it" if left else "")
+        )
+    except ConnectionFileError as error:
+        yield Finding(str(error).partition(": ")[0], f'delete "{path}", then: python -m backend serve')
+    else:
+        if ask_status(found) is None:
+            yield Finding(f"the backend, process {found.pid}, does not answer", f"end process {found.pid}")
+        elif found.version != VERSION:
+            yield Finding(
+                f"the backend that runs is of release {found.version}, not {VERSION}", "python -m backend stop"
+            )
+        else:
+            yield Finding(f"the backend, process {found.pid}, answers")
+
+
+def ask_status(found: Connection) -> Status | None:
+    """What the backend does; None if it does not answer within ANSWER_SECONDS."""
+    with Client(found, name=f"doctor, {sys.platform}") as client:
+        client.send(AskStatus())
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while client.lost is None and time.monotonic() < deadline:
+            client.wait(0.2)
+            for message, _ in client.poll():
+                if isinstance(message, Status):
+                    return message
+    return None
+
+
+def _database(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("the queue is empty: there is no database yet")
+    try:
+        with closing(open_read_only(path)) as base:
+            (said,) = base.execute("PRAGMA integrity_check(1)").fetchone()
+            (version,) = base.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        said, version = str(error), 0
+    if said != "ok":
+        said = " ".join(said.split())
+        remedy = "python -m backend serve, which puts it aside and finds the finished clips again"
+        return Finding(f"the database {path} is damaged ({said})", remedy)
+    if version > SCHEMA_VERSION:
+        return Finding(
+            f"the database {path} was written by a newer release", "git pull, then: python3 install.py setup"
+        )
+    return Finding(f"the database {path} is whole")
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """The queue's database, to look at only; a backend may have it open at the same time.
+
+    Where no backend has it open, or was killed, SQLite is told so: else it would make files beside it.
+    """
+    alone = not path.with_name(f"{path.name}-wal").exists()
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}", uri=True)

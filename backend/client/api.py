@@ -1,0 +1,398 @@
+"""The backend from Python: what the command line uses, and scripts may.
+
+    from pathlib import Path
+    from backend.client.api import connect
+
+    with connect(start=True) as backend:
+        job = backend.submit("a red fox", style="plain", frames=16, seed=3)
+        for event in job.events():
+            print(event)  # the protocol's messages: Progress, Notice, Frame; last Done, Failed or Cancelled
+        for path in job.fetch(Path("fox")):
+            print(path)
+
+A job goes on in the backend whatever becomes of the script: keep `job.id`, and `backend.job(id)` takes it up again.
+Everything that fails raises `BackendError`, whose text is a sentence and a next step. Nothing here starts a thread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+
+from shared_protocol import connection
+from shared_protocol.client import new_job_id
+from shared_protocol.connection import Connection
+from shared_protocol.errors import ConnectionFileError, NoBackend
+from shared_protocol.machine import places
+from shared_protocol.messages import (
+    Accepted,
+    AskJobs,
+    AskStatus,
+    Cancel,
+    Cancelled,
+    Conform,
+    Done,
+    Event,
+    Failed,
+    Fetch,
+    Fetched,
+    Forget,
+    Frame,
+    Free,
+    Generate,
+    Goodbye,
+    Have,
+    Jobs,
+    JobView,
+    Move,
+    Pause,
+    Queue,
+    QueueState,
+    Received,
+    Resume,
+    Shutdown,
+    Status,
+    Style,
+    Terminal,
+    Watch,
+    Welcome,
+)
+from shared_protocol.wire import Buffer, Incoming
+
+from ..failures import BackendError
+from .clip import Clip
+from .conversation import ENDS, Conversation, SaidByBackend
+from .launch import START_GRACE, release, start_backend
+from .profiles import find_profile
+from .saving import NewFrames
+from .uploading import Piece, read_picture, send_file
+
+__all__ = ["Backend", "BackendError", "Clip", "Job", "connect"]
+
+ATTEMPTS = 3
+"""How many backends are started at most until one lets us in."""
+FETCH_FRAMES = 16
+"""How many frames are asked for at once."""
+LISTED = 500
+"""How many ended jobs are looked through for a name that was shortened."""
+JOB_DIGITS = 32
+_DIGITS = re.compile(r"[0-9a-f]{4,32}")
+Rate: TypeAlias = Fraction | int | str
+"""Frames a second: 24, "30000/1001"."""
+
+
+def connect(
+    *,
+    start: bool = False,
+    profile: str | Path | None = None,
+    client_id: str = "",
+    name: str = "script",
+    fake: bool = False,
+    device: str = "auto",
+    grace: float = START_GRACE,
+) -> Backend:
+    """A conversation with the backend of this machine, or with the one that a profile names: by its name, or its file.
+
+    start: whether to start a backend if none runs: with models or `fake`, on `device`. It ends `grace` seconds after
+        its last client has gone and its last job has ended.
+    client_id: under which this script was here before (`Backend.client_id`); its jobs' events then come to it again.
+    name: what is asking, for the backend's log.
+
+    Raises BackendError.
+    """
+    if profile is not None:
+        elsewhere = find_profile(profile) if isinstance(profile, str) else _read_profile(profile)
+        return Backend(elsewhere, name=name, client_id=client_id)
+    for attempt in range(ATTEMPTS):
+        found = _running()
+        if found is None:
+            if not start:
+                raise BackendError("no_backend")
+            found, process = start_backend(fake=fake, device=device, grace=grace)
+            release(process)
+        try:
+            return Backend(found, name=name, client_id=client_id)
+        except BackendError:
+            # A backend whose time is over lets nobody in any more; the next one will.
+            if not start or _running() == found or attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _running() -> Connection | None:
+    """How the backend of this machine is reached, or None if none runs. Raises BackendError."""
+    try:
+        return connection.read(places.connection_file())
+    except NoBackend:
+        return None
+    except ConnectionFileError as error:
+        raise BackendError("not_reached", detail=error) from error
+
+
+def _read_profile(file: Path) -> Connection:
+    try:
+        return connection.read_profile(file)
+    except ConnectionFileError as error:
+        raise BackendError("no_profile", detail=error) from error
+
+
+class Job:
+    """One job of the backend, as this conversation knows it."""
+
+    def __init__(self, backend: Backend, talk: Conversation, job_id: str) -> None:
+        """For Backend alone; use its `submit`, `conform` and `job`."""
+        self.id = job_id
+        self.accepted: Accepted | None = None
+        """The answer to `submit` or `conform`: place in the queue, warnings."""
+        self.end: Terminal | None = None
+        """How the job has ended; None until its last event was read."""
+        self._backend = backend
+        self._talk = talk
+
+    def __repr__(self) -> str:
+        return f"Job({self.id})"
+
+    def events(self) -> Iterator[Event]:
+        """What happens to the job, as it happens, until it has ended; the last one is `Done`, `Failed` or `Cancelled`.
+
+        `Queue` comes between, when jobs are no longer started or are again. Events wait until they are read. Whoever
+        stops early may go on later. Raises BackendError if the connection is lost; the job goes on then.
+        """
+        while self.end is None:
+            yield self._backend.next_event([self])[1].message  # type: ignore[misc]
+
+    def wait(self) -> Done:
+        """Read all events up to the end. Raises BackendError if the job has failed or was cancelled."""
+        for _ in self.events():
+            pass
+        return self.result()
+
+    def result(self) -> Done:
+        """How the job has ended. Raises BackendError if there is no clip."""
+        match self.end:
+            case Done():
+                return self.end
+            case Failed():
+                raise SaidByBackend(self.end)
+            case Cancelled():
+                raise BackendError("cancelled")
+            case None:
+                raise BackendError("job_not_followed", job=self.id)
+
+    def cancel(self) -> None:
+        """Ask for the job's end. It has ended when its last event says so."""
+        self._talk.send(Cancel(job=self.id))
+
+    def fetch(self, folder: str | PathLike[str], *, overwrite: bool = False) -> tuple[Path, ...]:
+        """Wait for the end, and write the clip's frames into `folder`: frame_0001.png and so on.
+
+        Either all frames are there afterwards or none is new. Frames of another clip are in the way, or go if
+        `overwrite`. The backend may then delete its own copy when room is needed. Raises BackendError.
+        """
+        done = self.wait()
+        with NewFrames(Path(folder), overwrite=overwrite) as frames:
+            for index, png in self._backend.frames(self):
+                frames.write(index, png)
+            if frames.count != done.frames:
+                raise BackendError("frames_missing", count=done.frames - frames.count)
+        self.received()
+        return frames.paths
+
+    def received(self) -> None:
+        """Say that nothing more is wanted of an ended job."""
+        self._talk.send(Received(job=self.id))
+
+
+class Backend:
+    """A conversation with one backend; made by `connect`. All methods raise BackendError if the connection is lost."""
+
+    def __init__(self, connection: Connection, *, name: str, client_id: str) -> None:
+        """Connect and wait for the greeting. Raises BackendError."""
+        self._jobs: dict[str, Job] = {}
+        """Those of which events come."""
+        self._talk = Conversation(connection, name=name, client_id=client_id)
+        try:
+            self.welcome = self._talk.ask(None, Welcome)
+            """What the backend is and offers."""
+        except BackendError:
+            self._talk.close()
+            raise
+
+    @property
+    def client_id(self) -> str:
+        """Under which this client can come back."""
+        return self.welcome.client_id
+
+    @property
+    def styles(self) -> Mapping[str, Style]:
+        """All styles, by name."""
+        return {style.name: style for style in self.welcome.styles}
+
+    def submit(self, prompt: str | Clip, *, previews: bool = False, **wishes: Any) -> Job:
+        """Ask for a clip, and wait until it is in the queue.
+
+        wishes: fields of `clip.Clip` beside the prompt, such as `style="sketch"`, `frames=16`, `seed=3`,
+        `footage=Path("shots")`; or a whole Clip instead of the prompt. previews: whether `Progress` shall bring them.
+
+        Raises BackendError if the request cannot be used.
+        """
+        clip = prompt if isinstance(prompt, Clip) else Clip(prompt, **wishes)
+        return self._order(clip.request(self.styles.get(clip.style), self._upload, previews=previews))
+
+    def conform(self, source: Job | str, fps: Rate, method: Literal["hold", "flow"] = "hold") -> Job:
+        """Ask for a finished clip at another frame rate, and wait until it is in the queue.
+
+        method: repeat frames ("hold"), or move pixels along the optical flow. Raises BackendError.
+        """
+        rate = Fraction(fps)
+        return self._order(
+            Conform(
+                job=new_job_id(),
+                source=source.id if isinstance(source, Job) else source,
+                fps_numerator=rate.numerator,
+                fps_denominator=rate.denominator,
+                method=method,
+            )
+        )
+
+    def job(self, job_id: str, *, previews: bool = False) -> Job:
+        """Take up a job again, whoever submitted it with the same key. Raises BackendError if there is none.
+
+        Events that came before are not told again, but how it has ended is.
+        """
+        job = self._follow(job_id)
+        try:
+            self._talk.ask(Watch(job=job_id, previews=previews), Jobs)
+        except BackendError:
+            self._unfollow(job)
+            raise
+        return job
+
+    def find(self, start: str) -> JobView:
+        """The job whose name begins with these digits, at least four. Raises BackendError.
+
+        A job that has ended longer ago than the last 500 is found by its whole name alone.
+        """
+        start = start.lower()
+        if not _DIGITS.fullmatch(start):
+            raise BackendError("no_such_job", detail=start)
+        if len(start) == JOB_DIGITS:
+            return self._talk.ask(Watch(job=start), Jobs).jobs[0]
+        listed = [view for view in self.jobs(LISTED).jobs if view.job.startswith(start)]
+        if len(listed) != 1:
+            raise BackendError("ambiguous_job" if listed else "no_such_job", detail=start)
+        return listed[0]
+
+    def jobs(self, ended: int = 0) -> Jobs:
+        """Running and waiting jobs of this key, and the last `ended` ones that have ended."""
+        return self._talk.ask(AskJobs(ended=ended), Jobs)
+
+    def cancel(self, job_id: str) -> Terminal:
+        """End a job, and say how it has ended. Raises BackendError if there is none."""
+        job = self.job(job_id)
+        job.cancel()
+        for _ in job.events():
+            pass
+        assert job.end is not None
+        return job.end
+
+    def move(self, job_id: str, position: int) -> Jobs:
+        """Give a waiting job another place; 0: it comes next. Raises BackendError if it does not wait."""
+        return self._talk.ask(Move(job=job_id, position=position), Jobs)
+
+    def pause(self) -> QueueState:
+        """Start no further jobs."""
+        return self._talk.ask(Pause(), Queue, lambda message: message.queue.paused).queue
+
+    def resume(self) -> QueueState:
+        """Start jobs again."""
+        return self._talk.ask(Resume(), Queue, lambda message: not message.queue.paused).queue
+
+    def free(self) -> Status:
+        """Have the memory given back that models take, where no job runs."""
+        return self._talk.ask(Free(), Status)
+
+    def forget(self, job_id: str) -> Jobs:
+        """Delete the result of an ended job. Raises BackendError if there is none."""
+        return self._talk.ask(Forget(job=job_id), Jobs)
+
+    def status(self) -> Status:
+        """What the backend does now."""
+        return self._talk.ask(AskStatus(), Status)
+
+    def shut_down(self) -> None:
+        """End the backend. Unfinished jobs wait for its next start."""
+        self._talk.ask(Shutdown(), Goodbye)
+
+    def frames(self, job: Job) -> Iterator[tuple[int, Buffer]]:
+        """Index and PNG of each frame of a finished job, in order. Raises BackendError."""
+        count = job.result().frames
+        for first in range(0, count, FETCH_FRAMES):
+            request = Fetch(job=job.id, first=first, count=min(FETCH_FRAMES, count - first))
+            self._talk.send(request)
+            batch = []  # whole, so that whoever stops early leaves nothing behind that is taken for an answer later
+            while isinstance((answer := self._talk.answer(request, Frame, Fetched)).message, Frame):
+                batch.append((answer.message.index, answer.buffers[0]))
+            yield from batch
+
+    def next_event(self, jobs: Collection[Job]) -> tuple[Job | None, Incoming]:
+        """Wait for the next event of any of these jobs, with its buffers; or of none, when the queue has changed.
+
+        For whoever follows several jobs at once; of one, `Job.events` tells. Jobs that have ended have no more events.
+        """
+        job_id, incoming = self._talk.next_event([job.id for job in jobs if job.end is None])
+        job = self._jobs[job_id] if job_id else None
+        if job is not None and isinstance(incoming.message, ENDS):
+            job.end = incoming.message
+            self._unfollow(job)
+        return job, incoming
+
+    def close(self) -> None:
+        """End the conversation. Jobs go on."""
+        self._talk.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _follow(self, job_id: str) -> Job:
+        self._talk.follow(job_id)
+        return self._jobs.setdefault(job_id, Job(self, self._talk, job_id))
+
+    def _unfollow(self, job: Job) -> None:
+        self._talk.unfollow(job.id)
+        del self._jobs[job.id]
+
+    def _order(self, request: Generate | Conform) -> Job:
+        job = self._follow(request.job)
+        try:
+            self._talk.send(request)
+        except ValueError as error:  # too long, or no Unicode
+            self._unfollow(job)
+            raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
+        answer = self._talk.first_of(job.id)
+        if isinstance(answer, Failed):
+            self._unfollow(job)
+            raise SaidByBackend(answer)
+        if isinstance(answer, Accepted):
+            job.accepted = answer
+        return job
+
+    def _upload(self, path: Path) -> str:
+        return send_file(read_picture(path), self._send_pieces)
+
+    def _send_pieces(self, pieces: Sequence[Piece]) -> int:
+        """Send parts of a file, one after another, and then hear the answers: how much of it the backend has now."""
+        for piece, buffers in pieces:
+            self._talk.send(piece, buffers)
+        answers = [self._talk.answer(piece, Have).message for piece, _ in pieces]
+        return max(answer.offset for answer in answers if isinstance(answer, Have))

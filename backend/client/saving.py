@@ -1,0 +1,106 @@
+"""The frames of a clip in a folder of the user's: all of them, or none."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared_protocol.wire import Buffer
+
+from ..durable import sync_folder
+from ..failures import BackendError, cannot_write
+from ..server.results import frame_name
+
+_FRAME = re.compile(r"frame_[0-9]{4,5}\.png")
+
+
+def frames_in(folder: Path) -> tuple[Path, ...]:
+    """The frames that lie in a folder, in order. Raises OSError."""
+    if not folder.is_dir():
+        return ()
+    found = [path for path in folder.iterdir() if _FRAME.fullmatch(path.name)]
+    return tuple(sorted(found, key=lambda path: (len(path.name), path.name)))
+
+
+def prepare(folder: Path, *, overwrite: bool) -> None:
+    """Make the folder and see that it can be written, before hours of work are lost for want of it. Raises
+    BackendError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not overwrite and frames_in(folder):
+            raise BackendError("folder_in_use", folder=folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raises BackendError if the disk has no room for so many bytes."""
+    if shutil.disk_usage(folder).free < needed:
+        raise BackendError("disk_full")
+
+
+class NewFrames:
+    """Frames on their way into a folder. They take their places together at the end of the block, if nothing failed.
+
+    Raises BackendError if something cannot be written, or if frames of another clip lie there and are to stay.
+    """
+
+    def __init__(self, folder: Path, *, overwrite: bool) -> None:
+        self._folder = folder
+        self._overwrite = overwrite
+        self._names: list[str] = []
+
+    @property
+    def count(self) -> int:
+        """How many frames were written."""
+        return len(self._names)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the frames lie after the block, in the order in which they were written."""
+        return tuple(self._folder / name for name in self._names)
+
+    def write(self, index: int, png: Buffer) -> None:
+        """Write frame `index`, counted from 0."""
+        name = frame_name(index)
+        try:
+            with (self._apart / name).open("xb") as file:
+                file.write(png)
+                file.flush()
+                os.fsync(file.fileno())  # the backend will hear that it may delete its own copy
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+        self._names.append(name)
+
+    def __enter__(self) -> Self:
+        prepare(self._folder, overwrite=self._overwrite)
+        try:
+            self._apart = Path(tempfile.mkdtemp(prefix=".elevator-", dir=self._folder))
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._place()
+        except OSError as problem:
+            raise cannot_write(self._folder, problem) from problem
+        finally:
+            shutil.rmtree(self._apart, ignore_errors=True)
+
+    def _place(self) -> None:
+        for path in frames_in(self._folder):
+            path.unlink()
+        for name in self._names:
+            os.replace(self._apart / name, self._folder / name)
+        sync_folder(self._folder)

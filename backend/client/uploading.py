@@ -1,0 +1,62 @@
+"""Pictures to start from, on their way to the backend."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TypeAlias
+
+from shared_protocol.messages import MAX_UPLOAD_BYTES, Chunk, Offer
+from shared_protocol.wire import CHUNK_BYTES, Buffer
+
+from ..failures import BackendError
+
+Footage: TypeAlias = Sequence[str | PathLike[str]] | str | PathLike[str]
+"""PNG files in their order, or a folder of them."""
+Piece: TypeAlias = tuple[Offer | Chunk, Sequence[Buffer]]
+WINDOW = 4
+"""How many chunks are under way at once."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def footage_files(footage: Footage) -> list[Path]:
+    """The PNG files that are meant: those given, or a folder's in the order of their names. Raises BackendError."""
+    given = [footage] if isinstance(footage, str | PathLike) else footage
+    paths = [Path(path) for path in given]
+    if len(paths) != 1 or not paths[0].is_dir():
+        return paths
+    found = sorted(path for path in paths[0].iterdir() if path.suffix.lower() == ".png")
+    if not found:
+        raise BackendError("no_picture", file=paths[0])
+    return found
+
+
+def read_picture(path: Path) -> bytes:
+    """The bytes of a PNG file. Raises BackendError if it is none, or too large."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_UPLOAD_BYTES + 1)
+    except OSError as error:
+        raise BackendError("no_picture", file=path) from error
+    if not data.startswith(_PNG) or len(data) > MAX_UPLOAD_BYTES:
+        raise BackendError("no_picture", file=path)
+    return data
+
+
+def send_file(data: bytes, send: Callable[[Sequence[Piece]], int]) -> str:
+    """Bring a file to the backend, or what it has not got of it yet. Its SHA-256, by which requests name it.
+
+    send: sends requests and returns how many bytes of the file the backend has then. Raises BackendError.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    have = send([(Offer(sha256=sha256, size=len(data)), ())])
+    view = memoryview(data)
+    while have < len(data):
+        offsets = range(have, min(have + WINDOW * CHUNK_BYTES, len(data)), CHUNK_BYTES)
+        now = send([(Chunk(sha256=sha256, offset=at), (view[at : at + CHUNK_BYTES],)) for at in offsets])
+        if now <= have:
+            raise BackendError("no_upload")
+        have = now
+    return sha256

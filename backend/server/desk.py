@@ -1,0 +1,339 @@
+"""Answers what clients ask. Knows queue, results and uploads; says its answers through a function."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from shared_protocol import VERSION
+from shared_protocol.errors import VersionMismatch
+from shared_protocol.machine import places
+from shared_protocol.messages import (
+    MAJOR,
+    MINOR,
+    AskJobs,
+    AskStatus,
+    Cancel,
+    Chunk,
+    Conform,
+    DenialCode,
+    Denied,
+    Done,
+    Fetch,
+    Fetched,
+    Forget,
+    Frame,
+    Free,
+    Generate,
+    Have,
+    Hello,
+    Jobs,
+    Message,
+    Move,
+    Offer,
+    Pause,
+    Received,
+    Refused,
+    Resume,
+    Shutdown,
+    Status,
+    Watch,
+    Welcome,
+)
+from shared_protocol.wire import Buffer, Incoming
+
+from ..failures import BackendError, cannot_keep
+from ..orders import Sample
+from ..settings import Settings
+from ..styles.catalogue import Catalogue
+from . import security
+from .connections import Connection, Connections
+from .devices import likely_device
+from .jobs import Job, Owner, State
+from .open_stores import Kept
+from .requests import resolve, resolve_conform
+from .scheduler import Scheduler
+from .store import StoreFull
+from .views import pages, view
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[bytes, Message, Sequence[Buffer]], None]
+
+
+class Desk:
+    """Where requests are answered."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        kept: Kept,
+        scheduler: Scheduler,
+        connections: Connections,
+        session: str,
+        send: Send,
+        stop: Callable[[], None],
+    ) -> None:
+        """`send` tells one client something, by its identity; `stop` ends the backend after this round."""
+        self._settings, self._catalogue, self._scheduler = settings, catalogue, scheduler
+        self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
+        self._notes = (*kept.notes, *catalogue.notes)
+        self._connections, self._session = connections, session
+        self._send_to, self._stop = send, stop
+        self._stopping = False
+
+    def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
+        """Let a client in and tell it what it has missed; or the reason why it is not let in."""
+        if hello.major != MAJOR:
+            return Refused(code="version", message=str(VersionMismatch(theirs=hello.major, ours=MAJOR)))
+        client_id = hello.client_id or uuid.uuid4().hex
+        try:
+            if hello.client_id and not self._store.bind(client_id, principal):
+                message = "This client id belongs to another key: leave it out, to get one of your own."
+                return Refused(code="not_authorized", message=message)
+        except StoreFull as error:  # it is let in all the same: the jobs carry the key, too
+            log.warning("A client's id could not be stored: %s.", error)
+        client = Connection(identity, hello.client, Owner(principal, client_id))
+        self._connections.add(client)
+        log.info("A client has come: %s.", hello.client)
+        fake, device = self._settings.fake, self._scheduler.device or likely_device(self._settings.device)
+        self._send(
+            client,
+            Welcome(
+                major=MAJOR,
+                minor=MINOR,
+                backend=VERSION,
+                session=self._session,
+                device="none" if fake else device,
+                styles=self._catalogue.styles,
+                notes=self._notes,
+                client_id=client_id,
+                queue=self._scheduler.state,
+            ),
+        )
+        if hello.client_id:
+            self._catch_up(client)
+        return None
+
+    def client_left(self, client: Connection) -> None:
+        """A client is gone; its jobs go on."""
+        for job_id in client.previews:
+            if not self._connections.want_previews(job_id):
+                self._scheduler.want_previews(job_id, False)
+
+    def answer(self, client: Connection, incoming: Incoming) -> None:
+        """Follow one request."""
+        request = incoming.message
+        try:
+            self._follow(client, request, incoming.buffers)
+        except BackendError as error:
+            self._deny(client, request, error)
+        except StoreFull as error:
+            log.error("A request could not be stored: %s.", error)
+            self._deny(client, request, BackendError("disk_full"))
+        except OSError as error:
+            log.error("A request failed: %s.", error)
+            self._deny(client, request, cannot_keep(places.data_folder(), error))
+
+    def _follow(self, client: Connection, request: Message, buffers: Sequence[Buffer]) -> None:
+        match request:
+            case Generate() | Conform():
+                self._submit(client, request)
+            case Cancel(job=job):
+                found = self._job(client, job)
+                if not found.ended:
+                    self._scheduler.cancel(found)
+            case Move():
+                self._move(client, request)
+            case Pause() | Resume():
+                self._scheduler.pause(isinstance(request, Pause))
+            case Free():
+                self._scheduler.free()
+                self._send(client, self._status())
+            case AskJobs(ended=ended):
+                self._send(client, self._jobs(client, ended))
+            case Watch():
+                self._watch(client, request)
+            case Fetch():
+                self._fetch(client, request)
+            case Received(job=job):
+                if self._job(client, job).ended:
+                    self._store.receive(job)
+            case Forget(job=job):
+                self._forget(client, job)
+            case Offer() | Chunk():
+                self._upload(client, request, buffers)
+            case AskStatus():
+                self._send(client, self._status())
+            case Shutdown():
+                self._shut_down(client)
+
+    # Jobs ---------------------------------------------------------------------------------------------------
+
+    def _submit(self, client: Connection, request: Generate | Conform) -> None:
+        if self._stopping:
+            raise BackendError("shutting_down")
+        if isinstance(request, Generate):
+            order, warnings = resolve(request, self._catalogue, fake=self._settings.fake, upload=self._uploads.path)
+            job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
+        else:
+            job, warnings = self._conform(client, request), ()
+        if self._settings.log_prompts:
+            log.info("Job %s: %r", request.job, job.prompt)
+        if isinstance(request, Generate) and request.previews:
+            client.previews.add(job.id)
+        self._scheduler.submit(job, warnings)
+
+    def _conform(self, client: Connection, request: Conform) -> Job:
+        source = self._store.get(request.source)
+        if source is None or not client.may_see(source) or not isinstance(source.end, Done) or not source.bytes:
+            raise BackendError("source_missing", detail="it has no result here")
+        order = resolve_conform(request, source.end, self._results.folder(source.id))
+        return Job(request.job, client.owner, order, source.prompt, submitted=time.time())
+
+    def _job(self, client: Connection, job_id: str) -> Job:
+        """A job of this client's key. Raises BackendError, the same for jobs that are not and for those of others."""
+        job = self._store.get(job_id)
+        if job is None or not client.may_see(job):
+            raise BackendError("unknown_job")
+        return job
+
+    def _move(self, client: Connection, request: Move) -> None:
+        job = self._job(client, request.job)
+        if job.state is not State.QUEUED:
+            raise BackendError("job_not_waiting")
+        self._scheduler.move(job, request.position)
+        self._send(client, self._jobs(client, 0))
+
+    def _watch(self, client: Connection, request: Watch) -> None:
+        job = self._job(client, request.job)
+        client.watched.add(job.id)
+        if request.previews:
+            client.previews.add(job.id)
+        else:
+            client.previews.discard(job.id)
+        self._scheduler.want_previews(job.id, self._connections.want_previews(job.id))
+        where = self._scheduler.forecast().get(job.id)
+        shown = view(job, client.owner, where, self._scheduler.progress(job.id))
+        self._send(client, Jobs(queue=self._scheduler.state, jobs=(shown,)))
+        if job.end is not None:
+            self._send(client, job.end)
+
+    def _catch_up(self, client: Connection) -> None:
+        """Tell a client that has come back of its jobs: where they stand, and how they ended meanwhile."""
+        mine = [job for job in self._store.unfinished() if job.owner == client.owner]
+        ended = self._store.undelivered(client.owner)
+        if not mine and not ended:
+            return
+        where = self._scheduler.forecast()
+        shown = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in mine]
+        shown += [view(job, client.owner, None, None) for job in reversed(ended)]
+        for page in pages(shown):
+            self._send(client, Jobs(queue=self._scheduler.state, jobs=page))
+        for job in ended:
+            assert job.end is not None
+            self._send(client, job.end)
+
+    def _jobs(self, client: Connection, ended: int) -> Jobs:
+        where = self._scheduler.forecast()
+        unfinished = self._store.unfinished()
+        shown = [job for job in unfinished if client.may_see(job)]
+        # Running ones first, though a job that was moved to the front has an earlier place.
+        shown.sort(key=lambda job: job.state is State.QUEUED)
+        last = self._store.ended(client.owner.principal, ended) if ended else ()
+        views = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in shown]
+        views += [view(job, client.owner, None, None) for job in last]
+        first = next(pages(views), ())
+        return Jobs(
+            queue=self._scheduler.state,
+            jobs=first,
+            others=len(unfinished) - len(shown),
+            left_out=len(views) - len(first),
+        )
+
+    # Results ------------------------------------------------------------------------------------------------
+
+    def _fetch(self, client: Connection, request: Fetch) -> None:
+        job = self._job(client, request.job)
+        if not isinstance(job.end, Done) or not job.bytes or request.first >= job.end.frames:
+            raise BackendError("no_result")
+        indices = range(request.first, min(request.first + request.count, job.end.frames))
+        try:
+            for index in indices:
+                frame = Frame(job=job.id, index=index, frames=job.end.frames)
+                self._send_to(client.identity, frame, (self._results.frame(job.id, index),))
+        except FileNotFoundError as error:
+            log.warning("The result of job %s has gone: %s.", job.id, error)
+            raise BackendError("no_result") from error
+        self._send(client, Fetched(job=job.id, first=request.first, count=len(indices)))
+
+    def _forget(self, client: Connection, job_id: str) -> None:
+        job = self._job(client, job_id)
+        if not job.ended:
+            raise BackendError("job_not_ended")
+        self._results.forget(job_id)
+        self._store.drop_result(job_id)
+        self._send(client, self._jobs(client, 0))
+
+    # Uploads ------------------------------------------------------------------------------------------------
+
+    def _upload(self, client: Connection, request: Offer | Chunk, buffers: Sequence[Buffer]) -> None:
+        sender = client.owner.client_id
+        if isinstance(request, Offer):
+            there = self._uploads.offer(request.sha256, request.size, self._needed(), sender)
+        else:
+            there = self._uploads.append(request.sha256, request.offset, bytes(buffers[0]), sender)
+        self._send(client, Have(sha256=request.sha256, offset=there))
+
+    def _needed(self) -> set[str]:
+        """Hashes of pictures that unfinished jobs will read."""
+        orders = (job.order for job in self._store.unfinished())
+        files = [file for order in orders if isinstance(order, Sample) for file in (*order.footage, order.anchor or "")]
+        return {file.replace("\\", "/").rpartition("/")[2].removesuffix(".png") for file in files}
+
+    # The backend --------------------------------------------------------------------------------------------
+
+    def _shut_down(self, client: Connection) -> None:
+        if client.owner.principal != security.LOCAL:
+            raise BackendError("not_allowed")
+        log.info("A client asks for the end.")
+        self._stopping = True
+        self._stop()
+
+    def _status(self) -> Status:
+        state, workers = self._scheduler.state, self._scheduler.workers
+        return Status(
+            running=next((worker.job for worker in workers if worker.job), None),
+            waiting=state.waiting,
+            worker_pid=next((worker.pid for worker in workers if worker.pid), 0),
+            loads=self._scheduler.loads,
+            clients=len(self._connections),
+            notes=self._notes,
+            workers=workers,
+            queue=state,
+            data_folder=str(places.data_folder()),
+        )
+
+    def _deny(self, client: Connection, request: Message, error: BackendError) -> None:
+        log.info("%s was denied: %s.", type(request).__name__, error.code)
+        if isinstance(request, Generate | Conform):  # whoever asks for a job waits for its end
+            self._send(client, error.as_event(request.job))
+            return
+        named = getattr(request, "job", "") or getattr(request, "sha256", "")
+        self._send(
+            client,
+            Denied(
+                request=type(request).__name__,
+                job=named,
+                code=cast("DenialCode", error.code),
+                message=error.sentence,
+                next_step=error.next_step,
+            ),
+        )
+
+    def _send(self, client: Connection, message: Message) -> None:
+        self._send_to(client.identity, message, ())

@@ -1,0 +1,18 @@
+"""One backend for one state folder, held by the operating system: a process that dies lets go of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared_protocol.machine import locks
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[bool]:
+    """Whether this process is the only holder of `path` now; held until the block ends. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        yield locks.take(file.fileno())

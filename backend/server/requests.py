@@ -1,0 +1,200 @@
+"""From what a client asks to what the worker does: requests are checked against styles, uploads and results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from elevator import ElevatorError, Plan
+from elevator.pictures.rates import length
+from elevator.text import parse
+from elevator.vocabulary import known_words, unknown_words
+from shared_protocol.messages import Conform, Done, Generate
+
+from ..failures import BackendError
+from ..orders import Lora, Resample, Sample
+from ..styles.catalogue import Catalogue, Recipe
+from .paths import Outside, inside
+
+EXAMPLE = "a pumpkin moving right, blue background"
+LISTED_WORDS = 8
+
+
+MOST_FRAMES = 16_384
+"""Longest clip that may be made by conforming."""
+MOST_STEPS = 1000
+"""Timesteps with which the models were trained; no schedule has more."""
+FindUpload = Callable[[str], Path | None]
+"""The file of an uploaded picture by its hash, or None."""
+
+
+def no_uploads(sha256: str) -> Path | None:
+    """Where nothing can have been uploaded."""
+    return None
+
+
+def resolve(
+    request: Generate, catalogue: Catalogue, *, fake: bool, upload: FindUpload = no_uploads
+) -> tuple[Sample, tuple[str, ...]]:
+    """The order for the worker, and warnings for the user. Raises BackendError.
+
+    With `fake` no model needs to be there.
+    """
+    recipe = catalogue.recipes.get(request.style)
+    if recipe is None:
+        raise BackendError("unknown_style", style=request.style, styles=", ".join(catalogue.recipes) or "none exist")
+    if not request.prompt.strip():
+        raise BackendError("empty_prompt", example=recipe.style.example_prompt or EXAMPLE)
+    _check_size(request, recipe)
+    if not fake and (missing := recipe.missing()) is not None:
+        raise BackendError("model_missing", folder=missing)
+    order = _order(request, recipe, upload)
+    notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
+    unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
+    return order, tuple(dict.fromkeys((*notes, *_warning(unknown))))
+
+
+def _check_size(request: Generate, recipe: Recipe) -> None:
+    style = recipe.style
+    for pixels in (request.width, request.height):
+        if not style.min_size <= pixels <= style.max_size or pixels % style.size_step:
+            raise BackendError(
+                "size_out_of_range",
+                width=request.width,
+                height=request.height,
+                least=style.min_size,
+                most=style.max_size,
+                step=style.size_step,
+            )
+    if request.frames > style.max_frames:
+        raise BackendError("frames_out_of_range", frames=request.frames, most=style.max_frames)
+
+
+def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
+    """The order for the worker. `source`: how the finished clip in `folder` ended. Raises BackendError."""
+    then = Fraction(source.fps_numerator, source.fps_denominator) if source.fps_numerator else Fraction(source.fps)
+    now = Fraction(request.fps_numerator, request.fps_denominator)
+    frames = length(source.frames, then, now)
+    if frames > MOST_FRAMES:
+        raise BackendError(
+            "bad_request", detail=f"at this rate the clip has {frames} frames, and {MOST_FRAMES} at most"
+        )
+    return Resample(
+        job=request.job,
+        source=str(folder),
+        source_frames=source.frames,
+        source_fps=(then.numerator, then.denominator),
+        frames=frames,
+        fps=(now.numerator, now.denominator),
+        method=request.method,
+        width=source.width,
+        height=source.height,
+        seed=source.seed,
+    )
+
+
+def _plan(request: Generate, recipe: Recipe) -> Plan:
+    """The style's plan, or that of the preset that was chosen, with the request's own settings."""
+    if request.preset and request.preset not in recipe.presets:
+        names = ", ".join(recipe.presets)
+        raise BackendError("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
+    plan = recipe.presets[request.preset] if request.preset else recipe.plan
+    try:
+        made = Plan.from_mapping({**plan, **request.settings})
+        msgspec.json.encode(asdict(made))
+    except ElevatorError as error:
+        raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
+    except OverflowError:
+        raise BackendError("bad_request", detail="a number in the settings is too large") from None
+    if made.steps > MOST_STEPS:
+        raise BackendError("bad_request", detail=f"{made.steps} steps are too many; choose {MOST_STEPS} at most")
+    return made
+
+
+def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
+    """LoRAs that the request names, from the folders that it may name files in."""
+    found = []
+    for choice in request.loras:
+        try:
+            paths = [inside(folder, choice.name) for folder in recipe.lora_folders]
+        except Outside as error:
+            raise BackendError("lora_missing", name=choice.name, detail=str(error).rstrip(".")) from error
+        path = next((path for path in paths if path.exists()), None)
+        if path is None:
+            raise BackendError("lora_missing", name=choice.name, detail="there is no such file")
+        found.append(Lora(path=str(path), weight=choice.weight))
+    return tuple(found)
+
+
+def _uploaded(sha256: str, upload: FindUpload) -> str:
+    path = upload(sha256)
+    if path is None:
+        raise BackendError("footage_missing", detail=f"the picture {sha256[:12]}… was not uploaded")
+    return str(path)
+
+
+def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
+    if request.footage and len(request.footage) != request.frames:
+        detail = f"{len(request.footage)} pictures were given for {request.frames} frames"
+        raise BackendError("bad_request", detail=detail)
+    if request.strength < 1 and not request.footage:
+        raise BackendError("bad_request", detail="a strength below 1 needs footage")
+    negatives = (recipe.negative_prompt.strip(), request.negative_prompt.strip())
+    return Sample(
+        job=request.job,
+        prompt=recipe.template.replace("{prompt}", request.prompt.strip()),
+        negative_prompt=", ".join(words for words in negatives if words),
+        t2i=str(recipe.t2i),
+        t2v=str(recipe.t2v),
+        vae=_text(recipe.vae),
+        prediction_type=recipe.prediction_type,
+        t2v_loras=recipe.t2v_loras,
+        t2v_text=_text(recipe.t2v_text),
+        t2v_schedule=recipe.t2v_schedule,
+        loras=(*recipe.loras, *_loras(request, recipe)),
+        loras_on_t2v=recipe.loras_on_t2v,
+        embeddings=tuple(str(path) for path in recipe.embeddings),
+        plan=asdict(_plan(request, recipe)),
+        frames=request.frames,
+        width=request.width,
+        height=request.height,
+        fps=recipe.fps,
+        seed=request.seed,
+        previews=request.previews,
+        style=request.style,
+        preset=request.preset or recipe.style.preset,
+        footage=tuple(_uploaded(sha256, upload) for sha256 in request.footage),
+        strength=request.strength,
+        anchor=_uploaded(request.anchor, upload) if request.anchor else None,
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _warning(unknown: Collection[str]) -> tuple[str, ...]:
+    if not unknown:
+        return ()
+    words = [f"“{word}”" for word in unknown]
+    listed = ", ".join(words[:LISTED_WORDS]) + (" and more" if len(words) > LISTED_WORDS else "")
+    return (f"The models do not know {listed}: the clip is made all the same, but may not show it.",)
+
+
+_known = lru_cache(maxsize=16)(known_words)
+
+
+def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:
+    """Words of a prompt without its syntax, such as the 1.2 of (words:1.2)."""
+    words = " ".join(part.text for part in parse(prompt).parts)
+    return unknown_words(words, _known(recipe.t2i))
+
+
+def _rehearsed_unknown_words(prompt: str) -> Collection[str]:
+    """The fake generator knows all words but those that say otherwise."""
+    return [word.removeprefix("unknown:") for word in prompt.split() if word.startswith("unknown:")]

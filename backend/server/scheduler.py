@@ -1,0 +1,377 @@
+"""Which job goes to which worker, and what becomes of it. Owns queue, workers and results; knows no client's socket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+import zmq
+
+from shared_protocol.machine import places
+from shared_protocol.messages import (
+    Accepted,
+    Cancelled,
+    Done,
+    Failed,
+    Frame,
+    Message,
+    Notice,
+    Progress,
+    Queue,
+    QueueState,
+    Terminal,
+    WorkerView,
+)
+from shared_protocol.wire import Buffer
+
+from ..failures import SENTENCE_LENGTH, BackendError, cannot_keep
+from ..orders import Loaded, Ready
+from ..settings import Settings
+from .forecast import Forecast
+from .jobs import DuplicateJob, Job, State
+from .pause import Halt
+from .result_record import record
+from .results import ResultStore, to_drop
+from .slot import Loss, Slot
+from .store import JobStore, StoreFull
+from .times import Times
+from .worker_process import WorkerProcess, output_file
+
+log = logging.getLogger(__name__)
+
+MOST_JOBS = 10_000
+"""Unfinished jobs that the queue takes."""
+TRIES = 2
+"""How many workers may end over a job."""
+SAVE_SECONDS = 1.0
+"""How often what the disk did not take is tried again."""
+
+Emit = Callable[[Job, Message, Sequence[Buffer]], None]
+"""Tell whoever listens to a job something."""
+
+
+class Scheduler:
+    """Runs jobs in their order, each on the first worker that is free."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        results: ResultStore,
+        settings: Settings,
+        slots: Sequence[Slot],
+        *,
+        emit: Emit,
+        broadcast: Callable[[Message], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock`: seconds that go forward. `broadcast`: tell every client something."""
+        self._store, self._results, self._settings, self._slots = store, results, settings, tuple(slots)
+        self._emit, self._broadcast, self._clock = emit, broadcast, clock
+        self._halt = Halt(store, results, clock)
+        self._times = Times(store, self._slots, clock)
+        self._unsaved: list[tuple[Terminal, int]] = []
+        """Ends that the disk did not take yet. Their jobs count as unfinished."""
+        self._saved_at = clock()
+        self.device: str | None = None
+        self.loads = 0
+
+    # Questions ----------------------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job is unfinished."""
+        return self._store.idle
+
+    @property
+    def sockets(self) -> tuple[zmq.Socket[bytes], ...]:
+        """Where the workers' messages arrive."""
+        return tuple(slot.worker.socket for slot in self._slots if slot.worker is not None)
+
+    @property
+    def state(self) -> QueueState:
+        """Whether jobs are started."""
+        running = sum(slot.job is not None for slot in self._slots)
+        return QueueState(
+            paused=self._halt.paused, stopped=self._halt.why, waiting=len(self._store.queued()), running=running
+        )
+
+    @property
+    def workers(self) -> tuple[WorkerView, ...]:
+        """What each worker does."""
+        return tuple(WorkerView(device=slot.device, pid=slot.pid, job=slot.job or "") for slot in self._slots)
+
+    def progress(self, job_id: str) -> Progress | None:
+        """The last that was heard of a running job."""
+        return next((slot.progress for slot in self._slots if slot.job == job_id), None)
+
+    def forecast(self) -> dict[str, Forecast]:
+        """Place and time of every unfinished job."""
+        return self._times.forecast()
+
+    # What clients ask ---------------------------------------------------------------------------------------
+
+    def submit(self, job: Job, warnings: tuple[str, ...]) -> None:
+        """Put a job at the end of the queue and say so. Raises BackendError."""
+        if len(self._store.unfinished()) >= MOST_JOBS:
+            raise BackendError("queue_full", most=MOST_JOBS)
+        try:
+            self._store.add(job)
+        except DuplicateJob:
+            raise BackendError("duplicate_job") from None
+        except StoreFull as error:
+            log.error("A job could not be stored: %s.", error)
+            raise BackendError("disk_full") from error
+        log.info("Job %s was accepted.", job.id)
+        where = self._times.accepted(job)
+        accepted = Accepted(job=job.id, position=where.position, seconds_left=where.seconds_left, warnings=warnings)
+        self._emit(job, accepted, ())
+        self._dispatch()
+
+    def cancel(self, job: Job) -> None:
+        """End an unfinished job."""
+        slot = self._slot_of(job.id)
+        if any(end.job == job.id for end, _ in self._unsaved):
+            return
+        if slot is None or not slot.cancel():
+            if slot is not None:
+                slot.leave()
+            self._end(Cancelled(job=job.id))
+
+    def move(self, job: Job, position: int) -> None:
+        """Let `position` waiting jobs come before this waiting one. Raises StoreFull."""
+        self._store.put_at(job.id, position)
+
+    def pause(self, paused: bool) -> None:
+        """Pause, or go on also after the queue has stopped by itself. Raises StoreFull."""
+        self._halt.pause(paused)
+        self._broadcast(Queue(queue=self.state))
+        self._dispatch()
+
+    def free(self) -> None:
+        """End the workers that have no job."""
+        for slot in self._slots:
+            if slot.job is None:
+                slot.drop()
+
+    def want_previews(self, job_id: str, wanted: bool) -> None:
+        """Have previews of a running job made, or no more."""
+        slot = self._slot_of(job_id)
+        if slot is not None:
+            slot.preview(wanted)
+
+    # The round ----------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Hear the workers, notice their ends, start what comes next. To be called often."""
+        for slot in self._slots:
+            self._tend(slot)
+        self._save_again()
+        if not self._unsaved and self._halt.ends(next(iter(self._store.queued()), None)):
+            self._broadcast(Queue(queue=self.state))
+        self._dispatch()
+        for job, progress in self._times.news():
+            self._emit(job, progress, ())
+
+    def close(self) -> None:
+        """End the workers. What is unfinished waits for the next start."""
+        for slot in self._slots:
+            slot.drop()
+            job = None if slot.job is None else self._store.get(slot.job)
+            slot.leave()
+            if job is not None and not job.ended:
+                try:
+                    self._store.move(job.id, State.QUEUED)
+                except StoreFull as error:  # the next start does the same
+                    log.warning("The queue's last state could not be stored: %s.", error)
+
+    def _tend(self, slot: Slot) -> None:
+        exit_code = slot.exit_code()
+        for message, buffers in slot.hear():
+            self._hear(slot, message, buffers)
+        loss = slot.loss(exit_code)
+        if loss is not None:
+            self._lose(slot, loss)
+        elif slot.job is None and slot.worker is not None and self._clock() - slot.idle_since > self._settings.idle:
+            log.info("Worker %d had nothing to do and is ended.", slot.pid)
+            slot.drop()
+
+    def _hear(self, slot: Slot, message: Message, buffers: Sequence[Buffer]) -> None:
+        match message:
+            case Ready(device=device):
+                self.device = device
+            case Loaded(times=times):
+                self.loads += times
+            case Progress() | Frame() | Notice() if message.job == slot.job:
+                job = self._store.get(message.job)
+                assert job is not None
+                if isinstance(message, Progress):
+                    self._note(slot, job, message)
+                self._emit(job, message, buffers)
+            case Done() if message.job == slot.job:
+                self._publish(slot, message)
+            case Failed() if message.job == slot.job and message.code in ("disk_full", "results_unwritable"):
+                self._hold_back(slot, f"{message.message} {message.next_step}")
+            case Failed() | Cancelled() if message.job == slot.job:
+                slot.leave()
+                self._end(message)
+
+    def _note(self, slot: Slot, job: Job, progress: Progress) -> None:
+        slot.progress = progress
+        if progress.phase != "loading" and slot.sampling_since is None:
+            slot.sampling_since = self._clock()
+            if job.state is State.LOADING:
+                self._store_quietly(lambda: self._store.move(job.id, State.RUNNING))
+
+    def _publish(self, slot: Slot, done: Done) -> None:
+        """The worker has made a clip: its result gets its final place, and only then the job is done."""
+        job = self._store.get(done.job)
+        assert job is not None
+        done = msgspec.structs.replace(done, folder=str(self._results.folder(job.id)))
+        try:
+            size = self._results.publish(job.id, record(job, done))
+        except OSError as error:
+            refused = cannot_keep(self._results.folder(job.id), error)
+            self._hold_back(slot, f"{refused.sentence} {refused.next_step}")
+            return
+        self._store_quietly(lambda: self._times.learn(slot, job))
+        slot.leave()
+        self._end(done, size)
+        self._make_room()
+
+    def _hold_back(self, slot: Slot, why: str) -> None:
+        """The result finds no place: the job waits again, and no other is started until somebody has made room."""
+        job_id, cancelling = slot.job, slot.cancelling
+        slot.leave()
+        assert job_id is not None
+        if cancelling:
+            self._end(Cancelled(job=job_id))
+            return
+        job = self._requeue(job_id)
+        self._emit(job, Notice(job=job_id, message=why[:SENTENCE_LENGTH], again=True), ())
+        self._stop(why)
+
+    def _lose(self, slot: Slot, loss: Loss) -> None:
+        """A worker is gone or good for nothing: its job is tried once more, on a new one."""
+        job_id = slot.job
+        slot.drop()
+        slot.leave()
+        job = None if job_id is None else self._store.get(job_id)
+        if job is None:
+            return
+        if loss is Loss.DISOBEDIENT:
+            self._end(Cancelled(job=job.id))
+            return
+        failure = BackendError(loss.value, log=output_file(slot.device))
+        if job.losses + 1 >= TRIES:
+            self._end(failure.as_event(job.id))
+            return
+        job = self._requeue(job.id, lost=True)
+        what = "is stuck and was ended" if loss is Loss.STUCK else "has ended"
+        sentence = f"The process that makes the pictures {what}; the clip is begun anew."
+        self._emit(job, Notice(job=job.id, message=sentence, again=True), ())
+
+    def _requeue(self, job_id: str, *, lost: bool = False) -> Job:
+        change = self._store.lose if lost else lambda job: self._store.move(job, State.QUEUED)
+        try:
+            return change(job_id)
+        except StoreFull as error:
+            return self._store.keep_in_mind(job_id, State.QUEUED, str(error))
+
+    # Starting -----------------------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Give every free worker its next job."""
+        ending = {end.job for end, _ in self._unsaved}
+        for slot in self._slots:
+            while slot.job is None and not self._halt.holds:
+                job = next((job for job in self._store.queued() if job.id not in ending), None)
+                if job is None or self._begin(slot, job):
+                    break
+
+    def _begin(self, slot: Slot, job: Job) -> bool:
+        """Whether the job is with the worker now, or the queue has stopped."""
+        try:
+            if not self._halt.has_room(job):
+                self._stop(str(BackendError("disk_full")))
+                return True
+            folder = self._results.partial(job.id)
+            self._store.move(job.id, State.LOADING)
+        except OSError as error:
+            refused = cannot_keep(self._results.folder(job.id), error)
+            self._stop(f"{refused.sentence} {refused.next_step}")
+            return True
+        except StoreFull:
+            self._stop(str(BackendError("disk_full")))
+            return True
+        order = msgspec.structs.replace(job.order, folder=str(folder))
+        if job.losses and hasattr(order, "cautious"):
+            order = msgspec.structs.replace(order, cautious=True)
+        try:
+            slot.take(job.id, order)
+        except OSError:
+            log.exception("The worker could not be started.")
+            self._end(BackendError("worker_died", log=places.log_file()).as_event(job.id))
+            return False
+        if not slot.ready:
+            self._emit(job, Progress(job=job.id, phase="loading", step=0, steps=0), ())
+        return True
+
+    def _end(self, end: Terminal, size: int = 0) -> None:
+        """The only way in which a job ends: its last state is stored, and then its one terminal event is sent."""
+        try:
+            job = self._store.finish(end, size)
+        except StoreFull as error:
+            log.error("The end of job %s could not be stored: %s.", end.job, error)
+            self._unsaved.append((end, size))
+            self._stop(str(BackendError("disk_full")))
+            return
+        if not isinstance(end, Done):
+            self._forget(job.id)
+        log.info("Job %s: %s.", job.id, job.state.value)
+        self._emit(job, end, ())
+
+    def _save_again(self) -> None:
+        if self._unsaved and self._clock() - self._saved_at >= SAVE_SECONDS:
+            self._saved_at = self._clock()
+            unsaved, self._unsaved = self._unsaved, []
+            for end, size in unsaved:
+                self._end(end, size)
+
+    def _stop(self, why: str) -> None:
+        if self._halt.stop(why):
+            self._broadcast(Queue(queue=self.state))
+
+    def _make_room(self) -> None:
+        results = self._store.results()
+        received = [(job, size) for job, size, taken in results if taken]
+        bytes_of_all = sum(size for _, size, _ in results)
+        limits = {"max_count": self._settings.kept_results, "max_bytes": self._settings.kept_bytes}
+        for job_id in to_drop(received, len(results), bytes_of_all, **limits):
+            self._forget(job_id)
+            self._store_quietly(partial(self._store.drop_result, job_id))
+
+    def _forget(self, job_id: str) -> None:
+        try:
+            self._results.forget(job_id)
+        except OSError as error:  # the next start tries again
+            log.warning("What job %s has left could not be deleted: %s.", job_id, error)
+
+    def _slot_of(self, job_id: str) -> Slot | None:
+        return next((slot for slot in self._slots if slot.job == job_id), None)
+
+    @staticmethod
+    def _store_quietly(change: Callable[[], object]) -> None:
+        """What is lost without harm when the disk is full."""
+        try:
+            change()
+        except StoreFull as error:
+            log.warning("Not stored: %s.", error)
+
+
+def make_slots(
+    devices: Sequence[str], start: Callable[[str], WorkerProcess], clock: Callable[[], float], settings: Settings
+) -> tuple[Slot, ...]:
+    """A slot for each device."""
+    return tuple(Slot(device, start, clock, settings.silence) for device in devices)

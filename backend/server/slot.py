@@ -1,0 +1,143 @@
+"""One device and the worker on it: which job it has, whether it still answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+from shared_protocol.messages import Cancel, Progress
+from shared_protocol.wire import Incoming
+
+from ..orders import Order, Preview, Ready
+from .worker_process import WorkerProcess
+
+log = logging.getLogger(__name__)
+
+CANCEL_SECONDS = 30.0
+"""A worker that has not obeyed a cancel for so long is ended by force. Generous: one step of a large model on a slow
+machine takes long, and loading the model again takes longer."""
+START_SECONDS = 180.0
+"""A worker that is not ready after so long is ended. Reading torch from a cold, slow disk takes a minute."""
+
+
+class Loss(Enum):
+    """Why a worker is of no use any more."""
+
+    ENDED = "worker_died"
+    STUCK = "worker_hung"
+    DISOBEDIENT = "cancelled"
+
+
+class Slot:
+    """A place where one job at a time is worked on."""
+
+    def __init__(
+        self,
+        device: str,
+        start: Callable[[str], WorkerProcess],
+        clock: Callable[[], float],
+        silence: float,
+    ) -> None:
+        """`silence`: seconds after which a worker that says nothing about its job counts as stuck."""
+        self.device = device
+        self.ready = False
+        self.job: str | None = None
+        self.cancelling = False
+        self.progress: Progress | None = None
+        """The last that was heard of the job."""
+        self.sampling_since: float | None = None
+        """When the job's models were loaded, on the clock."""
+        self.idle_since = clock()
+        self._start, self._clock, self._silence = start, clock, silence
+        self._order: Order | None = None
+        self._worker: WorkerProcess | None = None
+        self._deadline: float | None = None
+        """Until when the worker must be ready, or must have obeyed a cancel."""
+        self._heard = 0.0
+
+    @property
+    def worker(self) -> WorkerProcess | None:
+        """The process, while it runs."""
+        return self._worker
+
+    @property
+    def pid(self) -> int:
+        """Process id of the worker, or 0."""
+        return 0 if self._worker is None else self._worker.pid
+
+    def take(self, job: str, order: Order) -> None:
+        """Begin a job; starts a worker if none runs. Raises OSError if that is not possible; then nothing is begun."""
+        if self._worker is None:
+            self._worker = self._start(self.device)
+            self._deadline = self._clock() + START_SECONDS
+        self.job, self._order, self.progress, self.sampling_since = job, order, None, None
+        self._heard = self._clock()
+        if self.ready:
+            self._send_order()
+
+    def cancel(self) -> bool:
+        """Ask the worker to end its job. False if it has not heard of the job yet, so that the job can end at once."""
+        if self._worker is None or self._order is not None:
+            return False
+        if not self.cancelling:
+            assert self.job is not None
+            self._worker.send(Cancel(job=self.job))
+            self.cancelling, self._deadline = True, self._clock() + CANCEL_SECONDS
+        return True
+
+    def preview(self, wanted: bool) -> None:
+        """Ask the worker for previews of its job, or for no more."""
+        if self._worker is not None and self._order is None and self.job is not None:
+            self._worker.send(Preview(job=self.job, wanted=wanted))
+
+    def leave(self) -> None:
+        """The job has ended or goes back to the queue; the worker stays."""
+        self.job, self._order, self.progress, self.cancelling = None, None, None, False
+        self.idle_since = self._clock()
+        if self.ready:
+            self._deadline = None
+
+    def hear(self) -> Iterator[Incoming]:
+        """What the worker says."""
+        if self._worker is None:
+            return
+        for incoming in self._worker.receive():
+            self._heard = self._clock()
+            if isinstance(incoming.message, Ready):
+                self.ready, self._deadline = True, None
+                if self._order is not None:
+                    self._send_order()
+            yield incoming
+
+    def exit_code(self) -> int | None:
+        """How the worker ended, or None. To be asked before `hear`, so that its last words are heard."""
+        return None if self._worker is None else self._worker.exit_code
+
+    def loss(self, exit_code: int | None) -> Loss | None:
+        """Whether and why the worker is lost; None: it does well, or there is none."""
+        if self._worker is None:
+            return None
+        now = self._clock()
+        if exit_code is not None:
+            log.error("Worker %d ended by itself with code %d.", self.pid, exit_code)
+            return Loss.DISOBEDIENT if self.cancelling else Loss.ENDED
+        if self._deadline is not None and now > self._deadline:
+            log.error("Worker %d does not answer and is ended.", self.pid)
+            return Loss.DISOBEDIENT if self.cancelling else Loss.ENDED
+        if self.job is not None and self._order is None and now - self._heard > self._silence:
+            log.error("Worker %d has said nothing for %.0f s and is ended.", self.pid, self._silence)
+            return Loss.STUCK
+        return None
+
+    def drop(self) -> None:
+        """End the worker, by force if it does not go."""
+        if self._worker is not None:
+            self._worker.end()
+        self._worker, self.ready, self._deadline = None, False, None
+
+    def _send_order(self) -> None:
+        assert self._worker is not None
+        assert self._order is not None
+        self._worker.send(self._order)
+        self._order, self._heard = None, self._clock()

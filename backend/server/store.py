@@ -1,0 +1,352 @@
+"""Where jobs are kept: one SQLite file, which survives whatever happens to the processes around it.
+
+Every method that changes something has stored it, on disk, when it returns. Unfinished jobs are also held in memory,
+where the scheduler looks at them many times a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared_protocol.messages import Cancelled, Done, Failed, Terminal
+
+from ..failures import BackendError
+from ..orders import Order, Sample
+from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
+from .schema import migrate
+
+log = logging.getLogger(__name__)
+
+KEPT_ROWS = 10_000
+"""Ended jobs that are remembered, so that a name is not used twice."""
+MOST_INTERRUPTIONS = 10
+"""A job under way whenever the backend is killed may be the reason."""
+STATES: dict[type[Terminal], State] = {Done: State.DONE, Failed: State.FAILED, Cancelled: State.CANCELLED}
+
+_orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+_ends: msgspec.json.Decoder[Terminal] = msgspec.json.Decoder(Terminal)
+_COLUMNS = "id, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, bytes"
+
+
+class StoreFull(Exception):
+    """The change could not be stored, for want of space or because the disk refuses. Nothing has changed."""
+
+
+class DamagedStore(Exception):
+    """The file is no usable database."""
+
+
+class JobStore:
+    """Jobs, who owns which client id, whether the queue is paused, and how fast styles are."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or make the database; None: one in memory.
+
+        Raises DamagedStore, UnknownSchema, OSError, StoreFull, or sqlite3.OperationalError if it cannot be read.
+        """
+        if path is not None:
+            # Made before SQLite would make it, so that it is at no moment readable by others.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            self._base = sqlite3.connect(path or ":memory:", isolation_level=None)
+            self._base.execute("PRAGMA journal_mode = WAL")
+            self._base.execute("PRAGMA synchronous = FULL")
+            self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
+            if self._base.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise DamagedStore("the check of the database found damage")
+            migrate(self._base)
+            self._last_place = float(self._base.execute("SELECT coalesce(max(place), 0) FROM jobs").fetchone()[0])
+            self._jobs: dict[str, Job] = {}
+            self._places: dict[str, float] = {}
+            for place, *row in self._base.execute(
+                f"SELECT place, {_COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
+            ).fetchall():
+                self._take_up(place, row)
+            self._forget_old_rows()
+            self._paces: dict[str, float] = dict(self._base.execute("SELECT kind, seconds FROM paces").fetchall())
+        except sqlite3.OperationalError:
+            raise  # unreadable or full, not damaged
+        except sqlite3.DatabaseError as error:
+            raise DamagedStore(str(error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._base.close()
+
+    # Changes ------------------------------------------------------------------------------------------------
+
+    def add(self, job: Job) -> None:
+        """Put a queued job at the end of the queue. Raises DuplicateJob or StoreFull."""
+        place = self._last_place + 1
+        try:
+            with self._writing():
+                self._insert(job, place)
+        except sqlite3.IntegrityError:
+            raise DuplicateJob(job.id) from None
+        self._last_place = place
+        self._jobs[job.id], self._places[job.id] = job, place
+
+    def move(self, job_id: str, state: State) -> Job:
+        """Change the state of an unfinished job. Raises WrongState, KeyError or StoreFull."""
+        return self._change(job_id, state)
+
+    def lose(self, job_id: str) -> Job:
+        """A worker has ended while it had this job: it waits again, at its old place. Raises as `move`."""
+        return self._change(job_id, State.QUEUED, losses=self._jobs[job_id].losses + 1)
+
+    def keep_in_mind(self, job_id: str, state: State, why: str) -> Job:
+        """Change an unfinished job's state in memory alone, when the disk takes nothing. A next start finds the older
+        state, and lets the job wait again, too."""
+        log.warning("The state of job %s is not stored: %s.", job_id, why)
+        job = self._jobs[job_id] = replace(self._jobs[job_id], state=state)
+        return job
+
+    def finish(self, end: Terminal, size: int = 0) -> Job:
+        """End a job: its last state and its one terminal event are stored together. Raises as `move`.
+
+        `size`: of its result, bytes.
+        """
+        job = self._change(end.job, STATES[type(end)], end=end, bytes=size)
+        del self._jobs[job.id], self._places[job.id]
+        return job
+
+    def revive(self, job_id: str) -> None:
+        """Take a job that waits again as one under way, for its result was found. Raises as `move`."""
+        self._change(job_id, State.LOADING)
+
+    def put_at(self, job_id: str, position: int) -> None:
+        """Let `position` waiting jobs come before this waiting one. Raises KeyError or StoreFull."""
+        others = [job.id for job in self.queued() if job.id != job_id]
+        before = self._places[others[min(position, len(others)) - 1]] if position and others else None
+        after = self._places[others[position]] if position < len(others) else None
+        if before is None and after is None:
+            return
+        low = before if before is not None else (after or 0) - 2
+        high = after if after is not None else low + 2
+        place = (low + high) / 2
+        with self._writing():
+            self._base.execute("UPDATE jobs SET place = ? WHERE id = ?", (place, job_id))
+        self._places[job_id] = place
+        self._last_place = max(self._last_place, place)
+        if not low < place < high:  # 50 halvings later there is no room between two numbers
+            self._number_anew()
+            self.put_at(job_id, position)
+
+    def receive(self, job_id: str) -> None:
+        """Its client has all that it wants of an ended job. Raises StoreFull."""
+        with self._writing():
+            self._base.execute("UPDATE jobs SET received = 1 WHERE id = ? AND ending IS NOT NULL", (job_id,))
+
+    def drop_result(self, job_id: str) -> None:
+        """The result of an ended job is deleted. Raises StoreFull."""
+        with self._writing():
+            self._base.execute("UPDATE jobs SET bytes = 0, received = 1 WHERE id = ?", (job_id,))
+
+    def restore(self, job: Job) -> None:
+        """Take an ended job back in whose record was lost with another database. Raises StoreFull."""
+        try:
+            with self._writing():
+                self._last_place += 1
+                self._insert(job, self._last_place)
+        except sqlite3.IntegrityError:
+            return
+
+    def bind(self, client_id: str, principal: str) -> bool:
+        """Let a client id belong to the key that uses it first. Whether it is this key's. Raises StoreFull."""
+        row = self._base.execute("SELECT principal FROM clients WHERE client_id = ?", (client_id,)).fetchone()
+        if row is None:
+            with self._writing():
+                self._base.execute("INSERT INTO clients VALUES (?, ?)", (client_id, principal))
+            return True
+        return bool(row[0] == principal)
+
+    @property
+    def paused(self) -> bool:
+        """Whether a client has paused the queue."""
+        return self._base.execute("SELECT 1 FROM facts WHERE name = 'paused'").fetchone() is not None
+
+    def pause(self, paused: bool) -> None:
+        """Pause or go on. Raises StoreFull."""
+        with self._writing():
+            self._base.execute("DELETE FROM facts WHERE name = 'paused'")
+            if paused:
+                self._base.execute("INSERT INTO facts VALUES ('paused', 1)")
+
+    def learn(self, kind: str, pace: float) -> None:
+        """Remember how fast a kind of work went; what comes later counts as much as all before. Raises StoreFull."""
+        known = self.pace(kind)
+        mixed = pace if known is None else (known + pace) / 2
+        with self._writing():
+            self._base.execute("INSERT OR REPLACE INTO paces VALUES (?, ?)", (kind, mixed))
+        self._paces[kind] = mixed
+
+    # Questions ----------------------------------------------------------------------------------------------
+
+    def pace(self, kind: str) -> float | None:
+        """Seconds that a unit of this kind of work takes, or None while that is unknown."""
+        return self._paces.get(kind)
+
+    def get(self, job_id: str) -> Job | None:
+        """The job of this name, or None if it never was or is forgotten."""
+        if job_id in self._jobs:
+            return self._jobs[job_id]
+        return next(self._ended("id = ?", (job_id,)), None)
+
+    def queued(self) -> tuple[Job, ...]:
+        """Jobs that wait, first the one that comes next."""
+        return tuple(job for job in self.unfinished() if job.state is State.QUEUED)
+
+    def unfinished(self) -> tuple[Job, ...]:
+        """Jobs that have not ended, by their places in the queue."""
+        return tuple(sorted(self._jobs.values(), key=lambda job: self._places[job.id]))
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job is unfinished."""
+        return not self._jobs
+
+    def ended(self, principal: str, count: int) -> tuple[Job, ...]:
+        """The last ended jobs of a key, the last first."""
+        return tuple(self._ended("principal = ? ORDER BY ended DESC LIMIT ?", (principal, count)))
+
+    def undelivered(self, owner: Owner) -> tuple[Job, ...]:
+        """Ended jobs of which the owner has not said that all is received, oldest first."""
+        condition = "principal = ? AND client_id = ? AND received = 0 ORDER BY ended"
+        return tuple(self._ended(condition, (owner.principal, owner.client_id)))
+
+    def results(self) -> tuple[tuple[str, int, bool], ...]:
+        """(job, bytes, received) of all results, oldest first."""
+        rows = self._base.execute("SELECT id, bytes, received FROM jobs WHERE bytes > 0 ORDER BY ended")
+        return tuple((job, size, bool(received)) for job, size, received in rows)
+
+    # Inside -------------------------------------------------------------------------------------------------
+
+    def _take_up(self, place: float, row: list[Any]) -> None:
+        """An unfinished job from a former run: whatever was under way waits again."""
+        job_id, state = row[0], State(row[5])
+        self._places[job_id] = place
+        job = self._jobs[job_id] = _job(row)
+        if not _is_readable(row[3]):
+            self.finish(BackendError("other_version").as_event(job_id))
+            return
+        if state is State.QUEUED:
+            return
+        if job.interruptions + 1 >= MOST_INTERRUPTIONS:
+            self.finish(BackendError("worker_died", log="backend.log").as_event(job_id))
+            return
+        self._change(job_id, State.QUEUED, interruptions=job.interruptions + 1)
+
+    def _change(self, job_id: str, state: State, **values: Any) -> Job:
+        job = self._jobs[job_id]
+        if state not in ALLOWED[job.state]:
+            raise WrongState(f"{job.state.value} → {state.value}")
+        job = replace(job, state=state, **values)
+        end = None if job.end is None else msgspec.json.encode(job.end)
+        with self._writing():
+            self._base.execute(
+                "UPDATE jobs SET state = ?, losses = ?, interruptions = ?, ending = ?, bytes = ?,"
+                " ended = CASE WHEN ? THEN (SELECT coalesce(max(ended), 0) + 1 FROM jobs) END WHERE id = ?",
+                (state.value, job.losses, job.interruptions, end, job.bytes, job.ended, job_id),
+            )
+        self._jobs[job_id] = job
+        return job
+
+    def _insert(self, job: Job, place: float) -> None:
+        self._base.execute(
+            f"INSERT INTO jobs ({_COLUMNS}, place, ended)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " CASE WHEN ? THEN (SELECT coalesce(max(ended), 0) + 1 FROM jobs) END)",
+            (
+                job.id,
+                job.owner.principal,
+                job.owner.client_id,
+                msgspec.json.encode(job.order),
+                job.prompt,
+                job.state.value,
+                job.submitted,
+                job.losses,
+                job.interruptions,
+                None if job.end is None else msgspec.json.encode(job.end),
+                job.received,
+                job.bytes,
+                place,
+                job.ended,
+            ),
+        )
+
+    def _ended(self, condition: str, values: tuple[Any, ...]) -> Iterator[Job]:
+        rows = self._base.execute(f"SELECT {_COLUMNS} FROM jobs WHERE ending IS NOT NULL AND {condition}", values)
+        return map(_job, rows.fetchall())
+
+    def _number_anew(self) -> None:
+        order = [job.id for job in self.unfinished()]
+        with self._writing():
+            for job_id in order:
+                self._last_place += 1
+                self._base.execute("UPDATE jobs SET place = ? WHERE id = ?", (self._last_place, job_id))
+                self._places[job_id] = self._last_place
+
+    def _forget_old_rows(self) -> None:
+        with self._writing():
+            self._base.execute(
+                "DELETE FROM jobs WHERE bytes = 0 AND received = 1 AND ended <= (SELECT max(ended) FROM jobs) - ?",
+                (KEPT_ROWS,),
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction. Raises StoreFull if the disk does not take it; then nothing has changed."""
+        try:
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._base.in_transaction:  # some errors end it by themselves
+                    self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._base.in_transaction:
+                self._base.execute("ROLLBACK")
+            raise StoreFull(str(error)) from error
+
+
+def _is_readable(work: bytes) -> bool:
+    """Whether this version knows what is to be done."""
+    try:
+        _orders.decode(work)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _illegible(job: str) -> Order:
+    """Stands for what another version was to do; nobody will do it."""
+    nothing: dict[str, Any] = dict.fromkeys(("prompt", "negative_prompt", "t2i", "t2v"), "")
+    return Sample(job=job, loras=(), plan={}, frames=1, width=8, height=8, fps=8, seed=0, previews=False, **nothing)
+
+
+def _job(row: Any) -> Job:
+    job, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, size = row
+    return Job(
+        id=job,
+        owner=Owner(principal, client_id),
+        order=_orders.decode(work) if _is_readable(work) else _illegible(job),
+        prompt=prompt,
+        state=State(state),
+        submitted=submitted,
+        losses=losses,
+        interruptions=interruptions,
+        end=None if ending is None else _ends.decode(ending),
+        received=bool(received),
+        bytes=size,
+    )

@@ -1,0 +1,150 @@
+"""The server's view of its worker: start it, talk to it, notice its end."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import msgspec
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+
+from shared_protocol import wire
+from shared_protocol.errors import ProtocolError
+from shared_protocol.machine import places
+from shared_protocol.wire import Incoming
+
+from ..orders import ToWorker, WorkerKeys, from_worker
+from ..settings import ROOT, Settings
+from .security import KeyPair, admit, bind_guarded
+
+log = logging.getLogger(__name__)
+
+END_SECONDS = 2.0
+"""How long a worker may take to end by itself."""
+_domains = (f"worker {number}" for number in itertools.count())
+"""Authentication domains, one for each worker's line: no client's key, and no other worker's, opens it."""
+MAX_OUTPUT = 1 << 20
+"""Bytes of a file of output, after which it begins anew."""
+CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""torch's threads otherwise spin while they wait for each other. Beside other work on the same cores, that made a clip
+ten times slower (57 s instead of 6 s on two busy cores)."""
+
+
+class WorkerProcess:
+    """One child process with a line of its own, so that a dead worker's mail never mixes with its successor's."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, settings: Settings, device: str
+    ) -> None:
+        """Start the process; it reports `Ready` when it is. Raises OSError."""
+        with ExitStack() as opened:
+            try:
+                keys = self._open(opened, context, door, settings, device)
+            except zmq.ZMQError as error:  # no descriptor is left, for one
+                raise OSError(error.errno, error.strerror) from error
+            self._process = _start(output_file(device))
+            opened.callback(self._end_process)
+            # Standard input rather than arguments or environment, which other processes can read. It stays open: when
+            # the server vanishes, however it does, the worker sees its end.
+            assert self._process.stdin is not None
+            self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
+            self._process.stdin.flush()
+            self._opened = opened.pop_all()
+        log.info("Worker %d was started.", self.pid)
+
+    def _open(
+        self,
+        opened: ExitStack,
+        context: zmq.Context[zmq.Socket[bytes]],
+        door: ThreadAuthenticator,
+        settings: Settings,
+        device: str,
+    ) -> WorkerKeys:
+        """The line, and how the worker finds it. Raises zmq.ZMQError."""
+        ours, theirs = KeyPair.fresh(), KeyPair.fresh()
+        domain = next(_domains)
+        admit(door, domain, [theirs.public])
+        opened.callback(door.credentials_providers.pop, domain)
+        self.socket = context.socket(zmq.DEALER)
+        opened.callback(self.socket.close)
+        self.socket.linger = 0
+        self.socket.sndhwm = self.socket.rcvhwm = 0
+        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_BUFFER_BYTES)
+        return WorkerKeys(
+            endpoint=bind_guarded(self.socket, ours, domain),
+            server_key=ours.public,
+            public=theirs.public,
+            secret=theirs.secret,
+            fake=settings.fake,
+            device=device,
+            memory_budget=settings.memory_budget,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended, or None while it runs."""
+        return self._process.poll()
+
+    def send(self, message: ToWorker) -> None:
+        """Hand a message to ZeroMQ. Only after `Ready`: before, nobody is at the other end. A process that has just
+        ended gets nothing, which its exit code tells soon."""
+        with suppress(zmq.Again):
+            self.socket.send_multipart(wire.encode(message), zmq.NOBLOCK)
+
+    def receive(self) -> Iterator[Incoming]:
+        """What has come. Never waits."""
+        while True:
+            try:
+                yield wire.decode(self.socket.recv_multipart(zmq.NOBLOCK), from_worker)
+            except zmq.Again:
+                return
+            except ProtocolError:
+                log.exception("The worker sent something strange.")
+
+    def end(self) -> None:
+        """End the process, by force if it does not go, and close the line."""
+        self._opened.close()
+        log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
+
+    def _end_process(self) -> None:
+        if self._process.stdin is not None:
+            with suppress(OSError):  # it is gone, and what was written to it never left
+                self._process.stdin.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def output_file(device: str) -> Path:
+    """Where what libraries print in the workers of a device goes, and the stack of a crash."""
+    return places.state_folder() / f"worker_output_{re.sub(r'[^a-z0-9]', '_', device.lower())}.log"
+
+
+def _start(path: Path) -> subprocess.Popen[bytes]:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        if output.tell() > MAX_OUTPUT:
+            output.truncate(0)
+        return subprocess.Popen(
+            [sys.executable, "-m", "backend.worker.process"],
+            cwd=ROOT,
+            env={**CALM, **os.environ},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )

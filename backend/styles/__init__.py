@@ -1,0 +1,1 @@
+"""Styles and the models under them, in TOML files."""

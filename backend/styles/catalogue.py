@@ -1,0 +1,271 @@
+"""Styles and the models under them, read from TOML files. Imports no torch.
+
+A base (`bases/NAME.toml`) names two models that belong together, what they can do, and presets for the sampler.
+A style (`NAME.toml`) is a base with LoRAs, embeddings, words, and a preset. Users' own lie in
+`config_folder()/bases` and `config_folder()/styles`. A file that cannot be used is skipped with a sentence; the others
+still work. docs/STYLES.md tells users all keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from elevator import ElevatorError, Plan
+from elevator.presets import FILE_NAME, presets_for, read_presets
+from shared_protocol.machine import places
+from shared_protocol.messages import Frames, Name, Pixels, Prompt, Sentence, Style
+
+from ..orders import Lora
+from ..settings import ROOT
+
+log = logging.getLogger(__name__)
+
+STYLES = Path(__file__).parent
+BASES = STYLES / "bases"
+_NAME = re.compile(r"[a-z0-9_]{1,64}\Z")
+T = TypeVar("T")
+PathText: TypeAlias = Annotated[str, Meta(min_length=1)]
+ScheduleName: TypeAlias = Literal["animatediff", "lavie", "lcm", "lightning", "stable_diffusion"]
+"""The schedules that the sampler knows."""
+
+
+class _LoraEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A LoRA by its name in the base's folder of LoRAs, or by a path."""
+
+    name: str = ""
+    path: str = ""
+    weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
+
+    def __post_init__(self) -> None:
+        if bool(self.name) == bool(self.path):
+            raise ValueError("a LoRA needs a name or a path, and not both")
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two models that belong together, as a base file describes them. Sizes and lengths default to SD 1.x's.
+
+    Relative paths start at the project's folder in our bases, and at the base file in users' own.
+    """
+
+    title: Name
+    t2i: PathText
+    """Folder or file of the text-to-image model."""
+    t2v: PathText
+    """Folder or file of the text-to-video model."""
+    vae: PathText | None = None
+    """Folder or file of a VAE instead of the text-to-image model's."""
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What the text-to-image model predicts, where its file does not say it."""
+    t2v_loras: tuple[_LoraEntry, ...] = ()
+    """LoRAs that belong to the text-to-video model."""
+    t2v_text: PathText | None = None
+    """Folder or file whose text encoder the text-to-video model reads."""
+    t2v_schedule: ScheduleName | None = None
+    """Noise schedule of the text-to-video model, where its files do not say it."""
+    loras: PathText = "loras"
+    """Folder in which a LoRA is found by its name."""
+    width: Pixels = 512
+    height: Pixels = 512
+    frames: Frames = 16
+    """Native size, pixels, and length."""
+    fps: Annotated[float, Meta(gt=0, le=1000)] = 8
+    size_step: Pixels = 64
+    min_size: Pixels = 256
+    max_size: Pixels = 1024
+    """Limits of width and height, pixels."""
+    max_frames: Frames = 32
+    presets: dict[str, dict[str, Any]] | Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"] = {}
+    """Settings of the sampler's plan, by name; or whose published ones and their shorter relatives are meant. Without
+    any, those that lie in the text-to-video model's own folder."""
+
+
+class StyleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A style as its file describes it. Relative paths start at that file."""
+
+    title: Name
+    description: Sentence = ""
+    base: Name
+    prompt: Prompt = "{prompt}"
+    negative_prompt: Prompt = ""
+    preset: Name
+    example_prompt: Prompt
+    loras: tuple[_LoraEntry, ...] = ()
+    loras_on_t2v: bool = False
+    """Whether the LoRAs also go on the text-to-video model, if that is made of motion modules."""
+    embeddings: tuple[PathText, ...] = ()
+    """Textual inversion files."""
+    plan: dict[str, Any] = {}
+    """Settings of the sampler's plan instead of the preset's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A style with everything looked up: what the worker needs to make a clip in it."""
+
+    style: Style
+    """As clients see it."""
+    template: str
+    """The prompt's words, with `{prompt}` for the user's."""
+    negative_prompt: str
+    t2i: Path
+    t2v: Path
+    vae: Path | None
+    prediction_type: str | None
+    t2v_loras: tuple[Lora, ...]
+    t2v_text: Path | None
+    t2v_schedule: str | None
+    loras: tuple[Lora, ...]
+    loras_on_t2v: bool
+    embeddings: tuple[Path, ...]
+    plan: Mapping[str, Any]
+    """The style's own: its preset's, with what its file changes."""
+    presets: Mapping[str, Mapping[str, Any]]
+    """Plans by the names of presets, each with what the style's file changes."""
+    lora_folders: tuple[Path, ...]
+    """Where a LoRA is found that a client names."""
+    fps: float
+
+    def missing(self) -> Path | None:
+        """The first model file or folder that is not there, or None."""
+        loras = (Path(lora.path) for lora in (*self.t2v_loras, *self.loras))
+        paths = (self.t2i, self.t2v, self.vae, self.t2v_text, *loras, *self.embeddings)
+        return next((path for path in paths if path is not None and not path.exists()), None)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All styles that can be used, and sentences about those that cannot."""
+
+    recipes: Mapping[str, Recipe]
+    notes: tuple[str, ...]
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """As clients see them."""
+        return tuple(recipe.style for recipe in self.recipes.values())
+
+
+class _Unusable(Exception):
+    """A file cannot be used; the message says why."""
+
+
+def read_catalogue(bases: Path = BASES, styles: Path = STYLES) -> Catalogue:
+    """Read all files. A user's own replaces one of ours of the same name. Raises nothing about their content."""
+    own = places.config_folder() / "styles"
+    recipes: dict[str, Recipe] = {}
+    notes: list[str] = []
+    for path in (*sorted(styles.glob("*.toml")), *sorted(own.glob("*.toml"))):
+        try:
+            recipes[path.stem] = _read_recipe(path, bases)
+        except _Unusable as error:
+            notes.append(f"The style file {path} is skipped: {error}.")
+            log.warning("The style file %s is skipped: %s.", path, error)
+    # "plain" is what the panel starts with, so it comes first.
+    ordered = sorted(recipes.items(), key=lambda item: (item[0] != "plain", item[1].style.title))
+    return Catalogue(dict(ordered), tuple(notes))
+
+
+def _read_recipe(path: Path, bases: Path) -> Recipe:
+    if not _NAME.match(path.stem):
+        raise _Unusable("a style's name has only the letters a–z, digits and _")
+    file = _read(path, StyleFile)
+    base, start = _read_base(file.base, bases)
+    presets = _presets(base, start)
+    if file.preset not in presets:
+        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(presets)}')
+    if file.prompt.count("{prompt}") != 1:
+        raise _Unusable("its prompt must hold {prompt} once, where the user's words go")
+    plans = {name: {**preset, **file.plan} for name, preset in presets.items()}
+    try:
+        for plan in plans.values():
+            Plan.from_mapping(plan)
+    except ElevatorError as error:
+        raise _Unusable(str(error).rstrip(".")) from error
+    return Recipe(
+        style=_public(path.stem, file, base, tuple(presets)),
+        template=file.prompt,
+        negative_prompt=file.negative_prompt,
+        t2i=start / base.t2i,
+        t2v=start / base.t2v,
+        vae=start / base.vae if base.vae else None,
+        prediction_type=base.prediction_type,
+        t2v_loras=tuple(_lora(entry, start, start / base.loras) for entry in base.t2v_loras),
+        t2v_text=start / base.t2v_text if base.t2v_text else None,
+        t2v_schedule=base.t2v_schedule,
+        loras=tuple(_lora(entry, path.parent, start / base.loras) for entry in file.loras),
+        loras_on_t2v=file.loras_on_t2v,
+        embeddings=tuple(path.parent / embedding for embedding in file.embeddings),
+        plan=plans[file.preset],
+        presets=plans,
+        lora_folders=(start / base.loras, places.config_folder() / "loras"),
+        fps=base.fps,
+    )
+
+
+def _read_base(name: str, bases: Path) -> tuple[Base, Path]:
+    """A base by its name, the user's own first, and the folder at which its relative paths start."""
+    own = places.config_folder() / "bases"
+    for folder, start in ((own, own), (bases, ROOT)):
+        path = folder / f"{name}.toml"
+        if _NAME.match(name) and path.is_file():
+            return _read(path, Base), start
+    raise _Unusable(f'there is no base "{name}"')
+
+
+def _presets(base: Base, start: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Settings by the name of a preset."""
+    if isinstance(base.presets, dict) and base.presets:
+        return base.presets
+    try:
+        if isinstance(base.presets, str):
+            found = presets_for(base.presets)
+        elif (own := start / base.t2v / FILE_NAME).is_file():
+            found = read_presets(own)
+        else:
+            raise _Unusable(f"its base names no presets, and there is no {own}")
+    except ElevatorError as error:
+        raise _Unusable(str(error).rstrip(".")) from error
+    return {name: asdict(preset.plan) for name, preset in found.items()}
+
+
+def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) -> Style:
+    return Style(
+        name=name,
+        title=file.title,
+        description=file.description,
+        width=base.width,
+        height=base.height,
+        frames=base.frames,
+        size_step=base.size_step,
+        min_size=base.min_size,
+        max_size=base.max_size,
+        max_frames=base.max_frames,
+        example_prompt=file.example_prompt,
+        presets=presets,
+        preset=file.preset,
+    )
+
+
+def _lora(entry: _LoraEntry, start: Path, folder: Path) -> Lora:
+    """Look up a LoRA. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
+    path = folder / entry.name if entry.name else start / entry.path
+    return Lora(path=str(path), weight=entry.weight)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    name = f"{path.parent.name}/{path.name}"  # a base and its style may be called the same
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), kind)
+    except OSError as error:
+        raise _Unusable(f"{name} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise _Unusable(f"{name} has a mistake: {error}") from error

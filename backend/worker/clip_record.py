@@ -1,0 +1,118 @@
+"""The record of a clip: `clip.json`, from which `python -m elevator --again` makes it once more; a contact sheet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+
+from elevator import ModelError
+from elevator.clip_record import Clock, record_of
+from elevator.pictures.sheet import contact_sheet
+from elevator.provenance import found, recorded
+from elevator.sidecar import FILE_NAME, Device, File, Lora, Settings, Sources, encode
+from shared_protocol.messages import Phase
+
+from ..orders import Sample
+from .ladder import Way
+from .maker import Advance, Extra, Item, Pixels
+
+SHEET = "contact_sheet.png"
+
+
+class Hashes:
+    """Files with their hashes; each is read once, unless it changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, int, int], File] = {}
+
+    def of(self, sources: Sources) -> Generator[None, None, tuple[File, ...]]:
+        """All files that a clip of these sources is made of, but for those that are gone. Yields after each reading."""
+        files = []
+        for file in found(sources, 1):
+            try:
+                status = file.path.stat()
+                key = (file.path, status.st_size, status.st_mtime_ns)
+                if key not in self._known:
+                    self._known[key] = recorded(file)
+                    yield
+            except (OSError, ModelError):
+                continue  # the clip is finished; making it again will name what is missing
+            known = self._known[key]
+            files.append(File(file.source, file.name, known.path, known.size, known.sha256))
+        return tuple(files)
+
+
+def sources_of(order: Sample) -> Sources:
+    """All files of an order."""
+    return Sources(
+        t2i=order.t2i,
+        t2v=order.t2v,
+        vae=order.vae,
+        prediction_type=order.prediction_type,
+        t2v_text=order.t2v_text,
+        t2v_schedule=order.t2v_schedule,
+        t2v_loras=tuple(Lora(lora.path, lora.weight) for lora in order.t2v_loras),
+        loras=tuple(Lora(lora.path, lora.weight) for lora in order.loras),
+        embeddings=order.embeddings,
+        anchor=order.anchor,
+        loras_on_t2v=order.loras_on_t2v,
+        footage=order.footage,
+        fit="stretch",
+    )
+
+
+class Record:
+    """What is known of a clip while it is made."""
+
+    def __init__(self, order: Sample, way: Way, device: Device, notes: tuple[str, ...]) -> None:
+        self._order, self._way, self._device = order, way, device
+        self._notes = notes
+        self._clock = Clock()
+        self._frames: list[Pixels] = []
+
+    def took(self, phase: Phase) -> None:
+        """Time was spent on a phase until now."""
+        self._clock.spent_on(phase)
+
+    def note(self, *sentences: str) -> None:
+        """Something was not understood."""
+        self._notes += sentences
+
+    def keep(self, frame: Pixels) -> None:
+        """The next frame is finished."""
+        self._frames.append(frame)
+
+    def files(self, hashes: Hashes, done: int) -> Generator[Item, None, None]:
+        """The files beside the frames. `done`: steps of the clip's work, all of which are done."""
+        order, clip = self._order, np.stack(self._frames)
+        hashing = hashes.of(sources_of(order))
+        while True:
+            try:
+                next(hashing)
+            except StopIteration as end:
+                files: tuple[File, ...] = end.value
+                break
+            yield Advance("writing", done, done)
+        self._clock.spent_on("hashing")
+        settings = Settings(
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            travel={},
+            preset=order.preset,
+            plan=self._way.plan,
+            frames=order.frames,
+            width=order.width,
+            height=order.height,
+            seed=order.seed,
+            strength=order.strength,
+            fps=order.fps,
+            style=order.style,
+        )
+        sheet = io.BytesIO()
+        contact_sheet(clip).save(sheet, "png")
+        sidecar = record_of(clip, sources_of(order), self._device, settings, files, self._notes, self._clock)
+        yield Extra(FILE_NAME, encode(sidecar))
+        yield Extra(SHEET, sheet.getvalue())

@@ -1,0 +1,116 @@
+"""A generator without models: a disc moves over a coloured ground, the same for the same prompt and seed.
+
+Tests and the user interface are made with it. It goes through the phases of the real one. In the prompt
+`fail:CODE` fails half-way with that code of the table of failures, `fail:crash` ends the process, `fail:hang` stops
+answering, `fail:crash-once` and `fail:hang-once` do so in the first try alone, and `unknown:WORD` is a word that this
+generator does not know.
+The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Generator
+
+import cv2
+import msgspec
+import numpy as np
+
+from shared_protocol.messages import Phase
+
+from ..failures import TABLE, BackendError
+from ..orders import Sample
+from .maker import Advance, Clip, Extra, Item, Picture
+from .png import side_by_side
+
+STEPS = 20
+STEP_SECONDS = 0.05
+PREVIEW_PX = 32
+CRASH_EXIT_CODE = 70
+
+
+class FakeGenerator:
+    """Makes test pictures."""
+
+    device = "none"
+
+    def __init__(self) -> None:
+        self._loaded = False
+        self._step_seconds = float(os.environ.get("ELEVATOR_FAKE_STEP_SECONDS", STEP_SECONDS))
+        self._pause = threading.Event()  # never set: waiting for it is a sleep that a signal can end
+
+    @property
+    def loads(self) -> int:
+        """It pretends to read its models once."""
+        return int(self._loaded)
+
+    def generate(self, order: Sample) -> Generator[Item, None, None]:
+        """See Generator."""
+        if not self._loaded:
+            yield Advance("loading", 0, 0)
+            self._loaded = True
+        steps = STEPS + order.frames
+        clip = _paint(order)
+        yield Advance("text", 1, steps)
+        for step in range(2, STEPS + 1):
+            self._pause.wait(self._step_seconds)
+            if step == STEPS // 2:
+                _follow_script(order)
+            yield Advance(_phase(step), step, steps, lambda done=step: _draft(clip, done / STEPS))  # type: ignore[misc]
+        for index in range(order.frames):
+            yield Picture(index, clip[index])
+            yield Advance("decoding", STEPS + index + 1, steps, lambda: _draft(clip, 1.0))
+        yield Extra("contact_sheet.png", side_by_side(clip))
+        yield Extra("clip.json", msgspec.json.encode({"made_with": "test pictures", "order": order}))
+
+
+def _phase(step: int) -> Phase:
+    if step % 5 == 0:
+        return "refining"
+    return "inverting" if step % 5 == 1 else "painting"
+
+
+def _follow_script(order: Sample) -> None:
+    for word in order.prompt.split():
+        if not word.startswith("fail:"):
+            continue
+        code = word.removeprefix("fail:")
+        if code.endswith("-once"):
+            if order.cautious:
+                continue
+            code = code.removesuffix("-once")
+        if code == "crash":
+            os._exit(CRASH_EXIT_CODE)
+        if code == "hang":
+            threading.Event().wait()
+        if code in TABLE:
+            raise BackendError(code, **dict.fromkeys(("detail", "folder", "log"), "as the prompt asked"))
+
+
+def _paint(order: Sample) -> Clip:
+    words = f"{order.prompt}\n{order.negative_prompt}\n{order.seed}\n{[lora.path for lora in order.loras]}"
+    number = np.random.default_rng(np.frombuffer(hashlib.sha256(words.encode()).digest(), np.uint32))
+    ground, disc = number.integers(40, 216, (2, 3))
+    start, end = number.uniform(0.2, 0.8, (2, 2))
+    size = np.array((order.width, order.height))
+    radius = int(size.min()) // 5
+    fall = np.linspace(1.0, 0.6, order.height)[:, None, None]
+    back = np.broadcast_to(ground * fall, (order.height, order.width, 3)).astype(np.uint8)
+    clip = np.empty((order.frames, order.height, order.width, 3), np.uint8)
+    for index, way in enumerate(np.linspace(0.0, 1.0, order.frames)):
+        frame = back.copy()
+        x, y = ((start + (end - start) * way) * size).astype(int).tolist()
+        cv2.circle(frame, (x, y), radius, disc.tolist(), -1, cv2.LINE_AA)
+        clip[index] = frame
+    return clip
+
+
+def _draft(clip: Clip, done: float) -> Clip:
+    """The clip as it looks when a share `done` (0 … 1) of the work is done: small, and grey at first."""
+    height, width = clip.shape[1:3]
+    scale = min(1.0, PREVIEW_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])
+    return (small * done + 128 * (1 - done)).astype(np.uint8)

@@ -1,0 +1,254 @@
+"""The child process that samples: `python -m backend.worker.process`, started by the server and by nobody else.
+
+It gets its keys through standard input, dials the server, and makes one clip at a time. Between any two items of the
+generator it looks whether the job was cancelled. When the server closes that input or vanishes, the process ends at
+once, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections import abc
+from collections.abc import Sequence
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import zmq
+
+from shared_protocol import wire
+from shared_protocol.machine import places
+from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
+
+from .. import logs
+from ..failures import BackendError, cannot_keep
+from ..orders import Loaded, Order, Preview, Ready, Resample, Sample, WorkerKeys, to_worker
+from ..server.results import ResultWriter, frame_name
+from .maker import Advance, Extra, Generator, Item, Note, Picture
+from .png import png
+from .progress import Reporter
+
+log = logging.getLogger(__name__)
+
+LOG_FILE = "worker.log"
+OOM_SCORE = Path("/proc/self/oom_score_adj")
+"""The higher, the sooner Linux ends a process when memory runs out."""
+
+
+class Line:
+    """The worker's end of the line to the server."""
+
+    def __init__(self, keys: WorkerKeys) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.linger = 0
+        self._socket.sndhwm = 0
+        self._socket.curve_serverkey = keys.server_key.encode()
+        self._socket.curve_publickey = keys.public.encode()
+        self._socket.curve_secretkey = keys.secret.encode()
+        self._socket.connect(keys.endpoint)
+
+    def send(self, message: Message, buffers: Sequence[bytes] = ()) -> None:
+        """Hand a message to ZeroMQ."""
+        self._socket.send_multipart(wire.encode(message, buffers))
+
+    def receive(self) -> Message:
+        """Wait for the next message."""
+        return wire.decode(self._socket.recv_multipart(), to_worker).message
+
+    def cancelled(self, job: str, reporter: Reporter) -> bool:
+        """Whether the server asks to end `job`. Previews are told to the reporter. Never waits."""
+        while self._socket.poll(0):
+            match self.receive():
+                case Cancel(job=named) if named == job:
+                    return True
+                case Preview(job=named, wanted=wanted) if named == job:
+                    reporter.previews = wanted
+        return False
+
+
+class Keeper:
+    """Puts what is made on the disk and tells the server, frame by frame."""
+
+    def __init__(self, order: Order, line: Line) -> None:
+        self._order, self._line = order, line
+        self._files = ResultWriter(Path(order.folder))
+        self._made = 0
+
+    def picture(self, picture: Picture) -> None:
+        """Keep a frame. Raises BackendError."""
+        data = png(picture.pixels)
+        self._write(frame_name(picture.index), data)
+        self._line.send(Frame(job=self._order.job, index=picture.index, frames=self._order.frames), [data])
+        self._made = picture.index + 1
+
+    def extra(self, extra: Extra) -> None:
+        """Keep another file. Raises BackendError."""
+        self._write(extra.name, extra.data)
+
+    def note(self, note: Note) -> None:
+        """Tell the user something."""
+        if note.again:
+            self._made = 0
+        self._line.send(Notice(job=self._order.job, message=note.sentence[:2000], again=note.again))
+
+    def done(self, seconds: float) -> Done:
+        """The end of a job whose frames are all kept. Raises BackendError if they are not."""
+        order = self._order
+        if self._made != order.frames:
+            detail = f"{self._made} of {order.frames} frames were made"
+            raise BackendError("internal", detail=detail, log=places.log_file())
+        rate = Fraction(*order.fps) if isinstance(order, Resample) else Fraction(order.fps).limit_denominator(100_000)
+        return Done(
+            job=order.job,
+            frames=order.frames,
+            width=order.width,
+            height=order.height,
+            fps=float(rate),
+            fps_numerator=rate.numerator,
+            fps_denominator=rate.denominator,
+            seed=order.seed,
+            seconds=seconds,
+        )
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            self._files.write(name, data)
+        except OSError as error:
+            raise cannot_keep(Path(self._order.folder).parent, error) from error
+
+
+class Worker:
+    """Makes one clip after the other."""
+
+    def __init__(self, line: Line, generator: Generator) -> None:
+        self._line = line
+        self._generator = generator
+        self._loads_told = 0
+
+    def serve(self) -> NoReturn:
+        """Take orders for ever."""
+        self._line.send(Ready(device=self._generator.device))
+        while True:
+            order = self._line.receive()
+            if not isinstance(order, Sample | Resample):
+                continue  # about a job that has just ended
+            end = self._end_of(order)
+            self._tell_loads()
+            self._line.send(end)
+
+    def _end_of(self, order: Order) -> Message:
+        """Make the clip, or say why there is none."""
+        try:
+            return self._make(order)
+        except BackendError as error:
+            log.warning("A job failed: %s", error.code)
+            return error.as_event(order.job)
+        except MemoryError:
+            return BackendError("out_of_memory").as_event(order.job)
+        except Exception as error:  # the outer edge: the job fails, the worker lives on
+            log.exception("A job failed.")
+            detail = type(error).__name__
+            return BackendError("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(order.job)
+
+    def _make(self, order: Order) -> Message:
+        """Make one clip. Files, frames and progress are written and sent, the job's end is returned.
+
+        Raises BackendError.
+        """
+        began = time.monotonic()
+        reporter = Reporter(order.job, previews=isinstance(order, Sample) and order.previews)
+        keep = Keeper(order, self._line)
+        with closing(self._items(order)) as items:
+            for item in items:
+                self._tell_loads()
+                # Asked before anything is sent, so that no step shows after the one during which Cancel came.
+                if self._line.cancelled(order.job, reporter):
+                    return Cancelled(job=order.job)
+                match item:
+                    case Picture():
+                        keep.picture(item)
+                    case Extra():
+                        self._line.send(*reporter.writing(time.monotonic()))
+                        keep.extra(item)
+                    case Note():
+                        keep.note(item)
+                        if item.again:
+                            reporter.begin_anew()
+                    case Advance():
+                        if report := reporter.report(item, time.monotonic()):
+                            self._line.send(*report)
+        return keep.done(time.monotonic() - began)
+
+    def _items(self, order: Order) -> abc.Generator[Item, None, None]:
+        if isinstance(order, Sample):
+            return self._generator.generate(order)
+        from .conforming import resample
+
+        return resample(order)
+
+    def _tell_loads(self) -> None:
+        # At once, so that the count is right although the worker may die during the job.
+        if self._generator.loads > self._loads_told:
+            self._line.send(Loaded(times=self._generator.loads - self._loads_told))
+            self._loads_told = self._generator.loads
+
+
+def make_generator(keys: WorkerKeys) -> Generator:
+    """The generator that the server asks for. Only here does torch come in."""
+    if keys.fake:
+        from .fake import FakeGenerator
+
+        return FakeGenerator()
+    from .sampling import SamplingGenerator
+
+    return SamplingGenerator(keys.device, keys.memory_budget)
+
+
+def main() -> NoReturn:
+    """Run the worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business
+    _die_with_parent()
+    _go_first()
+    logs.start(places.state_folder() / LOG_FILE)
+    keys = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerKeys)
+    threading.Thread(target=_watch_server, name="watch server", daemon=True).start()
+    Worker(Line(keys), make_generator(keys)).serve()
+
+
+def _watch_server() -> None:
+    # The server writes nothing more, so reading ends only when its end of the pipe is closed.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Linux ends the process even while some library holds the interpreter's lock."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+
+
+def _go_first() -> None:
+    """When the machine has no memory left, Linux ends this process rather than the server or Blender."""
+    if sys.platform != "linux":
+        return
+    try:
+        OOM_SCORE.write_text("500", encoding="ascii")
+    except OSError as error:  # some containers forbid it
+        log.info("The kernel does not let this process go first: %s.", error)
+
+
+if __name__ == "__main__":
+    main()

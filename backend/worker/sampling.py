@@ -1,0 +1,125 @@
+"""The real generator: the models of a style, sampled by `elevator`. This and what it imports need torch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, elevate
+from elevator.memory import enough_for
+from elevator.sidecar import Device, Sources
+from shared_protocol.messages import Phase
+
+from ..failures import BackendError
+from ..orders import Sample
+from .advice import what_would_fit
+from .clip_record import Hashes, Record, sources_of
+from .footage import Footage, read_footage
+from .ladder import TooLittle, Way, climb, rungs
+from .maker import Advance, Item, Note, Picture
+from .shelf import Shelf
+
+
+class SamplingGenerator:
+    """Keeps models between jobs. Other LoRAs, embeddings, words and settings read no model from disk."""
+
+    def __init__(self, device: str, memory_budget: int = 0) -> None:
+        """`device`: "cpu", "cuda", "cuda:1" and so on, or "auto". `memory_budget`: as `Shelf` takes it, bytes."""
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = device
+        self._on_processor = device == "cpu"
+        self._dtype = torch.float32 if self._on_processor else torch.float16
+        self._shelf = Shelf(device, self._dtype, memory_budget)
+        self._hashes = Hashes()
+        self._ways: dict[tuple[str, str, int, int, int, Plan], Way] = {}
+        """How clips were made whose memory was not enough at first."""
+
+    @property
+    def loads(self) -> int:
+        """How many networks were read from disk."""
+        return self._shelf.loads
+
+    def generate(self, order: Sample) -> Generator[Item, None, None]:
+        """See Generator."""
+        try:
+            yield from self._generate(order)
+        except OutOfMemory as error:  # even while looking for what would fit
+            raise BackendError("out_of_memory") from error
+        except ModelError as error:
+            raise BackendError("model_unfit", detail=_clause(error)) from error
+        except ElevatorError as error:
+            raise BackendError("bad_request", detail=_clause(error)) from error
+
+    def _generate(self, order: Sample) -> Generator[Item, None, None]:
+        plan = Plan.from_mapping(order.plan)
+        footage = read_footage(order)
+        yield from map(Note, footage.notes)
+        clip = (order.t2i, order.t2v, order.frames, order.height, order.width, plan)
+        way = self._ways.get(clip, Way(plan))
+        if clip in self._ways:
+            yield Note("Memory is saved as for the clip of this kind before.")
+        ladder = rungs(way.plan, order.frames, max(order.height, order.width), self._on_processor)
+        try:
+            made = yield from climb(way, ladder, partial(self._attempt, order, footage), order.cautious)
+        except TooLittle as error:
+            size = (order.frames, order.height, order.width)
+            advice = what_would_fit(sources_of(order), self._dtype, self.device, error.way, size, error.phase)
+            raise BackendError("out_of_memory", detail=advice) from error
+        if made != Way(plan) and not order.cautious:
+            self._ways[clip] = made
+
+    def _attempt(self, order: Sample, footage: Footage, way: Way) -> Generator[Item, None, None]:
+        """Make the clip in one way. Raises OutOfMemory."""
+        offload = way.offload and not self._on_processor
+        device = Device(self.device, str(self._dtype).removeprefix("torch."), offload)
+        record = Record(order, way, device, footage.notes)
+        models = yield from self._models(sources_of(order), offload, alone=way.offload)
+        record.took("loading")
+        steps = elevate(
+            models,
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            plan=way.plan,
+            frames=order.frames,
+            height=order.height,
+            width=order.width,
+            seed=order.seed,
+            init_frames=footage.frames,
+            strength=order.strength,
+            anchor_frame=footage.anchor,
+        )
+        done = 0
+        for step in steps:
+            phase, done = cast("Phase", step.phase), step.index
+            record.took(phase)
+            record.note(*step.notes)
+            yield from map(Note, step.notes)
+            if step.frame is not None:
+                record.keep(step.frame[1])
+                yield Picture(*step.frame)
+            yield Advance(phase, step.index, step.total, step.preview)
+        yield from record.files(self._hashes, done)
+
+    def _models(self, sources: Sources, offload: bool, alone: bool) -> Generator[Item, None, Models]:
+        """The models with their LoRAs and embeddings."""
+        steps = self._shelf.take(sources, offload, alone)
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                models: Models = end.value
+                break
+            yield Advance("loading", 0, 0, bytes_done=step.done, bytes_total=step.total)
+        with enough_for("loading"):
+            loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
+            models = models.with_loras(loras, on_t2v=sources.loras_on_t2v)
+            return models.with_embeddings(map(Path, sources.embeddings))
+
+
+def _clause(error: Exception) -> str:
+    return str(error).rstrip(".")

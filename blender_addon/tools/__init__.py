@@ -1,0 +1,1 @@
+"""What makes and shows the extension and is no part of it."""

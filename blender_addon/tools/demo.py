@@ -1,0 +1,244 @@
+"""The demo inside Blender; install.py starts it. Not part of the extension.
+
+    python demo.py -- request.json        with the bpy module
+    blender -b --python demo.py -- request.json
+
+It does what a person would: install the extension's zip, choose words, press Generate, render, save. What it has to
+say goes to standard output as lines that begin with PREFIX.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import math
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+PREFIX = "elevator-demo "
+MODULE = "bl_ext.user_default.video_elevator"
+FILM_PX = 512
+"""Longer side of the film: the clip is shown in whole multiples of its pixels."""
+SHEET_PX = 192
+"""Longer side of a picture on the contact sheet."""
+SMALL_PX = 128
+"""The same where there are several clips."""
+SHEET_COLUMNS = 4
+GAP_PX = 8
+FPS = 8
+ALL = "all"
+"""In place of a style's name: a clip in each."""
+
+
+def tell(**content: Any) -> None:
+    """Say something to install.py."""
+    print(PREFIX + json.dumps(content), file=sys.__stdout__, flush=True)
+
+
+class _ProgressToInstaller(io.TextIOBase):
+    """A terminal to the add-on, which writes its progress there; every line goes on to install.py."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        words = text.strip().removeprefix("Elevator: ")
+        if words.startswith("note: "):
+            tell(note=words.removeprefix("note: "))
+        elif words and not words.startswith("Info: "):  # Blender repeats the operator's report
+            tell(progress=words)
+        return len(text)
+
+
+def main(request: dict[str, Any]) -> None:
+    """Everything, in order."""
+    _let_wheels_come_first()
+    import bpy
+
+    folder = Path(request["folder"])
+    bpy.ops.wm.read_factory_settings(app_template="Video_Editing")
+    bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1
+    _install(request["zip"])
+    scene = _new_scene()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))  # frames go beside a saved file
+    strips = importlib.import_module(f"{MODULE}.blender.strips")
+    made = []
+    for style in _styles(request):
+        made.append(_generate(scene, {**request, "style": style}))
+        scene.frame_set(strips.span(made[-1])[1])  # the next one goes behind it
+    clips = [
+        [folder / Path(bpy.path.abspath(strip.directory)) / element.filename for element in strip.elements]
+        for strip in made
+    ]
+    tell(progress="Drawing the contact sheet")
+    _draw_contact_sheet(clips, folder / "contact_sheet.png")
+    tell(progress="Rendering the film")
+    _fit_scene(scene, made, strips, clips[0][0])
+    _render_film(scene, folder / "demo.mp4")
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))
+    tell(
+        made={
+            "frames": sum(len(frames) for frames in clips),
+            "strips": len(made),
+            "prompt": strips.stored(made[0], "prompt"),
+            "frames_folder": clips[0][0].parent.relative_to(folder).as_posix(),
+            "blender": "{}.{}".format(*bpy.app.version),
+        }
+    )
+
+
+def _let_wheels_come_first() -> None:
+    # Blender looks into the folder of extensions' wheels before others if it is there at the start.
+    import os
+
+    profile = os.environ.get("BLENDER_USER_RESOURCES")
+    if profile:
+        python = "python{}.{}".format(*sys.version_info)
+        Path(profile, "extensions", ".local", "lib", python, "site-packages").mkdir(parents=True, exist_ok=True)
+
+
+def _install(zip_file: str) -> None:
+    import addon_utils
+    import bpy
+
+    tell(progress="Installing the extension")
+    if not addon_utils.check("bl_pkg")[1]:
+        addon_utils.enable("bl_pkg", default_set=True)  # Blender's own add-on that installs extensions
+    bpy.ops.extensions.package_install_files(filepath=zip_file, repo="user_default", enable_on_install=True)
+    if not addon_utils.check(MODULE)[1]:
+        raise RuntimeError("Blender did not enable the extension")
+    print("pyzmq from", importlib.import_module("zmq").__file__)  # for the log: not from Blender's own environment
+
+
+def _new_scene() -> Any:
+    import bpy
+
+    scene = bpy.context.scene
+    scene.render.resolution_x = scene.render.resolution_y = FILM_PX
+    scene.render.resolution_percentage = 100
+    scene.render.fps, scene.render.fps_base = FPS, 1.0
+    scene.view_settings.view_transform = "Standard"  # AgX would wash the colours out
+    scene.frame_set(1)
+    return scene
+
+
+def _generate(scene: Any, request: dict[str, Any]) -> Any:
+    """Press Generate and wait. Returns the strip."""
+    import bpy
+
+    strips = importlib.import_module(f"{MODULE}.blender.strips")
+    before = set(strips.every_strip(scene))
+    wish = {"prompt": request["prompt"] or _example_prompt(request), "seed": request["seed"]}
+    if request["style"]:
+        wish["style"] = request["style"]
+    if request["frames"]:
+        wish["frames"] = request["frames"]
+    if request["size"]:
+        wish["width"] = wish["height"] = request["size"]
+    with contextlib.redirect_stdout(_ProgressToInstaller()):
+        bpy.ops.elevator.generate("EXEC_DEFAULT", **wish)
+    new = [strip for strip in strips.every_strip(scene) if strip not in before]
+    if len(new) != 1:
+        raise RuntimeError(f"there should be one new strip and there are {len(new)}")
+    return new[0]
+
+
+def _styles(request: dict[str, Any]) -> list[str]:
+    """The style to use; for "all", every one of the first style's models, plain first."""
+    if request["style"] != ALL:
+        return [request["style"]]
+    files = sorted(Path(request["styles"]).glob("*.toml"), key=lambda file: (file.stem != "plain", file.stem))
+    bases = {file.stem: tomllib.loads(file.read_text(encoding="utf-8"))["base"] for file in files}
+    return [name for name, base in bases.items() if base == bases[files[0].stem]]
+
+
+def _example_prompt(request: dict[str, Any]) -> str:
+    """Words that the style's models know well."""
+    file = Path(request["styles"]) / f"{request['style'] or 'plain'}.toml"
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8"))["example_prompt"])
+    except (OSError, KeyError):
+        return "a pumpkin"  # no such style: the backend says so, and which there are
+
+
+def _fit_scene(scene: Any, made: list[Any], strips: Any, frame: Path) -> None:
+    """Let the scene show the clips alone, each of their pixels as a whole square."""
+    import bpy
+
+    image = bpy.data.images.load(str(frame))
+    width, height = image.size
+    bpy.data.images.remove(image)
+    times = max(1, FILM_PX // max(width, height))
+    scene.render.resolution_x, scene.render.resolution_y = width * times, height * times
+    for strip in made:
+        strip.transform.filter = "NEAREST"
+        strip.transform.scale_x = strip.transform.scale_y = times
+    scene.render.fps = round(strips.stored(made[0], "fps") or FPS)
+    scene.frame_start, scene.frame_end = strips.span(made[0])[0], strips.span(made[-1])[1] - 1
+
+
+def _render_film(scene: Any, path: Path) -> None:
+    import bpy
+
+    render = scene.render
+    render.use_sequencer = True
+    render.use_file_extension = False
+    if hasattr(render.image_settings, "media_type"):  # from Blender 5.0 on
+        render.image_settings.media_type = "VIDEO"
+    render.image_settings.file_format = "FFMPEG"
+    render.ffmpeg.format = "MPEG4"
+    render.ffmpeg.codec = "H264"
+    render.ffmpeg.constant_rate_factor = "HIGH"
+    render.ffmpeg.audio_codec = "NONE"
+    render.filepath = str(path)
+    bpy.ops.render.render(animation=True, scene=scene.name)
+    render.filepath = f"//{path.name}"
+
+
+def _draw_contact_sheet(clips: list[list[Path]], path: Path) -> None:
+    """All frames of a single clip in rows, enlarged; of several clips every second frame, a row for each."""
+    import bpy
+    import numpy as np
+
+    several = len(clips) > 1
+    pictures = [_pixels(frame) for frames in clips for frame in frames[:: 2 if several else 1]]
+    height, width = pictures[0].shape[:2]
+    times = max(1, (SMALL_PX if several else SHEET_PX) // max(width, height))
+    columns = len(pictures) // len(clips) if several else min(SHEET_COLUMNS, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    cell_w, cell_h = width * times + GAP_PX, height * times + GAP_PX
+    sheet = np.ones((rows * cell_h + GAP_PX, columns * cell_w + GAP_PX, 4), np.float32)
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        top, left = GAP_PX + row * cell_h, GAP_PX + column * cell_w
+        sheet[top : top + height * times, left : left + width * times] = picture.repeat(times, 0).repeat(times, 1)
+    image = bpy.data.images.new("contact sheet", sheet.shape[1], sheet.shape[0])
+    image.pixels.foreach_set(sheet[::-1].ravel())  # Blender counts rows from below
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+
+
+def _pixels(frame: Path) -> Any:
+    """A picture as (height, width, 4), first row on top."""
+    import bpy
+    import numpy as np
+
+    image = bpy.data.images.load(str(frame))
+    width, height = image.size
+    pixels = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return pixels.reshape(height, width, 4)[::-1]
+
+
+if __name__ == "__main__":
+    told = json.loads(Path(sys.argv[sys.argv.index("--") + 1]).read_text(encoding="utf-8"))
+    try:
+        main(told)
+    except RuntimeError as error:  # how Blender's operators refuse; the text is theirs
+        tell(problem=str(error).removeprefix("Error: ").strip())

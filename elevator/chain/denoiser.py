@@ -1,0 +1,117 @@
+"""A network, its schedule and its text: everything that a step asks for, for T2I and T2V alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from ..errors import NumericsError
+from ..spans import Span, chunks
+from .cross_frame import Call, DeepFeatures, KeysValues, Text
+from .schedule import Schedule
+
+Result = TypeVar("Result")
+NEGATIVE, POSITIVE, BOTH = slice(0, 1), slice(1, 2), slice(0, 2)
+"""Prompts of a denoiser's text."""
+
+
+class Network(Protocol):
+    """A noise-predicting network over clips, or some of their frames."""
+
+    def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
+        """z: (B, F, C, h, w) latents at timestep t, one clip for each of the call's prompts; returns z's shape."""
+        ...
+
+
+class Output(NamedTuple):
+    """What a guided call gives, each (F, C, h, w)."""
+
+    guided: Tensor
+    prompted: Tensor  #: the half for the prompt alone
+
+
+def result(calls: Generator[Any, None, Result]) -> Result:
+    """Run a generator to its end, and return what it returns."""
+    while True:
+        try:
+            next(calls)
+        except StopIteration as end:
+            value: Result = end.value
+            return value
+
+
+def whole_clip(frames: int) -> tuple[Span, ...]:
+    """One span of all frames."""
+    return chunks(frames, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Denoiser:
+    """Network outputs for one clip and one pair of prompts.
+
+    Every method is a generator that runs the network on one span of frames after the other, yields between them, and
+    returns the output for the whole clip. Whoever closes it there spares the rest.
+    """
+
+    name: str  #: for error messages: T2I or T2V
+    network: Network
+    schedule: Schedule  #: with its timesteps
+    text: Text  #: of two prompts, the negative one first
+    guidance: float  #: w
+    spans: Callable[[int], tuple[Span, ...]] = whole_clip  #: how a clip of so many frames is cut
+
+    def guided(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, Output]:
+        """Classifier-free guidance, e_uncond + w (e_text − e_uncond) (arXiv 2207.12598), of (F, C, h, w).
+
+        At w = 1 the formula is the text half alone, so only that half is computed.
+        """
+        if self.guidance == 1:
+            alone = yield from self.with_prompt(z, t, features)
+            return Output(alone, alone)
+        uncond, cond = yield from self._output(z, t, BOTH, features)
+        return Output(torch.add(uncond, cond - uncond, alpha=self.guidance), cond)
+
+    def with_prompt(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, Tensor]:
+        """The output for the prompt alone."""
+        return (yield from self._output(z, t, POSITIVE, features))[0]
+
+    def with_negative(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, Tensor]:
+        """The output for the negative prompt alone."""
+        return (yield from self._output(z, t, NEGATIVE, features))[0]
+
+    def _output(
+        self, z: Tensor, t: int, prompts: slice, features: DeepFeatures | None
+    ) -> Generator[None, None, Tensor]:
+        """(prompts, F, C, h, w), the weighted sum of what the spans give."""
+        spans = self.spans(len(z))
+        anchors: dict[torch.nn.Module, KeysValues] | None = {} if len(spans) > 1 else None
+        total = None
+        for k, span in enumerate(spans):
+            if k:
+                yield
+            part = self._part(z[span.frames], t, Call(self.text, prompts, span.frames, anchors, features))
+            if len(spans) == 1:
+                return part
+            total = z.new_zeros(len(part), *z.shape) if total is None else total
+            total[:, span.frames] += part * part.new_tensor(span.weights)[:, None, None, None]
+        assert total is not None
+        return total
+
+    # No grad mode is left open across a generator's yield: each call opens and closes its own.
+    @torch.inference_mode()
+    def _part(self, z: Tensor, t: int, call: Call) -> Tensor:
+        # Latents and their arithmetic stay in float32; the network runs in the precision of its text.
+        batch = z.to(self.text.hidden.dtype).expand(call.prompts.stop - call.prompts.start, *z.shape)
+        output = self.network(batch, t, call).to(z.dtype)
+        if not torch.isfinite(output).all():
+            timesteps = self.schedule.timesteps
+            step = f"step {timesteps.index(t) + 1} of {len(timesteps)}, " if t in timesteps else ""
+            raise NumericsError(
+                f"The {self.name} gave numbers that are not finite at {step}timestep {t}; "
+                "use dtype float32 or check the model's files."
+            )
+        return output

@@ -1,0 +1,1 @@
+"""`python -m elevator`: clips without backend and Blender."""

@@ -1,0 +1,74 @@
+"""Runs ``python -m elevator``; :mod:`~elevator.cli.options` has its options and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import sidecar
+from ..errors import ElevatorError
+from ..sidecar import Sidecar
+from .options import parser
+from .order import SEVERAL, SINGLE, Order, new_order, order_again
+
+DONE, TO_CHANGE, INTERRUPTED = 0, 1, 130
+WITH_AGAIN = {*SINGLE, *SEVERAL, "again", "force", "device", "dtype", "offload", "out", "overwrite", "quiet"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code."""
+    options = parser()
+    given = vars(options.parse_args(arguments))
+    if problem := _misunderstood(given):
+        options.error(problem)
+    try:
+        order = order_again(given) if "again" in given else new_order(given)
+        from .recording import make  # torch is slow to import, and only what is left to do needs it
+
+        made = make(order)
+    except ElevatorError as error:
+        print(error, file=sys.stderr)
+        return TO_CHANGE
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    print(_summary(order, made))
+    return DONE
+
+
+def _misunderstood(given: Mapping[str, Any]) -> str | None:
+    """What is wrong with the options as a whole."""
+    if "again" in given:
+        extra = sorted(given.keys() - WITH_AGAIN)
+        return f"--again makes a clip as it was; leave out: {', '.join(extra)}" if extra else None
+    if "force" in given:
+        return "--force goes with --again"
+    missing = [f"--{name}" for name in ("t2i", "t2v") if name not in given]
+    if missing:
+        return f"{' and '.join(missing)} must be given, or --again"
+    frames = [frame for frame, _ in given.get("travel", ())]
+    if "prompt" in given:
+        frames = [0, *frames] if frames else [0]
+    if not frames:
+        return "a prompt must be given, or --travel or --again"
+    return "there are two prompts for one frame" if len(set(frames)) < len(frames) else None
+
+
+def _summary(order: Order, made: Sidecar) -> str:
+    """What was made and where it is, and whether it is what it should be."""
+    settings, seconds = made.settings, sum(made.seconds.values())
+    size = f"{settings.width} × {settings.height}"
+    lines = [
+        f"{settings.frames} frames of {size} pixels, seed {settings.seed}, made in {seconds:.1f} s:",
+        str(order.out / sidecar.FILE_NAME),
+    ]
+    if order.like is not None:
+        pairs = zip(made.frames, order.like.frames, strict=True)
+        other = [now.file for now, then in pairs if now.sha256 != then.sha256]
+        lines.append(
+            f"{len(other)} of {settings.frames} frames have other pixels than recorded, first {other[0]}."
+            if other
+            else "All frames have the recorded pixels."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,155 @@
+"""What the options of the command line ask for. Importing this imports no torch."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .. import sidecar
+from ..errors import PlanError, RequestError
+from ..plan import Plan
+from ..provenance import pictures
+from ..sidecar import Device, Lora, Settings, Sidecar, Sources
+
+if TYPE_CHECKING:
+    from ..models.pair import Models
+
+FRAMES = 16
+FPS = 8.0
+SINGLE = ("t2i", "t2v", "vae", "t2v_text", "init", "anchor")
+SEVERAL = {"t2v_lora": "t2v_loras", "lora": "loras", "embedding": "embeddings"}
+"""Options that say where files lie, and the fields of Sources that they fill."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A clip to be made."""
+
+    sources: Sources
+    device: Device  #: name and dtype may be ``auto``
+    frames: int
+    settings: Callable[[Models], Settings]  #: what was not asked for depends on the models
+    out: Path  #: a folder
+    overwrite: bool = False  #: whether a clip that is there may go
+    quiet: bool = False  #: without progress bars
+    like: Sidecar | None = None  #: of the clip to make again
+    force: bool = False  #: even with other files than that one's
+
+
+def new_order(given: Mapping[str, Any]) -> Order:
+    """A clip as the options say; what they leave open comes from the models."""
+    init = given.get("init")
+    frames = FRAMES if init is None else min(FRAMES, len(pictures(Path(init))))
+    frames = given.get("frames", frames)
+    seed = given.get("seed", random.randrange(2**31))
+    prompts = {0: given["prompt"]} if "prompt" in given else {}
+    prompts |= dict(given.get("travel", ()))
+    places: dict[str, Any] = {name: given.get(name) for name in (*SINGLE, "prediction_type", "t2v_schedule")}
+    places |= {field: tuple(given.get(name, ())) for name, field in SEVERAL.items()}
+    return Order(
+        sources=Sources(**places),
+        device=_device(given, Device("auto", "auto")),
+        frames=frames,
+        settings=_settings(given, prompts, frames, seed),
+        out=given.get("out", Path("out") / f"{_slug(prompts[min(prompts)])}-{seed}").resolve(),
+        overwrite=given.get("overwrite", False),
+        quiet=given.get("quiet", False),
+    )
+
+
+def order_again(given: Mapping[str, Any]) -> Order:
+    """The clip of a sidecar."""
+    path: Path = given["again"].resolve()
+    then = sidecar.read(path)
+    folder = path if path.is_dir() else path.parent
+    return Order(
+        sources=_moved(then.sources, given),
+        device=_device(given, then.device),
+        frames=then.settings.frames,
+        settings=lambda models: then.settings,
+        out=given.get("out", folder.with_name(f"{folder.name}-again")).resolve(),
+        overwrite=given.get("overwrite", False),
+        quiet=given.get("quiet", False),
+        like=then,
+        force=given.get("force", False),
+    )
+
+
+def _device(given: Mapping[str, Any], otherwise: Device) -> Device:
+    return Device(
+        given.get("device", otherwise.name),
+        given.get("dtype", otherwise.dtype),
+        given.get("offload", otherwise.offload),
+    )
+
+
+def _moved(sources: Sources, given: Mapping[str, Any]) -> Sources:
+    """The sources, each where the options say that it lies now. Raises RequestError for one that there was not."""
+    changes: dict[str, Any] = {name: given[name] for name in SINGLE if name in given}
+    if sources.footage and "init" in changes:
+        files = pictures(Path(changes.pop("init")))[: len(sources.footage)]
+        if len(files) < len(sources.footage):
+            raise RequestError(
+                f"The clip was made from {len(sources.footage)} pictures; choose an --init that holds them."
+            )
+        sources = msgspec.structs.replace(sources, footage=tuple(map(str, files)))
+    changes |= {field: tuple(given[name]) for name, field in SEVERAL.items() if name in given}
+    for name, paths in changes.items():
+        then = getattr(sources, name)
+        if then is None or (isinstance(then, tuple) and len(then) != len(paths)):
+            option = next((option for option, field in SEVERAL.items() if field == name), name)
+            count = len(then or ())
+            raise RequestError(f"The clip was made with {count} of --{option.replace('_', '-')}; give as many or none.")
+        if then and isinstance(then, tuple) and isinstance(then[0], Lora):
+            changes[name] = tuple(Lora(new.path, old.weight) for new, old in zip(paths, then, strict=True))
+    return msgspec.structs.replace(sources, **changes)
+
+
+def _settings(
+    given: Mapping[str, Any], prompts: dict[int, str], frames: int, seed: int
+) -> Callable[[Models], Settings]:
+    """Settings by the models, which have the presets and know their size."""
+
+    def settings(models: Models) -> Settings:
+        from ..pipeline import default_strength, native_size, preset_plan
+
+        preset = given.get("preset", "published")
+        alone = list(prompts) == [0]
+        return Settings(
+            prompt=prompts[0] if alone else "",
+            negative_prompt=given.get("negative", ""),
+            travel={} if alone else prompts,
+            preset=preset,
+            plan=_changed(preset_plan(models, preset), given.get("set", ())),
+            frames=frames,
+            width=given.get("width", native_size(models)),
+            height=given.get("height", native_size(models)),
+            seed=seed,
+            strength=given.get("strength", default_strength(given.get("init"))),
+            fps=given.get("fps", FPS),
+        )
+
+    return settings
+
+
+def _changed(plan: Plan, changes: Sequence[tuple[list[str], Any]]) -> Plan:
+    """The plan with other values of some fields, named by their keys from outside in. Raises PlanError."""
+    settings = asdict(plan)
+    for (*outer, last), value in changes:
+        table = settings
+        for key in outer:
+            if not isinstance(table.get(key), dict):
+                raise PlanError(f"the plan has no table {key!r}; leave .{last} out.")
+            table = table[key]
+        table[last] = value
+    return Plan.from_mapping(settings)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "-", text.lower())[:40].strip("-") or "clip"

@@ -1,0 +1,231 @@
+"""Makes a clip from the files that an order names, and leaves it in a folder: frames, contact sheet and sidecar."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ..clip_record import Clock, frame_name, record_of
+from ..errors import ModelError, RequestError
+from ..memory import enough_for
+from ..models.loading import load_models
+from ..models.pair import Models
+from ..models.preview import Pixels
+from ..pictures.footage import read_picture, resized
+from ..pictures.sheet import contact_sheet
+from ..pipeline import fitted
+from ..provenance import differences, found, located, pictures, recorded
+from ..sampler import elevate
+from ..sidecar import FILE_NAME, Device, File, Settings, Sidecar, Sources, encode, made_with
+from ..text import parse
+from ..vocabulary import known_words, unknown_words
+from .order import Order
+
+SHEET = "contact_sheet.jpg"
+"""No PNG, so that all PNGs of the folder are frames."""
+_FRAME = re.compile(r"frame_\d{4,}\.png")
+
+
+def make(order: Order) -> Sidecar:
+    """Make a clip; returns its sidecar, which lies in ``order.out`` then, the last of the files to appear there.
+
+    Nothing appears there before all frames are finished. Says on stderr what was not understood.
+    Raises ElevatorError if files are missing, changed or unfit, the settings impossible, or the folder taken.
+    """
+    clock = Clock()
+    check_folder(order.out, order.overwrite)
+    files = []
+    named = found(order.sources, order.frames)
+    with tqdm(named, desc="hashing", unit="file", disable=_hidden(order), leave=False) as bar:
+        for file in bar:
+            bar.set_postfix_str(file.path.name)
+            files.append(recorded(file))
+    if order.like is not None:
+        _compare(order.like, tuple(files), order.force)
+    clock.spent_on("hashing")
+
+    device = _resolved(order.device)
+    models = _load(order.sources, device)
+    settings = order.settings(models)
+    clock.spent_on("loading")
+    with _workshop(order.out) as folder:
+        clip, notes = _sample(order, models, settings, folder, clock)
+        contact_sheet(clip).save(folder / SHEET, quality=95, subsampling=0)
+        sidecar = record_of(clip, order.sources, device, settings, files, notes, clock)
+        (folder / FILE_NAME).write_bytes(encode(sidecar))
+        _publish(folder, order.out)
+    return sidecar
+
+
+def _hidden(order: Order) -> bool | None:
+    """tqdm's ``disable``: None shows bars in a terminal only."""
+    return True if order.quiet else None
+
+
+def _compare(then: Sidecar, files: tuple[File, ...], force: bool) -> None:
+    """Raise ModelError if files are not those of a sidecar; warn if versions are not."""
+    differing = differences(files, then.files)
+    if differing and not force:
+        more = f", and {len(differing) - 1} more" if len(differing) > 1 else ""
+        raise ModelError(
+            f"{differing[0]}{more}; name where the same file lies now, or use --force to go on with this one."
+        )
+    _say(*(f"{difference}." for difference in differing))
+    now = made_with()
+    changed = [f"{name} {old} → {now[name]}" for name, old in then.made_with.items() if now.get(name, old) != old]
+    if changed:
+        _say(f"The clip was made with other versions, so its pixels may differ: {', '.join(changed)}.")
+
+
+def _resolved(device: Device) -> Device:
+    """The device with ``auto`` replaced: a GPU in half precision where there is one."""
+    name = device.name
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = device.dtype
+    if dtype == "auto":
+        dtype = "float32" if name == "cpu" else "float16"
+    return Device(name, dtype, device.offload)
+
+
+def _load(sources: Sources, device: Device) -> Models:
+    """The models with their LoRAs and embeddings."""
+
+    def path(text: str | None) -> Path | None:
+        return None if text is None else Path(text)
+
+    models = load_models(
+        located(sources.t2i, "t2i"),
+        located(sources.t2v, "t2v"),
+        device.name,
+        getattr(torch, device.dtype),
+        vae=path(sources.vae),
+        prediction_type=sources.prediction_type,
+        t2v_loras=[(Path(lora.path), lora.weight) for lora in sources.t2v_loras],
+        t2v_text=path(sources.t2v_text),
+        t2v_schedule=sources.t2v_schedule,
+        offload=device.offload,
+    )
+    with enough_for("loading"):
+        loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
+        models = models.with_loras(loras, on_t2v=sources.loras_on_t2v)
+        return models.with_embeddings(map(Path, sources.embeddings))
+
+
+def _sample(
+    order: Order, models: Models, settings: Settings, folder: Path, clock: Clock
+) -> tuple[Pixels, tuple[str, ...]]:
+    """The clip (F, H, W, 3), whose frames are in the folder then, and notes."""
+    sources, size = order.sources, (settings.width, settings.height)
+    init = _init(sources, size, settings.frames)
+    steps = elevate(
+        models,
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        plan=settings.plan,
+        frames=settings.frames,
+        height=settings.height,
+        width=settings.width,
+        seed=settings.seed,
+        prompts=settings.travel or None,
+        init_frames=init,
+        strength=settings.strength,
+        anchor_frame=None if sources.anchor is None else _read(Path(sources.anchor), size, sources.fit),
+    )
+    notes = _unknown(sources, settings)
+    _say(*notes)
+    frames = []
+    with tqdm(disable=_hidden(order), leave=False) as bar:
+        for step in steps:
+            bar.total = step.total
+            bar.set_description(step.phase, refresh=False)
+            bar.update()
+            _say(*step.notes)
+            notes += step.notes
+            if step.frame is not None:
+                number, pixels = step.frame
+                frames.append(pixels)
+                Image.fromarray(pixels).save(folder / frame_name(number))
+            clock.spent_on(step.phase)
+    return np.stack(frames), notes
+
+
+def _init(sources: Sources, size: tuple[int, int], frames: int) -> Pixels | None:
+    """The footage, (F, H, W, 3)."""
+    files = [Path(file) for file in sources.footage]
+    if sources.init is not None:
+        files = pictures(Path(sources.init))[:frames]
+    return np.stack([_read(file, size, sources.fit) for file in files]) if files else None
+
+
+def _read(file: Path, size: tuple[int, int], fit: str) -> Pixels:
+    """A picture at (width, height)."""
+    if fit == "stretch":
+        return resized(read_picture(file), size)
+    try:
+        with Image.open(file) as picture:
+            return fitted(picture, size)
+    except OSError as error:  # also of files that are no pictures
+        raise RequestError(f"{file} is not a readable picture; choose a PNG.") from error
+
+
+def _unknown(sources: Sources, settings: Settings) -> tuple[str, ...]:
+    """A sentence on the words that the T2I was never trained on, for T2Is that list what they know."""
+    text = " ".join(
+        part.text for prompt in (settings.prompt, *settings.travel.values()) for part in parse(prompt).parts
+    )
+    words = unknown_words(text, known_words(located(sources.t2i, "t2i")))
+    listed = ", ".join(f"“{word}”" for word in words)
+    return (f"The T2I does not know {listed}: the clip may not show it.",) if words else ()
+
+
+def check_folder(out: Path, overwrite: bool) -> None:
+    """Raise RequestError if there is no room for a clip at ``out``."""
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"{out} is a file; choose another --out.")
+    if not overwrite and any(_old(out)):
+        raise RequestError(f"{out} holds a clip already; choose another --out, or --overwrite.")
+
+
+def _old(out: Path) -> Iterator[Path]:
+    """The files of a clip in a folder, the sidecar first."""
+    files = sorted(out.iterdir()) if out.is_dir() else []
+    names = (FILE_NAME, SHEET)
+    yield from (out / name for name in names if out / name in files)
+    yield from (file for file in files if _FRAME.fullmatch(file.name))
+
+
+@contextmanager
+def _workshop(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that is gone at the end, whatever happens. Raises RequestError if a write fails."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise RequestError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
+
+
+def _publish(folder: Path, out: Path) -> None:
+    """Move a finished clip to its place, where an old one's files go first; the sidecar is the last to appear."""
+    out.mkdir(exist_ok=True)
+    for file in _old(out):
+        file.unlink()
+    for file in reversed([*_old(folder)]):
+        os.replace(file, out / file.name)
+
+
+def _say(*sentences: str) -> None:
+    """On stderr, above a progress bar if there is one."""
+    for sentence in sentences:
+        tqdm.write(sentence, file=sys.stderr)

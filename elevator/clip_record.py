@@ -1,0 +1,59 @@
+"""The record of a finished clip, and the measures in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import torch
+
+from .models.preview import Pixels
+from .pictures.metrics import MIN_SIDE_PX, measure
+from .sidecar import Device, File, Frame, Settings, Sidecar, Sources, made_with
+
+
+@dataclass
+class Clock:
+    """Seconds by phase, in the order in which phases began."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    since: float = field(default_factory=time.perf_counter)
+
+    def spent_on(self, phase: str) -> None:
+        """Count the time since the last call, or since the start, to a phase."""
+        now = time.perf_counter()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self.since
+        self.since = now
+
+
+def frame_name(k: int) -> str:
+    """The file of frame k, counted from 0."""
+    return f"frame_{k + 1:04d}.png"
+
+
+def record_of(
+    clip: Pixels,
+    sources: Sources,
+    device: Device,
+    settings: Settings,
+    files: Iterable[File],
+    notes: Iterable[str],
+    clock: Clock,
+) -> Sidecar:
+    """Measure a clip (F, H, W, 3) and say how it was made; the clock counts this as ``measuring``."""
+    measured = measure(clip).as_dict() if min(clip.shape[1:3]) >= MIN_SIDE_PX else {}
+    clock.spent_on("measuring")
+    gpu = {"gpu": torch.cuda.get_device_name(device.name)} if device.name.startswith("cuda") else {}
+    return Sidecar(
+        made_with=made_with() | gpu,
+        sources=sources,
+        device=device,
+        settings=settings,
+        files=tuple(files),
+        seconds={phase: round(seconds, 3) for phase, seconds in clock.seconds.items()},
+        notes=tuple(notes),
+        frames=tuple(Frame(frame_name(k), sha256(frame.tobytes()).hexdigest()) for k, frame in enumerate(clip)),
+        metrics=measured,
+    )

@@ -1,0 +1,1 @@
+"""What a clip takes, before anything is loaded: memory, network calls, arithmetic."""

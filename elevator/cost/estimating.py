@@ -1,0 +1,174 @@
+"""What a clip takes, before anything is loaded: memory, network calls, arithmetic.
+
+The sampler's own denoisers are run once for each kind of call on shapes alone (:mod:`elevator.cost.shapes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from ..chain.cross_frame import DeepFeatures, Text
+from ..chain.denoiser import Denoiser, result
+from ..models.offload import Room
+from ..models.pair import Models, factor
+from ..plan import Calls, Plan
+from ..text import TextEncoder
+from .allocations import Allocations
+from .shapes import Shapes, shapes_of
+
+PROCESS = 480_000_000
+"""Bytes of Python, torch, diffusers and transformers, and of the kernels that oneDNN compiles; measured."""
+LATENTS = 8
+"""Clips of latents that the chain holds beside an inversion's path: noise, predictions, what a step makes of them."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a piece of work takes."""
+
+    flops: int  #: floating-point operations; a multiplication and an addition are two
+    memory: int  #: bytes of tensors at most, beside those that were there before
+
+
+NOTHING = Cost(0, 0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a clip takes on a processor; sizes in bytes."""
+
+    weights: int  #: of all networks
+    loading: int  #: files and weights at once while models load; 0: they are loaded already
+    painting: Cost  #: a guided output of the T2I for the whole clip
+    refining: Cost  #: a guided output of the T2V for the whole clip; nothing where the plan refines nowhere
+    decoding: Cost  #: a frame
+    kept: int  #: latents and features that the chain holds from call to call
+    calls: Calls
+    flops: int  #: of the whole clip, its prompts left out
+    process: int = PROCESS
+
+    @property
+    def activations(self) -> int:
+        """Of the kind of call that takes most."""
+        return max(self.painting.memory, self.refining.memory, self.decoding.memory)
+
+    @property
+    def peak(self) -> int:
+        """Most that the process holds while loading or sampling. Files mapped into memory count."""
+        return self.process + max(self.loading, self.weights + self.activations + self.kept)
+
+    def fits(self, available: int) -> bool:
+        """Whether so many bytes are enough."""
+        return self.peak <= available
+
+    def __str__(self) -> str:
+        return (
+            f"This clip takes {self.peak / 1e9:.1f} GB of memory, {self.weights / 1e9:.1f} GB of them for weights, "
+            f"{self.calls.total} network calls and {self.flops / 1e12:.3g} TFLOP."
+        )
+
+
+def measure(work: Callable[[], Any]) -> Cost:
+    """Run ``work`` and count. On shapes alone this takes seconds at most, whatever their size.
+
+    Matrix products, convolutions and attention are counted, all else is not.
+    """
+    attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
+    with torch.no_grad(), Allocations() as held, FlopCounterMode(display=False, custom_mapping=attention) as counter:
+        work()
+    return Cost(counter.get_total_flops(), held.peak)
+
+
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """FLOPs of the processor's fused attention by its shapes: a kernel that torch's counter leaves out."""
+    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    return count
+
+
+def estimate(
+    plan: Plan, models: Shapes | Models, *, frames: int, height: int, width: int, start: int = 0, chunks: int = 1
+) -> Estimate:
+    """What :func:`~elevator.elevate` takes for one clip, in a process that does nothing else.
+
+    models: shapes alone, see :func:`~elevator.cost.shapes.load_shapes`, or models that are loaded. height, width: pixels.
+    start: the chain's first step, where it starts from footage. chunks: that the longer prompt takes, of 77 tokens.
+    The memory is that of a processor; what other devices take beside tensors is not known here.
+    """
+    shapes = models if isinstance(models, Shapes) else shapes_of(models)
+    own, once = shapes.models, plan.calls(1, start)  # one call an output, as the spans are in each output's cost
+    with shapes.mode:
+        z = torch.empty(frames, *own.latent_shape(height, width))
+        t2i_text, t2v_text = (_text(own, encoder, chunks) for encoder in (own.t2i_text, own.t2v_text))
+        t2i = Denoiser(
+            "T2I", replace(own.t2i, room=Room()), own.t2i_schedule, t2i_text, plan.guidance, plan.image_spans
+        )
+        t2v = Denoiser(
+            "T2V", replace(own.t2v, room=Room()), own.t2v_schedule, t2v_text, plan.video_guidance, plan.video_spans
+        )
+        guided = _repeated(t2i.guided, z, plan)
+        single = _repeated(t2i.with_prompt, z, plan)
+        refining = measure(lambda: result(t2v.guided(z, 0))) if once.refining else NOTHING
+        decoding = measure(lambda: _decoded(own, z[:1], plan.tile))
+    flops = (
+        guided.flops(once.painting, once.shallow_painting)
+        + single.flops(once.correction + once.inverting, once.shallow_correction + once.shallow_inverting)
+        + once.refining * refining.flops
+        + frames * decoding.flops
+    )
+    levels = max((len(plan.inverts_to(plan.steps - countdown)) for countdown in plan.refine), default=0)
+    return Estimate(
+        weights=shapes.weights,
+        loading=shapes.loading,
+        painting=guided.whole,
+        refining=refining,
+        decoding=decoding,
+        kept=guided.kept + (levels + LATENTS) * z.nbytes,
+        calls=plan.calls(frames, start),
+        flops=flops,
+    )
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """What an output of the T2I takes, run whole and with deep features reused."""
+
+    whole: Cost
+    shallow: Cost
+    kept: int  #: bytes of the features
+
+    def flops(self, count: int, shallow: int) -> int:
+        """Of ``count`` outputs, of which so many are shallow."""
+        return (count - shallow) * self.whole.flops + shallow * self.shallow.flops
+
+
+def _repeated(output: Callable[..., Generator[None, None, Any]], z: Tensor, plan: Plan) -> _Repeated:
+    if plan.cache_interval == 1:
+        return _Repeated(measure(lambda: result(output(z, 0))), NOTHING, 0)
+    features = DeepFeatures()
+    whole = measure(lambda: result(output(z, 0, features)))
+    features.whole = False
+    shallow = measure(lambda: result(output(z, 0, features)))
+    return _Repeated(whole, shallow, sum(each.nbytes for each in features.kept.values()))
+
+
+def _text(models: Models, encoder: TextEncoder, chunks: int) -> Text:
+    """Embeddings of two prompts."""
+    shape = 2, 1, chunks * encoder.length, encoder.encoder.config.hidden_size
+    return Text(torch.empty(shape, dtype=models.reading.dtype))
+
+
+def _decoded(models: Models, z: Tensor, tile: int | None) -> Tensor:
+    """A picture (1, 3, H, W) from latents (1, C, h, w), as ``Models.decode`` makes it."""
+    vae = models.vae
+    if tile is not None and max(z.shape[-2:]) > tile // factor(vae):
+        vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // factor(vae)
+        picture: Tensor = vae.tiled_decode(z.float()).sample
+    else:
+        picture = vae.decode(z.float()).sample
+    return picture

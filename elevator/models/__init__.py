@@ -1,0 +1,1 @@
+"""From files to networks, text encoders and LoRAs. The one folder of the library that knows diffusers."""

@@ -1,0 +1,189 @@
+"""The T2I: a folder in diffusers layout, or a whole checkpoint in one file in Stable Diffusion's own layout."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import (
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+    convert_open_clip_checkpoint,
+)
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from ..chain.schedule import Schedule
+from ..checkpoints import Family, Identity, Kind, Layout, identify
+from ..checkpoints.header import read_header
+from ..checkpoints.weights import load_tensors
+from ..errors import ModelError
+from ..text import TextEncoder
+from .configs import text_config, unet_config, vae_config
+from .reading import Loading, Reader, clip_tokenizer, expect, plain_names, read_config
+
+_VAE = "first_stage_model."
+_VAE_LAYERS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
+_CLIP, _OPENCLIP = "cond_stage_model.transformer.", "cond_stage_model.model."
+_LDM_LAYERS = 2
+"""Residual blocks a level in every UNet of Stable Diffusion's own layout."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageModel:
+    """The parts of a T2I."""
+
+    unet: Any
+    text: TextEncoder
+    vae: Any  #: float32, because half precision overflows in some VAEs
+    schedule: Schedule
+    vae_folder: Path | None  #: where a map from its latents to colours may lie
+    family: Family
+
+
+def load_image_model(
+    read: Reader, path: Path, vae: Path | None, prediction_type: str | None
+) -> Generator[Loading, None, ImageModel]:
+    """Load a T2I, with another VAE or prediction type than its own if they are given."""
+    if path.is_dir():
+        expect(path / "unet", "UNet2DConditionModel")
+    identity = identify(path)
+    _check(identity)
+    if not path.is_dir():
+        return (yield from _from_file(read, identity, vae, prediction_type))
+    unet = yield from read.folder(UNet2DConditionModel, path / "unet")
+    text = yield from read.text_encoder(path)
+    config = read_config(path / "scheduler" / "scheduler_config.json")
+    if prediction_type is not None:
+        config["prediction_type"] = prediction_type
+    schedule = Schedule.from_config(config)
+    own = yield from (_vae(read, vae) if vae else read.folder(AutoencoderKL, path / "vae", torch.float32))
+    return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family)
+
+
+def _check(identity: Identity) -> None:
+    """Raise ModelError if this is no T2I that the sampler can use."""
+    path = identity.path
+    if not path.is_dir() and (identity.kind is not Kind.T2I or identity.layout is not Layout.LDM):
+        raise ModelError(
+            f"{path} is not a whole text-to-image model ({identity.kind}, {identity.layout}); "
+            "choose a checkpoint with its own text encoder and VAE, or a folder in diffusers layout."
+        )
+    if identity.family in (Family.SDXL, Family.OTHER):
+        raise ModelError(f"{path} is of {identity.family}; choose a checkpoint of SD 1.x or SD 2.x.")
+    if identity.channels not in (None, 4):
+        raise ModelError(
+            f"{path} takes {identity.channels} channels, as models that fill in parts of a picture do; "
+            "choose the model that it was made from."
+        )
+
+
+def _from_file(
+    read: Reader, identity: Identity, vae: Path | None, prediction_type: str | None
+) -> Generator[Loading, None, ImageModel]:
+    path = identity.path
+    names = read_header(path).shapes
+    family = _family(identity, names)
+    if vae is None and not any(name.startswith(_VAE) for name in names):
+        raise ModelError(f"{path} holds no VAE; name one for it too, such as that of {family}.")
+    tensors = cache(lambda: load_tensors(path))  # a pickle is read whole, so only if a part of it is needed
+    own_vae = read.part("VAE", path, lambda: _ldm_vae(read, _under(tensors(), _VAE), path))
+    return ImageModel(
+        unet=(yield from read.part("UNet", path, lambda: _unet(read, tensors(), identity, family))),
+        text=(yield from read.part("text", path, lambda: _text_encoder(read, path, tensors(), family))),
+        vae=(yield from _vae(read, vae) if vae else own_vae),
+        schedule=Schedule.of("stable_diffusion", prediction_type or identity.prediction or "epsilon"),
+        vae_folder=None,
+        family=family,
+    )
+
+
+def _unet(
+    read: Reader, tensors: Mapping[str, Tensor], identity: Identity, family: Family
+) -> Generator[Loading, None, UNet2DConditionModel]:
+    path = identity.path
+    try:
+        unet = convert_ldm_unet_checkpoint(tensors, {"layers_per_block": _LDM_LAYERS})
+        config = unet_config(unet, family)
+    except (LookupError, StopIteration) as error:
+        raise ModelError(f"{path} lacks layers of a UNet of {family}; download it again.") from error
+    return (yield from read.weights(UNet2DConditionModel, config, unet, path))
+
+
+def load_text_encoder(read: Reader, path: Path) -> Generator[Loading, None, TextEncoder]:
+    """The text encoder of a folder in diffusers layout, or of a whole checkpoint."""
+    if path.is_dir():
+        return (yield from read.text_encoder(path))
+    identity = identify(path)
+    _check(identity)
+    family = _family(identity, read_header(path).shapes)
+    return (yield from read.part("text", path, lambda: _text_encoder(read, path, load_tensors(path), family)))
+
+
+def _family(identity: Identity, names: Iterable[str]) -> Family:
+    """The file's family; one of unknown width is known by the layout of its text encoder."""
+    if identity.family in (Family.SD1, Family.SD2):
+        return identity.family
+    return Family.SD2 if any(name.startswith(_OPENCLIP) for name in names) else Family.SD1
+
+
+def _text_encoder(
+    read: Reader, path: Path, tensors: Mapping[str, Tensor], family: Family
+) -> Generator[Loading, None, TextEncoder]:
+    try:
+        text = _openclip(tensors) if family is Family.SD2 else _clip(tensors)
+        config = text_config(text, family)
+    except LookupError as error:
+        raise ModelError(f"{path} lacks layers of the text encoder of {family}; download it again.") from error
+    encoder = yield from read.weights(CLIPTextModel, config, text, path)
+    return TextEncoder(clip_tokenizer(path, encoder), encoder)
+
+
+def _vae(read: Reader, path: Path) -> Generator[Loading, None, Any]:
+    """A VAE of its own: a folder in diffusers layout or a file in Stable Diffusion's."""
+    if path.is_dir():
+        return (yield from read.folder(AutoencoderKL, path, torch.float32))
+    identity = identify(path)
+    if identity.kind is not Kind.VAE or identity.layout is not Layout.LDM:
+        raise ModelError(f"{path} is no VAE in Stable Diffusion's own layout ({identity.kind}); choose another file.")
+
+    def own() -> Generator[Loading, None, Any]:
+        tensors = load_tensors(path)
+        return (yield from _ldm_vae(read, _under(tensors, _VAE) or tensors, path))
+
+    return (yield from read.part("VAE", path, own))
+
+
+def _ldm_vae(read: Reader, tensors: Mapping[str, Tensor], path: Path) -> Generator[Loading, None, Any]:
+    """tensors: under Stable Diffusion's own names, without a prefix; what training needed besides is left out."""
+    tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(_VAE_LAYERS)}
+    try:
+        config = vae_config(tensors)
+        converted = convert_ldm_vae_checkpoint(tensors, config)
+    except LookupError as error:
+        raise ModelError(f"{path} lacks layers of a VAE; download it again or choose another file.") from error
+    return (yield from read.weights(AutoencoderKL, config, converted, path, torch.float32))
+
+
+def _clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """CLIP's text encoder under transformers' names; merged checkpoints leave ``text_model`` out or in."""
+    return plain_names(_under(tensors, _CLIP))
+
+
+def _openclip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """OpenCLIP's, whose last layer and projection SD 2.x does not use."""
+    # For the width, where the file lacks the projection that diffusers would read it from.
+    width = SimpleNamespace(config=SimpleNamespace(hidden_size=tensors[f"{_OPENCLIP}positional_embedding"].shape[1]))
+    converted = plain_names(convert_open_clip_checkpoint(width, tensors))
+    return {name: tensor for name, tensor in converted.items() if not name.startswith("text_projection")}
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

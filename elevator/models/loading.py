@@ -1,0 +1,172 @@
+"""Models from their files and folders. The only package, but for the embedded models' training, that knows diffusers.
+
+:mod:`~elevator.models.image` loads T2Is, :mod:`~elevator.models.video` T2Vs, :mod:`~elevator.models.lavie` is
+LaVie's network, :mod:`~elevator.models.configs` knows what files of bare weights do not say, and
+:mod:`~elevator.models.reading` reads. No hub is ever asked. Pickles are read with ``weights_only=True``, which runs
+no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..chain.cross_frame import ClipAttention
+from ..chain.denoiser import result
+from ..errors import ModelError
+from ..memory import enough_for
+from ..presets import presets_of
+from ..provenance import found
+from ..sidecar import Sources
+from .image import ImageModel, load_image_model
+from .offload import Room
+from .pair import InflatedT2I, Models, Reading, factor
+from .preview import latent_rgb
+from .reading import WEIGHTS, Loading, Part, Parts, Reader, read_config, stamp_of
+from .video import VideoModel, VideoSource, load_video_model
+
+__all__ = ["WEIGHTS", "Loading", "Part", "Parts", "Reader", "VideoSource", "load_models", "loading", "stamp_of"]
+
+
+def load_models(
+    t2i: Path,
+    t2v: Path,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    vae: Path | None = None,
+    prediction_type: str | None = None,
+    t2v_loras: Iterable[tuple[Path, float]] = (),
+    t2v_text: Path | None = None,
+    t2v_schedule: str | None = None,
+    offload: bool = False,
+) -> Models:
+    """Load a T2I and a T2V.
+
+    t2i: a Stable Diffusion 1.x or 2.x model: a folder in diffusers layout, or one file in Stable Diffusion's own
+    layout with its text encoder and VAE.
+    t2v: a folder with ``unet/`` (ZeroScope) or ``motion_adapter/``, a folder or file of AnimateDiff motion modules
+    (put on the T2I's own UNet), or LaVie's file. ``text_encoder/``, ``tokenizer/`` and ``scheduler/`` in the folder,
+    or beside the file, are used where they exist, and so is a LoRA in a folder of motion modules.
+    vae: a folder or file to use instead of the T2I's. prediction_type: ``epsilon`` or ``v_prediction``, where the
+    T2I's file does not say it (SD 2.x of 768 pixels predict v).
+    t2v_loras: (path, weight) of LoRAs that belong to motion modules alone, as AnimateLCM's does.
+    t2v_text: folder or checkpoint whose text encoder the T2V reads; without one of its own it reads the T2I's, which
+    for LaVie should be that of SD 1.4.
+    t2v_schedule: ``animatediff``, ``lavie``, ``lcm``, ``lightning`` or ``stable_diffusion``; by default what the
+    folder's scheduler says, else by kind. Files of motion modules with lcm or lightning in their names are taken so.
+    offload: keep weights in the processor's memory, and on the device only the network that runs.
+
+    Raises ModelError if a part is missing or broken or the two do not fit each other, and OutOfMemory.
+    """
+    source = VideoSource(Path(t2v), tuple((Path(path), weight) for path, weight in t2v_loras), t2v_text, t2v_schedule)
+    return result(loading(Path(t2i), source, device, dtype, vae=vae, prediction_type=prediction_type, offload=offload))
+
+
+def loading(
+    t2i: Path,
+    t2v: VideoSource,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    vae: Path | None = None,
+    prediction_type: str | None = None,
+    offload: bool = False,
+    held: Parts | None = None,
+) -> Generator[Loading, None, Models]:
+    """As :func:`load_models`, part by part; returns the models.
+
+    Yields how far it is, first before anything is read, then after every ``SPAN`` bytes and every network. Closing it
+    stops there and drops what was read.
+    held: parts of other models (``Models.parts``), which are taken instead of reading them again. No part of models
+    loaded with ``offload`` may be among them, for each of those has its own account of what lies on the device.
+    """
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"The device {device} is not available here; use cpu.")
+    read = Reader(torch.device(device), dtype, waiting=torch.device("cpu") if offload else None, held=held or {})
+    read.total = _to_read(_sources(t2i, t2v, vae), read.held)
+    yield read.progress()
+    with enough_for("loading"):
+        image = yield from load_image_model(read, t2i, vae, prediction_type)
+        video = yield from load_video_model(read, t2v, image)
+    _check_fit(image, video)
+    _check_vaes(t2v.path, image)
+    _share_attention(image.unet, anchored=True)
+    _share_attention(video.network.unet, anchored=False)
+    yield Loading(read.total, read.total, read.count)
+    room = Room(read.device if offload else None)
+    return Models(
+        t2i=InflatedT2I(image.unet, room),
+        t2v=replace(video.network, room=room),
+        t2i_text=image.text,
+        t2v_text=video.text,
+        vae=image.vae,
+        t2i_schedule=image.schedule,
+        t2v_schedule=video.schedule,
+        size_multiple=factor(image.vae) * max(factor(image.unet), factor(video.network.unet)),
+        presets=presets_of(t2v.path, video.kind),
+        max_frames=video.network.unet.config.get("motion_max_seq_length"),
+        rgb=latent_rgb(image.vae_folder, image.vae.config.latent_channels),
+        reading=Reading(read.device, dtype, read.count, read.waiting),
+        room=room,
+        parts=read.parts,
+    )
+
+
+def _sources(t2i: Path, t2v: VideoSource, vae: Path | None) -> Sources:
+    """Where networks come from."""
+    text = None if t2v.text is None else str(t2v.text)
+    return Sources(t2i=str(t2i), t2v=str(t2v.path), vae=None if vae is None else str(vae), t2v_text=text)
+
+
+def _to_read(sources: Sources, held: Parts) -> int:
+    """Bytes of the files of weights, without those of parts that are held."""
+    files = {file.path.absolute() for file in found(sources, 1) if file.path.suffix in WEIGHTS and file.path.is_file()}
+    known = {part.path for part in held if part.stamp == stamp_of(part.path)}
+    return sum(file.stat().st_size for file in files if not known & {file, file.parent})
+
+
+def _share_attention(unet: Any, anchored: bool) -> None:
+    """Let a UNet's transformer blocks compute what frames share once."""
+    unet.set_attn_processor(
+        {
+            name: ClipAttention(anchored) if ".transformer_blocks." in name else processor
+            for name, processor in unet.attn_processors.items()
+        }
+    )
+
+
+def _check_fit(image: ImageModel, video: VideoModel) -> None:
+    """Raise ModelError if latents or embeddings of one part do not fit another."""
+    unets: dict[str, tuple[Any, Any]] = {
+        "T2I": (image.unet, image.text.encoder),
+        "T2V": (video.network.unet, video.text.encoder),
+    }
+    channels = {name: unet.config.in_channels for name, (unet, _) in unets.items()}
+    channels["VAE"] = image.vae.config.latent_channels
+    if len(set(channels.values())) > 1:
+        held = ", ".join(f"{name} {count}" for name, count in channels.items())
+        raise ModelError(f"The models' latents differ in channels ({held}); choose a T2V made for this T2I's VAE.")
+    for name, (unet, encoder) in unets.items():
+        wanted, given = unet.config.cross_attention_dim, encoder.config.hidden_size
+        if isinstance(wanted, int) and wanted != given:
+            raise ModelError(
+                f"The {name} reads text embeddings of width {wanted}, but its text encoder gives {given}; "
+                "name the text encoder that it was trained with, or put it into its folder."
+            )
+
+
+def _check_vaes(t2v: Path, image: ImageModel) -> None:
+    """Raise ModelError if the T2V's folder says that its latents are scaled in another way than the T2I's."""
+    path = t2v / "vae" / "config.json"
+    if not path.is_file():
+        return
+    theirs, ours = read_config(path).get("scaling_factor", 0.18215), image.vae.config.scaling_factor
+    if theirs != ours:
+        raise ModelError(
+            f"The T2V's latents are scaled by {theirs} and the T2I's by {ours}; choose a T2V made for this T2I's VAE."
+        )

@@ -1,0 +1,246 @@
+"""A loaded pair of models: networks as the sampler calls them, text encoders, the VAE, LoRAs.
+
+Networks are held as what diffusers and transformers made of them; this file only calls them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..chain.cross_frame import Call, Text
+from ..chain.denoiser import Denoiser
+from ..chain.schedule import Schedule
+from ..errors import LoraError, NumericsError
+from ..plan import Plan
+from ..presets import Preset
+from ..prompt_schedule import Prompts
+from ..text import Embedding, TextEncoder, read_embedding
+from . import deep_cache, lora
+from .offload import Room
+from .preview import LatentRgb, Pixels, to_pixels
+
+
+@dataclass(frozen=True, eq=False)
+class InflatedT2I:
+    """A ``UNet2DConditionModel`` over clips: frames are its batch, frame 0 anchors each clip's attention."""
+
+    unet: Any
+    room: Room = field(default_factory=Room)
+
+    def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
+        """See :class:`~elevator.chain.denoiser.Network`."""
+        unet, told, x, features = self.room.bring(self.unet), {"call": call}, z.flatten(0, 1), call.features
+        first = call.frames.start or 0
+        if features is None:
+            output: Tensor = unet(x, t, call.hidden, cross_attention_kwargs=told).sample
+        elif features.whole:
+            output, features.kept[first] = deep_cache.whole(unet, x, t, call.hidden, told)
+        else:
+            output = deep_cache.shallow(unet, x, t, call.hidden, told, features.kept[first])
+        return output.reshape(z.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class T2V:
+    """A ``UNet3DConditionModel`` (ZeroScope), ``UNetMotionModel`` (AnimateDiff) or LaVie's UNet over clips."""
+
+    unet: Any
+    on_t2i: bool  #: whether it is made of the T2I's layers, with motion modules between them
+    room: Room = field(default_factory=Room)
+
+    def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
+        """See :class:`~elevator.chain.denoiser.Network`."""
+        unet, told = self.room.bring(self.unet), {"call": call}
+        output: Tensor = unet(z.transpose(1, 2), t, call.hidden, cross_attention_kwargs=told).sample
+        return output.transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class AppliedLora:
+    """A LoRA in use, and how much of its file the T2I could take."""
+
+    path: Path
+    weight: float
+    matched: int  #: keys that fit a layer of the T2I or of its text encoder
+    keys: int  #: keys of the file
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.matched} of {self.keys} keys matched, weight {self.weight:g}"
+
+
+@dataclass(eq=False)
+class Reading:
+    """Where weights go, and how often they were read."""
+
+    device: torch.device
+    dtype: torch.dtype
+    count: int = 0
+    waiting: torch.device | None = None  #: where networks wait that are not running; None: on the device
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """A T2I and a T2V that share one latent space, loaded once and never changed.
+
+    ``with_loras`` and ``with_embeddings`` give other Models that share the weights of these.
+    """
+
+    t2i: InflatedT2I
+    t2v: T2V
+    t2i_text: TextEncoder
+    t2v_text: TextEncoder
+    vae: Any
+    t2i_schedule: Schedule
+    t2v_schedule: Schedule
+    size_multiple: int  #: height and width in pixels must be multiples of it
+    presets: Mapping[str, Preset]  #: plans for this T2V by name
+    max_frames: int | None  #: longest clip that the T2V makes; None: any
+    rgb: LatentRgb | None
+    reading: Reading
+    room: Room = field(default_factory=Room)
+    parts: Mapping[Any, Any] = field(
+        default_factory=dict, repr=False
+    )  #: by elevator.models.loading.Part: what was read
+    loras: tuple[AppliedLora, ...] = ()
+    loras_on_t2v: bool = False
+    bare: Models | None = field(default=None, repr=False)  #: these without LoRAs; None: they have none
+
+    @property
+    def loads(self) -> int:
+        """How many networks' weights have been read from disk so far; LoRA files are not counted."""
+        return self.reading.count
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(C, h, w) of a frame's latents."""
+        shrink = factor(self.vae)
+        return self.vae.config.latent_channels, height // shrink, width // shrink
+
+    def place(self, latents: Tensor) -> Tensor:
+        """The latents on the models' device."""
+        return latents.to(self.reading.device)
+
+    def with_loras(self, loras: Iterable[tuple[Path, float]], on_t2v: bool = False) -> Models:
+        """These models with exactly the given (path, weight) LoRAs on the T2I and its text encoder; () takes all away.
+
+        on_t2v: also on the T2V's layers of the same names, and on its text encoder if it reads the T2I's: a choice
+        for AnimateDiff, whose layers are the T2I's. The base is neither changed nor read again.
+        Raises LoraError if a file is broken, made for another family, or fits no layer.
+        """
+        wanted = [(Path(path), float(weight)) for path, weight in loras]
+        for path, weight in wanted:
+            if not math.isfinite(weight):
+                raise LoraError(f"The weight of {path} is {weight}; give a finite number such as 1.")
+        if (wanted, on_t2v) == ([(each.path, each.weight) for each in self.loras], self.loras_on_t2v):
+            return self
+        bare = self.bare or self
+        if on_t2v and not self.t2v.on_t2i:
+            raise LoraError("This T2V has no layers of the T2I, so LoRAs cannot go to it; leave them to the T2I.")
+        if not wanted:
+            return bare._with_text(self.embeddings)
+        files = [(lora.read(path), weight) for path, weight in wanted]
+        t2i: Any = lora.merged(bare.t2i.unet, files)
+        t2v = replace(bare.t2v, unet=lora.merged(bare.t2v.unet, files)) if on_t2v else bare.t2v
+        text = replace(bare.t2i_text, encoder=lora.merged(bare.t2i_text.encoder, files, part="text_encoder"))
+        shared = on_t2v and bare.t2v_text.encoder is bare.t2i_text.encoder
+        applied = tuple(
+            AppliedLora(path, weight, *lora.matches(bare.t2i.unet, bare.t2i_text.encoder, file))
+            for (path, weight), (file, _) in zip(wanted, files, strict=True)
+        )
+        return replace(
+            bare,
+            t2i=replace(bare.t2i, unet=t2i),
+            t2v=t2v,
+            t2i_text=text,
+            t2v_text=text if shared else bare.t2v_text,
+            loras=applied,
+            loras_on_t2v=on_t2v,
+            bare=bare,
+        )._with_text(self.embeddings)
+
+    @property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """The textual inversion embeddings in use."""
+        return self.t2i_text.embeddings
+
+    def with_embeddings(self, paths: Iterable[Path]) -> Models:
+        """These models with exactly the textual inversion files given; () takes all away.
+
+        The T2V's text encoder gets those that fit its width, and reads the words of the others as plain words.
+        Raises ModelError if a file is broken or does not fit the T2I's text encoder.
+        """
+        return self._with_text(tuple(read_embedding(path) for path in paths))
+
+    def _with_text(self, embeddings: tuple[Embedding, ...]) -> Models:
+        if embeddings == self.embeddings:
+            return self
+        width = self.t2v_text.encoder.config.hidden_size
+        fitting = tuple(each for each in embeddings if each.vectors.shape[1] == width)
+        return replace(
+            self,
+            t2i_text=self.t2i_text.with_embeddings(embeddings),
+            t2v_text=self.t2v_text.with_embeddings(fitting),
+        )
+
+    def notes(self, prompt: str) -> tuple[str, ...]:
+        """One sentence for each thing in prompt and LoRAs that the T2I does not take as it may have been meant."""
+        partial = tuple(f"{each}; the others do nothing here." for each in self.loras if each.matched < each.keys)
+        return self.t2i_text.notes(prompt) + partial
+
+    def denoisers(
+        self, prompts: Prompts, frames: int, plan: Plan, schedules: tuple[Schedule, Schedule]
+    ) -> tuple[Denoiser, Denoiser]:
+        """T2I and T2V for one clip; schedules: the T2I's first."""
+        mixing = prompts.mixing(frames)
+
+        def text(encoder: TextEncoder) -> Text:
+            self.room.bring(encoder.encoder)
+            count = len(prompts.texts)
+            hidden = encoder.together([prompts.negative] * count + list(prompts.texts))
+            return Text(hidden.view(2, count, *hidden.shape[1:]), mixing)
+
+        t2i = Denoiser("T2I", self.t2i, schedules[0], text(self.t2i_text), plan.guidance, plan.image_spans)
+        t2v = Denoiser("T2V", self.t2v, schedules[1], text(self.t2v_text), plan.video_guidance, plan.video_spans)
+        return t2i, t2v
+
+    def draft(self, latents: Tensor) -> Pixels | None:
+        """A cheap preview of (F, C, h, w) clean latents, (F, h, w, 3); None without a map for this VAE."""
+        return None if self.rgb is None else self.rgb.draft(latents)
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor, tile: int | None = None) -> Pixels:
+        """One frame's latents (C, h, w) to (H, W, 3); in float32, because half precision overflows in some VAEs.
+
+        tile: side of the overlapping tiles to decode one by one, pixels; their seams are blended, so that a frame
+        differs slightly from one decoded whole.
+        """
+        self.room.bring(self.vae)
+        z = latents[None].float() / self.vae.config.scaling_factor
+        if tile is not None and max(z.shape[-2:]) > tile // factor(self.vae):
+            self.vae.tile_sample_min_size, self.vae.tile_latent_min_size = tile, tile // factor(self.vae)
+            picture: Tensor = self.vae.tiled_decode(z).sample[0]
+        else:
+            picture = self.vae.decode(z).sample[0]
+        if not torch.isfinite(picture).all():
+            raise NumericsError("The VAE gave numbers that are not finite while decoding; check its files.")
+        return to_pixels(picture.permute(1, 2, 0).cpu().numpy())
+
+    @torch.inference_mode()
+    def encode(self, pixels: Pixels) -> Tensor:
+        """A picture (H, W, 3) to the most likely latents (C, h, w), scaled as the chain holds them."""
+        self.room.bring(self.vae)
+        picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        latents: Tensor = self.vae.encode(self.place(picture)).latent_dist.mode()[0]
+        return latents * float(self.vae.config.scaling_factor)
+
+
+def factor(network: Any) -> int:
+    """How much smaller the innermost level of a UNet or VAE is: every down block but the last halves."""
+    return int(2 ** (len(network.config.down_block_types) - 1))

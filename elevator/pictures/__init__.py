@@ -1,0 +1,1 @@
+"""Frames as pictures: reading, measuring, other frame rates, contact sheets. Nothing here imports torch."""

@@ -1,0 +1,1 @@
+"""Files, locks, folders and processes of this machine. Standard library only."""
