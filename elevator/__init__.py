@@ -4,9 +4,9 @@
     for step in elevate(models, prompt="…", plan=Plan(), frames=16, height=512, width=512, seed=1):
         if step.frame: number, pixels = step.frame
 
-``VideoElevatorPipeline`` is the same with diffusers' call conventions, and ``python -m elevator`` in a terminal.
+`VideoElevatorPipeline` is the same with diffusers' call conventions, and `python -m elevator` in a terminal.
 
-Names are imported on first use, so that ``Plan``, the errors and ``vocabulary`` work in a process that must
+Names are imported on first use, so that `Plan`, the errors and `vocabulary` work in a process that must
 not import torch.
 """
 

@@ -1,4 +1,4 @@
-"""``python -m elevator``."""
+"""`python -m elevator`."""
 
 from __future__ import annotations
 

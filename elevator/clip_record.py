@@ -42,7 +42,7 @@ def record_of(
     notes: Iterable[str],
     clock: Clock,
 ) -> Sidecar:
-    """Measure a clip (F, H, W, 3) and say how it was made; the clock counts this as ``measuring``."""
+    """Measure a clip (F, H, W, 3) and say how it was made; the clock counts this as `measuring`."""
     measured = measure(clip).as_dict() if min(clip.shape[1:3]) >= MIN_SIDE_PX else {}
     clock.spent_on("measuring")
     gpu = {"gpu": torch.cuda.get_device_name(device.name)} if device.name.startswith("cuda") else {}

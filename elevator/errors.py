@@ -18,7 +18,7 @@ class ElevatorError(Exception):
 
 
 class PlanError(ElevatorError):
-    """A setting of a :class:`~elevator.plan.Plan` is impossible."""
+    """A setting of a `Plan` is impossible."""
 
 
 class RequestError(ElevatorError):
@@ -41,7 +41,8 @@ class OutOfMemory(ElevatorError):
     """The device has too little memory."""
 
     def __init__(self, phase: str) -> None:
-        self.phase = phase  #: of the work in which it was not enough
+        self.phase = phase
+        """Of the work in which it was not enough."""
         super().__init__(
             f"The memory of the device was not enough while {phase}; choose fewer frames, a smaller size, to offload, "
             "or a plan with a chunk, window and tile."

@@ -1,4 +1,4 @@
-"""The sampler with the call conventions of diffusers' video pipelines, such as its ``AnimateDiffPipeline``.
+"""The sampler with the call conventions of diffusers' video pipelines, such as its `AnimateDiffPipeline`.
 
 pipe = VideoElevatorPipeline.from_pretrained(t2i, t2v, torch_dtype=torch.float16, device="cuda")
 pipe.load_lora_weights(path, adapter_name="sketch")
@@ -29,7 +29,7 @@ from .sampler import Step, elevate
 NATIVE = 512
 """Height and width of Stable Diffusion 1.x, for T2Is whose config names none, pixels."""
 STRENGTH = 0.8
-"""How much of a video is made anew where nobody says it, as in diffusers' ``AnimateDiffVideoToVideoPipeline``."""
+"""How much of a video is made anew where nobody says it, as in diffusers' `AnimateDiffVideoToVideoPipeline`."""
 
 Output = list[list[Image.Image]] | np.ndarray | Tensor
 Picture = Image.Image | Pixels
@@ -47,8 +47,8 @@ class VideoElevatorPipelineOutput:
 class VideoElevatorPipeline:
     """A T2I and a T2V under diffusers' names. Like diffusers' pipelines it changes: its LoRAs come and go.
 
-    There is no ``to(device)``: weights are read straight to where they run, so name the device in
-    ``from_pretrained``.
+    There is no `to(device)`: weights are read straight to where they run, so name the device in
+    `from_pretrained`.
     """
 
     def __init__(self, models: Models) -> None:
@@ -66,22 +66,22 @@ class VideoElevatorPipeline:
         device: str = "cpu",
         **options: Any,
     ) -> VideoElevatorPipeline:
-        """Load a T2I and a T2V from local files or folders; options are those of :func:`~elevator.load_models`.
+        """Load a T2I and a T2V from local files or folders; options are those of `load_models`.
 
         Raises ModelError if a part is missing or broken or the two do not fit each other.
         """
         return cls(load_models(Path(t2i), Path(t2v), device, torch_dtype, **options))
 
     def set_progress_bar_config(self, **config: Any) -> None:
-        """Options of tqdm for the progress bar, such as ``disable=True``."""
+        """Options of tqdm for the progress bar, such as `disable=True`."""
         self._progress = config
 
     def load_lora_weights(
         self, path: str | Path, weight_name: str | None = None, adapter_name: str | None = None
     ) -> None:
-        """Add a LoRA at weight 1 to the active ones: a file, or a folder with ``weight_name`` or diffusers' file in it.
+        """Add a LoRA at weight 1 to the active ones: a file, or a folder with `weight_name` or diffusers' file in it.
 
-        adapter_name: for ``set_adapters``; by default ``default_0``, ``default_1`` …
+        adapter_name: for `set_adapters`; by default `default_0`, `default_1` …
         Raises LoraError if the name is taken or the file does not fit.
         """
         name = f"default_{len(self._paths)}" if adapter_name is None else adapter_name
@@ -139,11 +139,11 @@ class VideoElevatorPipeline:
         """Sample a clip.
 
         prompt: a text, or {frame: text} for one that changes. height, width: pixels, by default the T2I's own.
-        num_frames: by default 16, or those of ``video``. plan: instead of the preset's. num_inference_steps: the plan
-        is rescaled to them, see :func:`with_steps`. guidance_scale, video_guidance_scale: of the T2I and of the T2V.
-        generator: its ``initial_seed()`` is the seed, so that each call with it gives the same clip; without it and
-        ``seed``, one is drawn from torch's global generator.
-        video: frames to start from; strength: how much of them is made anew, 0 … 1, by default ``STRENGTH``. image: the
+        num_frames: by default 16, or those of `video`. plan: instead of the preset's. num_inference_steps: the plan
+        is rescaled to them, see `with_steps`. guidance_scale, video_guidance_scale: of the T2I and of the T2V.
+        generator: its `initial_seed()` is the seed, so that each call with it gives the same clip; without it and
+        `seed`, one is drawn from torch's global generator.
+        video: frames to start from; strength: how much of them is made anew, 0 … 1, by default `STRENGTH`. image: the
         look of frame 0. Pictures are fitted to the clip's size, what juts out being cut off.
         callback_on_step_end: called as (pipe, number, timestep, {"step": Step}) after each network call; what it
         returns is not used.
@@ -202,7 +202,7 @@ class VideoElevatorPipeline:
 
 
 def native_size(models: Models) -> int:
-    """Height and width that the T2I was trained at, pixels: what its UNet's config says, or else ``NATIVE``."""
+    """Height and width that the T2I was trained at, pixels: what its UNet's config says, or else `NATIVE`."""
     latent = models.t2i.unet.config.get("sample_size")
     return latent * factor(models.vae) if isinstance(latent, int) else NATIVE
 
@@ -224,7 +224,7 @@ def with_steps(plan: Plan, steps: int) -> Plan:
     """The plan in another number of steps, with all that is counted in steps in proportion.
 
     The T2V takes over at the same parts of the way and for as large a part of it, rounded to whole steps, at least
-    one; countdowns that fall together are one. Raises PlanError if ``steps`` is not 1 or more.
+    one; countdowns that fall together are one. Raises PlanError if `steps` is not 1 or more.
     """
     if steps == plan.steps:
         return plan
@@ -241,7 +241,7 @@ def with_steps(plan: Plan, steps: int) -> Plan:
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Pixels:
-    """A picture as (H, W, 3) of ``size``, (W, H): scaled so that it covers that, and the middle cut out."""
+    """A picture as (H, W, 3) of `size`, (W, H): scaled so that it covers that, and the middle cut out."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     return np.array(ImageOps.fit(image.convert("RGB"), size))  # a copy, because torch wants to be able to write
 

@@ -1,6 +1,6 @@
 """The settings of one sampling chain: frozen, validated, free of torch.
 
-A *countdown* s = S − i names the i-th of S timesteps from the end (published name: ``stable_steps``).
+A *countdown* s = S − i names the i-th of S timesteps from the end (published name: `stable_steps`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ BLEND = 0.5
 class LowPass:
     """The filter between T2I and T2V; cut-offs in units of Nyquist."""
 
-    method: str = "gaussian"  #: gaussian (published) | temporal | butterworth | ideal | box | none
-    d_s: float = 1.0  #: spatial cut-off
-    d_t: float = 0.4  #: temporal cut-off
-    order: int = 4  #: of butterworth
+    method: str = "gaussian"
+    """Gaussian (published) | temporal | butterworth | ideal | box | none."""
+    d_s: float = 1.0
+    """Spatial cut-off."""
+    d_t: float = 0.4
+    """Temporal cut-off."""
+    order: int = 4
+    """Of butterworth."""
 
     def __post_init__(self) -> None:
         if self.method not in LOWPASS_METHODS:
@@ -45,11 +49,16 @@ class LowPass:
 class Calls:
     """How many network calls a plan makes. Guided ones run both prompts, the others one."""
 
-    painting: int  #: T2I, guided
-    correction: int  #: T2I, one prompt
-    inverting: int  #: T2I, one prompt
-    refining: int  #: T2V, guided
-    shallow_painting: int = 0  #: of those, the ones that reuse deep features
+    painting: int
+    """T2I, guided."""
+    correction: int
+    """T2I, one prompt."""
+    inverting: int
+    """T2I, one prompt."""
+    refining: int
+    """T2V, guided."""
+    shallow_painting: int = 0
+    """Of those, the ones that reuse deep features."""
     shallow_correction: int = 0
     shallow_inverting: int = 0
 
@@ -65,32 +74,45 @@ class Plan:
     Raises PlanError, at construction, if the settings contradict each other; nothing is clamped.
     """
 
-    steps: int = 50  #: S
-    refine: tuple[int, ...] = (45, 35, 25, 15)  #: R, the countdowns at which the T2V takes over, descending
-    refine_steps: int = 8  #: N, T2V steps per refinement
-    alpha: float = 1.5  #: a, how alike the frames' starting noise is
-    guidance: float = 7.5  #: w of the T2I
-    video_guidance: float = 7.5  #: w of the T2V; 1 runs it on the prompt alone
+    steps: int = 50
+    """S."""
+    refine: tuple[int, ...] = (45, 35, 25, 15)
+    """R, the countdowns at which the T2V takes over, descending."""
+    refine_steps: int = 8
+    """N, T2V steps per refinement."""
+    alpha: float = 1.5
+    """A, how alike the frames' starting noise is."""
+    guidance: float = 7.5
+    """W of the T2I."""
+    video_guidance: float = 7.5
+    """W of the T2V; 1 runs it on the prompt alone."""
     lowpass: LowPass = field(default_factory=LowPass)
     way_back: str = "inversion"
-    """How refined latents come back to the T2I's level of noise: by DDIM ``inversion`` (published); as clean latents
-    with ``random_noise`` (the paper's ablation, and ConFiner's hand-over, arXiv 2408.13423); with the ``same_noise`` in
-    every frame (ablation; freezes the clip); or as a ``blend`` of the T2V's clean latents and the T2I's with the noise
+    """How refined latents come back to the T2I's level of noise: by DDIM `inversion` (published); as clean latents
+    with `random_noise` (the paper's ablation, and ConFiner's hand-over, arXiv 2408.13423); with the `same_noise` in
+    every frame (ablation; freezes the clip); or as a `blend` of the T2V's clean latents and the T2I's with the noise
     that the T2I predicted (VideoGuide, arXiv 2410.04364)."""
-    blend: float | None = None  #: the T2V's part in a blend, above 0 … 1; None: BLEND
+    blend: float | None = None
+    """The T2V's part in a blend, above 0 … 1; None: BLEND."""
     correction: bool | None = None
     """Whether the chain is kept on the inverted path (arXiv 2310.01506); None: wherever there is a whole path."""
-    inversion_steps: int | None = None  #: at most so many in each inversion; None: every level
+    inversion_steps: int | None = None
+    """At most so many in each inversion; None: every level."""
     matching: str = "index"
-    """How the T2V's levels of noise are chosen: by the T2I's step number (published), or by ``snr``."""
+    """How the T2V's levels of noise are chosen: by the T2I's step number (published), or by `snr`."""
     cache_interval: int = 1
     """Every so many calls the T2I is run whole, and its deep features are reused in between (DeepCache, arXiv
     2312.00858); starts anew after each refinement. 1: always whole (published)."""
-    eta: float = 0.0  #: noise in the T2I's steps, 0 (DDIM) … 1 (DDPM)
-    chunk: int | None = None  #: frames in one T2I call, to save memory; None: all. Changes no result
-    window: int | None = None  #: frames in one T2V call; None: all
-    overlap: int = 0  #: frames that neighbouring windows share
-    tile: int | None = None  #: pixels of the tiles in which the VAE decodes a frame; None: whole frames
+    eta: float = 0.0
+    """Noise in the T2I's steps, 0 (DDIM) … 1 (DDPM)."""
+    chunk: int | None = None
+    """Frames in one T2I call, to save memory; None: all. Changes no result."""
+    window: int | None = None
+    """Frames in one T2V call; None: all."""
+    overlap: int = 0
+    """Frames that neighbouring windows share."""
+    tile: int | None = None
+    """Pixels of the tiles in which the VAE decodes a frame; None: whole frames."""
 
     def __post_init__(self) -> None:
         _integer("steps", self.steps, 1)
@@ -189,7 +211,7 @@ class Plan:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> Plan:
-        """A plan from plain data such as a TOML table; ``lowpass`` is a table of its own or a name.
+        """A plan from plain data such as a TOML table; `lowpass` is a table of its own or a name.
 
         Absent keys have the defaults above; names of low-passes are those of LOWPASSES. Raises PlanError, which names
         keys that are not settings.
@@ -227,7 +249,7 @@ class Plan:
         return windows(frames, self.window, self.overlap)
 
     def calls(self, frames: int = 1, start: int = 0) -> Calls:
-        """Network calls of the chain from step ``start`` on, counted without running it (method: cost table)."""
+        """Network calls of the chain from step `start` on, counted without running it (method: cost table)."""
         counts = {name: [0, 0] for name in ("painting", "correction", "inverting", "refining")}
         for phase, shallow in self._phases(start):
             spans = self.video_spans(frames) if phase == "refining" else self.image_spans(frames)
@@ -288,4 +310,4 @@ LOWPASSES: Mapping[str, LowPass] = {
     "temporal": LowPass("temporal"),
     "spatial_temporal": LowPass(d_s=0.5),
 }
-"""The paper's ablations (section 4.3) by name; ``published``, which it calls temporal, also damps space a little."""
+"""The paper's ablations (section 4.3) by name; `published`, which it calls temporal, also damps space a little."""

@@ -18,7 +18,8 @@ class Prompts:
 
     negative: str
     texts: tuple[str, ...]
-    keyframes: tuple[int, ...] = (0,)  #: ascending, one a text
+    keyframes: tuple[int, ...] = (0,)
+    """Ascending, one a text."""
 
     @classmethod
     def of(cls, prompt: str, negative: str, prompts: Mapping[int, str] | None, frames: int) -> Prompts:

@@ -44,7 +44,7 @@ _WEIGHTS = (
 
 @dataclass(frozen=True)
 class Found:
-    """A file that will be read; the fields are those of :class:`~elevator.sidecar.File`."""
+    """A file that will be read; the fields are those of `File`."""
 
     source: str
     name: str
@@ -52,7 +52,7 @@ class Found:
 
 
 def located(name: str, part: str) -> Path:
-    """The path of a ``part`` (``t2i`` or ``t2v``), which may be one of the names in ``EMBEDDED``."""
+    """The path of a `part` (`t2i` or `t2v`), which may be one of the names in `EMBEDDED`."""
     folder = EMBEDDED.get(name, {}).get(part)
     return Path(name) if folder is None else _EMBEDDED_WEIGHTS / folder
 
@@ -60,7 +60,7 @@ def located(name: str, part: str) -> Path:
 def found(sources: Sources, frames: int) -> tuple[Found, ...]:
     """All files that are read for a clip of so many frames, in the order of reading.
 
-    Raises RequestError if there are no init frames. Whether the other sources exist, :func:`recorded` says.
+    Raises RequestError if there are no init frames. Whether the other sources exist, `recorded` says.
     """
     return tuple(
         Found(source, Path(os.path.relpath(file, root)).as_posix(), file)
@@ -89,7 +89,7 @@ def recorded(file: Found) -> File:
 
 
 def differences(now: Iterable[File], then: Iterable[File]) -> tuple[str, ...]:
-    """One clause for each file that is missing, changed or new since ``then``, wherever the sources lie now."""
+    """One clause for each file that is missing, changed or new since `then`, wherever the sources lie now."""
     new, old = ({(file.source, file.name): file for file in files} for files in (now, then))
     return (
         *(f"{file.path} is missing" for key, file in old.items() if key not in new),
@@ -126,7 +126,7 @@ def _t2i(path: Path, own_vae: bool) -> Iterator[Path]:
 
 
 def _t2v(path: Path, own_text: bool) -> Iterator[Path]:
-    """What lies beside a file counts as if it were in its folder, as :func:`~elevator.load_models` has it."""
+    """What lies beside a file counts as if it were in its folder, as `load_models` has it."""
     beside = path if path.is_dir() else path.parent
     yield from _one(path, ".", "unet", "motion_adapter")
     extras = (path / LORA_FILE, path / "vae" / "config.json") if path.is_dir() else (beside / _LAVIE_CONFIG,)

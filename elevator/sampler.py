@@ -27,14 +27,20 @@ __all__ = ["Step", "elevate"]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One finished unit of work of :func:`elevate`."""
+    """One finished unit of work of `elevate`."""
 
-    phase: str  #: text | encoding | painting | refining | inverting | decoding
-    index: int  #: units done so far, 1 … total
-    total: int  #: units in all, known from the start
-    timestep: int | None = None  #: that the network was told
-    frame: tuple[int, Pixels] | None = None  #: while decoding: frame number, (H, W, 3)
-    notes: tuple[str, ...] = ()  #: with the text: a sentence for each thing in the prompts that is not understood
+    phase: str
+    """Text | encoding | painting | refining | inverting | decoding."""
+    index: int
+    """Units done so far, 1 … total."""
+    total: int
+    """Units in all, known from the start."""
+    timestep: int | None = None
+    """That the network was told."""
+    frame: tuple[int, Pixels] | None = None
+    """While decoding: frame number, (H, W, 3)."""
+    notes: tuple[str, ...] = ()
+    """With the text: a sentence for each thing in the prompts that is not understood."""
     draft: Callable[[], Pixels | None] = field(default=lambda: None, repr=False)
 
     def preview(self) -> Pixels | None:
@@ -49,9 +55,12 @@ class Step:
 class Footage:
     """Pictures that a clip is made from."""
 
-    frames: Pixels | None  #: (F, H, W, 3)
-    strength: float  #: 0: the frames stay, 1: nothing is seen of them
-    anchor: Pixels | None  #: (H, W, 3)
+    frames: Pixels | None
+    """(F, H, W, 3)."""
+    strength: float
+    """0: the frames stay, 1: nothing is seen of them."""
+    anchor: Pixels | None
+    """(H, W, 3)."""
 
     @property
     def count(self) -> int:
@@ -75,10 +84,10 @@ def elevate(
     strength: float = 1.0,
     anchor_frame: Pixels | None = None,
 ) -> Generator[Step, None, None]:
-    """Sample a clip; yields a :class:`Step` after every unit of work, the frames last, one by one in order.
+    """Sample a clip; yields a `Step` after every unit of work, the frames last, one by one in order.
 
     prompts: {frame: text} instead of a prompt; the embeddings of frames between two are mixed in a straight line.
-    init_frames: (F, H, W, 3) uint8, footage to start from: it is noised to the level that ``strength`` says (as image
+    init_frames: (F, H, W, 3) uint8, footage to start from: it is noised to the level that `strength` says (as image
     to image, arXiv 2108.01073), and the chain runs the last ⌈strength · S⌉ steps. 1 makes a clip as without footage,
     0 gives the footage through the VAE.
     anchor_frame: (H, W, 3) uint8, the look of frame 0, which stays that picture at every level of noise; all other

@@ -1,7 +1,7 @@
-"""The record beside a clip, ``clip.json``, from which ``python -m elevator --again`` makes the clip once more.
+"""The record beside a clip, `clip.json`, from which `python -m elevator --again` makes the clip once more.
 
-The format is this module's: one JSON object with the fields of :class:`Sidecar`, by their names. Files of later
-versions may have more fields, which are ignored; a later ``format`` is refused. Importing this imports no torch.
+The format is this module's: one JSON object with the fields of `Sidecar`, by their names. Files of later
+versions may have more fields, which are ignored; a later `format` is refused. Importing this imports no torch.
 """
 
 from __future__ import annotations
@@ -44,66 +44,89 @@ class Sources(msgspec.Struct, frozen=True):
     embeddings: tuple[str, ...] = ()
     init: str | None = None
     anchor: str | None = None
-    loras_on_t2v: bool = False  #: whether the LoRAs are on the T2V too
-    footage: tuple[str, ...] = ()  #: pictures to start from, one a frame, where they do not lie in a folder ``init``
-    fit: Literal["cover", "stretch"] = "cover"  #: how pictures of another size than the clip's are brought to it
+    loras_on_t2v: bool = False
+    """Whether the LoRAs are on the T2V too."""
+    footage: tuple[str, ...] = ()
+    """Pictures to start from, one a frame, where they do not lie in a folder `init`."""
+    fit: Literal["cover", "stretch"] = "cover"
+    """How pictures of another size than the clip's are brought to it."""
 
 
 class Device(msgspec.Struct, frozen=True):
     """Where the networks run."""
 
-    name: str  #: as torch calls it
-    dtype: str  #: as torch calls it
+    name: str
+    """As torch calls it."""
+    dtype: str
+    """As torch calls it."""
     offload: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What :func:`~elevator.elevate` was asked for."""
+    """What `elevate` was asked for."""
 
-    prompt: str  #: empty if there is travel
+    prompt: str
+    """Empty if there is travel."""
     negative_prompt: str
-    travel: dict[int, str]  #: prompts by frame
-    preset: str  #: that the plan came from; the plan alone counts
+    travel: dict[int, str]
+    """Prompts by frame."""
+    preset: str
+    """That the plan came from; the plan alone counts."""
     plan: Plan
     frames: int
-    width: int  #: pixels
-    height: int  #: pixels
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
     seed: int
-    strength: float  #: of the noise on init frames, 0 … 1
-    fps: float  #: to be shown at; changes no pixel
-    style: str = ""  #: that the prompt's words, the models and the plan came from; says nothing more
+    strength: float
+    """Of the noise on init frames, 0 … 1."""
+    fps: float
+    """To be shown at; changes no pixel."""
+    style: str = ""
+    """That the prompt's words, the models and the plan came from; says nothing more."""
 
 
 class File(msgspec.Struct, frozen=True):
     """A file that was read."""
 
-    source: str  #: the field of Sources that it belongs to, with a number where that holds several
-    name: str  #: its path relative to the source, with / between folders; "." if it is the source
-    path: str  #: where it lay
-    size: int  #: bytes
+    source: str
+    """The field of Sources that it belongs to, with a number where that holds several."""
+    name: str
+    """Its path relative to the source, with / between folders; "." if it is the source."""
+    path: str
+    """Where it lay."""
+    size: int
+    """Bytes."""
     sha256: str
 
 
 class Frame(msgspec.Struct, frozen=True):
     """A finished frame."""
 
-    file: str  #: beside the sidecar
-    sha256: str  #: of its pixels: bytes R, G, B of each row from the left, rows from the top
+    file: str
+    """Beside the sidecar."""
+    sha256: str
+    """Of its pixels: bytes R, G, B of each row from the left, rows from the top."""
 
 
 class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one clip."""
 
     format: int = FORMAT
-    made_with: dict[str, str]  #: versions and machine
+    made_with: dict[str, str]
+    """Versions and machine."""
     sources: Sources
     device: Device
     settings: Settings
     files: tuple[File, ...]
-    seconds: dict[str, float]  #: spent on each phase of the work
-    notes: tuple[str, ...]  #: on what was not understood
+    seconds: dict[str, float]
+    """Spent on each phase of the work."""
+    notes: tuple[str, ...]
+    """On what was not understood."""
     frames: tuple[Frame, ...]
-    metrics: dict[str, Any]  #: by :mod:`elevator.pictures.metrics`; none of frames that are too small
+    metrics: dict[str, Any]
+    """By `elevator.pictures.metrics`; none of frames that are too small."""
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -116,7 +139,7 @@ def encode(sidecar: Sidecar) -> bytes:
 
 
 def decode(data: bytes, path: Path) -> Sidecar:
-    """The sidecar in ``data``, read from ``path``.
+    """The sidecar in `data`, read from `path`.
 
     Raises RequestError if it is none or a later format's, and PlanError if its plan is impossible.
     """
@@ -133,7 +156,7 @@ def decode(data: bytes, path: Path) -> Sidecar:
 
 
 def read(path: Path) -> Sidecar:
-    """The sidecar at ``path``, or in the folder there. Raises as :func:`decode` does, also if there is none."""
+    """The sidecar at `path`, or in the folder there. Raises as `decode` does, also if there is none."""
     path = path / FILE_NAME if path.is_dir() else path
     try:
         data = path.read_bytes()

@@ -11,7 +11,8 @@ class Span:
 
     start: int
     stop: int
-    weights: tuple[float, ...]  #: one a frame; over all spans of a clip, those of a frame sum to 1
+    weights: tuple[float, ...]
+    """One a frame; over all spans of a clip, those of a frame sum to 1."""
 
     @property
     def frames(self) -> slice:
@@ -19,14 +20,14 @@ class Span:
 
 
 def chunks(frames: int, size: int | None) -> tuple[Span, ...]:
-    """The clip cut into chunks of ``size`` frames, of which the last may be shorter; None: one of all."""
+    """The clip cut into chunks of `size` frames, of which the last may be shorter; None: one of all."""
     size = size or frames
     cuts = [(start, min(start + size, frames)) for start in range(0, frames, size)]
     return tuple(Span(start, stop, (1.0,) * (stop - start)) for start, stop in cuts)
 
 
 def windows(frames: int, size: int | None, overlap: int) -> tuple[Span, ...]:
-    """As few windows of at most ``size`` frames as can be, each sharing ``overlap`` with the one before.
+    """As few windows of at most `size` frames as can be, each sharing `overlap` with the one before.
 
     They are as long as each other, to a frame, so that no frame is computed more often than the overlap asks for.
     In an overlap the weight goes over in a straight line, where MultiDiffusion (arXiv 2302.08113) averages and leaves

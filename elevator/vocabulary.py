@@ -11,7 +11,7 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 def known_words(folder: Path) -> frozenset[str] | None:
-    """The words of ``known_words.txt`` in a model's folder, one a line; None if it has no such file.
+    """The words of `known_words.txt` in a model's folder, one a line; None if it has no such file.
 
     None means that the model knows words in general, as models trained on the web do.
     """
@@ -23,9 +23,9 @@ def known_words(folder: Path) -> frozenset[str] | None:
 
 
 def unknown_words(prompt: str, words: Collection[str] | None) -> tuple[str, ...]:
-    """The prompt's words that are not among ``words``, lower case, in order, each once.
+    """The prompt's words that are not among `words`, lower case, in order, each once.
 
-    A hyphenated word is known if it, or each of its parts, is. With ``words`` None nothing is unknown.
+    A hyphenated word is known if it, or each of its parts, is. With `words` None nothing is unknown.
     """
     if words is None:
         return ()

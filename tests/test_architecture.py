@@ -14,12 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"shared_protocol", "elevator", "backend", "blender_addon"}
 STDLIB = set(sys.stdlib_module_names)
-INSTALLER_NEEDS = {
-    "shared_protocol",
-    "shared_protocol.machine",
-    "shared_protocol.machine.places",
-    "shared_protocol.machine.processes",
-}
+INSTALLER_NEEDS = {"shared_protocol", "shared_protocol.machine"}
 
 
 def modules(*places: str) -> list[Path]:

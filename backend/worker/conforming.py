@@ -55,7 +55,7 @@ class ConformRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFrames:
-    """The frames of a finished clip, each read when it is asked for. As `elevator.pictures.conform.Footage` wants it."""
+    """The frames of a finished clip, each read when it is asked for, as `elevator.pictures.conform` wants it."""
 
     def __init__(self, order: Resample) -> None:
         self._folder = Path(order.source)

@@ -1,1 +1,1 @@
-"""The sampling chain on tensors: schedules, noise, filters, attention and the steps between them. No files, no models."""
+"""The sampling chain on tensors: schedules, noise, filters, attention and the steps between them. No files."""

@@ -24,9 +24,9 @@ class Noise(Protocol):
     """Where a chain gets its noise from; equal arguments give equal noise."""
 
     def __call__(self, purpose: str, n: int, k: int = 0) -> Tensor:
-        """(F, C, h, w). ``refine``: what enters the n-th refinement, or an LCM adds after its k-th step there;
+        """(F, C, h, w). `refine`: what enters the n-th refinement, or an LCM adds after its k-th step there;
 
-        ``way back``: what the n-th refinement's result is noised with; ``step``: what DDIM with eta adds at step n.
+        `way back`: what the n-th refinement's result is noised with; `step`: what DDIM with eta adds at step n.
         """
         ...
 
@@ -41,7 +41,7 @@ def chain(
 ) -> Generator[Unit, None, Tensor]:
     """Sample latents; yields after every network call and returns the result, (F, C, h, w).
 
-    t2i, t2v: with schedules of ``plan.steps`` timesteps; z: latents at the level of step ``start``, (F, C, h, w), at
+    t2i, t2v: with schedules of `plan.steps` timesteps; z: latents at the level of step `start`, (F, C, h, w), at
     step 0 noise. Closing the generator stops before the next call.
     """
     schedule, every = t2i.schedule, plan.cache_interval

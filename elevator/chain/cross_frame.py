@@ -26,8 +26,10 @@ class Text:
     UNets have them, make keys and values of a mixture that are the mixture of keys and values, so P times are enough.
     """
 
-    hidden: Tensor  #: (B, P, L, D)
-    mixing: Tensor | None = None  #: (F, P), rows that sum to 1; None: P is 1 and all frames read the same
+    hidden: Tensor
+    """(B, P, L, D)."""
+    mixing: Tensor | None = None
+    """(F, P), rows that sum to 1; None: P is 1 and all frames read the same."""
     kept: dict[nn.Module, KeysValues] = field(default_factory=dict, repr=False)
 
     def keys_values(self, attn: Any, prompts: slice, frames: slice) -> KeysValues:
@@ -46,8 +48,10 @@ class Text:
 class DeepFeatures:
     """What the T2I's layers but the outermost gave, to be used again in its next calls (arXiv 2312.00858)."""
 
-    kept: dict[int, Tensor] = field(default_factory=dict)  #: by the first frame of the chunk
-    whole: bool = True  #: whether the next call is to run all layers and keep their features anew
+    kept: dict[int, Tensor] = field(default_factory=dict)
+    """By the first frame of the chunk."""
+    whole: bool = True
+    """Whether the next call is to run all layers and keep their features anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +59,12 @@ class Call:
     """What a network is told beside the latents and the timestep."""
 
     text: Text
-    prompts: slice  #: those of the text that the batch's clips are read with, one a clip
-    frames: slice  #: those of the clip that the batch holds
-    anchors: dict[nn.Module, KeysValues] | None = None  #: frame 0's, kept for the next chunks; None: there are none
+    prompts: slice
+    """Those of the text that the batch's clips are read with, one a clip."""
+    frames: slice
+    """Those of the clip that the batch holds."""
+    anchors: dict[nn.Module, KeysValues] | None = None
+    """Frame 0's, kept for the next chunks; None: there are none."""
     features: DeepFeatures | None = None
 
     @classmethod
@@ -86,8 +93,8 @@ class Call:
 class ClipAttention:
     """Attention processor for transformer blocks of diffusers' UNets.
 
-    With ``cross_attention_kwargs={"call": Call}`` the batch holds B clips of equal length: text attention reads the
-    call's keys and values whatever embeddings come along, and self-attention those of frame 0 if it is ``anchored``.
+    With `cross_attention_kwargs={"call": Call}` the batch holds B clips of equal length: text attention reads the
+    call's keys and values whatever embeddings come along, and self-attention those of frame 0 if it is `anchored`.
     Without a call this is plain attention. It keeps no state.
     """
 

@@ -31,7 +31,8 @@ class Output(NamedTuple):
     """What a guided call gives, each (F, C, h, w)."""
 
     guided: Tensor
-    prompted: Tensor  #: the half for the prompt alone
+    prompted: Tensor
+    """The half for the prompt alone."""
 
 
 def result(calls: Generator[Any, None, Result]) -> Result:
@@ -57,12 +58,17 @@ class Denoiser:
     returns the output for the whole clip. Whoever closes it there spares the rest.
     """
 
-    name: str  #: for error messages: T2I or T2V
+    name: str
+    """For error messages: T2I or T2V."""
     network: Network
-    schedule: Schedule  #: with its timesteps
-    text: Text  #: of two prompts, the negative one first
-    guidance: float  #: w
-    spans: Callable[[int], tuple[Span, ...]] = whole_clip  #: how a clip of so many frames is cut
+    schedule: Schedule
+    """With its timesteps."""
+    text: Text
+    """Of two prompts, the negative one first."""
+    guidance: float
+    """W."""
+    spans: Callable[[int], tuple[Span, ...]] = whole_clip
+    """How a clip of so many frames is cut."""
 
     def guided(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, Output]:
         """Classifier-free guidance, e_uncond + w (e_text − e_uncond) (arXiv 2207.12598), of (F, C, h, w).

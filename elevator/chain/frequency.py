@@ -1,7 +1,7 @@
 """Low-pass filters over (frame, y, x), applied to the predicted clean latents before the T2V sees them.
 
 Source: VideoElevator, section 3.2 (low-pass frequency filter); the masks are the published ones, written
-with ``fftfreq`` so that odd sizes stay centred and the mean keeps gain 1.
+with `fftfreq` so that odd sizes stay centred and the mean keeps gain 1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..plan import LowPass
 def mask(lowpass: LowPass, frames: int, height: int, width: int) -> Tensor:
     """Gain per frequency, (F, h, w) float32, in FFT order (zero frequency first).
 
-    Frequencies are in units of Nyquist, −1…1. ``temporal`` is the Gaussian without its spatial part.
+    Frequencies are in units of Nyquist, −1…1. `temporal` is the Gaussian without its spatial part.
     """
     d_s, d_t = lowpass.d_s, lowpass.d_t
     if lowpass.method == "box":

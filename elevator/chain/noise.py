@@ -40,6 +40,6 @@ def starting_noise(seed: int, alpha: float, frames: int, shape: Sequence[int]) -
 
 
 def chain_noise(seed: int, frames: int, shape: Sequence[int], purpose: str, n: int, k: int = 0) -> Tensor:
-    """What a chain draws on its way, (F, C, h, w): see :class:`~elevator.chain.algorithm.Noise`."""
+    """What a chain draws on its way, (F, C, h, w): see `Noise`."""
     stream = f"{purpose} {n}" + (f" step {k}" if k else "")
     return frame_noise(seed, stream, frames, shape)

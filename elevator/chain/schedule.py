@@ -1,11 +1,11 @@
 """Noise schedules and the moves between their levels: DDIM, its inversion, and LCM steps.
 
 A *level* is named by a timestep t: z_t = √ᾱ_t · x0 + √(1−ᾱ_t) · ε. Timestep −1 is the end of the chain,
-whose ᾱ is ``final_alpha``. Formulas: Song et al., DDIM (arXiv 2010.02502), eq. 12 with eta 0; v prediction:
+whose ᾱ is `final_alpha`. Formulas: Song et al., DDIM (arXiv 2010.02502), eq. 12 with eta 0; v prediction:
 Salimans & Ho (arXiv 2202.00512), appendix D; zero terminal SNR and spacings: Lin et al. (arXiv 2305.08891),
 algorithm 1 and table 2; LCM: Luo et al. (arXiv 2310.04378), algorithm 3. Euler's step on noise levels σ = √(1/ᾱ − 1)
-is the same move as DDIM's, so a config of ``EulerDiscreteScheduler`` is read as one of DDIM that ends at ᾱ = 1
-(AnimateDiff-Lightning). Configs are those of diffusers' schedulers; its ``clip_sample`` and ``thresholding``
+is the same move as DDIM's, so a config of `EulerDiscreteScheduler` is read as one of DDIM that ends at ᾱ = 1
+(AnimateDiff-Lightning). Configs are those of diffusers' schedulers; its `clip_sample` and `thresholding`
 are left out, because latents have no fixed range to clip to (diffusers' own SD pipelines switch them off).
 """
 
@@ -22,7 +22,8 @@ from torch import Tensor
 
 from ..errors import ModelError, PlanError
 
-END = -1  #: the "timestep" after the last one
+END = -1
+"""The "timestep" after the last one."""
 
 KNOWN: Mapping[str, Mapping[str, Any]] = {
     "animatediff": {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012},
@@ -45,25 +46,34 @@ _STABLE_DIFFUSION = {"set_alpha_to_one": False, "steps_offset": 1, "timestep_spa
 class Prediction(NamedTuple):
     """What a network's output says about the latents it was given."""
 
-    x0: Tensor  #: the clean latents, same shape as the input
-    epsilon: Tensor  #: the noise, same shape
+    x0: Tensor
+    """The clean latents, same shape as the input."""
+    epsilon: Tensor
+    """The noise, same shape."""
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """Levels of noise, and the timesteps that visit some of them in descending order."""
 
-    alphas_cumprod: Tensor  #: ᾱ, (T,) float32
-    final_alpha: Tensor  #: ᾱ of level −1, 0-d float32
-    prediction_type: str = "epsilon"  #: what the network predicts: epsilon | v_prediction
-    spacing: str = "leading"  #: leading | trailing | linspace
-    offset: int = 0  #: added to leading timesteps (SD: 1)
-    lcm_steps: int = 0  #: original_inference_steps of an LCM, which takes LCM steps at some of these; 0: DDIM steps
-    timesteps: tuple[int, ...] = ()  #: (S,), descending; empty until :meth:`with_steps`
+    alphas_cumprod: Tensor
+    """ᾱ, (T,) float32."""
+    final_alpha: Tensor
+    """ᾱ of level −1, 0-d float32."""
+    prediction_type: str = "epsilon"
+    """What the network predicts: epsilon | v_prediction."""
+    spacing: str = "leading"
+    """Leading | trailing | linspace."""
+    offset: int = 0
+    """Added to leading timesteps (SD: 1)."""
+    lcm_steps: int = 0
+    """original_inference_steps of an LCM, which takes LCM steps at some of these; 0: DDIM steps."""
+    timesteps: tuple[int, ...] = ()
+    """(S,), descending; empty until `with_steps`."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
-        """Read a diffusers scheduler config; absent keys have ``DDIMScheduler``'s defaults.
+        """Read a diffusers scheduler config; absent keys have `DDIMScheduler`'s defaults.
 
         Raises ModelError for a schedule, prediction type or spacing that is not known here.
         """
@@ -94,13 +104,13 @@ class Schedule:
 
     @classmethod
     def of(cls, name: str, prediction_type: str = "epsilon") -> Schedule:
-        """One of the ``KNOWN`` schedules. Raises ModelError for another name or prediction type."""
+        """One of the `KNOWN` schedules. Raises ModelError for another name or prediction type."""
         if name not in KNOWN:
             raise ModelError(f"There is no schedule called {name!r}; choose one of {', '.join(sorted(KNOWN))}.")
         return cls.from_config({**_STABLE_DIFFUSION, **KNOWN[name], "prediction_type": prediction_type})
 
     def with_steps(self, steps: int) -> Schedule:
-        """The same levels with S = ``steps`` timesteps. Raises PlanError if they do not fit."""
+        """The same levels with S = `steps` timesteps. Raises PlanError if they do not fit."""
         total = len(self.alphas_cumprod)
         if not 1 <= steps <= total:
             raise PlanError(f"steps is {steps}; choose 1 to {total}, the number of levels of the schedule.")
@@ -136,7 +146,7 @@ class Schedule:
         return self.with_timesteps(tuple(nearest))
 
     def _lcm_timesteps(self, steps: int) -> list[int]:
-        """``steps`` of the timesteps that the LCM was distilled on, evenly chosen as diffusers does."""
+        """`steps` of the timesteps that the LCM was distilled on, evenly chosen as diffusers does."""
         if steps > self.lcm_steps:
             raise PlanError(
                 f"steps is {steps}; this T2V is an LCM of {self.lcm_steps} steps, choose that many or less."
@@ -155,7 +165,7 @@ class Schedule:
         return replace(self, timesteps=timesteps)
 
     def alpha(self, t: int) -> Tensor:
-        """ᾱ_t, 0-d float32; t = −1 gives ``final_alpha``."""
+        """ᾱ_t, 0-d float32; t = −1 gives `final_alpha`."""
         return self.alphas_cumprod[t] if t >= 0 else self.final_alpha
 
     def after(self, i: int) -> int:
@@ -175,7 +185,7 @@ def predict(schedule: Schedule, output: Tensor, z: Tensor, t: int) -> Prediction
 
 
 def move(schedule: Schedule, prediction: Prediction, t: int, sigma: Tensor | float = 0.0) -> Tensor:
-    """The latents at level t that hold this x0 and this ε, but for noise of deviation ``sigma`` to be added."""
+    """The latents at level t that hold this x0 and this ε, but for noise of deviation `sigma` to be added."""
     alpha = schedule.alpha(t)
     return alpha.sqrt() * prediction.x0 + (1 - alpha - sigma**2).sqrt() * prediction.epsilon
 
@@ -198,7 +208,7 @@ def lcm_step(
     """One multistep LCM step from level t to t_next; returns (z at t_next, clean latents).
 
     The clean latents are the consistency function's, c_skip · z + c_out · x0 with the coefficients of diffusers
-    (σ_data .5, timesteps scaled by 10). ``draw`` gives fresh noise; the last step asks for none.
+    (σ_data .5, timesteps scaled by 10). `draw` gives fresh noise; the last step asks for none.
     """
     scaled = 10.0 * t
     c_skip, c_out = 0.25 / (scaled**2 + 0.25), scaled / (scaled**2 + 0.25) ** 0.5
@@ -209,7 +219,7 @@ def lcm_step(
 def ddim_invert_step(schedule: Schedule, output: Tensor, z: Tensor, t_from: int, t: int) -> Tensor:
     """One inverse DDIM step from level t_from up to level t.
 
-    ``output`` is the network's output at (z, t): as published, the network is told the level that it is
+    `output` is the network's output at (z, t): as published, the network is told the level that it is
     heading for, and its output is read as if it had been told t_from.
     """
     return move(schedule, predict(schedule, output, z, t_from), t)

@@ -27,15 +27,19 @@ Hold = Callable[[Tensor, int], Tensor]
 class Unit:
     """What the chain knows after one network call."""
 
-    phase: str  #: painting | refining | inverting
-    timestep: int  #: that the network was told
-    latents: Tensor  #: (F, C, h, w), the point that the call led to
-    clean: Tensor  #: (F, C, h, w), the clip as predicted so far
+    phase: str
+    """Painting | refining | inverting."""
+    timestep: int
+    """That the network was told."""
+    latents: Tensor
+    """(F, C, h, w), the point that the call led to."""
+    clean: Tensor
+    """(F, C, h, w), the clip as predicted so far."""
 
 
 @dataclass(eq=False)
 class Reuse:
-    """Which calls of a row run the T2I whole: the first, and every ``interval``-th after it."""
+    """Which calls of a row run the T2I whole: the first, and every `interval`-th after it."""
 
     interval: int
     count: int = 0

@@ -1,8 +1,8 @@
 """The names, shapes and metadata of a model file, without its weights.
 
 A safetensors file starts with the length of its header (8 bytes, little-endian) and the header itself, a JSON object:
-tensor name → ``dtype``, ``shape`` and ``data_offsets`` (two byte positions after the header), and under
-``__metadata__`` text by name. Source: the format section of the safetensors documentation.
+tensor name → `dtype`, `shape` and `data_offsets` (two byte positions after the header), and under
+`__metadata__` text by name. Source: the format section of the safetensors documentation.
 """
 
 from __future__ import annotations
@@ -44,10 +44,13 @@ _NO_ENTRY = b'{"shape": [], "data_offsets": [0, 0]}'
 class Header:
     """What a file says about its weights."""
 
-    shapes: Mapping[str, tuple[int, ...]]  #: by tensor name, without ``PARALLEL``
+    shapes: Mapping[str, tuple[int, ...]]
+    """By tensor name, without `PARALLEL`."""
     metadata: Mapping[str, str]
-    size: int  #: of the whole file, in bytes
-    pickled: bool  #: whether it is a PyTorch file
+    size: int
+    """Of the whole file, in bytes."""
+    pickled: bool
+    """Whether it is a PyTorch file."""
 
 
 def read_header(path: Path) -> Header:

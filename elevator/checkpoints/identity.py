@@ -60,15 +60,23 @@ class Identity:
 
     path: Path
     kind: Kind
-    family: Family  #: of a T2V: that of its text encoder; SD 1.x and SD 2.x have the same latents
+    family: Family
+    """Of a T2V: that of its text encoder; SD 1.x and SD 2.x have the same latents."""
     layout: Layout
-    size: int  #: bytes
-    title: str  #: the file's own, or else its name
-    channels: int | None = None  #: that the UNet takes: 4, or 9 if it fills in parts of pictures
-    prediction: Prediction | None = None  #: what the network was trained to predict, where the file says it
-    algorithm: Algorithm | None = None  #: of a LoRA
-    base_model: str | None = None  #: that it was trained on, by name
-    trigger_words: tuple[str, ...] = ()  #: the most frequent first
+    size: int
+    """Bytes."""
+    title: str
+    """The file's own, or else its name."""
+    channels: int | None = None
+    """That the UNet takes: 4, or 9 if it fills in parts of pictures."""
+    prediction: Prediction | None = None
+    """What the network was trained to predict, where the file says it."""
+    algorithm: Algorithm | None = None
+    """Of a LoRA."""
+    base_model: str | None = None
+    """That it was trained on, by name."""
+    trigger_words: tuple[str, ...] = ()
+    """The most frequent first."""
 
 
 def identify(path: Path) -> Identity:

@@ -148,4 +148,4 @@ ARCHITECTURES = (
     ("sd_v2", Family.SD2),
     ("sdxl_base", Family.SDXL),
 )
-"""Families by how ``modelspec.architecture`` or ``ss_base_model_version`` begins."""
+"""Families by how `modelspec.architecture` or `ss_base_model_version` begins."""

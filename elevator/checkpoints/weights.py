@@ -1,6 +1,6 @@
 """All tensors of a model file: safetensors, or PyTorch's pickles read in a way that runs no code.
 
-While a mode is set in ``SHAPES_ONLY``, tensors have shapes and types alone, and no weights are read.
+While a mode is set in `SHAPES_ONLY`, tensors have shapes and types alone, and no weights are read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHAPES_ONLY: ContextVar[FakeTensorMode | None] = ContextVar("SHAPES_ONLY", defau
 """What makes tensors without values while a model's shapes are asked for; None: weights are read."""
 
 WRAPPERS = ("state_dict", "ema")
-"""Names under which trainers put the weights beside other things; LaVie's are under ``ema``."""
+"""Names under which trainers put the weights beside other things; LaVie's are under `ema`."""
 
 DAMAGE = (
     AssertionError,
@@ -41,7 +41,7 @@ DAMAGE = (
     ValueError,
     struct.error,
 )
-"""What ``torch.load`` raises on files with changed bytes, besides UnpicklingError."""
+"""What `torch.load` raises on files with changed bytes, besides UnpicklingError."""
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -78,7 +78,7 @@ def _shapes(path: Path, mode: FakeTensorMode) -> dict[str, Tensor]:
 
 
 def load_pickle(path: Path, device: str = "cpu") -> Any:
-    """What a PyTorch file holds, read with ``weights_only=True``; on ``meta``, shapes alone.
+    """What a PyTorch file holds, read with `weights_only=True`; on `meta`, shapes alone.
 
     Raises ModelError if the file is broken, or holds anything whose reading would run code.
     """

@@ -1,4 +1,4 @@
-"""Runs ``python -m elevator``; :mod:`~elevator.cli.options` has its options and exit codes."""
+"""Runs `python -m elevator`; `elevator.cli.options` has its options and exit codes."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def _model(text: str) -> str:
 
 
 def _lora(text: str) -> Lora:
-    """``PATH:WEIGHT``, or a path alone, which may hold colons itself, as C:\\style.safetensors does."""
+    """`PATH:WEIGHT`, or a path alone, which may hold colons itself, as C:\\style.safetensors does."""
     path, _, weight = text.rpartition(":")
     try:
         return Lora(_path(path), float(weight)) if path else Lora(_path(text))

@@ -32,14 +32,21 @@ class Order:
     """A clip to be made."""
 
     sources: Sources
-    device: Device  #: name and dtype may be ``auto``
+    device: Device
+    """Name and dtype may be `auto`."""
     frames: int
-    settings: Callable[[Models], Settings]  #: what was not asked for depends on the models
-    out: Path  #: a folder
-    overwrite: bool = False  #: whether a clip that is there may go
-    quiet: bool = False  #: without progress bars
-    like: Sidecar | None = None  #: of the clip to make again
-    force: bool = False  #: even with other files than that one's
+    settings: Callable[[Models], Settings]
+    """What was not asked for depends on the models."""
+    out: Path
+    """A folder."""
+    overwrite: bool = False
+    """Whether a clip that is there may go."""
+    quiet: bool = False
+    """Without progress bars."""
+    like: Sidecar | None = None
+    """Of the clip to make again."""
+    force: bool = False
+    """Even with other files than that one's."""
 
 
 def new_order(given: Mapping[str, Any]) -> Order:

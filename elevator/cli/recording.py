@@ -37,7 +37,7 @@ _FRAME = re.compile(r"frame_\d{4,}\.png")
 
 
 def make(order: Order) -> Sidecar:
-    """Make a clip; returns its sidecar, which lies in ``order.out`` then, the last of the files to appear there.
+    """Make a clip; returns its sidecar, which lies in `order.out` then, the last of the files to appear there.
 
     Nothing appears there before all frames are finished. Says on stderr what was not understood.
     Raises ElevatorError if files are missing, changed or unfit, the settings impossible, or the folder taken.
@@ -68,7 +68,7 @@ def make(order: Order) -> Sidecar:
 
 
 def _hidden(order: Order) -> bool | None:
-    """tqdm's ``disable``: None shows bars in a terminal only."""
+    """tqdm's `disable`: None shows bars in a terminal only."""
     return True if order.quiet else None
 
 
@@ -88,7 +88,7 @@ def _compare(then: Sidecar, files: tuple[File, ...], force: bool) -> None:
 
 
 def _resolved(device: Device) -> Device:
-    """The device with ``auto`` replaced: a GPU in half precision where there is one."""
+    """The device with `auto` replaced: a GPU in half precision where there is one."""
     name = device.name
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -190,7 +190,7 @@ def _unknown(sources: Sources, settings: Settings) -> tuple[str, ...]:
 
 
 def check_folder(out: Path, overwrite: bool) -> None:
-    """Raise RequestError if there is no room for a clip at ``out``."""
+    """Raise RequestError if there is no room for a clip at `out`."""
     if out.exists() and not out.is_dir():
         raise RequestError(f"{out} is a file; choose another --out.")
     if not overwrite and any(_old(out)):
@@ -207,7 +207,7 @@ def _old(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _workshop(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that is gone at the end, whatever happens. Raises RequestError if a write fails."""
+    """A folder beside `out` that is gone at the end, whatever happens. Raises RequestError if a write fails."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:

@@ -22,7 +22,7 @@ aten = torch.ops.aten
 class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it so
     """Follows the storages that operations make, from their making to their end; those made before do not count.
 
-    Operations that are made of others must be taken apart before they come here, as ``FlopCounterMode`` does it.
+    Operations that are made of others must be taken apart before they come here, as `FlopCounterMode` does it.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """What a clip takes, before anything is loaded: memory, network calls, arithmetic.
 
-The sampler's own denoisers are run once for each kind of call on shapes alone (:mod:`elevator.cost.shapes`).
+The sampler's own denoisers are run once for each kind of call on shapes alone (`elevator.cost.shapes`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ LATENTS = 8
 class Cost:
     """What a piece of work takes."""
 
-    flops: int  #: floating-point operations; a multiplication and an addition are two
-    memory: int  #: bytes of tensors at most, beside those that were there before
+    flops: int
+    """Floating-point operations; a multiplication and an addition are two."""
+    memory: int
+    """Bytes of tensors at most, beside those that were there before."""
 
 
 NOTHING = Cost(0, 0)
@@ -43,14 +45,21 @@ NOTHING = Cost(0, 0)
 class Estimate:
     """What a clip takes on a processor; sizes in bytes."""
 
-    weights: int  #: of all networks
-    loading: int  #: files and weights at once while models load; 0: they are loaded already
-    painting: Cost  #: a guided output of the T2I for the whole clip
-    refining: Cost  #: a guided output of the T2V for the whole clip; nothing where the plan refines nowhere
-    decoding: Cost  #: a frame
-    kept: int  #: latents and features that the chain holds from call to call
+    weights: int
+    """Of all networks."""
+    loading: int
+    """Files and weights at once while models load; 0: they are loaded already."""
+    painting: Cost
+    """A guided output of the T2I for the whole clip."""
+    refining: Cost
+    """A guided output of the T2V for the whole clip; nothing where the plan refines nowhere."""
+    decoding: Cost
+    """A frame."""
+    kept: int
+    """Latents and features that the chain holds from call to call."""
     calls: Calls
-    flops: int  #: of the whole clip, its prompts left out
+    flops: int
+    """Of the whole clip, its prompts left out."""
     process: int = PROCESS
 
     @property
@@ -75,7 +84,7 @@ class Estimate:
 
 
 def measure(work: Callable[[], Any]) -> Cost:
-    """Run ``work`` and count. On shapes alone this takes seconds at most, whatever their size.
+    """Run `work` and count. On shapes alone this takes seconds at most, whatever their size.
 
     Matrix products, convolutions and attention are counted, all else is not.
     """
@@ -94,9 +103,9 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
 def estimate(
     plan: Plan, models: Shapes | Models, *, frames: int, height: int, width: int, start: int = 0, chunks: int = 1
 ) -> Estimate:
-    """What :func:`~elevator.elevate` takes for one clip, in a process that does nothing else.
+    """What `elevate` takes for one clip, in a process that does nothing else.
 
-    models: shapes alone, see :func:`~elevator.cost.shapes.load_shapes`, or models that are loaded. height, width: pixels.
+    models: shapes alone, see `load_shapes`, or models that are loaded. height, width: pixels.
     start: the chain's first step, where it starts from footage. chunks: that the longer prompt takes, of 77 tokens.
     The memory is that of a processor; what other devices take beside tensors is not known here.
     """
@@ -140,10 +149,11 @@ class _Repeated:
 
     whole: Cost
     shallow: Cost
-    kept: int  #: bytes of the features
+    kept: int
+    """Bytes of the features."""
 
     def flops(self, count: int, shallow: int) -> int:
-        """Of ``count`` outputs, of which so many are shallow."""
+        """Of `count` outputs, of which so many are shallow."""
         return (count - shallow) * self.whole.flops + shallow * self.shallow.flops
 
 
@@ -164,7 +174,7 @@ def _text(models: Models, encoder: TextEncoder, chunks: int) -> Text:
 
 
 def _decoded(models: Models, z: Tensor, tile: int | None) -> Tensor:
-    """A picture (1, 3, H, W) from latents (1, C, h, w), as ``Models.decode`` makes it."""
+    """A picture (1, 3, H, W) from latents (1, C, h, w), as `Models.decode` makes it."""
     vae = models.vae
     if tile is not None and max(z.shape[-2:]) > tile // factor(vae):
         vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // factor(vae)

@@ -1,6 +1,6 @@
 """Models of shapes alone: networks that compute shapes and types but no values, and take no memory.
 
-Their tensors are torch's fake tensors (``torch._subclasses.fake_tensor``). Each operation gives shapes as the real one
+Their tensors are torch's fake tensors (`torch._subclasses.fake_tensor`). Each operation gives shapes as the real one
 would, with the same choice of kernels, so that what a call takes can be followed without making it.
 """
 
@@ -27,8 +27,10 @@ class Shapes:
     """Models without values, and what it takes to load the real ones."""
 
     models: Models
-    mode: FakeTensorMode  #: that their tensors belong to
-    loading: int  #: bytes of files and weights held at once, at most; 0 where the models are loaded already
+    mode: FakeTensorMode
+    """That their tensors belong to."""
+    loading: int
+    """Bytes of files and weights held at once, at most; 0 where the models are loaded already."""
 
     @property
     def weights(self) -> int:
@@ -50,9 +52,9 @@ def load_shapes(
     loras_on_t2v: bool = False,
     **options: Any,
 ) -> Shapes:
-    """What :func:`~elevator.load_models` would load from the same paths and options, without reading any weights.
+    """What `load_models` would load from the same paths and options, without reading any weights.
 
-    Only headers and configs are read. ``loras``, ``loras_on_t2v``: as :meth:`~elevator.models.pair.Models.with_loras`
+    Only headers and configs are read. `loras`, `loras_on_t2v`: as `Models.with_loras`
     takes them. Raises the errors of both.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)

@@ -22,7 +22,7 @@ Tensors = Mapping[str, Tensor]
 
 
 def unet_config(tensors: Tensors, family: Family) -> Config:
-    """The config of a ``UNet2DConditionModel`` by its weights, under diffusers' names."""
+    """The config of a `UNet2DConditionModel` by its weights, under diffusers' names."""
     blocks = _count(tensors, "down_blocks.{}.resnets.0.conv1.weight")
     widths = [len(tensors[f"down_blocks.{b}.resnets.0.conv1.weight"]) for b in range(blocks)]
     attends = [f"down_blocks.{b}.attentions.0.norm.weight" in tensors for b in range(blocks)]
@@ -43,13 +43,13 @@ def unet_config(tensors: Tensors, family: Family) -> Config:
 
 
 def lavie_config(tensors: Tensors) -> Config:
-    """As :func:`unet_config`, for LaVie's weights, which show their number of heads."""
+    """As `unet_config`, for LaVie's weights, which show their number of heads."""
     heads = next(t for name, t in tensors.items() if name.endswith(".relative_attention_bias.weight")).shape[1]
     return unet_config(tensors, Family.SD1) | {"attention_head_dim": heads}
 
 
 def vae_config(tensors: Tensors) -> Config:
-    """The config of Stable Diffusion's ``AutoencoderKL``; ``tensors`` under Stable Diffusion's own names."""
+    """The config of Stable Diffusion's `AutoencoderKL`; `tensors` under Stable Diffusion's own names."""
     blocks = _count(tensors, "encoder.down.{}.block.0.conv1.weight")
     return {
         "latent_channels": len(tensors["encoder.conv_out.weight"]) // 2,  # mean and variance
@@ -62,7 +62,7 @@ def vae_config(tensors: Tensors) -> Config:
 
 
 def text_config(tensors: Tensors, family: Family) -> Config:
-    """The config of a ``CLIPTextModel`` by its weights, under transformers' names."""
+    """The config of a `CLIPTextModel` by its weights, under transformers' names."""
     vocabulary, width = tensors["embeddings.token_embedding.weight"].shape
     return {
         "vocab_size": vocabulary,
@@ -76,7 +76,7 @@ def text_config(tensors: Tensors, family: Family) -> Config:
 
 
 def motion_config(tensors: Tensors, positions: int) -> Config:
-    """The config of a ``MotionAdapter`` by its weights, under diffusers' names, and its number of positions."""
+    """The config of a `MotionAdapter` by its weights, under diffusers' names, and its number of positions."""
     norm = "down_blocks.{}.motion_modules.0.norm.weight"
     return {
         "block_out_channels": [len(tensors[norm.format(b)]) for b in range(_count(tensors, norm))],

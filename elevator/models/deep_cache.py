@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 def whole(unet: Any, x: Tensor, t: int, hidden: Tensor, told: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """The output of a ``UNet2DConditionModel``, (N, C, h, w), and the features that reach its outermost layer.
+    """The output of a `UNet2DConditionModel`, (N, C, h, w), and the features that reach its outermost layer.
 
-    told: ``cross_attention_kwargs``.
+    told: `cross_attention_kwargs`.
     """
     seen: list[Tensor] = []
     last = unet.up_blocks[-1].resnets[-1]

@@ -41,9 +41,11 @@ class ImageModel:
 
     unet: Any
     text: TextEncoder
-    vae: Any  #: float32, because half precision overflows in some VAEs
+    vae: Any
+    """float32, because half precision overflows in some VAEs."""
     schedule: Schedule
-    vae_folder: Path | None  #: where a map from its latents to colours may lie
+    vae_folder: Path | None
+    """Where a map from its latents to colours may lie."""
     family: Family
 
 
@@ -172,7 +174,7 @@ def _ldm_vae(read: Reader, tensors: Mapping[str, Tensor], path: Path) -> Generat
 
 
 def _clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """CLIP's text encoder under transformers' names; merged checkpoints leave ``text_model`` out or in."""
+    """CLIP's text encoder under transformers' names; merged checkpoints leave `text_model` out or in."""
     return plain_names(_under(tensors, _CLIP))
 
 

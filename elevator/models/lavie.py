@@ -1,8 +1,8 @@
 """LaVie's UNet: Stable Diffusion's 2-D UNet with attention over time in each transformer block.
 
-Source: Wang et al., LaVie (arXiv 2309.15103), section 3.2, and the key names of ``lavie_base.pt``. Convolutions and
+Source: Wang et al., LaVie (arXiv 2309.15103), section 3.2, and the key names of `lavie_base.pt`. Convolutions and
 attention over space work on single frames. Two things see the whole clip: the residual blocks' normalisation, whose
-statistics are taken over all frames, and ``attn_temp``, in which each pixel's frames attend to each other.
+statistics are taken over all frames, and `attn_temp`, in which each pixel's frames attend to each other.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _buckets(frames: int, device: torch.device) -> Tensor:
     """(F, F): the bucket of each key's distance to each query, as in T5 (arXiv 1910.10683), both directions.
 
     Half of the buckets are for keys that come later; of each half, half hold one distance each and the others
-    grow in logarithmic steps up to ``MAX_DISTANCE``.
+    grow in logarithmic steps up to `MAX_DISTANCE`.
     """
     positions = torch.arange(frames, device=device)
     distance = positions[None, :] - positions[:, None]
@@ -78,7 +78,7 @@ def _buckets(frames: int, device: torch.device) -> Tensor:
 
 
 class LaVieUNet(UNet2DConditionModel):  # type: ignore[misc]  # diffusers' classes are untyped
-    """Predicts the noise of clips; has the configuration of ``UNet2DConditionModel`` and lavie_base.pt's names."""
+    """Predicts the noise of clips; has the configuration of `UNet2DConditionModel` and lavie_base.pt's names."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
@@ -97,7 +97,7 @@ class LaVieUNet(UNet2DConditionModel):  # type: ignore[misc]  # diffusers' class
         encoder_hidden_states: Tensor,
         cross_attention_kwargs: dict[str, Any] | None = None,
     ) -> UNet3DConditionOutput:
-        """As ``UNet3DConditionModel``'s: sample and output (B, C, F, h, w), encoder_hidden_states (B, L, D).
+        """As `UNet3DConditionModel`'s: sample and output (B, C, F, h, w), encoder_hidden_states (B, L, D).
 
         cross_attention_kwargs: for the processors of text attention.
         """
@@ -140,7 +140,7 @@ def _clip_norm(norm: nn.GroupNorm, x: Tensor, clips: int) -> Tensor:
 
 
 def _resnet(block: Any, x: Tensor, emb: Tensor, clips: int) -> Tensor:
-    """diffusers' ``ResnetBlock2D`` on (B · F, C, h, w), but for the normalisation."""
+    """diffusers' `ResnetBlock2D` on (B · F, C, h, w), but for the normalisation."""
     h: Tensor = block.conv1(silu(_clip_norm(block.norm1, x, clips)))
     h = h + block.time_emb_proj(silu(emb))[:, :, None, None]
     h = block.conv2(silu(_clip_norm(block.norm2, h, clips)))
@@ -149,7 +149,7 @@ def _resnet(block: Any, x: Tensor, emb: Tensor, clips: int) -> Tensor:
 
 
 def _attend(block: Any, k: int, x: Tensor, text: dict[str, Any], clips: int) -> Tensor:
-    """The k-th ``Transformer2DModel`` of a block, with attention over time after that to the text."""
+    """The k-th `Transformer2DModel` of a block, with attention over time after that to the text."""
     if not hasattr(block, "attentions"):
         return x
     transformer = block.attentions[k]

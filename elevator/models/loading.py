@@ -1,8 +1,8 @@
 """Models from their files and folders. The only package, but for the embedded models' training, that knows diffusers.
 
-:mod:`~elevator.models.image` loads T2Is, :mod:`~elevator.models.video` T2Vs, :mod:`~elevator.models.lavie` is
-LaVie's network, :mod:`~elevator.models.configs` knows what files of bare weights do not say, and
-:mod:`~elevator.models.reading` reads. No hub is ever asked. Pickles are read with ``weights_only=True``, which runs
+`elevator.models.image` loads T2Is, `elevator.models.video` T2Vs, `elevator.models.lavie` is
+LaVie's network, `elevator.models.configs` knows what files of bare weights do not say, and
+`elevator.models.reading` reads. No hub is ever asked. Pickles are read with `weights_only=True`, which runs
 no code.
 """
 
@@ -49,15 +49,15 @@ def load_models(
 
     t2i: a Stable Diffusion 1.x or 2.x model: a folder in diffusers layout, or one file in Stable Diffusion's own
     layout with its text encoder and VAE.
-    t2v: a folder with ``unet/`` (ZeroScope) or ``motion_adapter/``, a folder or file of AnimateDiff motion modules
-    (put on the T2I's own UNet), or LaVie's file. ``text_encoder/``, ``tokenizer/`` and ``scheduler/`` in the folder,
+    t2v: a folder with `unet/` (ZeroScope) or `motion_adapter/`, a folder or file of AnimateDiff motion modules
+    (put on the T2I's own UNet), or LaVie's file. `text_encoder/`, `tokenizer/` and `scheduler/` in the folder,
     or beside the file, are used where they exist, and so is a LoRA in a folder of motion modules.
-    vae: a folder or file to use instead of the T2I's. prediction_type: ``epsilon`` or ``v_prediction``, where the
+    vae: a folder or file to use instead of the T2I's. prediction_type: `epsilon` or `v_prediction`, where the
     T2I's file does not say it (SD 2.x of 768 pixels predict v).
     t2v_loras: (path, weight) of LoRAs that belong to motion modules alone, as AnimateLCM's does.
     t2v_text: folder or checkpoint whose text encoder the T2V reads; without one of its own it reads the T2I's, which
     for LaVie should be that of SD 1.4.
-    t2v_schedule: ``animatediff``, ``lavie``, ``lcm``, ``lightning`` or ``stable_diffusion``; by default what the
+    t2v_schedule: `animatediff`, `lavie`, `lcm`, `lightning` or `stable_diffusion`; by default what the
     folder's scheduler says, else by kind. Files of motion modules with lcm or lightning in their names are taken so.
     offload: keep weights in the processor's memory, and on the device only the network that runs.
 
@@ -78,12 +78,12 @@ def loading(
     offload: bool = False,
     held: Parts | None = None,
 ) -> Generator[Loading, None, Models]:
-    """As :func:`load_models`, part by part; returns the models.
+    """As `load_models`, part by part; returns the models.
 
-    Yields how far it is, first before anything is read, then after every ``SPAN`` bytes and every network. Closing it
+    Yields how far it is, first before anything is read, then after every `SPAN` bytes and every network. Closing it
     stops there and drops what was read.
-    held: parts of other models (``Models.parts``), which are taken instead of reading them again. No part of models
-    loaded with ``offload`` may be among them, for each of those has its own account of what lies on the device.
+    held: parts of other models (`Models.parts`), which are taken instead of reading them again. No part of models
+    loaded with `offload` may be among them, for each of those has its own account of what lies on the device.
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"The device {device} is not available here; use cpu.")

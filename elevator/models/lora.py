@@ -2,12 +2,12 @@
 
 Source: Hu et al. (arXiv 2106.09685): W + (α/r) · B A. File formats, with the names that each gives a layer's A, B, α:
 
-* diffusers and peft: ``unet.LAYER.lora_A.weight``, ``….lora_B.weight`` (older: ``lora.down``, ``lora.up``; for text
-  encoders ``text_encoder.LAYER.lora_linear_layer.down.weight``); α in the metadata or, without any, α = r.
-* diffusers before 0.22: ``….attn1.processor.to_q_lora.down.weight``.
-* kohya's training scripts and LyCORIS: ``lora_unet_LAYER.lora_down.weight``, ``….lora_up.weight``, ``….alpha``, and
-  ``….lora_mid.weight`` between them for convolutions; the layer's name has ``_`` for ``.`` and may be that of
-  Stable Diffusion's own layout (``input_blocks_1_1_…``). Text encoders: ``lora_te_LAYER``.
+* diffusers and peft: `unet.LAYER.lora_A.weight`, `….lora_B.weight` (older: `lora.down`, `lora.up`; for text
+  encoders `text_encoder.LAYER.lora_linear_layer.down.weight`); α in the metadata or, without any, α = r.
+* diffusers before 0.22: `….attn1.processor.to_q_lora.down.weight`.
+* kohya's training scripts and LyCORIS: `lora_unet_LAYER.lora_down.weight`, `….lora_up.weight`, `….alpha`, and
+  `….lora_mid.weight` between them for convolutions; the layer's name has `_` for `.` and may be that of
+  Stable Diffusion's own layout (`input_blocks_1_1_…`). Text encoders: `lora_te_LAYER`.
 
 As all of these become the same once dots are underscores, one table of a network's layers serves them all.
 """
@@ -63,15 +63,20 @@ _PREFIXES: tuple[tuple[str, Part], ...] = (
 class Pair:
     """The difference of one layer's weight, as a product of small tensors."""
 
-    down: Tensor  #: A, (r, in[, kh, kw])
-    up: Tensor  #: B, (out, r[, 1, 1])
-    middle: Tensor | None  #: (r, r, kh, kw) between the two; A is then (r, in, 1, 1)
-    scale: float  #: α/r
-    keys: int  #: how many keys of the file it takes
+    down: Tensor
+    """A, (r, in[, kh, kw])."""
+    up: Tensor
+    """B, (out, r[, 1, 1])."""
+    middle: Tensor | None
+    """(r, r, kh, kw) between the two; A is then (r, in, 1, 1)."""
+    scale: float
+    """α/r."""
+    keys: int
+    """How many keys of the file it takes."""
 
     @torch.no_grad()
     def delta(self, weight: Tensor) -> Tensor | None:
-        """The scaled product in the shape of ``weight``, float32, on its device; None if it has another shape."""
+        """The scaled product in the shape of `weight`, float32, on its device; None if it has another shape."""
         up, down = (side.to(weight.device, torch.float32) for side in (self.up, self.down))
         rank, kernel = down.shape[0], weight.shape[2:]
         if (up.shape[0], up.shape[1], down.shape[1]) != (weight.shape[0], rank, weight.shape[1]):
@@ -96,7 +101,8 @@ class Lora:
     path: Path
     family: Family
     pairs: Mapping[Part, Mapping[str, Pair]]
-    other_keys: int  #: keys of the file that belong to no pair
+    other_keys: int
+    """Keys of the file that belong to no pair."""
 
 
 def read(path: Path) -> Lora:
@@ -126,7 +132,7 @@ def read(path: Path) -> Lora:
 
 
 def merged(base: nn.Module, loras: list[tuple[Lora, float]], part: Part = "unet") -> nn.Module:
-    """A copy of ``base`` with the LoRAs' differences added; layers that none touches share base's tensors.
+    """A copy of `base` with the LoRAs' differences added; layers that none touches share base's tensors.
 
     base itself is left as it is, and returned where no LoRA of a weight other than 0 has pairs for this part.
     Raises LoraError if a LoRA was made for another family, or fits no layer or one of another shape.

@@ -18,7 +18,8 @@ class Room:
     Networks may share weights: what one takes along, the next takes over.
     """
 
-    device: torch.device | None = None  #: None: networks stay where they are
+    device: torch.device | None = None
+    """None: networks stay where they are."""
     inside: nn.Module | None = None
 
     def bring(self, network: Network) -> Network:

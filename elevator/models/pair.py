@@ -30,13 +30,13 @@ from .preview import LatentRgb, Pixels, to_pixels
 
 @dataclass(frozen=True, eq=False)
 class InflatedT2I:
-    """A ``UNet2DConditionModel`` over clips: frames are its batch, frame 0 anchors each clip's attention."""
+    """A `UNet2DConditionModel` over clips: frames are its batch, frame 0 anchors each clip's attention."""
 
     unet: Any
     room: Room = field(default_factory=Room)
 
     def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
-        """See :class:`~elevator.chain.denoiser.Network`."""
+        """See `Network`."""
         unet, told, x, features = self.room.bring(self.unet), {"call": call}, z.flatten(0, 1), call.features
         first = call.frames.start or 0
         if features is None:
@@ -50,14 +50,15 @@ class InflatedT2I:
 
 @dataclass(frozen=True, eq=False)
 class T2V:
-    """A ``UNet3DConditionModel`` (ZeroScope), ``UNetMotionModel`` (AnimateDiff) or LaVie's UNet over clips."""
+    """A `UNet3DConditionModel` (ZeroScope), `UNetMotionModel` (AnimateDiff) or LaVie's UNet over clips."""
 
     unet: Any
-    on_t2i: bool  #: whether it is made of the T2I's layers, with motion modules between them
+    on_t2i: bool
+    """Whether it is made of the T2I's layers, with motion modules between them."""
     room: Room = field(default_factory=Room)
 
     def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
-        """See :class:`~elevator.chain.denoiser.Network`."""
+        """See `Network`."""
         unet, told = self.room.bring(self.unet), {"call": call}
         output: Tensor = unet(z.transpose(1, 2), t, call.hidden, cross_attention_kwargs=told).sample
         return output.transpose(1, 2)
@@ -69,8 +70,10 @@ class AppliedLora:
 
     path: Path
     weight: float
-    matched: int  #: keys that fit a layer of the T2I or of its text encoder
-    keys: int  #: keys of the file
+    matched: int
+    """Keys that fit a layer of the T2I or of its text encoder."""
+    keys: int
+    """Keys of the file."""
 
     def __str__(self) -> str:
         return f"{self.path.name}: {self.matched} of {self.keys} keys matched, weight {self.weight:g}"
@@ -83,14 +86,15 @@ class Reading:
     device: torch.device
     dtype: torch.dtype
     count: int = 0
-    waiting: torch.device | None = None  #: where networks wait that are not running; None: on the device
+    waiting: torch.device | None = None
+    """Where networks wait that are not running; None: on the device."""
 
 
 @dataclass(frozen=True, eq=False)
 class Models:
     """A T2I and a T2V that share one latent space, loaded once and never changed.
 
-    ``with_loras`` and ``with_embeddings`` give other Models that share the weights of these.
+    `with_loras` and `with_embeddings` give other Models that share the weights of these.
     """
 
     t2i: InflatedT2I
@@ -100,18 +104,21 @@ class Models:
     vae: Any
     t2i_schedule: Schedule
     t2v_schedule: Schedule
-    size_multiple: int  #: height and width in pixels must be multiples of it
-    presets: Mapping[str, Preset]  #: plans for this T2V by name
-    max_frames: int | None  #: longest clip that the T2V makes; None: any
+    size_multiple: int
+    """Height and width in pixels must be multiples of it."""
+    presets: Mapping[str, Preset]
+    """Plans for this T2V by name."""
+    max_frames: int | None
+    """Longest clip that the T2V makes; None: any."""
     rgb: LatentRgb | None
     reading: Reading
     room: Room = field(default_factory=Room)
-    parts: Mapping[Any, Any] = field(
-        default_factory=dict, repr=False
-    )  #: by elevator.models.loading.Part: what was read
+    parts: Mapping[Any, Any] = field(default_factory=dict, repr=False)
+    """By elevator.models.loading.Part: what was read."""
     loras: tuple[AppliedLora, ...] = ()
     loras_on_t2v: bool = False
-    bare: Models | None = field(default=None, repr=False)  #: these without LoRAs; None: they have none
+    bare: Models | None = field(default=None, repr=False)
+    """These without LoRAs; None: they have none."""
 
     @property
     def loads(self) -> int:

@@ -14,14 +14,16 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..errors import ModelError
 
 FILE_NAME = "latent_rgb.json"
-Pixels = NDArray[np.uint8]  #: colours, the last axis R, G, B
+Pixels = NDArray[np.uint8]
+"""Colours, the last axis R, G, B."""
 
 
 @dataclass(frozen=True)
 class LatentRgb:
     """colour = latent · factors + bias, in −1…1 like a VAE's output."""
 
-    factors: tuple[tuple[float, float, float], ...]  #: one row of R, G, B per latent channel
+    factors: tuple[tuple[float, float, float], ...]
+    """One row of R, G, B per latent channel."""
     bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def draft(self, latents: Tensor) -> Pixels:
@@ -31,23 +33,23 @@ class LatentRgb:
         return to_pixels(colour)
 
     def save(self, vae: Path) -> None:
-        """Write ``latent_rgb.json`` into a VAE's folder."""
+        """Write `latent_rgb.json` into a VAE's folder."""
         content = {"factors": self.factors, "bias": self.bias}
         (vae / FILE_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-#: Fitted to the VAE of Stable Diffusion 1.x, for latents scaled by .18215; published by the user keturn in
-#: "Decoding latents to RGB without upscaling" (discuss.huggingface.co, topic 23204).
 STABLE_DIFFUSION = LatentRgb(
     ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
 )
+"""Fitted to the VAE of Stable Diffusion 1.x, for latents scaled by .18215; published by the user keturn in "Decoding
+latents to RGB without upscaling" (discuss.huggingface.co, topic 23204)."""
 
 
 def fit(latents: Tensor, pictures: Tensor) -> LatentRgb:
     """The map of a VAE, by least squares over frames that it encoded.
 
     latents: (N, C, h, w), scaled as the chain holds them; pictures: (N, 3, H, W) in −1…1, H and W multiples of
-    h and w. ``LatentRgb.save`` stores it beside the VAE.
+    h and w. `LatentRgb.save` stores it beside the VAE.
     """
     height, width = latents.shape[-2:]
     small = adaptive_avg_pool2d(pictures.detach().float().cpu(), (height, width))
@@ -64,7 +66,7 @@ def to_pixels(colour: NDArray[np.floating]) -> Pixels:
 
 
 def latent_rgb(vae: Path | None, channels: int) -> LatentRgb | None:
-    """The map in a VAE's folder, ``latent_rgb.json``: {"factors": [[r, g, b] per channel], "bias": [r, g, b]}.
+    """The map in a VAE's folder, `latent_rgb.json`: {"factors": [[r, g, b] per channel], "bias": [r, g, b]}.
 
     Without folder or file: Stable Diffusion's map for 4 channels, None for others. Raises ModelError if it is broken.
     """

@@ -44,20 +44,26 @@ _FOLDER_WEIGHTS = (
 class Loading:
     """How far models are read."""
 
-    done: int  #: bytes of weights
-    total: int  #: bytes of weights in all files that are read; more than in the end where a file holds other things too
-    networks: int  #: read so far, in all
+    done: int
+    """Bytes of weights."""
+    total: int
+    """Bytes of weights in all files that are read; more than in the end where a file holds other things too."""
+    networks: int
+    """Read so far, in all."""
 
 
 class Part(NamedTuple):
     """Which part of a model a network is, and how it was read; equal parts are interchangeable."""
 
     kind: str
-    path: Path  #: absolute, of its folder or file
+    path: Path
+    """Absolute, of its folder or file."""
     dtype: str
     device: str
-    waits: bool  #: whether it waits in the processor's memory until it runs
-    stamp: tuple[tuple[str, int, int], ...]  #: name, bytes and time of change (ns) of its files
+    waits: bool
+    """Whether it waits in the processor's memory until it runs."""
+    stamp: tuple[tuple[str, int, int], ...]
+    """Name, bytes and time of change (ns) of its files."""
 
 
 Parts = Mapping[Part, Any]
@@ -68,13 +74,16 @@ Parts = Mapping[Part, Any]
 class Reader(Reading):
     """Reads weights and counts how often. All networks are in evaluation mode, without gradients.
 
-    What reads is a generator, which yields after every ``SPAN`` bytes and after every network.
-    While ``SHAPES_ONLY`` is set, networks have parameters without values.
+    What reads is a generator, which yields after every `SPAN` bytes and after every network.
+    While `SHAPES_ONLY` is set, networks have parameters without values.
     """
 
-    held: Parts = field(default_factory=dict)  #: that were read before, and are taken instead of reading them again
-    parts: dict[Part, Any] = field(default_factory=dict)  #: all that were asked for
-    total: int = 0  #: bytes of weights that there are to read
+    held: Parts = field(default_factory=dict)
+    """That were read before, and are taken instead of reading them again."""
+    parts: dict[Part, Any] = field(default_factory=dict)
+    """All that were asked for."""
+    total: int = 0
+    """Bytes of weights that there are to read."""
     done: int = 0
 
     def progress(self) -> Loading:
@@ -84,7 +93,7 @@ class Reader(Reading):
     def part(
         self, kind: str, path: Path, make: Callable[[], Generator[Loading, None, Made]]
     ) -> Generator[Loading, None, Made]:
-        """The part of this kind at a folder or file: one that is held, or what ``make`` reads."""
+        """The part of this kind at a folder or file: one that is held, or what `make` reads."""
         key = Part(kind, path.absolute(), str(self.dtype), str(self.device), self.waiting is not None, stamp_of(path))
         if key not in self.parts:
             self.parts[key] = self.held[key] if key in self.held else (yield from make())
@@ -119,9 +128,9 @@ class Reader(Reading):
         path: Path,
         dtype: torch.dtype | None = None,
     ) -> Generator[Loading, None, Loaded]:
-        """``cls(**config)`` with the given weights, of which none may be missing or left over.
+        """`cls(**config)` with the given weights, of which none may be missing or left over.
 
-        Buffers are computed by the class. Raises ModelError, which names ``path``, if the weights do not fit.
+        Buffers are computed by the class. Raises ModelError, which names `path`, if the weights do not fit.
         """
         with init_empty_weights():  # parameters alone, so that their memory is taken once
             network: Any = cls(CLIPTextConfig(**config)) if cls is CLIPTextModel else cls(**config)
@@ -161,7 +170,7 @@ class Reader(Reading):
         return network.eval().requires_grad_(False)
 
     def text_encoder(self, folder: Path) -> Generator[Loading, None, TextEncoder]:
-        """``text_encoder/`` of a folder with its ``tokenizer/``, or CLIP's where it has none."""
+        """`text_encoder/` of a folder with its `tokenizer/`, or CLIP's where it has none."""
         encoder = yield from self.folder(CLIPTextModel, folder / "text_encoder")
         if not (folder / "tokenizer").is_dir():
             return TextEncoder(clip_tokenizer(folder, encoder), encoder)
@@ -217,7 +226,7 @@ def _weight_files(folder: Path) -> list[Path]:
 def plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A text encoder's tensors as transformers 5 names them.
 
-    That is without ``text_model``, and with positions that are counted, not stored.
+    That is without `text_model`, and with positions that are counted, not stored.
     """
     return {
         name.removeprefix("text_model."): tensor
@@ -238,7 +247,7 @@ def clip_tokenizer(path: Path, encoder: Any) -> Any:
 
 
 def expect(folder: Path, *classes: str) -> str:
-    """The ``_class_name`` in a folder's config, which must be one of those given."""
+    """The `_class_name` in a folder's config, which must be one of those given."""
     name = str(read_config(folder / "config.json").get("_class_name"))
     if name not in classes:
         raise ModelError(f"{folder} holds a {name}; choose a folder with a {' or '.join(classes)}.")

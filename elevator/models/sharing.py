@@ -11,7 +11,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def sharing_copy(network: Network) -> Network:
-    """A copy whose layers can be replaced without changing ``network``; both hold the same tensors."""
+    """A copy whose layers can be replaced without changing `network`; both hold the same tensors."""
     # Tensors in the memo are taken over as they are.
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
     return copy.deepcopy(network, shared)

@@ -36,9 +36,12 @@ class VideoSource:
     """Where a T2V comes from."""
 
     path: Path
-    loras: tuple[tuple[Path, float], ...] = ()  #: that belong to the T2V alone, such as AnimateLCM's
-    text: Path | None = None  #: folder or checkpoint whose text encoder it reads, if not its own or the T2I's
-    schedule: str | None = None  #: name of a known schedule, if not its folder's own or its kind's
+    loras: tuple[tuple[Path, float], ...] = ()
+    """That belong to the T2V alone, such as AnimateLCM's."""
+    text: Path | None = None
+    """Folder or checkpoint whose text encoder it reads, if not its own or the T2I's."""
+    schedule: str | None = None
+    """Name of a known schedule, if not its folder's own or its kind's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +49,11 @@ class VideoModel:
     """The parts of a T2V."""
 
     network: T2V
-    text: Any  #: a TextEncoder; the T2I's own where the T2V brings none
+    text: Any
+    """A TextEncoder; the T2I's own where the T2V brings none."""
     schedule: Schedule
-    kind: str  #: of its presets
+    kind: str
+    """Of its presets."""
 
 
 def load_video_model(read: Reader, source: VideoSource, t2i: ImageModel) -> Generator[Loading, None, VideoModel]:
@@ -145,7 +150,7 @@ def _on_t2i(adapter: MotionAdapter, source: VideoSource, t2i: ImageModel) -> UNe
 
 
 def _share(network: nn.Module, part: nn.Module) -> None:
-    """Let ``network`` use the parameters and buffers of ``part``, which it has under the same names.
+    """Let `network` use the parameters and buffers of `part`, which it has under the same names.
 
     Raises ValueError or AttributeError if one is missing there or of another shape.
     """

@@ -29,8 +29,10 @@ from .rates import length, times
 __all__ = ["Footage", "Method", "Pixels", "conform", "length"]
 
 Method: TypeAlias = Literal["hold", "flow"]
-Pixels: TypeAlias = NDArray[np.uint8]  #: (H, W, 3), R, G, B
-Field: TypeAlias = NDArray[np.float32]  #: (H, W) or (H, W, 2)
+Pixels: TypeAlias = NDArray[np.uint8]
+"""(H, W, 3), R, G, B."""
+Field: TypeAlias = NDArray[np.float32]
+"""(H, W) or (H, W, 2)."""
 
 MIN_SIDE_PX = 16
 """OpenCV's search fails on less than 12 pixels a side; smaller frames are continued at their borders."""

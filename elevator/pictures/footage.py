@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import RequestError
 
-Pixels = NDArray[np.uint8]  #: (H, W, 3), the last axis R, G, B
+Pixels = NDArray[np.uint8]
+"""(H, W, 3), the last axis R, G, B."""
 
 
 def read_picture(file: Path) -> Pixels:

@@ -1,4 +1,4 @@
-"""``python -m elevator.pictures.metrics FOLDER…``: how much a clip moves and flickers, and how sharp it is.
+"""`python -m elevator.pictures.metrics FOLDER…`: how much a clip moves and flickers, and how sharp it is.
 
     metrics = measure(clip)  # (F, H, W, 3) uint8
     print(*metrics.lines(), sep="\\n")
@@ -31,36 +31,39 @@ from numpy.typing import NDArray
 
 from ..errors import RequestError
 
-Frame = NDArray[np.uint8]  #: (H, W, 3), the last axis R, G, B
-Clip = NDArray[np.uint8] | Sequence[Frame]  #: (F, H, W, 3), or its frames
+Frame = NDArray[np.uint8]
+"""(H, W, 3), the last axis R, G, B."""
+Clip = NDArray[np.uint8] | Sequence[Frame]
+"""(F, H, W, 3), or its frames."""
 
 MIN_SIDE_PX = 16
 """Least height and width of a frame. OpenCV's patches are 8 pixels wide; it fails below 12."""
 MIN_SPECTRUM_FRAMES = 8
-"""Least frames for ``high_frequency_share``: with fewer, the window lets slow changes count as fast ones."""
+"""Least frames for `high_frequency_share`: with fewer, the window lets slow changes count as fast ones."""
 
 
 @dataclass(frozen=True)
 class ClipMetrics:
     """The measures of a clip; None where it has too few frames. Levels are those of 0…255, averaged over R, G, B."""
 
-    #: Mean |f[k+1] − f[k]|, levels; None for one frame. VBench's temporal flickering (arXiv 2311.17982) is
-    #: (255 − frame_difference) / 255.
     frame_difference: float | None
-    #: Mean length of the flow from f[k] to f[k+1] over all pixels, pixels a frame; None for one frame.
+    """Mean |f[k+1] − f[k]|, levels; None for one frame. VBench's temporal flickering (arXiv 2311.17982) is (255 −
+    frame_difference) / 255."""
     flow: float | None
-    #: Mean |f[k+1] warped back by the flow − f[k]| over the pixels whose flow is confirmed, levels; None for one
-    #: frame, and where no flow is confirmed. Rounding to levels and resampling leave about .5 of fine textures.
+    """Mean length of the flow from f[k] to f[k+1] over all pixels, pixels a frame; None for one frame."""
     warp_error: float | None
-    #: Share of pixels whose flow the backward flow confirms, 0…1: what ``warp_error`` is based on; None for one frame.
+    """Mean |f[k+1] warped back by the flow − f[k]| over the pixels whose flow is confirmed, levels; None for one frame,
+    and where no flow is confirmed. Rounding to levels and resampling leave about .5 of fine textures."""
     confirmed: float | None
-    #: Mean |f[k−1] − 2 f[k] + f[k+1]|, levels; None for less than 3 frames. 0 for a linear fade.
+    """Share of pixels whose flow the backward flow confirms, 0…1: what `warp_error` is based on; None for one frame.
+    """
     second_difference: float | None
-    #: Share of the pixels' temporal spectral energy, mean removed, above half of Nyquist (periods of less than 4
-    #: frames), 0…1; None for less than 8 frames. 0 for a frozen clip, about .5 for white noise.
+    """Mean |f[k−1] − 2 f[k] + f[k+1]|, levels; None for less than 3 frames. 0 for a linear fade."""
     high_frequency_share: float | None
-    #: Variance of the Laplacian of the grey values, mean over the frames, levels².
+    """Share of the pixels' temporal spectral energy, mean removed, above half of Nyquist (periods of less than 4
+    frames), 0…1; None for less than 8 frames. 0 for a frozen clip, about .5 for white noise."""
     sharpness: float
+    """Variance of the Laplacian of the grey values, mean over the frames, levels²."""
 
     def as_dict(self) -> dict[str, float | None]:
         """Name → value, fit for JSON."""
@@ -81,9 +84,12 @@ class ClipMetrics:
 class Motion(NamedTuple):
     """How one frame becomes the next."""
 
-    flow: NDArray[np.float32]  #: (H, W, 2), how far each pixel of the first frame moves in x and y, pixels
-    confirmed: NDArray[np.bool_]  #: (H, W), it stays in the frame, and the backward flow leads back to it
-    residual: NDArray[np.float32]  #: (H, W), |second frame warped back by the flow − first frame|, levels
+    flow: NDArray[np.float32]
+    """(H, W, 2), how far each pixel of the first frame moves in x and y, pixels."""
+    confirmed: NDArray[np.bool_]
+    """(H, W), it stays in the frame, and the backward flow leads back to it."""
+    residual: NDArray[np.float32]
+    """(H, W), |second frame warped back by the flow − first frame|, levels."""
 
 
 def measure(clip: Clip) -> ClipMetrics:
@@ -109,7 +115,7 @@ def measure(clip: Clip) -> ClipMetrics:
 def measure_folder(path: Path) -> ClipMetrics:
     """Measure the PNG files of a folder as a clip, ordered by the numbers in their names (2 before 10).
 
-    Raises RequestError as ``measure`` does, and for no folder, no PNG files or one that cannot be read.
+    Raises RequestError as `measure` does, and for no folder, no PNG files or one that cannot be read.
     """
     if not path.is_dir():
         raise RequestError(f"There is no folder {path}; choose a folder of PNG frames.")
@@ -123,7 +129,7 @@ def motion(before: Frame, after: Frame) -> Motion:
     """Flow between two frames (H, W, 3) uint8, where it is confirmed, and what it leaves unexplained.
 
     A pixel is confirmed if |forward + backward|² < .01 (|forward|² + |backward|²) + .5 (UnFlow, arXiv 1711.07837),
-    the backward flow read where the forward flow ends. Raises RequestError as ``measure`` does.
+    the backward flow read where the forward flow ends. Raises RequestError as `measure` does.
     """
     before, after = _checked((before, after))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -27,7 +27,7 @@ def times(frames: int, source: Fraction, target: Fraction) -> Iterator[Fraction]
     """When each frame of the new clip begins, in frames of the old one: n · source / target, exactly.
 
     All are at least 0 and less than `frames`, and each is greater than the one before. Raises RequestError as
-    ``length`` does.
+    `length` does.
     """
     step = source / target
     return (n * step for n in range(length(frames, source, target)))

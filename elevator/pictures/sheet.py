@@ -15,7 +15,7 @@ LONGEST = 256
 def contact_sheet(clip: NDArray[np.uint8]) -> Image.Image:
     """The frames of a clip (F, H, W, 3) in rows from the top left, about as many rows as columns; black where none is.
 
-    Frames are made smaller where their longer side exceeds ``LONGEST``, and never larger.
+    Frames are made smaller where their longer side exceeds `LONGEST`, and never larger.
     """
     frames, height, width = clip.shape[:3]
     shrink = max(max(height, width) / LONGEST, 1)

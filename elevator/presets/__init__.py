@@ -1,7 +1,7 @@
-"""Named plans for each T2V: ``published`` (exact), ``balanced``, ``fast`` and ``draft``. Imports no torch.
+"""Named plans for each T2V: `published` (exact), `balanced`, `fast` and `draft`. Imports no torch.
 
-A file ``NAME.toml`` of this folder is for one kind of T2V. A model's folder may hold a ``presets.toml`` of its own.
-Each table is a preset: ``about``, one line, and settings of :class:`~elevator.plan.Plan`.
+A file `NAME.toml` of this folder is for one kind of T2V. A model's folder may hold a `presets.toml` of its own.
+Each table is a preset: `about`, one line, and settings of `Plan`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ T2VS = ("zeroscope", "lavie", "animatelcm", "animatediff", "lightning")
 class Preset:
     """A plan with a name's meaning."""
 
-    about: str  #: one line
+    about: str
+    """One line."""
     plan: Plan
 
 
@@ -52,7 +53,7 @@ def read_presets(path: Path) -> Mapping[str, Preset]:
 
 
 def presets_for(t2v: str) -> Mapping[str, Preset]:
-    """The presets of a kind of T2V, one of ``T2VS``. Raises PlanError for another."""
+    """The presets of a kind of T2V, one of `T2VS`. Raises PlanError for another."""
     if t2v not in T2VS:
         raise PlanError(f"There are no presets for {t2v!r}; choose one of {', '.join(T2VS)}.")
     return read_presets(FOLDER / f"{t2v}.toml")

@@ -1,10 +1,10 @@
 """From a prompt to what a network reads.
 
-:mod:`~elevator.text.prompt` reads weights and says what it does not understand; :mod:`~elevator.text.embeddings` reads
-textual inversion files; :mod:`~elevator.text.chunks` cuts long prompts and applies weights;
-:mod:`~elevator.text.encoder` puts them together around a CLIP text encoder; :mod:`~elevator.text.tokenizer` makes
+`elevator.text.prompt` reads weights and says what it does not understand; `elevator.text.embeddings` reads
+textual inversion files; `elevator.text.chunks` cuts long prompts and applies weights;
+`elevator.text.encoder` puts them together around a CLIP text encoder; `elevator.text.tokenizer` makes
 CLIP's tokenizer where a model brings none, and alone imports transformers. Names are imported on first use, so that
-``parse`` works in a process that must not import torch.
+`parse` works in a process that must not import torch.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LOOK_BACK = 20  #: the last tokens of a full chunk, among which a comma ends it
+LOOK_BACK = 20
+"""The last tokens of a full chunk, among which a comma ends it."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Run:
 
 
 def cut(runs: Iterable[Run], room: int, comma: tuple[int, ...]) -> list[list[Run]]:
-    """The runs in chunks of at most ``room`` tokens, which none of them may exceed; at least one chunk.
+    """The runs in chunks of at most `room` tokens, which none of them may exceed; at least one chunk.
 
-    A chunk that is full ends after the last comma among its last ``LOOK_BACK`` tokens, if there is one and the next
+    A chunk that is full ends after the last comma among its last `LOOK_BACK` tokens, if there is one and the next
     run is none itself. Chunks too short for that look back over half of themselves.
     """
     chunks: list[list[Run]] = []
@@ -55,7 +56,7 @@ def _tokens(runs: Iterable[Run]) -> int:
 
 
 def padded(rows: Sequence[Sequence[float]], length: int, value: float) -> Tensor:
-    """Rows of at most ``length`` numbers, filled up with ``value``: (rows, length)."""
+    """Rows of at most `length` numbers, filled up with `value`: (rows, length)."""
     return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows])
 
 

@@ -1,7 +1,7 @@
 """Textual inversion: words whose vectors were learned (Gal et al., arXiv 2208.01618), read from their files.
 
-Formats: AUTOMATIC1111's ``.pt`` (``string_to_param``, ``name``) and ``.safetensors`` (``emb_params``); diffusers'
-``.bin`` and ``.safetensors`` (the token itself is the key). Pickled ones are read with ``weights_only=True``,
+Formats: AUTOMATIC1111's `.pt` (`string_to_param`, `name`) and `.safetensors` (`emb_params`); diffusers'
+`.bin` and `.safetensors` (the token itself is the key). Pickled ones are read with `weights_only=True`,
 which runs no code.
 """
 
@@ -29,8 +29,10 @@ _SDXL = {"clip_l", "clip_g"}
 class Embedding:
     """A word and the vectors that stand for it in place of a token's."""
 
-    token: str  #: as it is written in prompts, in any case; may hold spaces
-    vectors: Tensor  #: (n, D), float32
+    token: str
+    """As it is written in prompts, in any case; may hold spaces."""
+    vectors: Tensor
+    """(n, D), float32."""
 
 
 def read_embedding(path: Path) -> Embedding:

@@ -19,7 +19,8 @@ from .prompt import parse
 
 KEPT = 16
 """How many prompts' embeddings are kept."""
-_FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL"}  #: by width
+_FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL"}
+"""By width."""
 # How embeddings are named by diffusers' tokens and by ComfyUI's prefix, whether or not they are loaded.
 _NAMED = re.compile(r"<[^<>\s]+>|\bembedding:[^\s,]+", re.IGNORECASE)
 
@@ -28,12 +29,14 @@ _NAMED = re.compile(r"<[^<>\s]+>|\bembedding:[^\s,]+", re.IGNORECASE)
 class TextEncoder:
     """CLIP's last hidden states, as the SD pipelines of diffusers take them, of prompts of any length.
 
-    Prompts are in the syntax of :mod:`elevator.text.prompt`. Raises ModelError, at construction, if the encoder reads
+    Prompts are in the syntax of `elevator.text.prompt`. Raises ModelError, at construction, if the encoder reads
     too few tokens or an embedding does not fit it.
     """
 
-    tokenizer: Any  #: a CLIPTokenizer
-    encoder: Any  #: a CLIPTextModel
+    tokenizer: Any
+    """A CLIPTokenizer."""
+    encoder: Any
+    """A CLIPTextModel."""
     embeddings: tuple[Embedding, ...] = ()
     _encoded: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -81,7 +84,7 @@ class TextEncoder:
     def __call__(self, prompt: str) -> Tensor:
         """(1, k·L, D): the k chunks that the prompt takes, each with its own start, end and padding.
 
-        The last ``KEPT`` prompts are encoded once.
+        The last `KEPT` prompts are encoded once.
         """
         if prompt not in self._encoded:
             if len(self._encoded) == KEPT:
@@ -151,14 +154,14 @@ class TextEncoder:
 
     @cached_property
     def _learned(self) -> dict[int, tuple[int, ...]]:
-        """Number of a name's group in ``_words`` → the ids of its vectors."""
+        """Number of a name's group in `_words` → the ids of its vectors."""
         first = self.encoder.get_input_embeddings().num_embeddings
         ends = accumulate((len(embedding.vectors) for embedding in self._ordered), initial=first)
         return {group: tuple(range(*span)) for group, span in enumerate(pairwise(ends), start=1)}
 
     @cached_property
     def _reader(self) -> Any:
-        """The encoder, knowing the embeddings' vectors under the ids of ``_learned``."""
+        """The encoder, knowing the embeddings' vectors under the ids of `_learned`."""
         if not self.embeddings:
             return self.encoder
         return extended(self.encoder, torch.cat([embedding.vectors for embedding in self._ordered]))

@@ -1,8 +1,8 @@
-"""Weights in a prompt: ``(words:1.2)``, ``(words)`` for 1.1, ``[words]`` for 1/1.1, nested; ``\\(`` is a plain bracket.
+"""Weights in a prompt: `(words:1.2)`, `(words)` for 1.1, `[words]` for 1/1.1, nested; `\\(` is a plain bracket.
 
 Source of the syntax: AUTOMATIC1111's web UI ("Attention/emphasis"). What else of its syntax is met gets a note. Read
-as plain words: a bracket without a partner, prompt editing ``[a:b:0.5]`` and ``[a|b]``, AND, and a weight that is no
-number. Left out: BREAK, and tags such as ``<lora:name:0.8>``. Weights are held between 0 and 3.
+as plain words: a bracket without a partner, prompt editing `[a:b:0.5]` and `[a|b]`, AND, and a weight that is no
+number. Left out: BREAK, and tags such as `<lora:name:0.8>`. Weights are held between 0 and 3.
 
 This module imports no torch, so that any process can show the notes.
 """
@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-STRONGER = 1.1  #: weight of (words); [words] has its reciprocal
+STRONGER = 1.1
+"""Weight of (words); [words] has its reciprocal."""
 MAX_WEIGHT = 3.0
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
@@ -35,23 +36,28 @@ class Part:
     """Words of one weight, as they stand in the prompt."""
 
     text: str
-    weight: float  #: 0 to 3
+    weight: float
+    """0 to 3."""
 
 
 @dataclass(frozen=True)
 class Prompt:
     """A prompt as it is read."""
 
-    parts: tuple[Part, ...]  #: in order; none is empty, neighbours differ in weight
-    notes: tuple[str, ...]  #: one sentence for each thing that is left out or read as plain words
+    parts: tuple[Part, ...]
+    """In order; none is empty, neighbours differ in weight."""
+    notes: tuple[str, ...]
+    """One sentence for each thing that is left out or read as plain words."""
 
 
 @dataclass(frozen=True)
 class _Step:
     """What a mark of the syntax does."""
 
-    text: str = ""  #: what of it stays in the prompt
-    factor: float | None = None  #: the words after it weigh so much more, until a step closes
+    text: str = ""
+    """What of it stays in the prompt."""
+    factor: float | None = None
+    """The words after it weigh so much more, until a step closes."""
     closes: bool = False
     note: str | None = None
 
@@ -85,7 +91,7 @@ def parse(prompt: str) -> Prompt:
 
 
 def _step(prompt: str, mark: re.Match[str], partner: re.Match[str] | None) -> _Step:
-    """What one mark does; ``partner`` is the other bracket of a pair."""
+    """What one mark does; `partner` is the other bracket of a pair."""
     if mark["tag"]:
         return _Step(note=f"{_short(mark[0])} is left out; choose the LoRA in the style instead.")
     if mark["escaped"]:

@@ -1,4 +1,4 @@
-"""CLIP's tokenizer, made from the vocabulary that ships in ``clip_bpe/``.
+"""CLIP's tokenizer, made from the vocabulary that ships in `clip_bpe/`.
 
 Source: OpenAI's CLIP (Radford et al., arXiv 2103.00020), whose vocabulary OpenCLIP shares. Ids in order: 256 bytes,
 256 bytes that end a word, 48 894 merges, start, end.
@@ -14,7 +14,8 @@ from typing import Literal
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTokenizer
 
-LENGTH = 77  #: tokens that CLIP reads at once, start and end among them
+LENGTH = 77
+"""Tokens that CLIP reads at once, start and end among them."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 _PADDING = {"end": END, "zero": "!"}
 _MERGES = Path(__file__).parent / "clip_bpe" / "merges.txt.gz"
@@ -22,7 +23,7 @@ _MERGES = Path(__file__).parent / "clip_bpe" / "merges.txt.gz"
 
 @cache
 def tokenizer(padding: Literal["end", "zero"]) -> CLIPTokenizer:
-    """The tokenizer of CLIP ViT-L in SD 1.x (padding ``end``: id 49407) or OpenCLIP ViT-H in SD 2.x (``zero``: id 0).
+    """The tokenizer of CLIP ViT-L in SD 1.x (padding `end`: id 49407) or OpenCLIP ViT-H in SD 2.x (`zero`: id 0).
 
     Both cut text alike: composed accents (NFC), lower case, runs of white space as one space.
     """

@@ -89,11 +89,11 @@ def test_versions_are_the_backends(names: list[str]) -> None:
 
 
 def test_only_what_belongs_there_is_there(names: list[str]) -> None:
-    for needed in ("__init__.py", "blender_manifest.toml", "operators.py", "session.py", "LICENSE"):
+    for needed in ("__init__.py", "blender_manifest.toml", "blender/operators.py", "clip/session.py", "LICENSE"):
         assert needed in names
+    ours = r"(clip/|machine/|blender/)?\w+\.py|blender_manifest\.toml|LICENSE"
     for name in names:
-        assert name.startswith("wheels/") or re.fullmatch(r"\w+\.py|blender_manifest\.toml|LICENSE", name), name
-    assert not {"packing.py", "demo.py"} & set(names)
+        assert name.startswith("wheels/") or re.fullmatch(ours, name), name
     assert not any("test" in name for name in names)
 
 
@@ -113,9 +113,9 @@ def test_protocol_wheel_is_a_wheel(tmp_path: Path) -> None:
         if each != record:
             digest = base64.urlsafe_b64encode(hashlib.sha256(contents[each]).digest()).rstrip(b"=").decode()
             assert row[1:] == [f"sha256={digest}", str(len(contents[each]))]
-    assert {path.name for path in (ROOT / "shared_protocol").glob("*.py")} == {
-        each.removeprefix("shared_protocol/") for each in contents if each.startswith("shared_protocol/")
-    }
+    assert {
+        path.relative_to(ROOT / "shared_protocol").as_posix() for path in (ROOT / "shared_protocol").rglob("*.py")
+    } == {each.removeprefix("shared_protocol/") for each in contents if each.startswith("shared_protocol/")}
     wheel = tmp_path / name
     wheel.write_bytes(data)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
@@ -158,6 +158,6 @@ def test_torn_wheel_is_fetched_again(tmp_path: Path) -> None:
 
 
 def test_command_line_prints_the_path(extension_zip: Path) -> None:
-    command = [sys.executable, str(ROOT / "blender_addon" / "packing.py"), "--out", str(extension_zip.parent)]
+    command = [sys.executable, str(ROOT / "blender_addon" / "tools" / "packing.py"), "--out", str(extension_zip.parent)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert Path(done.stdout.strip()) == extension_zip

@@ -1,7 +1,7 @@
 """The distinct network calls of a chain on true shapes, how often the published sampler makes them, and how often ours.
 
 Networks of the sizes of Stable Diffusion 1.5, ZeroScope, AnimateDiff and LaVie with random weights; on fake tensors
-(``FakeTensorMode``) they take neither memory nor time, and their arithmetic can be counted all the same.
+(`FakeTensorMode`) they take neither memory nor time, and their arithmetic can be counted all the same.
 """
 
 from __future__ import annotations

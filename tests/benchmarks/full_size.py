@@ -29,12 +29,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Case:
-    """A pair of models and the LoRAs on them: names of files and folders, each a family of ``write`` and a suffix."""
+    """A pair of models and the LoRAs on them: names of files and folders, each a family of `write` and a suffix."""
 
     t2i: str
     t2v: str
-    t2v_lora: str | None = None  #: at weight .8, as AnimateLCM's
-    lora: str | None = None  #: on the T2I and its text encoder
+    t2v_lora: str | None = None
+    """At weight .8, as AnimateLCM's."""
+    lora: str | None = None
+    """On the T2I and its text encoder."""
     dtype: torch.dtype = torch.float32
 
     def __str__(self) -> str:
@@ -62,18 +64,23 @@ CASES = (
 class Measured:
     """What a case took."""
 
-    size: int  #: of the files, bytes
-    load: float  #: seconds, without the libraries' import
-    clip: float  #: seconds
-    memory: int  #: greatest resident memory of the process, bytes; mapped files count
-    deviation: float  #: of the frames' pixel values, 0…255
+    size: int
+    """Of the files, bytes."""
+    load: float
+    """Seconds, without the libraries' import."""
+    clip: float
+    """Seconds."""
+    memory: int
+    """Greatest resident memory of the process, bytes; mapped files count."""
+    deviation: float
+    """Of the frames' pixel values, 0…255."""
 
     def __str__(self) -> str:
         return f"{self.size / 1e9:5.1f} GB   {self.load:5.1f} s   {self.clip:5.1f} s   {self.memory / 1e9:5.1f} GB"
 
 
 def measure(case: Case, folder: Path) -> Measured:
-    """Load and sample a case whose files lie in ``folder``; those that are missing are written first."""
+    """Load and sample a case whose files lie in `folder`; those that are missing are written first."""
     for name in case.names:
         if not (folder / name).exists():
             alone(write, Path(name).stem, folder / name)

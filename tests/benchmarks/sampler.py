@@ -3,9 +3,9 @@
 Times each distinct call (256 × 256, 8 frames; median of 3) on networks of the true sizes with random weights, and
 multiplies by the counted calls of each preset; beside it the arithmetic, and the share of this machine's rate in matrix
 products. The published call pattern (`tests/published.py`) comes first. Checks the method: the sum of the timed calls
-against one whole run of the preset ``fast`` at 128 × 128, 4 frames, which must agree within 15 %.
+against one whole run of the preset `fast` at 128 × 128, 4 frames, which must agree within 15 %.
 
-On a GPU the networks run in half precision and channels-last, compiled if ``--compile`` is given.
+On a GPU the networks run in half precision and channels-last, compiled if `--compile` is given.
 """
 
 from __future__ import annotations

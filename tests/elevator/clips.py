@@ -26,7 +26,7 @@ def names_in(folder):
 
 
 def said(capsys, count=1):
-    """The sentences on stderr, without the bars of transformers, which ``__main__`` turns off."""
+    """The sentences on stderr, without the bars of transformers, which `__main__` turns off."""
     lines = [line for line in capsys.readouterr().err.splitlines() if line and "Loading weights" not in line]
     assert len(lines) == count, lines
     return "\n".join(lines)

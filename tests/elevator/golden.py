@@ -20,5 +20,5 @@ def case(name: str) -> Case:
 
 
 def models(t2v: str) -> Models:
-    """The tiny random models of a case; ``t2v`` is zeroscope, animatediff or lavie."""
+    """The tiny random models of a case; `t2v` is zeroscope, animatediff or lavie."""
     return recorded_models(FOLDER, t2v)

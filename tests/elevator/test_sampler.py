@@ -40,7 +40,7 @@ class Counted:
 
 
 def counted(t2v="zeroscope", broken=None):
-    """Models whose networks count; ``broken``: the network and call that give NaN."""
+    """Models whose networks count; `broken`: the network and call that give NaN."""
     pair = models(t2v)
     wrapped = {name: Counted(getattr(pair, name), (broken or {}).get(name)) for name in ("t2i", "t2v")}
     return dataclasses.replace(pair, **wrapped)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 Config = dict[str, Any]
-Width = float | Literal["tiny"]  #: 1.0 is the true width
+Width = float | Literal["tiny"]
+"""1.0 is the true width."""
 
 _CHANNELS = {"block_out_channels": [320, 640, 1280, 1280], "norm_num_groups": 32}
 _UNET: Config = _CHANNELS | {
@@ -53,7 +54,6 @@ _ADAPTER: Config = {
     "motion_num_attention_heads": 8,
     "use_motion_mid_block": True,
 }
-#: Of the lists in keys/ that a class of diffusers or transformers holds.
 CONFIGS: dict[str, Config] = {
     "unet_sd1": _UNET,
     "unet_sd2": _UNET
@@ -102,12 +102,12 @@ CONFIGS: dict[str, Config] = {
     "adapter_v3": _ADAPTER | {"use_motion_mid_block": False},
     "lavie": _UNET,  # its sizes; the temporal layers have no settings of their own
 }
+"""Of the lists in keys/ that a class of diffusers or transformers holds."""
 
 _UNET_WIDTHS = {320 * k: 32 * k for k in (1, 2, 3, 4, 6, 8, 16, 32)}
 _SD1 = _UNET_WIDTHS | {768: 64, 3072: 256}
 _SD2 = _UNET_WIDTHS | {1024: 64}
 _VAE = {128: 32, 256: 64, 512: 128}
-#: What each width of a list in keys/ becomes in a tiny file; a width that is not named stays.
 TINY: dict[str, dict[int, int]] = {
     **dict.fromkeys(("ldm_unet_sd1", "ldm_ema_sd1", "unet_sd1", "clip_l"), _SD1),
     **dict.fromkeys(("lora_kohya", "lora_peft", "lora_lcm", "lora_v3"), _SD1),
@@ -120,6 +120,7 @@ TINY: dict[str, dict[int, int]] = {
     "lavie": _SD1 | {8: 1},  # heads, so that each keeps the 32 dimensions that the rotary embedding turns
     "ldm_schedule": {},
 }
+"""What each width of a list in keys/ becomes in a tiny file; a width that is not named stays."""
 # Heads keep the 64 dimensions of the real SD 2.x and CLIP where the width still holds one.
 _TINY_HEADS: dict[str, Config] = {
     "unet_sd2": {"attention_head_dim": [1, 1, 2, 2]},
@@ -130,7 +131,6 @@ _TINY_HEADS: dict[str, Config] = {
 }
 _WIDTHS = ("block_out_channels", "cross_attention_dim", "hidden_size", "intermediate_size")
 
-#: family → part → the list whose config describes it
 PARTS: dict[str, dict[str, str]] = {
     "sd1": {"unet": "unet_sd1", "vae": "vae", "text_encoder": "clip_l"},
     "sd2": {"unet": "unet_sd2", "vae": "vae", "text_encoder": "clip_h"},
@@ -139,6 +139,7 @@ PARTS: dict[str, dict[str, str]] = {
     "adapter_v2": {"motion_adapter": "adapter_v2"},
     "adapter_v3": {"motion_adapter": "adapter_v3"},
 }
+"""Family → part → the list whose config describes it."""
 
 SCHEDULER: Config = {
     "_class_name": "DDIMScheduler",
@@ -162,9 +163,9 @@ def is_tiny(width: Width) -> bool:
 
 
 def config(family: str, part: str, width: Width = 1.0) -> Config:
-    """The config of a part (unet, vae, text_encoder, motion_adapter) of a family in ``PARTS``.
+    """The config of a part (unet, vae, text_encoder, motion_adapter) of a family in `PARTS`.
 
-    LaVie's unet is described as a UNet2DConditionModel is; its ``attention_head_dim`` counts heads, as SD 1.x's does.
+    LaVie's unet is described as a UNet2DConditionModel is; its `attention_head_dim` counts heads, as SD 1.x's does.
     """
     name = PARTS[family][part]
     true = CONFIGS[name]

@@ -1,6 +1,6 @@
 """Files and folders of random weights under the tensor names and shapes of the real models.
 
-The lists in ``keys/`` say which tensors a real file holds; README.md says where each list comes from. ``write``
+The lists in `keys/` say which tensors a real file holds; README.md says where each list comes from. `write`
 makes such a file at true size (gigabytes) or tiny (a few megabytes): all widths shrunk, all names and layers kept.
 """
 
@@ -38,7 +38,8 @@ class File:
     """Which lists a single file holds, each under its prefix."""
 
     lists: tuple[tuple[str, str], ...]
-    wrapped: str | None = None  #: in pickles, the key that holds the tensors
+    wrapped: str | None = None
+    """In pickles, the key that holds the tensors."""
     rank: int = 0
     alpha: float = 0.0
 
@@ -72,7 +73,6 @@ FILES = {
     "lora_lcm": File((("", "lora_lcm"),), rank=64, alpha=8),
     "lora_v3": File((("", "lora_v3"),), rank=128),
 }
-#: folder family → (models in ``PARTS``, suffix of its weights)
 FOLDERS = {
     "sd1_folder": ("sd1", ".safetensors"),
     "sd2_folder": ("sd2", ".safetensors"),
@@ -80,12 +80,13 @@ FOLDERS = {
     "adapter_v2_folder": ("adapter_v2", ".safetensors"),
     "adapter_v3_folder": ("adapter_v3", ".safetensors"),
 }
+"""Folder family → (models in `PARTS`, suffix of its weights)."""
 _TEXT_WEIGHTS = {".safetensors": "model", ".bin": "pytorch_model"}  # transformers' file names
 
 
 @cache
 def keys(name: str) -> dict[str, Entry]:
-    """A list of ``keys/``: lines of a name, its shape in brackets and, if it is not free, its dtype."""
+    """A list of `keys/`: lines of a name, its shape in brackets and, if it is not free, its dtype."""
     entries = {}
     for line in gzip.decompress((KEYS / f"{name}.txt.gz").read_bytes()).decode().splitlines():
         if not line.startswith("#"):
@@ -96,7 +97,7 @@ def keys(name: str) -> dict[str, Entry]:
 
 
 def entries(name: str, width: Width = 1.0, rank: int = 0) -> dict[str, Entry]:
-    """A list of ``keys/`` with its widths shrunk for "tiny" and the rank put in."""
+    """A list of `keys/` with its widths shrunk for "tiny" and the rank put in."""
     widths = (TINY[name] if is_tiny(width) else {}) | {-1: rank}
     return {
         key: Entry(tuple(widths.get(side, side) for side in entry.shape), entry.dtype)
@@ -105,7 +106,7 @@ def entries(name: str, width: Width = 1.0, rank: int = 0) -> dict[str, Entry]:
 
 
 def file_entries(family: str, width: Width = 1.0, rank: int | None = None) -> dict[str, Entry]:
-    """All tensors of a family of ``FILES``, under their names in the file."""
+    """All tensors of a family of `FILES`, under their names in the file."""
     file = FILES[family]
     return {
         prefix + key: entry
@@ -130,7 +131,7 @@ def write(
     rank: int | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Write a family of ``FILES`` (the suffix decides: safetensors or a pickle) or of ``FOLDERS``; the path again.
+    """Write a family of `FILES` (the suffix decides: safetensors or a pickle) or of `FOLDERS`; the path again.
 
     rank: of a LoRA, instead of its family's. metadata: for the header of a safetensors file.
     A folder gets its weights, configs and scheduler, but no tokenizer. At true size a file is built in memory:

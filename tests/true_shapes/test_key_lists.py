@@ -65,7 +65,7 @@ def test_tensors_and_parameters(name, tensors, count):
     ],
 )
 def test_names_and_shapes_are_as_long_as_the_lists_of_real_files(name, part, prefix, length):
-    """Characters of the lists of the model toolkit (README.md), whose lines are ``name [1280,320]``."""
+    """Characters of the lists of the model toolkit (README.md), whose lines are `name [1280,320]`."""
     lines = [
         f"{key.removeprefix(prefix)} [{','.join(map(str, entry.shape))}]"
         for key, entry in keys(name).items()

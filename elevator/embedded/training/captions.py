@@ -31,7 +31,7 @@ def full_caption(scene: Scene) -> str:
 
 
 def random_caption(scene: Scene, rng: np.random.Generator, whole: bool = False) -> str:
-    """A caption in other words, now and then turned round or, unless ``whole``, shortened."""
+    """A caption in other words, now and then turned round or, unless `whole`, shortened."""
     motion = scene.motion.phrases[rng.integers(len(scene.motion.phrases))]
     background = scene.background.phrases[rng.integers(len(scene.background.phrases))]
     roll = rng.uniform(0.06, 1.0) if whole else rng.random()

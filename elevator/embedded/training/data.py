@@ -67,7 +67,7 @@ def encoded_clips(
     motions: tuple[Motion, ...] = MOTIONS,
     cache: Path | None = None,
 ) -> Encoded:
-    """Clips of 16 frames, painted through ``style``."""
+    """Clips of 16 frames, painted through `style`."""
     rng = np.random.default_rng(seed)
     scenes = [random_scene(rng, motions) for _ in range(count)]
     clips = _CHUNK // CLIP_FRAMES

@@ -75,7 +75,7 @@ def _seen(t: Tensor, like: Tensor) -> Tensor:
 def v_loss(output: Tensor, x0: Tensor, noise: Tensor, t: Tensor, low: float) -> Tensor:
     """Weighted squared error of v, (b, 4, 16, 16) with t (b,).
 
-    Min-SNR weights, shifted by one so that they stay 1 in pure noise. ``low`` is extra weight on 4 x 4 means of
+    Min-SNR weights, shifted by one so that they stay 1 in pure noise. `low` is extra weight on 4 x 4 means of
     the error where things do not show yet: there it counts more where a thing is than how its surface looks.
     """
     error = output.float() - velocity(x0, noise, t)
@@ -87,7 +87,7 @@ def v_loss(output: Tensor, x0: Tensor, noise: Tensor, t: Tensor, low: float) -> 
 
 
 def ddim(predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
-    """Deterministic DDIM from pure noise (b, ...); ``predict(x, t)`` returns guided v."""
+    """Deterministic DDIM from pure noise (b, ...); `predict(x, t)` returns guided v."""
     times = [999 - round(i * 1000 / steps) for i in range(steps)]
     x = noise
     for i, time in enumerate(times):

@@ -1,7 +1,7 @@
-"""``python -m elevator.embedded.training.evaluate``: how good the embedded models are, on fixed prompts and seeds.
+"""`python -m elevator.embedded.training.evaluate`: how good the embedded models are, on fixed prompts and seeds.
 
 Samples the clips (those already in the folder are kept), lets the judge and the tracker read them, and writes
-``evaluation.json``, ``clips.json`` (what was read in each clip), ``evaluation.md`` and contact sheets. Needs the emoji
+`evaluation.json`, `clips.json` (what was read in each clip), `evaluation.md` and contact sheets. Needs the emoji
 font, for the true renders.
 """
 
@@ -54,7 +54,7 @@ class Evaluation:
     def measure(self, kind: Kind, style: str | None = None) -> dict[str, Any]:
         """Shares of frames with the right subject and background and of clips with the right motion, and distances.
 
-        ``fid``: distance of the features to those of true renders of the same scenes in the same style.
+        `fid`: distance of the features to those of true renders of the same scenes in the same style.
         """
         clips = self.clips(kind)
         filters = {"washed_out": washed_out, **STYLES}
@@ -154,7 +154,7 @@ def _share(read_as: list[str], right: list[str]) -> float:
 
 
 def evaluate(out: Path, weights: Path, source: SubjectSource) -> Figures:
-    """Read all clips in ``out`` and return every figure."""
+    """Read all clips in `out` and return every figure."""
     judge = load_judge(weights / "judge")
     checks = check_judges(judge, source)
     evaluation = Evaluation(out, read_prompts(), judge, source)

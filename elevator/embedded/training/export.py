@@ -1,4 +1,4 @@
-"""``python -m elevator.embedded.training.export``: the newest checkpoints as float16 diffusers folders.
+"""`python -m elevator.embedded.training.export`: the newest checkpoints as float16 diffusers folders.
 
 Files are written beside and renamed into place, so that a reader never sees half a file.
 """
@@ -41,7 +41,7 @@ _T2I_INDEX = {
     "unet": ["diffusers", "UNet2DConditionModel"],
     "vae": ["diffusers", "AutoencoderKL"],
 }
-# The T2V shares the T2I's VAE, so its folder has none: pass ``vae=`` to diffusers' pipeline.
+# The T2V shares the T2I's VAE, so its folder has none: pass `vae=` to diffusers' pipeline.
 _T2V_INDEX = {
     "_class_name": "TextToVideoSDPipeline",
     "scheduler": ["diffusers", "DDIMScheduler"],
@@ -116,7 +116,7 @@ def _tokenizer_folder(store: Store) -> Path:
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Rename every file of ``source`` to its place in ``target``, weights last."""
+    """Rename every file of `source` to its place in `target`, weights last."""
     files = [path for path in source.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: path.suffix == ".safetensors"):
         place = target / path.relative_to(source)

@@ -153,7 +153,7 @@ class JudgePart:
 
 
 def save_judge(judge: Judge, folder: Path) -> None:
-    """Write ``model.safetensors`` in float16."""
+    """Write `model.safetensors` in float16."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().half().contiguous() for k, v in judge.state_dict().items()}, folder / _FILE)
 

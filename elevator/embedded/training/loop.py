@@ -28,7 +28,7 @@ _OPTIMIZER = "optimizer/"  # prefix of its tensors in a checkpoint
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast. Exactly one of ``steps`` and ``minutes`` ends the run."""
+    """How long and how fast. Exactly one of `steps` and `minutes` ends the run."""
 
     rate: float
     steps: int | None = None
@@ -37,7 +37,7 @@ class LoopSettings:
     warmup: int = 40
     """Steps."""
     final_rate: float = 0.03
-    """Fraction of ``rate`` at the end of the cosine."""
+    """Fraction of `rate` at the end of the cosine."""
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 1.0
@@ -63,7 +63,7 @@ class Part(Protocol):
         ...
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Loss of one batch drawn with ``generator``, and figures for the log."""
+        """Loss of one batch drawn with `generator`, and figures for the log."""
         ...
 
     def preview(self, picture: Path) -> str:
@@ -85,7 +85,7 @@ class Run:
     # -- state on disk ------------------------------------------------------------
 
     def save(self) -> None:
-        """Write ``state.safetensors`` atomically: weights, averages, the optimiser's state."""
+        """Write `state.safetensors` atomically: weights, averages, the optimiser's state."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
         for name, parameter in self.parameters.items():
@@ -99,7 +99,7 @@ class Run:
         os.replace(temporary, self.folder / "state.safetensors")
 
     def load(self) -> bool:
-        """Continue from ``state.safetensors``; False when there is none."""
+        """Continue from `state.safetensors`; False when there is none."""
         path = self.folder / "state.safetensors"
         if not path.exists():
             return False
@@ -157,7 +157,7 @@ class Run:
                 parameter.data.copy_(backup[name])
 
     def say(self, line: str) -> None:
-        """A line for the terminal and for ``train.log`` beside the checkpoint."""
+        """A line for the terminal and for `train.log` beside the checkpoint."""
         print(line, flush=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "train.log").open("a", encoding="utf-8") as log:
@@ -174,9 +174,9 @@ def train(
     part: Part, settings: LoopSettings, folder: Path, resume: bool = False,
     stop_at: int | None = None,
 ) -> list[float]:  # fmt: skip
-    """Train ``part`` to its end, saving into ``folder``; the losses of this sitting.
+    """Train `part` to its end, saving into `folder`; the losses of this sitting.
 
-    ``stop_at`` ends this sitting at a step, as an interruption right after a save would.
+    `stop_at` ends this sitting at a step, as an interruption right after a save would.
     """
     torch.set_num_threads(settings.threads)
     run = Run(part, settings, folder)

@@ -67,7 +67,7 @@ class LoraPart(T2IPart):
 
 
 def load_lora(unet: UNet2DConditionModel | UNetMotionModel, folder: Path) -> bool:
-    """Put a finished LoRA's values into the adapter of ``unet``; False when there is no file."""
+    """Put a finished LoRA's values into the adapter of `unet`; False when there is no file."""
     path = folder / _FILE
     if not path.exists():
         return False
@@ -77,7 +77,7 @@ def load_lora(unet: UNet2DConditionModel | UNetMotionModel, folder: Path) -> boo
 
 
 def save_lora(unet: UNet2DConditionModel | UNetMotionModel, style: str, folder: Path) -> None:
-    """``pytorch_lora_weights.safetensors`` in the layout that diffusers loads (prefix "unet.")."""
+    """`pytorch_lora_weights.safetensors` in the layout that diffusers loads (prefix "unet.")."""
     state: dict[str, Tensor] = get_peft_model_state_dict(unet)
     tensors = {f"unet.{key}": value.detach().half().contiguous() for key, value in state.items()}
     config = {key: value for key, value in lora_config().to_dict().items() if _plain(value)}

@@ -1,6 +1,6 @@
 """The shapes of the tiny models, in diffusers' and transformers' own classes.
 
-``attention_head_dim`` is, for both classes, the NUMBER of heads (an old misnomer).
+`attention_head_dim` is, for both classes, the NUMBER of heads (an old misnomer).
 """
 
 from __future__ import annotations

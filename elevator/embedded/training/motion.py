@@ -80,9 +80,9 @@ class MotionPart(T2VPart):
 
 
 def save_motion(unet: UNetMotionModel, adapter: MotionAdapter, folder: Path) -> None:
-    """Write ``motion_adapter/`` in diffusers' layout and the LoRA beside it, float16.
+    """Write `motion_adapter/` in diffusers' layout and the LoRA beside it, float16.
 
-    ``adapter``: of the shape of the motion modules; it takes their values.
+    `adapter`: of the shape of the motion modules; it takes their values.
     """
     own = {name: tensor for name, tensor in unet.state_dict().items() if "motion_modules" in name}
     adapter.load_state_dict(own)

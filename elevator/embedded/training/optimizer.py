@@ -67,7 +67,7 @@ class Optimizer:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`state` gave; other tensors of ``state`` are left alone."""
+        """Put back what `state` gave; other tensors of `state` are left alone."""
         homes = self._homes()
         for key, tensor in state.items():
             kind, _, name = key.partition("/")

@@ -1,6 +1,6 @@
 """Pictures of subjects: colour emoji for training, drawn shapes as stand-ins for tests.
 
-Anything with a ``picture(name, symbol)`` method can paint the world's subjects, so the
+Anything with a `picture(name, symbol)` method can paint the world's subjects, so the
 world itself knows nothing about fonts.
 """
 
@@ -37,7 +37,7 @@ class SubjectSource(Protocol):
     """Where the pictures of subjects come from."""
 
     def picture(self, name: str, symbol: str) -> NDArray[np.uint8]:
-        """RGBA picture (h, w, 4) of a subject, longer side ``PICTURE_PX`` pixels."""
+        """RGBA picture (h, w, 4) of a subject, longer side `PICTURE_PX` pixels."""
         ...
 
 
@@ -116,7 +116,7 @@ def _shape(name: str) -> NDArray[np.uint8]:
 
 
 def _fit(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scale (h, w, 4) so that the longer side is ``PICTURE_PX``."""
+    """Scale (h, w, 4) so that the longer side is `PICTURE_PX`."""
     height, width = picture.shape[:2]
     factor = PICTURE_PX / max(height, width)
     size = (round(width * factor), round(height * factor))

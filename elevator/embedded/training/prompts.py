@@ -1,7 +1,7 @@
-"""The fixed prompts and seeds of the evaluation: ``prompts.json``, committed before anything was measured.
+"""The fixed prompts and seeds of the evaluation: `prompts.json`, committed before anything was measured.
 
 A third of the prompts are of subjects on backgrounds that training never showed together, whatever the motion.
-``python -m elevator.embedded.training.prompts`` writes the file anew; the list is a function of the world alone.
+`python -m elevator.embedded.training.prompts` writes the file anew; the list is a function of the world alone.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def read_prompts() -> list[Prompt]:
 
 
 def write_prompts() -> None:
-    """Write ``prompts.json``, one prompt a line."""
+    """Write `prompts.json`, one prompt a line."""
     lines = ",\n".join(json.dumps(vars(prompt), ensure_ascii=False) for prompt in all_prompts())
     FILE.write_text(f"[\n{lines}\n]\n", "utf-8")
 

@@ -17,7 +17,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Bar:
-    """One line of the table: the value must be at least (or ``most``: at most) the limit."""
+    """One line of the table: the value must be at least (or `most`: at most) the limit."""
 
     name: str
     limit: float
@@ -97,7 +97,7 @@ BARS: tuple[Bar, ...] = (
 
 
 def table(figures: Figures) -> str:
-    """All bars as a Markdown table; how long a clip takes is measured in ``tests/benchmarks/clip.py``."""
+    """All bars as a Markdown table; how long a clip takes is measured in `tests/benchmarks/clip.py`."""
     lines = ["| measured | bar | value | reached |", "|---|---|---|---|", *(bar.line(figures) for bar in BARS)]
     held_out = [
         f"{kind} {100 * values['held_out_subject']:.0f} %"

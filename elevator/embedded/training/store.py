@@ -51,7 +51,7 @@ def averages(folder: Path) -> dict[str, Tensor]:
 
 
 def _load_prefixed(module: nn.Module, stored: dict[str, Tensor], prefix: str, partly: bool = False) -> None:
-    """Load the tensors below a prefix; ``partly``: others may stay as they are."""
+    """Load the tensors below a prefix; `partly`: others may stay as they are."""
     own = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
     missing, unexpected = module.load_state_dict(own, strict=False)
     parameters = {name for name, _ in module.named_parameters()}

@@ -42,7 +42,7 @@ class CaptionHead(nn.Module):
         self.read = nn.Linear(width, 4 + len(SUBJECTS) + len(BACKGROUNDS))
 
     def loss(self, states: Tensor, scenes: Sequence[Scene]) -> Tensor:
-        """Squared error of the motion plus cross entropies; ``states`` (b, 24, 128)."""
+        """Squared error of the motion plus cross entropies; `states` (b, 24, 128)."""
         answers = self.read(states.mean(1)).float()
         effects = torch.tensor([scene.motion.effect for scene in scenes], dtype=torch.float32)
         subjects = torch.tensor([SUBJECTS.index(scene.subject) for scene in scenes])

@@ -56,7 +56,7 @@ def merges_for(words: list[str]) -> list[tuple[str, str]]:
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Write vocab.json, merges.txt and tokenizer_config.json into ``folder``; load them back."""
+    """Write vocab.json, merges.txt and tokenizer_config.json into `folder`; load them back."""
     folder.mkdir(parents=True, exist_ok=True)
     merges = merges_for(token_words())
     letters = _byte_letters()

@@ -1,7 +1,7 @@
-"""``python -m elevator.embedded.training.train vae | decoder | text+t2i | painter | t2v | motion | lora NAME | judge``.
+"""`python -m elevator.embedded.training.train vae | decoder | text+t2i | painter | t2v | motion | lora NAME | judge`.
 
-Each part trains from a seed, writes ``checkpoints/PART/state.safetensors`` and a preview
-picture every few minutes, and goes on with ``--resume``.
+Each part trains from a seed, writes `checkpoints/PART/state.safetensors` and a preview
+picture every few minutes, and goes on with `--resume`.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 class VaePart:
-    """A part for the training loop; ``decoder_only`` keeps the encoder as it is."""
+    """A part for the training loop; `decoder_only` keeps the encoder as it is."""
 
     def __init__(self, vae: AutoencoderKL, frames: NDArray[np.uint8], batch: int, decoder_only: bool = False) -> None:
         self.vae, self.frames, self.batch, self.decoder_only = vae, frames, batch, decoder_only

@@ -30,7 +30,7 @@ Frame = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Subject:
-    """Something solid, readable at about 28 pixels; ``avoid``: backgrounds of its own colour."""
+    """Something solid, readable at about 28 pixels; `avoid`: backgrounds of its own colour."""
 
     name: str
     symbol: str
@@ -59,7 +59,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Motion:
-    """A path through time: ``pose`` maps progress 0..1 of a clip to a pose."""
+    """A path through time: `pose` maps progress 0..1 of a clip to a pose."""
 
     name: str
     phrases: tuple[str, ...]
@@ -218,7 +218,7 @@ def random_scene(
     motions: tuple[Motion, ...] = MOTIONS,
     backgrounds: Callable[[Subject], list[Background]] = trained_backgrounds,
 ) -> Scene:
-    """A scene drawn uniformly over subjects, their ``backgrounds``, and ``motions``."""
+    """A scene drawn uniformly over subjects, their `backgrounds`, and `motions`."""
     subject = SUBJECTS[rng.integers(len(SUBJECTS))]
     allowed = backgrounds(subject)
     pixel = 1 / FRAME_PX
@@ -234,13 +234,13 @@ def random_scene(
 
 
 def pose_at(scene: Scene, u: float) -> Pose:
-    """The pose at progress ``u`` in 0..1, with this scene's own jitter."""
+    """The pose at progress `u` in 0..1, with this scene's own jitter."""
     pose = scene.motion.pose(u)
     return Pose(pose.x + scene.shift_x, pose.y + scene.shift_y, pose.size * scene.size_factor, pose.angle)
 
 
 def _paint_details(name: str, canvas: NDArray[np.uint8]) -> None:
-    """Paint the fixed details of a place into ``canvas`` (s, s, 3), in place."""
+    """Paint the fixed details of a place into `canvas` (s, s, 3), in place."""
     side = canvas.shape[0]
     if name == "night":
         for x, y, r in ((9, 8, 1), (24, 15, 1), (40, 6, 1), (17, 30, 1), (57, 27, 1), (34, 38, 1),
@@ -278,7 +278,7 @@ def _backdrop(background: Background) -> NDArray[np.uint8]:
 
 
 def render(scene: Scene, u: float, source: SubjectSource) -> Frame:
-    """The frame of a scene at progress ``u`` in 0..1."""
+    """The frame of a scene at progress `u` in 0..1."""
     side = FRAME_PX * _SUPERSAMPLING
     pose = pose_at(scene, u)
     picture = source.picture(scene.subject.name, scene.subject.symbol)

@@ -89,7 +89,7 @@ def test_four_times_the_frames_take_four_times_the_arithmetic(kind, preset, over
 
 
 def test_chunks_of_4_take_a_third_of_the_memory_at_most():
-    """On shapes; ``tests/benchmarks/activations.py`` measures it in processes."""
+    """On shapes; `tests/benchmarks/activations.py` measures it in processes."""
     with FakeTensorMode():
         unet = image_unet()
         unet.set_attn_processor(ClipAttention())

@@ -1,4 +1,4 @@
-"""``python -m elevator``: options, refusals and interruptions, on the recorded models and on the embedded ones."""
+"""`python -m elevator`: options, refusals and interruptions, on the recorded models and on the embedded ones."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments):
 
 
 def start(*arguments):
-    """``python -m elevator`` on the embedded models, in a process of its own."""
+    """`python -m elevator` on the embedded models, in a process of its own."""
     command = (sys.executable, "-m", "elevator", "a red ball", "--t2i", "embedded", "--t2v", "embedded")
     return subprocess.Popen([*command, *map(str, arguments)], stdout=PIPE, stderr=PIPE, text=True, encoding="utf-8")
 

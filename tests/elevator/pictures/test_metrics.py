@@ -44,7 +44,7 @@ def noise(frames, height=64, width=64, seed=0):
 
 
 def brightness(values, base=100):
-    """A still texture of low contrast whose brightness takes the given values, in levels about ``base``."""
+    """A still texture of low contrast whose brightness takes the given values, in levels about `base`."""
     still = 0.4 * (texture(32, 32) - 128)
     return levels(np.stack([still + base + value for value in values]))
 

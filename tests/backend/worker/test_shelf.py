@@ -18,7 +18,7 @@ from elevator.chain.denoiser import result
 from elevator.sidecar import Sources
 from tests.backend.clip_orders import WEIGHTS, lora, made, order
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 ZEROSCOPE, ANIMATEDIFF = str(WEIGHTS / "zeroscope"), str(WEIGHTS / "animatediff")
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
 torch.set_num_threads(1)

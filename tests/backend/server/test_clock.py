@@ -17,7 +17,7 @@ from backend.server.store import JobStore
 from shared_protocol.messages import Cancel, Cancelled, Done, Jobs, Notice, Progress
 from tests.backend import orders
 from tests.backend.harness import ENDS, greet, running
-from tests.backend.test_scheduler import ME, Stage
+from tests.backend.server.test_scheduler import ME, Stage
 
 YEAR = 365 * 86_400.0
 JUMPS = (YEAR, -3 * YEAR, 10 * YEAR, -YEAR, 2 * YEAR, -2 * YEAR)

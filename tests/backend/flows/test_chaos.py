@@ -41,7 +41,7 @@ from shared_protocol.messages import (
     Received,
 )
 from tests.backend.harness import ENDS, ROOT, Conversation, Running, gone, greet, running
-from tests.backend.test_sampling import WEIGHTS, write_styles
+from tests.backend.worker.test_sampling import WEIGHTS, write_styles
 
 OPTIONS = ("--stay", "--keep", "100000")
 ROUNDS_TOGETHER = 5

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from elevator import OutOfMemory, elevate, load_models
 from elevator.chain.denoiser import result
 from elevator.memory import is_shortage
+from elevator.models import reading
 from elevator.models.loading import VideoSource, loading
-from elevator.models.pair import reading
 from tests.elevator.golden import FOLDER
 from tests.true_shapes.random_weights import write
 
@@ -105,9 +105,7 @@ def test_parts_of_files_are_taken_without_reading_them(suffix, tmp_path, monkeyp
     pair = load_models(t2i, motion, t2v_text=t2i)
     assert pair.loads == 4, "its text encoder is read once for both"
     for module in ("image", "video"):
-        monkeypatch.setattr(
-            f"elevator.models.loading.{module}.load_tensors", lambda path: pytest.fail(f"{path} was read")
-        )
+        monkeypatch.setattr(f"elevator.models.{module}.load_tensors", lambda path: pytest.fail(f"{path} was read"))
     _, again = pieces(t2i, source, held=pair.parts)
     assert again.loads == 0
     assert again.t2v_text.encoder is again.t2i_text.encoder is pair.t2i_text.encoder

@@ -45,7 +45,7 @@ def sampled(plan: Plan, frames: int = 3, t2v: str = "zeroscope") -> Tensor:
 
 
 class Handed:
-    """The chain of a plan that refines once, by hand up to the hand-over; ``after`` finishes it."""
+    """The chain of a plan that refines once, by hand up to the hand-over; `after` finishes it."""
 
     def __init__(self, plan: Plan, frames: int = 3) -> None:
         (countdown,) = plan.refine
