@@ -26,12 +26,12 @@ import numpy as np
 import zmq
 
 from backend.orders import Sample, WorkerKeys
+from backend.server import security
 from backend.server.jobs import Job, Owner, State
 from backend.server.requests import resolve
 from backend.server.result_record import record
 from backend.server.results import RESULT_FILE, ResultStore, frame_name
 from backend.server.security import KeyPair
-from backend.server.server import security
 from backend.server.store import JobStore
 from backend.styles.catalogue import read_catalogue
 from backend.worker.maker import Advance, Extra, Item, Picture

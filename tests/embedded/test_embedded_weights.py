@@ -18,14 +18,14 @@ from elevator.embedded.training.captions import full_caption, known_words
 from elevator.embedded.training.data import Encoded
 from elevator.embedded.training.motion import MotionPart
 from elevator.embedded.training.preview import to_pixels
-from elevator.embedded.training.store import HERE, Folders, Store
+from elevator.embedded.training.store import EMBEDDED, Folders, Store
 from elevator.embedded.training.styles import STYLES, washed_out
 from elevator.embedded.training.t2v import T2VPart
 from elevator.embedded.training.text import direction_gate
 from elevator.embedded.training.tracks import bare, motion_of
 from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Background, Scene
 
-WEIGHTS = HERE / "weights"
+WEIGHTS = EMBEDDED / "weights"
 T2I, T2V = WEIGHTS / "t2i", WEIGHTS / "zeroscope"
 COLOURS = {b.name: b for b in BACKGROUNDS}
 

@@ -23,7 +23,7 @@ from elevator.embedded.training.judge import Judge, Verdict, frechet_distance, s
 from elevator.embedded.training.pictures import DrawnShapes
 from elevator.embedded.training.prompts import read_prompts
 from elevator.embedded.training.scores import BARS, Figures, table
-from elevator.embedded.training.store import HERE
+from elevator.embedded.training.store import EMBEDDED
 from elevator.embedded.training.styles import STYLES, WEIGHTS, filter_clip, washed_out
 from elevator.embedded.training.world import render_clip
 from elevator.presets import read_presets
@@ -138,7 +138,7 @@ def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path,
 )
 def test_clips_repeat_with_their_seeds(kind: Kind, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips_module, "PUBLISHED", SHORT)
-    models = load_models(HERE / "weights" / "t2i", HERE / "weights" / "zeroscope")
+    models = load_models(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope")
     one, again, other = (sample(models, kind, PROMPTS[index]) for index in (0, 0, 1))
     assert one.shape == (frames, 64, 64, 3)
     assert np.array_equal(one, again)
@@ -147,11 +147,11 @@ def test_clips_repeat_with_their_seeds(kind: Kind, frames: int, monkeypatch: pyt
 
 def test_clips_that_are_there_are_not_made_again(tmp_path: Path) -> None:
     kind = Kind("t2i", frames=1, refine=False)
-    make_clips(HERE / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
+    make_clips(EMBEDDED / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
     path = clip_file(tmp_path, kind, 0)
     assert read_clip(path).shape == (1, 64, 64, 3)
     before = path.stat().st_mtime_ns
-    make_clips(HERE / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
+    make_clips(EMBEDDED / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
     assert path.stat().st_mtime_ns == before
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from elevator import Models, Plan, elevate, load_models
 from elevator.embedded.training.pictures import DrawnShapes
-from elevator.embedded.training.store import HERE
+from elevator.embedded.training.store import EMBEDDED
 from elevator.embedded.training.tracks import motion_of
 from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, render_clip
 from elevator.pictures.metrics import measure
@@ -22,7 +22,7 @@ PROMPT = "a pumpkin standing still, blue background"
 
 @cache
 def models() -> Models:
-    return load_models(HERE / "weights" / "t2i", HERE / "weights" / "zeroscope")
+    return load_models(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope")
 
 
 def footage(motion: str) -> NDArray[np.uint8]:

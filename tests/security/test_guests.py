@@ -11,9 +11,9 @@ import pytest
 import zmq
 
 from backend.failures import BackendError
+from backend.server import security
 from backend.server.handshake_log import LOGGED_PER_MINUTE
 from backend.server.security import CLIENTS, LOCAL, Guests, KeyPair, admit, bind_guarded, start_authenticator, user_of
-from backend.server.server import security
 from tests.backend.harness import until
 
 STRANGER = KeyPair.fresh().public

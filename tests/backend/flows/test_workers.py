@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from backend.orders import Preview, Ready
-from backend.server.server import security
+from backend.server import security
 from backend.server.worker_process import WorkerProcess, output_file
 from backend.settings import Settings
 from shared_protocol.client import Lost

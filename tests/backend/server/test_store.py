@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.server import store as store_module
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
-from backend.server.server import store as store_module
 from backend.server.store import DamagedStore, JobStore, StoreFull
 from shared_protocol.messages import Cancelled, Done, Failed
 from tests.backend.orders import done, order

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.server.server import uploads as module
+from backend.server import uploads as module
 from backend.server.uploads import IDLE_SECONDS, MAX_PARTIAL, OLD_SECONDS, UploadRefused, Uploads
 from shared_protocol.messages import MAX_UPLOAD_BYTES
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.server import desk
 from backend.server.connections import Connection, Connections
 from backend.server.jobs import Owner
-from backend.server.server import desk
 from backend.server.store import StoreFull
 from backend.settings import Settings
 from elevator import Plan

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from backend.failures import BackendError
+from backend.worker import clip_record
 from backend.worker.maker import Advance, Extra, Picture
-from backend.worker.process import clip_record
 from backend.worker.sampling import SamplingGenerator
 from elevator.cli.order import order_again
 from elevator.cli.recording import make

@@ -16,9 +16,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from backend.failures import BackendError
 from backend.settings import ROOT
+from backend.worker import advice
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
-from backend.worker.process import advice
 from backend.worker.sampling import SamplingGenerator
 from elevator import Models, OutOfMemory, Plan, estimate, load_shapes
 from elevator.models.pair import T2V, InflatedT2I

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from transformers import AutoTokenizer, CLIPTextModel
 
 from elevator import LoraError
-from elevator.models.pair import lora
+from elevator.models import lora
 from tests.elevator.golden import FOLDER, models, relative_error
 
 RANK, ALPHA = 4, 2.0
