@@ -17,6 +17,7 @@ from backend.installer.children import end_on_signals, started
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
+from elevator.arguments import ArgumentParser
 
 EPILOG = """\
 Every command may be repeated at any time: what is complete is left alone, what an earlier try left half-finished is
@@ -89,7 +90,7 @@ def _number(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="install.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

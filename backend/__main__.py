@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from elevator.arguments import ArgumentParser
 from shared_protocol import VERSION, connection
 from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import places
@@ -112,7 +113,7 @@ def _which() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m backend", description=__doc__.partition("\n\n")[2])
+    parser = ArgumentParser(prog="python -m backend", description=__doc__.partition("\n\n")[2])
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

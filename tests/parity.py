@@ -7,7 +7,6 @@ name, greatest relative error ‖x − ref‖ / ‖ref‖, ok or FAIL. Exit code
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Generator
@@ -22,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from elevator import ElevatorError, LowPass, Models, Plan, load_models
+from elevator.arguments import ArgumentParser
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Text
 from elevator.chain.denoiser import Denoiser
@@ -138,7 +138,7 @@ def errors(case: Case, models: Models) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.parity", description=__doc__)
+    parser = ArgumentParser(prog="python -m tests.parity", description=__doc__)
     parser.add_argument("--models", type=Path, required=True, help="folder of t2i/, zeroscope/, animatediff/, lavie/")
     parser.add_argument("--cases", type=Path, required=True, help="folder of NAME.json and NAME.safetensors")
     parser.add_argument("--device", default="cpu", help="where to sample: cpu, cuda (default: cpu)")

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"shared_protocol", "elevator", "backend", "blender_addon"}
 STDLIB = set(sys.stdlib_module_names)
-INSTALLER_NEEDS = {"shared_protocol", "shared_protocol.machine"}
+INSTALLER_NEEDS = {"shared_protocol", "shared_protocol.machine", "elevator.arguments"}
 
 
 def modules(*places: str) -> list[Path]:
@@ -90,7 +90,7 @@ def test_shared_protocol_needs_only_zmq_and_msgspec() -> None:
 
 def test_installer_needs_nothing_but_python() -> None:
     for file in modules("install.py", "backend/installer"):
-        assert tops(file) <= STDLIB | {"backend", "shared_protocol"}, file
+        assert tops(file) <= STDLIB | {"backend", "elevator", "shared_protocol"}, file
         ours = {name for name in imports(file) if name.split(".")[0] in OURS}
         for name in ours:
             assert name.startswith("backend.installer") or any(
@@ -105,12 +105,14 @@ def test_what_the_installer_needs_of_others_is_standard_library_too() -> None:
         "shared_protocol/machine/__init__.py",
         "shared_protocol/machine/places.py",
         "shared_protocol/machine/processes.py",
+        "elevator/arguments.py",
     ):
         assert tops(file) <= STDLIB, file
 
 
 def test_installer_is_written_for_python_3_10() -> None:
-    for file in modules("install.py", "backend/installer", "shared_protocol/machine"):
+    needs = ("shared_protocol/machine", "elevator/__init__.py", "elevator/arguments.py")
+    for file in modules("install.py", "backend/installer", *needs):
         ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 10))
         assert not tops(file) & {"tomllib"}, file
 
@@ -140,6 +142,17 @@ def test_one_file_of_the_addon_knows_blenders_versions() -> None:
     )
     knowing = {file.name for file in modules("blender_addon") if known.search(file.read_text(encoding="utf-8"))}
     assert knowing <= {"strips.py", "demo.py"}
+
+
+def test_one_file_knows_how_words_of_commands_are_read() -> None:
+    """Beside the script that packs the add-on, which may need nothing of the sampler."""
+    makers = {
+        file.relative_to(ROOT).as_posix()
+        for file in modules(*OURS, "install.py", "tests")
+        if any(name.endswith("argparse.ArgumentParser") for name, _ in calls(file))
+        or "argparse.ArgumentParser" in imports(file)
+    }
+    assert makers == {"blender_addon/package.py"}
 
 
 def test_no_pickles() -> None:

@@ -12,7 +12,7 @@ from ..client.profiles import parse_name
 from . import control, generating, queueing, values
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from elevator.arguments import Commands
 
 AddOptions = Callable[[argparse.ArgumentParser, float], None]
 

@@ -41,7 +41,7 @@ from ..server.security import read_public_key
 from ..styles.catalogue import Recipe, read_catalogue
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from elevator.arguments import Commands
 
 LEAST_FREE = 2 << 30
 """Bytes that should be free where results go."""

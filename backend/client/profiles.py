@@ -16,18 +16,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zmq.utils import z85
-
 from shared_protocol import connection
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
 
 from ..failures import EXIT_DONE, BackendError, cannot_write
-from ..server.security import KeyPair, read_pair, read_public_key, write_pair
+from ..server.security import KeyPair, check_public_key, read_pair, read_public_key, write_pair
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from elevator.arguments import Commands
 
 _NAME = re.compile(r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])\Z)[a-z0-9][a-z0-9_-]{0,63}")
 """Names of files on every operating system; Windows takes some words for devices."""
@@ -155,10 +153,10 @@ def parse_public_key(text: str) -> str:
     """A public key, or what the file of this name holds. For argparse."""
     try:
         if len(text) == 40 and not Path(text).exists():
-            z85.decode(text)
+            check_public_key(text)
             return text
         return read_public_key(Path(text))
-    except (KeyError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise argparse.ArgumentTypeError(f'"{text}" is neither a public key nor the file of one: {reason}') from None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -153,13 +154,20 @@ def read_public_key(path: Path) -> str:
         raise ValueError("others can write it")
     with path.open("rb") as file:
         key = file.read(1024).decode("ascii", "replace").strip()
+    check_public_key(key)
+    return key
+
+
+def check_public_key(key: str) -> None:
+    """Raises ValueError with the reason why this is no Z85 key."""
     if len(key) != 40:
         raise ValueError("a Z85 key has 40 characters")
     try:
         z85.decode(key)
     except KeyError:
         raise ValueError("a character in it is not of Z85") from None
-    return key
+    except struct.error:
+        raise ValueError("five characters in it are more than four bytes can hold") from None
 
 
 def server_keys(folder: Path) -> KeyPair:

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..arguments import ArgumentParser
 from ..provenance import EMBEDDED
 from ..sidecar import Lora, version
 from .order import FPS, FRAMES
@@ -28,7 +29,7 @@ _AGAIN = (
 
 def parser() -> argparse.ArgumentParser:
     """The command line's; what is not given is not in its namespace either."""
-    made = argparse.ArgumentParser(
+    made = ArgumentParser(
         prog="python -m elevator",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

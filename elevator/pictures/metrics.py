@@ -15,7 +15,6 @@ pixels a side are sensible; motions of a fifth and more are found too short. Imp
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -29,6 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import ArgumentParser
 from ..errors import RequestError
 
 Frame = NDArray[np.uint8]
@@ -262,7 +262,7 @@ def _read(file: Path) -> Frame:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m elevator.pictures.metrics", description="Measure clips.")
+    parser = ArgumentParser(prog="python -m elevator.pictures.metrics", description="Measure clips.")
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="PNG frames of a clip")
     parser.add_argument("--json", action="store_true", help="print an object of folders and their measures")
     chosen = parser.parse_args(arguments)

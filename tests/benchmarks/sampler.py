@@ -10,7 +10,6 @@ On a GPU the networks run in half precision and channels-last, compiled if `--co
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from elevator.arguments import ArgumentParser
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import ClipAttention, Text
 from elevator.chain.denoiser import Denoiser
@@ -169,7 +169,7 @@ def report(bench: Bench, kind: str, image_seconds: dict[str, float], video: Any,
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sampler", description=__doc__)
+    parser = ArgumentParser(prog="python -m tests.benchmarks.sampler", description=__doc__)
     parser.add_argument("--t2v", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="compile the networks with torch.compile")

@@ -11,7 +11,6 @@ to which `pathlib` adds every name of a job for a while (0.6 MB, at about 650 jo
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import sys
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from elevator.arguments import ArgumentParser
 from shared_protocol.messages import Accepted, Cancel, Cancelled, Done, Failed, Fetch, Fetched, Message, Received
 from tests.backend.harness import Conversation, Running, running, until
 
@@ -198,7 +198,7 @@ def judge(samples: Sequence[Sample], customers: Sequence[Customer], seed: int) -
 
 def main() -> int:
     """Read the options and run."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser = ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))

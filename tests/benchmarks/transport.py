@@ -11,7 +11,6 @@ process, what keeping frames and telling progress takes between two steps. Media
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import statistics
@@ -38,6 +37,7 @@ from backend.worker.maker import Advance, Extra, Item, Picture
 from backend.worker.png import png
 from backend.worker.process import Keeper, Line
 from backend.worker.progress import Reporter
+from elevator.arguments import ArgumentParser
 from shared_protocol.client import new_job_id
 from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Done, Fetch, Fetched, Frame, Generate, Message, Progress
@@ -287,7 +287,7 @@ def the_job(style: str, jobs: int) -> None:
 
 def main() -> None:
     """Read the options and run."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser = ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("--style", default="plain")
     options = parser.parse_args()

@@ -46,7 +46,9 @@ def copy(folder: Path, root: Path) -> Path:
     target = folder / "clone"
     shutil.copytree(root / "backend" / "installer", target / "backend" / "installer")
     shutil.copytree(root / "shared_protocol", target / "shared_protocol")
-    shutil.copy(root / "backend" / "__init__.py", target / "backend")
+    (target / "elevator").mkdir()
+    for file in ("backend/__init__.py", "elevator/__init__.py", "elevator/arguments.py"):
+        shutil.copy(root / file, target / file)
     for file in ("install.py", "blender.lock"):
         shutil.copy(root / file, target)
     (target / "requirements.lock").write_text('torch==1.0; python_version < "3"\n', encoding="utf-8")

@@ -49,6 +49,7 @@ def test_files_without_a_key_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "empty.pub").write_text("", encoding="ascii")
     (tmp_path / "short.pub").write_text(public[:39], encoding="ascii")
     (tmp_path / "foreign.pub").write_text("~" * 40, encoding="ascii")
+    (tmp_path / "too_large.pub").write_text("#" * 40, encoding="ascii")
     (tmp_path / "folder.pub").mkdir()
     (tmp_path / "other.txt").write_text(zmq.curve_keypair()[0].decode(), encoding="ascii")
     assert authorized_keys(tmp_path) == (public,)

@@ -7,7 +7,6 @@ font, for the true renders.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import ArgumentParser
 from ...pictures.metrics import measure
 from .clips import PUBLISHED, Kind, clip_file, make_clips, read_clip
 from .judge import LOOKS, Judge, Verdict, frechet_distance, load_judge, read, sharpness, true_renders
@@ -195,7 +195,7 @@ def _side_by_side(out: Path, kinds: list[Kind], index: int) -> NDArray[np.uint8]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m elevator.embedded.training.evaluate", description=__doc__)
+    parser = ArgumentParser(prog="python -m elevator.embedded.training.evaluate", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo/evaluation"), help="folder of clips and results")
     parser.add_argument("--weights", type=Path, default=Folders().weights)
     parser.add_argument("--every", type=int, default=1, help="take every n-th prompt only")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ...arguments import ArgumentParser
 from .data import encoded_clips, encoded_frames
 from .judge import Judge, JudgePart, true_renders
 from .loop import LoopSettings, train
@@ -123,7 +124,7 @@ def _lora(args: argparse.Namespace, store: Store) -> None:
 def main() -> None:
     parts = {"vae": _vae, "decoder": _decoder, "text+t2i": _t2i, "painter": _painter, "t2v": _t2v}
     parts |= {"motion": _motion, "lora": _lora, "judge": _judge}
-    parser = argparse.ArgumentParser(prog="python -m elevator.embedded.training.train", description=__doc__)
+    parser = ArgumentParser(prog="python -m elevator.embedded.training.train", description=__doc__)
     parser.add_argument("part", choices=sorted(parts))
     parser.add_argument("name", nargs="?", help="style of the LoRA")
     parser.add_argument("--minutes", type=float, help="wall-clock minutes, all sittings together")

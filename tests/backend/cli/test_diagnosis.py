@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import logging
@@ -31,6 +30,7 @@ from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
 from backend.server.security import server_keys
 from backend.server.store import JobStore
+from elevator.arguments import ArgumentParser
 from shared_protocol import connection
 from shared_protocol.machine import places
 from shared_protocol.messages import Failed
@@ -254,7 +254,7 @@ def test_a_backend_that_answers(backend: Running) -> None:
 
 
 def doctor_of(*options: str) -> int:
-    parser = argparse.ArgumentParser()
+    parser = ArgumentParser()
     diagnosis.add_commands(parser.add_subparsers())
     parsed = parser.parse_args(options)
     return int(parsed.run(parsed))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from backend import __main__
 from backend.client import profiles
 from backend.failures import BackendError
 from backend.server.security import KeyPair, bind_guarded, read_pair, server_keys
@@ -21,9 +22,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    profiles.add_commands(parser.add_subparsers())
-    options = parser.parse_args(arguments)
+    options = __main__._parser().parse_args(arguments)
     return int(options.run(options))
 
 
@@ -125,7 +124,15 @@ def test_the_servers_key_may_come_from_a_file(home: Path) -> None:
     assert server_keys(home / "config" / "keys") == pair, "it lasts"
 
 
-@pytest.mark.parametrize("text", ["~" * 40, "a" * 39, "no/such/file.pub"])
+@pytest.mark.parametrize("first", "-@")
+def test_a_key_may_begin_with_any_sign_of_z85(home: Path, first: str) -> None:
+    key = first + "0" + KeyPair.fresh().public[2:]
+    run("key", "studio")
+    run("profile", "studio", "--endpoint", "gpu:5555", "--server-key", key)
+    assert profiles.find_profile("studio").server_key == key
+
+
+@pytest.mark.parametrize("text", ["~" * 40, "#" * 40, "é" * 40, "a" * 39, "no/such/file.pub"])
 def test_what_is_no_key_is_refused(home: Path, text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="neither a public key nor"):
         profiles.parse_public_key(text)

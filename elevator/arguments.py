@@ -1,0 +1,61 @@
+"""How every command line of the project reads its words. Needs nothing but Python: install.py uses it, too."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction["ArgumentParser"]
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's own takes any word that begins with `-` for an option, which ends a value, too. Here
+
+    - the word after an option that takes one value is its value, as getopt has it: Z85 keys, prompts and paths may
+      begin with `-`. Only what is an option of this command itself is none, for then the value was forgotten;
+      `--option=WORD` takes that as well.
+    - an option is written out. So a text such as "-h is a letter" is a prompt, and a new option changes no old command.
+
+    A single word such as `-cat` is still refused where it stands alone, since it may be an option with a slip in it;
+    after `--` everything is taken as it is.
+    """
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args(list(self._joined(words)), namespace)
+
+    def _joined(self, words: Sequence[str]) -> Iterator[str]:
+        """The words, with each value in one word with its option. What follows a command is that command's to read."""
+        k = 0
+        while k < len(words):
+            word, following = words[k], words[k + 1 : k + 2]
+            if word == "--" or (self._subparsers is not None and not word.startswith("-")):
+                yield from words[k:]
+                return
+            action = self._option_string_actions.get(word)
+            if following and action is not None and action.nargs is None and not self._is_option(*following):
+                yield f"{word}={following[0]}"
+                k += 2
+            else:
+                yield word
+                k += 1
+
+    def _is_option(self, word: str) -> bool:
+        return word == "--" or word.partition("=")[0] in self._option_string_actions
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """The options that may be meant by a beginning of theirs: none."""
+        return []
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Before Python 3.12.5, argparse lost the value of `--option=--`."""
+        if not action.option_strings or action.nargs is not None:
+            return super()._get_values(action, arg_strings)
+        value = self._get_value(action, *arg_strings)
+        self._check_value(action, value)
+        return value

@@ -1,0 +1,149 @@
+"""Every command takes every text: keys, prompts and paths may begin with the signs that options begin with."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elevator.arguments import ArgumentParser
+
+COMMANDS = {
+    "python -m backend": "backend.__main__",
+    "python -m elevator": "elevator.cli.command_line",
+    "python -m elevator.pictures.metrics": "elevator.pictures.metrics",
+    "install.py": "install",
+    "python -m tests.parity": "tests.parity",
+}
+KEY = "-rLzLwi8)r+1$=K]9sT0nVfP&xw#2>{jQ7ZcYm4D"
+"""A public key as Z85 writes it; one in forty or so begins with `-` or `@`."""
+TEXTS = (
+    KEY,
+    f"@{KEY[1:]}",
+    "-",
+    "-1",
+    "-h is a letter",
+    "-hair",
+    "--hair",
+    "--hair long",
+    "--=",
+    "@file",
+    "",
+    "- a cat",
+)
+
+
+class _Parser(Exception):
+    """Carries a command's parser out before it reads its words."""
+
+
+def parsers(command: str) -> dict[str, ArgumentParser]:
+    """A command's parser, and those of its sub-commands by their names, made anew."""
+
+    def carry(self: ArgumentParser, args: object = None, namespace: object = None) -> Any:
+        raise _Parser(self)
+
+    main = importlib.import_module(COMMANDS[command]).main
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ArgumentParser, "parse_known_args", carry)
+        with pytest.raises(_Parser) as carried:
+            main([])
+    parser: ArgumentParser = carried.value.args[0]
+    subs = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return {"": parser} | {name: sub for action in subs for name, sub in action.choices.items()}
+
+
+def reader(command: str, name: str, dest: str) -> Callable[..., Any]:
+    """Gives what a command makes of words for one argument, which takes any text here; nothing else is asked for."""
+    found = parsers(command)
+    for action in found[name]._actions:
+        action.required = False
+        if action.dest == dest:
+            action.type, action.choices = None, None
+        elif not action.option_strings and action.nargs != argparse.PARSER:
+            action.nargs = "?"
+
+    def read(*words: str) -> Any:
+        value = getattr(found[""].parse_args([name, *words] if name else words), dest)
+        return value[-1] if isinstance(value, list) else value
+
+    return read
+
+
+def arguments(command: str) -> list[tuple[str, argparse.Action]]:
+    """All that a command takes, each with its sub-command."""
+    taken = [(name, action) for name, parser in parsers(command).items() for action in parser._actions]
+    return [(name, action) for name, action in taken if action.nargs not in (0, argparse.PARSER)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_takes_every_text(command: str) -> None:
+    assert arguments(command)
+    for name, action in arguments(command):
+        read = reader(command, name, action.dest)
+        for option, text in product(action.option_strings, TEXTS):
+            if action.nargs is None:
+                assert read(option, text) == text, (name, option, text)
+            elif action.nargs in ("+", "*"):  # several words; such a one is a list of one
+                assert read(f"{option}={text}") == text, (name, option, text)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_without_an_option_takes_every_text(command: str) -> None:
+    for name, action in arguments(command):
+        if not action.option_strings:
+            read = reader(command, name, action.dest)
+            for text in TEXTS:
+                assert read("--", text) == text, (name, text)
+                assert " " not in text or read(text) == text, (name, text)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_in_place_of_a_value_says_that_the_value_is_missing(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else `--out --overwrite` would make a folder called --overwrite."""
+    for name, action in arguments(command):
+        if action.option_strings and action.nargs is None:
+            option, read = action.option_strings[0], reader(command, name, action.dest)
+            for following in ("--help", "--"):
+                with pytest.raises(SystemExit):
+                    read(option, following)
+                assert f"{option}: expected one argument" in capsys.readouterr().err
+            assert read(f"{option}=--help") == "--help"
+
+
+def parser() -> ArgumentParser:
+    made = ArgumentParser(exit_on_error=False)
+    made.add_argument("--quiet", action="store_true")
+    command = made.add_subparsers().add_parser("make")
+    command.add_argument("prompt", nargs="?")
+    command.add_argument("--negative")
+    command.add_argument("--quietly", action="store_true")
+    return made
+
+
+@given(st.sampled_from(["-", "--", "@", "-h", "--q", ""]).flatmap(lambda start: st.text().map(start.__add__)))
+def test_no_text_is_misread(text: str) -> None:
+    if text.partition("=")[0] not in ("--", "-h", "--help", "--negative", "--quietly"):
+        assert parser().parse_args(["make", "--negative", text]).negative == text
+        assert parser().parse_args(["make", "--negative", "x", "--quietly", f"{text} x"]).prompt == f"{text} x"
+    assert parser().parse_args(["make", f"--negative={text}"]).negative == text
+    assert parser().parse_args(["make", "--", text]).prompt == text
+
+
+def test_options_are_written_out() -> None:
+    _, rest = parser().parse_known_args(["make", "--neg", "x", "--quiet"])
+    assert rest == ["--neg", "--quiet"]
+
+
+def test_a_slip_in_an_option_is_no_prompt(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["make", "--quitely"])
+    assert "unrecognized arguments: --quitely" in capsys.readouterr().err
