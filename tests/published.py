@@ -69,6 +69,8 @@ class Published:
         """t2i(z, t, text) over frames as a batch, t2v(clips, t, text) over (B, C, F, h, w); texts: (2, L, D)."""
         self.t2i, self.t2v, self.plan, self.frames = t2i, t2v, plan, frames
         self.text, self.video_text = text, video_text  # negative, positive
+        self.stages: dict[str, Tensor] = {}
+        """What a recording holds beside the result, under its names."""
         self.scheduler = DDIMScheduler.from_config(config)
         self.video_scheduler = DDIMScheduler.from_config(config)
         with warnings.catch_warnings():
@@ -108,14 +110,17 @@ class Published:
                 z_next = z_next + path[-1] - self.scheduler.step(prompted, int(t), y).prev_sample
             if plan.steps - i in plan.refine:
                 if plan.steps - i != plan.refine[-1]:
+                    self.stages[f"lpff_in_{refined}"] = x0.transpose(0, 1)[None]
                     x0 = blur(x0, plan.lowpass)
+                    self.stages[f"lpff_out_{refined}"] = x0.transpose(0, 1)[None]
                 y = self.video_scheduler.add_noise(x0, noises[refined], t)
-                refined += 1
                 for t_k in self.video_scheduler.timesteps[i : i + plan.refine_steps]:
                     step = self.video_scheduler.step(self.video_guided(y, t_k), int(t_k), y)
                     y, x0 = step.prev_sample, step.pred_original_sample
                 path = self.invert(x0, plan.steps - i - 1)
                 z = path[-1] if path else x0
+                self.stages |= {f"refined_{refined}": x0} | ({f"inverted_{refined}": z} if path else {})
+                refined += 1
             else:
                 z = z_next
         return z

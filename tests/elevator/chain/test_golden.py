@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from pathlib import Path
 
+import msgspec
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from elevator import LowPass
+from elevator import LowPass, Plan
 from elevator.chain.frequency import mask
+from elevator.chain.noise import mix
 from elevator.chain.schedule import Schedule
 from tests.elevator.golden import FOLDER, Call, case, models, relative_error
-from tests.parity import SCHEDULES, TOLERANCE, errors, main
+from tests.parity import SCHEDULES, TOLERANCE, LowPassSettings, Settings, errors, main
+from tests.published import FirstFrame, Published
 
 CASES = tuple(sorted(file.stem for file in (FOLDER / "cases").glob("*.json")))
 MASKS = load_file(FOLDER / "masks.safetensors")
@@ -23,7 +29,7 @@ SINGLE = load_file(FOLDER / "cases" / "single_forward.safetensors")
 @pytest.mark.parametrize("name", CASES)
 def test_chain_equals_the_recording_at_every_stage(name):
     recorded = case(name)
-    found = errors(recorded, models(recorded.settings["t2v"]))
+    found = errors(recorded, models(recorded.settings.t2v))
     assert found.keys() >= {key for key in recorded.tensors if re.match(r"latents|refined_|inverted_|lpff_", key)}
     assert max(found.values()) <= TOLERANCE, found
 
@@ -31,8 +37,8 @@ def test_chain_equals_the_recording_at_every_stage(name):
 @pytest.mark.parametrize("name", CASES)
 def test_own_schedules_have_the_recorded_timesteps(name):
     recorded = case(name)
-    pair = models(recorded.settings["t2v"])
-    t2v_schedule = Schedule.of(SCHEDULES[recorded.settings["t2v_schedule"]])
+    pair = models(recorded.settings.t2v)
+    t2v_schedule = Schedule.of(SCHEDULES[recorded.settings.t2v_schedule])
     for schedule, key in ((pair.t2i_schedule, "t2i_timesteps"), (t2v_schedule, "t2v_timesteps")):
         assert list(schedule.with_steps(recorded.plan.steps).timesteps) == recorded.tensors[key].tolist()
 
@@ -40,9 +46,9 @@ def test_own_schedules_have_the_recorded_timesteps(name):
 @pytest.mark.parametrize("name", CASES)
 def test_text_encoders_give_the_recorded_embeddings(name):
     recorded = case(name)
-    pair = models(recorded.settings["t2v"])
+    pair = models(recorded.settings.t2v)
     for encoder, key in ((pair.t2i_text, "prompt_embeds"), (pair.t2v_text, "prompt_embeds_t2v")):
-        embeds = torch.cat([encoder(recorded.settings["negative"]), encoder(recorded.settings["prompt"])])
+        embeds = torch.cat([encoder(recorded.settings.negative), encoder(recorded.settings.prompt)])
         assert relative_error(embeds, recorded.tensors[key]) <= 1e-5
 
 
@@ -102,6 +108,138 @@ def test_the_parity_command_says_which_case_fails(tmp_path, capsys):
     (tmp_path / "no_refining.json").write_text('{"t2v": "mystery"}')
     assert main(options) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"no_refining +inf  FAIL  KeyError: .*", lines[0])
+    assert re.fullmatch(r"no_refining +inf  FAIL  no_refining\.json: .*mystery.* `\$\.t2v`\.", lines[0])
     assert re.fullmatch(r"one_step +1\.0e-03  FAIL", lines[1])
     assert main(["--models", str(FOLDER), "--cases", str(FOLDER)]) == 2
+
+
+PARITY = ["--models", str(FOLDER), "--cases"]
+
+
+def record(folder: Path, plan: Plan, lpff: dict[str, object]) -> None:
+    """A case of this plan, made by the plain version of the published sampler, on the numbers of another case."""
+    like, pair = case("one_step"), models("zeroscope")
+    frames = like.settings.frames
+    noise = torch.Generator().manual_seed(0)
+    noises = [torch.randn(frames, 4, 8, 8, generator=noise) for _ in plan.refine]
+    unet = UNet2DConditionModel.from_pretrained(FOLDER / "t2i" / "unet", local_files_only=True)
+    unet.set_attn_processor(FirstFrame(frames))
+    config = json.loads((FOLDER / "t2i" / "scheduler" / "scheduler_config.json").read_text())
+    published = Published(
+        lambda z, t, text: unet(z, t, text).sample,
+        lambda clips, t, text: pair.t2v.unet(clips, t, text).sample,
+        *(config, like.tensors["prompt_embeds"], like.tensors["prompt_embeds_t2v"], plan, frames),
+    )
+    latents = published(mix(like.tensors["noise_base"], like.tensors["noise_residual"], plan.alpha), noises)
+    kept = ("prompt_embeds", "prompt_embeds_t2v", "noise_base", "noise_residual")
+    tensors = {key: like.tensors[key] for key in kept} | {"latents": latents} | published.stages
+    tensors |= {f"noise_refine_{n}": one for n, one in enumerate(noises)}
+    tensors |= {f"{name}_timesteps": published.scheduler.timesteps for name in ("t2i", "t2v")}
+    save_file({key: tensor.contiguous().clone() for key, tensor in tensors.items()}, folder / "new.safetensors")
+    settings = json.loads((FOLDER / "cases" / "one_step.json").read_text())
+    settings |= {"steps": plan.steps, "stable_steps": plan.refine, "stable_num": plan.refine_steps, "lpff": lpff}
+    (folder / "new.json").write_text(json.dumps(settings))
+
+
+def change(folder: Path, change: object) -> None:
+    """Other settings in the case of this folder: an object of keys, or one to be left out."""
+    settings = json.loads((folder / "new.json").read_text())
+    settings = (
+        settings | change if isinstance(change, dict) else {key: settings[key] for key in settings if key != change}
+    )
+    (folder / "new.json").write_text(json.dumps(settings))
+
+
+def test_a_butterworth_case_is_read_and_compared(tmp_path, capsys):
+    lowpass = LowPass("butterworth", 0.6, 0.3, order=2)
+    lpff = {"method": "butterworth", "d_s": 0.6, "d_t": 0.3, "n": 2}
+    record(tmp_path, Plan(6, (5, 3), 2, alpha=1.0, guidance=7.5, video_guidance=7.5, lowpass=lowpass), lpff)
+    assert main([*PARITY, str(tmp_path)]) == 0
+    for other in ({"n": 4}, {"method": "gaussian"}):
+        change(tmp_path, {"lpff": lpff | other})
+        assert main([*PARITY, str(tmp_path)]) == 1
+        assert re.search(r"new +\d\S+  FAIL\n", capsys.readouterr().out)
+
+
+@pytest.fixture
+def one_step(tmp_path):
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(FOLDER / "cases" / f"one_step{suffix}", tmp_path / f"new{suffix}")
+    return tmp_path
+
+
+LPFF = {"method": "butterworth", "d_s": 1.0, "d_t": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        *(
+            (key, rf"`{key}`")
+            for key in Settings.__struct_fields__
+            if key not in ("prompt", "negative", "seed", "lpff")
+        ),
+        ("lpff", "`lpff`"),
+        ({"stable_nums": 1}, "`stable_nums`"),
+        ({"lpff": LPFF}, "`n`"),
+        ({"lpff": LPFF | {"n": 4, "order": 4}}, "`order`"),
+        ({"lpff": LPFF | {"n": "4"}}, r"`\$\.lpff\.n`"),
+        ({"lpff": LPFF | {"method": "median"}}, "'median'"),
+        ({"t2v_schedule": "cosine"}, "'cosine'"),
+        ({"anchor_fix": False}, "`anchor_fix` is false"),
+        ({"frames": 5}, "`frames` and `size`"),
+        ({"size": [64, 128]}, "`frames` and `size`"),
+        ({"steps": 3}, "countdown"),
+    ],
+)
+def test_settings_that_are_none_are_one_sentence(one_step, capsys, changed, sentence):
+    change(one_step, changed)
+    assert main([*PARITY, str(one_step)]) == 1
+    assert re.fullmatch(rf"new +inf  FAIL  .*{sentence}.*\.\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("key", ["prompt", "negative", "seed"])
+def test_what_is_for_the_record_alone_may_be_missing(one_step, key):
+    change(one_step, key)
+    assert main([*PARITY, str(one_step)]) == 0
+
+
+def test_a_tensor_that_is_missing_is_named(one_step, capsys):
+    file = one_step / "new.safetensors"
+    tensors = load_file(file)
+    for key in (
+        "prompt_embeds",
+        "prompt_embeds_t2v",
+        "noise_base",
+        "noise_residual",
+        "noise_refine_0",
+        "t2v_timesteps",
+    ):
+        save_file({name: tensor for name, tensor in tensors.items() if name != key}, file)
+        assert main([*PARITY, str(one_step)]) == 1
+        assert f"new.safetensors holds no {key}.\n" in capsys.readouterr().out
+    for key in ("latents", "refined_0"):
+        save_file({name: tensor for name, tensor in tensors.items() if name != key}, file)
+        assert main([*PARITY, str(one_step)]) == 1
+        assert "inf  FAIL\n" in capsys.readouterr().out
+    file.write_bytes(b"no tensors")
+    assert main([*PARITY, str(one_step)]) == 1
+    assert "FAIL  new.safetensors: " in capsys.readouterr().out
+
+
+def test_all_that_a_case_may_hold_is_documented():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    documented = {
+        key for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)
+    }
+    held = {re.sub(r"_\d+$", "_i", key) for name in CASES for key in case(name).tensors}
+    assert held | {*Settings.__struct_fields__} == documented
+    (lpff,) = re.findall(r"^\| `lpff` \|.*`method`.*", text, re.MULTILINE)
+    assert all(f"`{name}`" in lpff for name in LowPassSettings.__struct_fields__)
+    assert all(f"`{name}`" in text for kind in (Settings, LowPassSettings) for name in choices(kind))
+
+
+def choices(kind: type[msgspec.Struct]) -> list[str]:
+    """All words that fields of this kind may hold."""
+    fields = msgspec.inspect.type_info(kind).fields
+    return [name for one in fields if isinstance(one.type, msgspec.inspect.LiteralType) for name in one.type.values]
