@@ -152,7 +152,7 @@ def test_one_file_knows_how_words_of_commands_are_read() -> None:
         if any(name.endswith("argparse.ArgumentParser") for name, _ in calls(file))
         or "argparse.ArgumentParser" in imports(file)
     }
-    assert makers == {"blender_addon/package.py"}
+    assert makers == {"blender_addon/tools/packing.py"}
 
 
 def test_no_pickles() -> None:

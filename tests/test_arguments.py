@@ -147,3 +147,13 @@ def test_a_slip_in_an_option_is_no_prompt(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         parser().parse_args(["make", "--quitely"])
     assert "unrecognized arguments: --quitely" in capsys.readouterr().err
+
+
+def test_the_two_commands_that_make_clips_have_one_grammar() -> None:
+    """What both take goes by one name, and a value is read by the same parser."""
+    ours, theirs = parsers("python -m elevator")[""], parsers("python -m backend")["generate"]
+    both = ours._option_string_actions.keys() & theirs._option_string_actions.keys()
+    assert both >= {"--negative", "--size", "--frames", "--seed", "--set", "--lora", "--footage", "--strength"}
+    assert both >= {"--anchor", "--preset", "--device", "--out", "--overwrite", "--quiet"}
+    for option in ("--size", "--set"):
+        assert ours._option_string_actions[option].type is theirs._option_string_actions[option].type

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elevator.cli import values
+
 from ..client.launch import START_GRACE
 from ..client.profiles import parse_name
-from . import control, generating, queueing, values
+from . import control, generating, queueing
+from .values import lora
 
 if TYPE_CHECKING:
     from elevator.arguments import Commands
@@ -101,7 +104,7 @@ def _add_clip(command: argparse.ArgumentParser) -> None:
     command.add_argument("--negative", default="", metavar="TEXT", help="what should not be seen")
     command.add_argument(
         "--lora",
-        type=values.lora,
+        type=lora,
         action="append",
         default=[],
         metavar="NAME[:WEIGHT]",

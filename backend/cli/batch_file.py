@@ -13,11 +13,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from elevator import Plan
+from elevator.cli import values
 from shared_protocol.messages import LoraChoice
 
 from ..client.api import Clip
 from ..failures import BackendError
-from . import values
+from .values import lora
 
 DELIMITERS = ",;\t"
 SEVERAL = "|"
@@ -190,7 +191,7 @@ def _number(value: Any, start: Path) -> float:
 
 def _loras(value: Any, start: Path) -> tuple[LoraChoice, ...]:
     texts = value.split(SEVERAL) if isinstance(value, str) else value
-    return tuple(values.lora(_text(text, start).strip()) for text in texts)
+    return tuple(lora(_text(text, start).strip()) for text in texts)
 
 
 def _rate(value: Any, start: Path) -> Fraction:

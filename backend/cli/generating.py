@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from elevator.cli import values
 from shared_protocol.messages import Style
 
 from ..client.api import Backend, Clip, Job
 from ..client.saving import check_space, prepare
 from ..failures import EXIT_DONE, BackendError
-from . import batch, values
+from . import batch
 from .following import Watcher, cancelling, connected, lost, saved
 from .output import Output
 from .terminal import ProgressLine

@@ -1,69 +1,16 @@
-"""Texts of options and of cells to values. Each raises argparse's ArgumentTypeError, whose text says what is wrong."""
+"""Texts of options and of cells to values, where these are the protocol's own."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
-from collections.abc import Iterable
-from fractions import Fraction
-from typing import Any
 
+from elevator.cli.values import weighted
 from shared_protocol.messages import LoraChoice
 
 
-def size(text: str) -> tuple[int, int]:
-    """ "64x48" → (64, 48)."""
-    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f'"{text}" is no size: write it like 64x64')
-    return int(match[1]), int(match[2])
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """ "guidance=7.5" → ("guidance", 7.5)."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise argparse.ArgumentTypeError(f'"{text}" has no =: write it like steps=20')
-    return key, plain(value)
-
-
-def plain(text: str) -> Any:
-    """A JSON value; what is none is a text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def nested(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """[("lowpass.method", "box")] → {"lowpass": {"method": "box"}}."""
-    table: dict[str, Any] = {}
-    for key, value in settings:
-        *outer, last = key.split(".")
-        inner = table
-        for part in outer:
-            inner = inner.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise argparse.ArgumentTypeError(f'"{key}" and "{part}" contradict each other')
-        inner[last] = value
-    return table
-
-
 def lora(text: str) -> LoraChoice:
-    """ "ink.safetensors:0.8", or a name alone."""
-    name, colon, weight = text.rpartition(":")
-    if not colon:
-        return LoraChoice(name=text)
-    try:
-        return LoraChoice(name=name, weight=float(weight))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'"{weight}" in "{text}" is no weight: write it like ink:0.8') from None
-
-
-def rate(text: str) -> Fraction:
-    """ "24", "23.976", "30000/1001": frames a second."""
-    found = Fraction(text) if re.fullmatch(r"\d{1,7}(\.\d{1,6}|/0*[1-9]\d{0,6})?", text, re.ASCII) else Fraction(0)
-    if not found:
-        raise argparse.ArgumentTypeError(f'"{text}" is no frame rate: write it like 24 or 30000/1001')
-    return found
+    """ "ink.safetensors:0.8", or a name alone. For argparse."""
+    name, weight = weighted(text)
+    if name == text and ":" in text:  # names that a backend knows are names of files, without colons
+        raise argparse.ArgumentTypeError(f'"{text.rpartition(":")[2]}" in "{text}" is no weight: write it like ink:0.8')
+    return LoraChoice(name=name, weight=weight)

@@ -10,14 +10,13 @@ Exit codes: 0 done · 1 a sentence on standard error says what to change · 2 th
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 from ..arguments import ArgumentParser
 from ..provenance import EMBEDDED
 from ..sidecar import Lora, version
+from . import values
 from .order import FPS, FRAMES
 
 MAX_SEED = 2**63 - 1
@@ -88,23 +87,23 @@ def _add_clip(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--set",
-        type=_set,
+        type=values.setting,
         action="append",
         metavar="KEY=VALUE",
-        help="a field of the plan, such as steps=20, refine=[18,14] or lowpass.method=none; may be repeated",
+        help="a setting of the sampler, such as steps=20, refine=[18,14] or lowpass.method=none; may be repeated",
     )
-    group.add_argument("--frames", type=int, help=f"length (default: {FRAMES}, or as many as --init has, if fewer)")
-    group.add_argument("--width", type=int, help="pixels (default: the T2I's own)")
-    group.add_argument("--height", type=int, help="pixels (default: the T2I's own)")
+    group.add_argument("--frames", type=int, help=f"length (default: {FRAMES}, or as many as --footage has, if fewer)")
+    group.add_argument("--size", type=values.size, metavar="WxH", help="in pixels (default: the T2I's own)")
     group.add_argument("--seed", type=_seed, help="the same seed gives the same clip (default: a random one)")
     group.add_argument(
-        "--init",
+        "--footage",
+        dest="init",
         type=_path,
         metavar="FOLDER",
-        help="PNGs to start from, in the order of their names; fitted to the clip's size",
+        help="what to start from: PNG files in the order of their names, fitted to the clip's size",
     )
-    group.add_argument("--strength", type=float, help="how much of --init is made anew, 0 to 1 (default: .8)")
-    group.add_argument("--anchor", type=_path, metavar="PICTURE", help="the look of frame 0")
+    group.add_argument("--strength", type=float, help="how much of the footage is made anew, 0 to 1 (default: 0.8)")
+    group.add_argument("--anchor", type=_path, metavar="PNG", help="the picture that is frame 0")
     group.add_argument("--fps", type=float, help=f"frames a second, for the record (default: {FPS:g})")
 
 
@@ -145,28 +144,13 @@ def _model(text: str) -> str:
 
 
 def _lora(text: str) -> Lora:
-    """`PATH:WEIGHT`, or a path alone, which may hold colons itself, as C:\\style.safetensors does."""
-    path, _, weight = text.rpartition(":")
-    try:
-        return Lora(_path(path), float(weight)) if path else Lora(_path(text))
-    except ValueError:
-        return Lora(_path(text))
+    path, weight = values.weighted(text)
+    return Lora(_path(path), weight)
 
 
 def _travel(text: str) -> tuple[int, str]:
     frame, _, prompt = text.partition("=")
     return int(frame), _text(prompt)
-
-
-def _set(text: str) -> tuple[list[str], Any]:
-    """Keys and a JSON value; what is no JSON is a text."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} has no =; write it like steps=20")
-    try:
-        return key.split("."), json.loads(value)
-    except ValueError:
-        return key.split("."), value
 
 
 def _seed(text: str) -> int:

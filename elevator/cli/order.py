@@ -103,7 +103,7 @@ def _moved(sources: Sources, given: Mapping[str, Any]) -> Sources:
         files = pictures(Path(changes.pop("init")))[: len(sources.footage)]
         if len(files) < len(sources.footage):
             raise RequestError(
-                f"The clip was made from {len(sources.footage)} pictures; choose an --init that holds them."
+                f"The clip was made from {len(sources.footage)} pictures; choose a --footage that holds them."
             )
         sources = msgspec.structs.replace(sources, footage=tuple(map(str, files)))
     changes |= {field: tuple(given[name]) for name, field in SEVERAL.items() if name in given}
@@ -111,6 +111,7 @@ def _moved(sources: Sources, given: Mapping[str, Any]) -> Sources:
         then = getattr(sources, name)
         if then is None or (isinstance(then, tuple) and len(then) != len(paths)):
             option = next((option for option, field in SEVERAL.items() if field == name), name)
+            option = "footage" if option == "init" else option
             count = len(then or ())
             raise RequestError(f"The clip was made with {count} of --{option.replace('_', '-')}; give as many or none.")
         if then and isinstance(then, tuple) and isinstance(then[0], Lora):
@@ -128,6 +129,7 @@ def _settings(
 
         preset = given.get("preset", "published")
         alone = list(prompts) == [0]
+        width, height = given.get("size", (native_size(models), native_size(models)))
         return Settings(
             prompt=prompts[0] if alone else "",
             negative_prompt=given.get("negative", ""),
@@ -135,8 +137,8 @@ def _settings(
             preset=preset,
             plan=_changed(preset_plan(models, preset), given.get("set", ())),
             frames=frames,
-            width=given.get("width", native_size(models)),
-            height=given.get("height", native_size(models)),
+            width=width,
+            height=height,
             seed=seed,
             strength=given.get("strength", default_strength(given.get("init"))),
             fps=given.get("fps", FPS),
@@ -145,10 +147,11 @@ def _settings(
     return settings
 
 
-def _changed(plan: Plan, changes: Sequence[tuple[list[str], Any]]) -> Plan:
-    """The plan with other values of some fields, named by their keys from outside in. Raises PlanError."""
+def _changed(plan: Plan, changes: Sequence[tuple[str, Any]]) -> Plan:
+    """The plan with other values of some fields, such as `lowpass.method`. Raises PlanError."""
     settings = asdict(plan)
-    for (*outer, last), value in changes:
+    for name, value in changes:
+        *outer, last = name.split(".")
         table = settings
         for key in outer:
             if not isinstance(table.get(key), dict):

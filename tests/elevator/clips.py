@@ -9,7 +9,7 @@ from elevator.cli.command_line import main
 from tests.elevator.golden import FOLDER
 
 PLAN = ("--set", "steps=3", "--set", "refine=[2]", "--set", "refine_steps=1")
-SMALL = (*PLAN, "--frames", "2", "--width", "32", "--height", "16")
+SMALL = (*PLAN, "--frames", "2", "--size", "32x16")
 MODELS = ("--t2i", str(FOLDER / "t2i"), "--t2v", str(FOLDER / "zeroscope"))
 
 

@@ -138,7 +138,7 @@ def test_a_clip_is_not_overwritten_unless_it_may(clip, moved, capsys):
     mine = moved / "clip" / "notes.txt"
     mine.write_text("mine")
     before = frames_of(moved / "clip")
-    options = ("a cat", *MODELS, *PLAN, "--frames", 1, "--width", 32, "--height", 16, "--out", moved / "clip")
+    options = ("a cat", *MODELS, *PLAN, "--frames", 1, "--size", "32x16", "--out", moved / "clip")
     assert run(*options) == 1
     assert "holds a clip already" in said(capsys)
     assert np.array_equal(frames_of(moved / "clip"), before)

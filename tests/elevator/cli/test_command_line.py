@@ -47,11 +47,11 @@ def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
         Image.fromarray(picture).save(tmp_path / "frames" / f"{k}.png")
     Image.fromarray(pictures[2]).save(tmp_path / "anchor.png")
     options = (
-        *("a dog", *MODELS, *PLAN, "--width", 32, "--height", 16, "--set", "lowpass.method=none"),
+        *("a dog", *MODELS, *PLAN, "--size", "32x16", "--set", "lowpass.method=none"),
         *(
             "--travel",
             "1=a = b",
-            "--init",
+            "--footage",
             tmp_path / "frames",
             "--strength",
             ".5",
@@ -89,7 +89,7 @@ def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
 def test_a_clip_is_as_long_as_its_footage_but_not_too_long(tmp_path, pictures, frames):
     for k in range(pictures):
         (tmp_path / f"{k}.png").touch()
-    order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--init", str(tmp_path)])))
+    order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(tmp_path)])))
     assert order.frames == order.settings(models("zeroscope")).frames == frames
     assert order.settings(models("zeroscope")).strength == STRENGTH
 
@@ -123,10 +123,10 @@ def test_the_folder_is_named_after_prompt_and_seed(tmp_path, monkeypatch, capsys
         (("a dog", *MODELS, "--set", "steps.x=3"), "no table 'steps'"),
         (("a dog", *MODELS, "--set", "steps=3"), "refine names countdown"),
         ((" ", *MODELS, *PLAN), "The prompt is empty"),
-        (("a dog", *MODELS, *PLAN, "--width", "33"), "width is 33"),
+        (("a dog", *MODELS, *PLAN, "--size", "33x16"), "width is 33"),
         (("a dog", *MODELS, *PLAN, "--lora", "missing.safetensors"), "missing.safetensors"),
         (("a dog", "--t2i", "missing", "--t2v", "embedded"), "missing"),
-        (("a dog", *MODELS, "--init", "missing"), "missing is no folder with PNG files"),
+        (("a dog", *MODELS, "--footage", "missing"), "missing is no folder with PNG files"),
         (("a dog", *MODELS, *PLAN, "--anchor", str(FOLDER / "masks.safetensors")), "is not a readable picture"),
         (("--again", "missing"), "missing cannot be read"),
     ],
@@ -158,6 +158,8 @@ def test_a_file_in_the_folders_place_is_not_touched(tmp_path, capsys):
         (("a dog", *MODELS, "--travel", "0=a cat"), "two prompts for one frame"),
         (("a dog", *MODELS, "--force"), "--force goes with --again"),
         (("a dog", *MODELS, "--set", "steps"), "has no ="),
+        (("a dog", *MODELS, "--set", "=3"), "has no ="),
+        (("a dog", *MODELS, "--size", "32"), "is no size"),
         (("a dog", *MODELS, "--seed", "-1"), "is not between"),
         (("a dog", *MODELS, "--device", "tpu"), "is no device"),
         (("a \udcff dog", *MODELS), "UTF-8"),
@@ -216,11 +218,11 @@ def test_drive_letters_are_no_paths_of_their_own():
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), st.lists))
 def test_values_are_json(value):
-    assert parser().parse_args(["--set", f"a.b={json.dumps(value)}"]).set == [(["a", "b"], value)]
+    assert parser().parse_args(["--set", f"a.b={json.dumps(value)}"]).set == [("a.b", value)]
 
 
 def test_values_that_are_no_json_are_texts():
-    assert parser().parse_args(["--set", "way_back=blend"]).set == [(["way_back"], "blend")]
+    assert parser().parse_args(["--set", "way_back=blend"]).set == [("way_back", "blend")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Texts of options and of cells to values, for all command lines. Each raises argparse's ArgumentTypeError, whose text
+says what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+
+def size(text: str) -> tuple[int, int]:
+    """ "64x48" → (64, 48)."""
+    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'"{text}" is no size: write it like 64x64')
+    return int(match[1]), int(match[2])
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """ "guidance=7.5" → ("guidance", 7.5)."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f'"{text}" has no =: write it like steps=20')
+    return key, plain(value)
+
+
+def plain(text: str) -> Any:
+    """A JSON value; what is none is a text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def nested(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """[("lowpass.method", "box")] → {"lowpass": {"method": "box"}}."""
+    table: dict[str, Any] = {}
+    for key, value in settings:
+        *outer, last = key.split(".")
+        inner = table
+        for part in outer:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise argparse.ArgumentTypeError(f'"{key}" and "{part}" contradict each other')
+        inner[last] = value
+    return table
+
+
+def weighted(text: str) -> tuple[str, float]:
+    """ "ink.safetensors:0.8" → its parts; weight 1 without one.
+
+    Names may hold colons themselves, as C:\\ink.safetensors does: only a number behind the last one is a weight.
+    """
+    name, _, weight = text.rpartition(":")
+    try:
+        return (name, float(weight)) if name else (text, 1.0)
+    except ValueError:
+        return text, 1.0
+
+
+def rate(text: str) -> Fraction:
+    """ "24", "23.976", "30000/1001": frames a second."""
+    found = Fraction(text) if re.fullmatch(r"\d{1,7}(\.\d{1,6}|/0*[1-9]\d{0,6})?", text, re.ASCII) else Fraction(0)
+    if not found:
+        raise argparse.ArgumentTypeError(f'"{text}" is no frame rate: write it like 24 or 30000/1001')
+    return found
