@@ -1,4 +1,4 @@
-"""The options of the commands that are clients of the backend."""
+"""All commands and their options."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING
 from elevator.cli import values
 
 from ..client.launch import START_GRACE
-from ..client.profiles import parse_name
-from . import control, generating, queueing
+from . import control, diagnosis, generating, queueing, report
+from .keys import add_keys, parse_name
+from .serving import add_backend_options, add_serve
 from .values import lora
 
 if TYPE_CHECKING:
     from elevator.arguments import Commands
 
-AddOptions = Callable[[argparse.ArgumentParser, float], None]
+
+def add_commands(commands: Commands) -> None:
+    """Add all of them."""
+    add_serve(commands)
+    _add_clients(commands)
+    _add_diagnosis(commands)
+    add_keys(commands)
 
 
-def add_commands(commands: Commands, add_backend_options: AddOptions) -> None:
-    """Add all of them. `add_backend_options`: adds what a backend is started with, and for how long
-    it waits for a client."""
+def _add_clients(commands: Commands) -> None:
     _add_generate(_command(commands, "generate", "make clips; starts a backend if none runs", generating.generate))
     add_backend_options(commands.choices["generate"], START_GRACE)
 
@@ -56,6 +61,18 @@ def add_commands(commands: Commands, add_backend_options: AddOptions) -> None:
     _command(commands, "free", "give the memory of models back, where no job runs", control.free)
     _command(commands, "status", "say what the backend does, and which styles it has", control.status)
     _command(commands, "stop", "end the backend; unfinished jobs wait for its next start", control.stop)
+
+
+def _add_diagnosis(commands: Commands) -> None:
+    command = commands.add_parser("doctor", help="say what is wrong here, and the command that mends it")
+    command.add_argument("--json", action="store_true", help="for scripts")
+    command.set_defaults(run=diagnosis.run_doctor)
+
+    command = commands.add_parser(
+        "report", help="write a file for a report of a fault, without keys, prompts and names"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE.zip", help="where to (default: a new file in this folder)")
+    command.set_defaults(run=report.run_report)
 
 
 def _command(

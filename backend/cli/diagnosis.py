@@ -17,7 +17,6 @@ from contextlib import closing
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
@@ -40,9 +39,6 @@ from ..server.schema import SCHEMA_VERSION
 from ..server.security import read_public_key
 from ..styles.catalogue import Recipe, read_catalogue
 
-if TYPE_CHECKING:
-    from elevator.arguments import Commands
-
 LEAST_FREE = 2 << 30
 """Bytes that should be free where results go."""
 ANSWER_SECONDS = 5.0
@@ -54,21 +50,6 @@ _MODELS: dict[str, frozenset[Kind]] = {
     "LoRA": frozenset({Kind.LORA, Kind.MOTION_LORA}),
     "embedding": frozenset({Kind.EMBEDDING}),
 }
-
-
-def add_commands(commands: Commands) -> None:
-    """Add `doctor` and `report` to the command line."""
-    from .report import run_report
-
-    command = commands.add_parser("doctor", help="say what is wrong here, and the command that mends it")
-    command.add_argument("--json", action="store_true", help="for scripts")
-    command.set_defaults(run=run_doctor)
-
-    command = commands.add_parser(
-        "report", help="write a file for a report of a fault, without keys, prompts and names"
-    )
-    command.add_argument("--out", type=Path, metavar="FILE.zip", help="where to (default: a new file in this folder)")
-    command.set_defaults(run=run_report)
 
 
 def run_doctor(options: argparse.Namespace) -> int:

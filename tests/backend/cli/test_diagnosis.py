@@ -20,7 +20,7 @@ import msgspec
 import pytest
 import zmq
 
-from backend import logs
+from backend import __main__, logs
 from backend.cli import diagnosis
 from backend.cli.report import Redactor
 from backend.installer import doctor
@@ -30,7 +30,6 @@ from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
 from backend.server.security import server_keys
 from backend.server.store import JobStore
-from elevator.arguments import ArgumentParser
 from shared_protocol import connection
 from shared_protocol.machine import places
 from shared_protocol.messages import Failed
@@ -254,9 +253,7 @@ def test_a_backend_that_answers(backend: Running) -> None:
 
 
 def doctor_of(*options: str) -> int:
-    parser = ArgumentParser()
-    diagnosis.add_commands(parser.add_subparsers())
-    parsed = parser.parse_args(options)
+    parsed = __main__._parser().parse_args(options)
     return int(parsed.run(parsed))
 
 

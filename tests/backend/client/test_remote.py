@@ -12,6 +12,7 @@ import pytest
 import zmq
 
 from backend import __main__
+from backend.cli import keys
 from backend.client import profiles
 from backend.failures import BackendError
 from backend.server.security import KeyPair, bind_guarded, read_pair, server_keys
@@ -42,7 +43,7 @@ def mode(path: Path) -> int:
     ],
 )
 def test_addresses_to_serve_at(text: str, address: str) -> None:
-    assert profiles.parse_bind(text) == address
+    assert keys.parse_bind(text) == address
 
 
 @pytest.mark.parametrize(
@@ -55,15 +56,15 @@ def test_addresses_to_serve_at(text: str, address: str) -> None:
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
-        profiles.parse_bind(text)
+        keys.parse_bind(text)
     assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("text", ["*:5555", "0.0.0.0:5555", "[::]:5555", "gpu:0", "gpu"])
 def test_a_client_needs_a_machine_and_a_port(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        profiles.parse_endpoint(text)
-    assert profiles.parse_endpoint("gpu.lan:5555") == "tcp://gpu.lan:5555"
+        keys.parse_endpoint(text)
+    assert keys.parse_endpoint("gpu.lan:5555") == "tcp://gpu.lan:5555"
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "tcp://*:0", "tcp://[::1]:0"])
@@ -82,7 +83,7 @@ def test_every_kind_of_address_can_be_bound(address: str) -> None:
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "Upper", "nul", "com1", "a" * 65, "ä", "x.pub", "a\n"])
 def test_names_that_are_no_names(name: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        profiles.parse_name(name)
+        keys.parse_name(name)
 
 
 @posix
@@ -135,7 +136,7 @@ def test_a_key_may_begin_with_any_sign_of_z85(home: Path, first: str) -> None:
 @pytest.mark.parametrize("text", ["~" * 40, "#" * 40, "é" * 40, "a" * 39, "no/such/file.pub"])
 def test_what_is_no_key_is_refused(home: Path, text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="neither a public key nor"):
-        profiles.parse_public_key(text)
+        keys.parse_public_key(text)
 
 
 def expose(path: Path) -> None:

@@ -1,0 +1,154 @@
+"""`serve`: the wiring of the server, and the options that a backend is started with."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared_protocol import connection
+from shared_protocol.errors import ConnectionFileError
+from shared_protocol.machine import places
+
+from .. import logs
+from ..failures import EXIT_DONE, cannot_write
+from ..server.only_one import only_one
+from ..settings import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, Settings
+from .keys import parse_bind
+from .output import warn
+
+if TYPE_CHECKING:
+    from elevator.arguments import Commands
+
+
+def add_serve(commands: Commands) -> None:
+    """Add it to the command line."""
+    command = commands.add_parser("serve", help="serve Blender and the command line until told to stop")
+    add_backend_options(command)
+    command.add_argument("--stay", action="store_true", help="do not end when nobody is connected")
+    _add_serve_options(command)
+    command.set_defaults(run=serve)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve clients until told to stop."""
+    from ..server.open_stores import open_all
+    from ..server.server import Server
+    from ..styles.catalogue import read_catalogue
+
+    settings = Settings(
+        fake=options.fake,
+        stay=options.stay,
+        grace=options.grace,
+        device=options.device,
+        idle=options.idle,
+        silence=options.silence,
+        memory_budget=int(options.model_memory * 1e9),
+        kept_results=options.keep,
+        kept_bytes=int(options.keep_gb * 1e9),
+        log_prompts=options.log_prompts,
+        bind=options.bind or "",
+        authorize=tuple(options.authorize),
+    )
+    try:
+        logs.start(places.log_file())
+        with only_one(places.state_folder() / "serve.lock") as alone:
+            if not alone:
+                print(f"A backend runs already{_which()}.", flush=True)
+                return EXIT_DONE
+            catalogue = read_catalogue()
+            kept = open_all(places.data_folder(), settings)
+            for note in (*kept.notes, *catalogue.notes):
+                warn(note)
+            server = Server(settings, catalogue, kept)
+            for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), lambda number, frame: server.stop())
+            print("The backend serves. Ctrl-C ends it.", flush=True)
+            if settings.bind:
+                print(
+                    f"Other machines reach it at {server.endpoint}; its public key is {server.public_key}", flush=True
+                )
+            server.run()
+    except OSError as error:
+        raise cannot_write(places.state_folder(), error) from error
+    return EXIT_DONE
+
+
+def _which() -> str:
+    try:
+        return f": process {connection.read(places.connection_file()).pid}"
+    except ConnectionFileError:
+        return ""
+
+
+def device(text: str) -> str:
+    """One or several devices, as torch calls them. For argparse."""
+    if not re.fullmatch(r"auto|(cpu|cuda(:\d{1,2})?)(,(cpu|cuda(:\d{1,2})?))*", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is no device: write auto, cpu, cuda, or such as cuda:0,cuda:1')
+    return text
+
+
+def _add_serve_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--idle",
+        type=float,
+        default=IDLE_SECONDS,
+        metavar="SECONDS",
+        help=f"free the memory of models after so long without a job (default: {IDLE_SECONDS:.0f})",
+    )
+    command.add_argument(
+        "--silence",
+        type=float,
+        default=SILENCE_SECONDS,
+        metavar="SECONDS",
+        help=f"take a worker for stuck after so long without a word (default: {SILENCE_SECONDS:.0f})",
+    )
+    command.add_argument(
+        "--model-memory",
+        type=float,
+        default=0.0,
+        metavar="GB",
+        help="what models kept between jobs may take on a device (default: half of what it has)",
+    )
+    command.add_argument(
+        "--keep", type=int, default=KEPT_RESULTS, metavar="N", help=f"results to keep (default: {KEPT_RESULTS})"
+    )
+    command.add_argument(
+        "--keep-gb",
+        type=float,
+        default=KEPT_BYTES / 1e9,
+        metavar="GB",
+        help=f"and how large all together (default: {KEPT_BYTES / 1e9:.0f}); what nobody has fetched stays",
+    )
+    command.add_argument("--log-prompts", action="store_true", help="let prompts stand in the log")
+    command.add_argument(
+        "--bind", type=parse_bind, metavar="ADDRESS", help="let other machines in, such as 0.0.0.0:5577"
+    )
+    command.add_argument(
+        "--authorize",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="KEYFILE",
+        help="public key of a client that is let in, from any machine; may be given several times",
+    )
+
+
+def add_backend_options(command: argparse.ArgumentParser, grace: float = GRACE_SECONDS) -> None:
+    command.add_argument("--fake", action="store_true", help="moving test pictures instead of models")
+    command.add_argument(
+        "--device",
+        type=device,
+        default="auto",
+        help="where to sample: auto, cpu, cuda, cuda:1, or several with commas, for a worker each (default: auto)",
+    )
+    command.add_argument(
+        "--grace",
+        type=float,
+        default=grace,
+        metavar="SECONDS",
+        help=f"how long to wait for a client before ending (default: {grace:.0f})",
+    )
