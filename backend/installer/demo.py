@@ -180,8 +180,9 @@ def _make_in_blender(wish: Wish, program: Path | None, zip_file: Path, folder: P
             told = json.loads(line[len(PREFIX) :])
             if "problem" in told:
                 raise Problem(told["problem"])
-            if "progress" in told:
-                ticker.tell(told["progress"], chapter=told["progress"].split(",")[0])
+            if "status" in told:
+                status = told["status"]
+                ticker.tell(" — ".join(filter(None, (status["line"], status["detail"]))), chapter=status["phase"])
             if "note" in told:
                 notes.append(told["note"])
             made = told.get("made", made)

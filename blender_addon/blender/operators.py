@@ -75,9 +75,11 @@ class GenerateClip(bpy.types.Operator):
         try:
             while not job.ended:
                 pump.tick(budget=PERIOD)
+                status = pump.session.status(job)
                 if lines is not None:
-                    phase, queue = job.phase if job.state is State.RUNNING else job.state.name, pump.session.queue
-                    lines.show(pump.session.status(job), f"{phase} {queue.paused} {queue.stopped}")
+                    lines.show(status)
+                if pump.on_status is not None:
+                    pump.on_status(status)
                 if pump.session.waits(job):
                     pump.give_up(job.id)  # nobody sits here to press Start
                 if not job.ended:

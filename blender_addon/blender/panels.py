@@ -124,9 +124,11 @@ def _draw_active(layout: Any, context: Any, job: Job) -> None:
     box = layout.box()
     layouts.text(box, context, job.wish.prompt)
     box.progress(factor=job.fraction, type="BAR", text=f"{job.fraction:.0%}" if job.steps else "")
-    state, _, more = session.status(job).partition(" — ")
-    layouts.text(box, context, state)
-    box.label(text=more[:1].upper() + more[1:])  # a line even if empty, so that nothing below it jumps
+    status = session.status(job)
+    layouts.text(box, context, status.line)
+    box.label(
+        text=status.detail[:1].upper() + status.detail[1:]
+    )  # a line even if empty, so that nothing below it jumps
     _draw_warnings(box, context, job)
     if session.waits(job):
         box.operator("elevator.start_backend", icon="PLAY")
@@ -142,7 +144,7 @@ def _draw_ended(layout: Any, context: Any, job: Job) -> None:
     box = layout.box()
     layouts.text(box, context, job.wish.prompt)
     icon = {State.DONE: "CHECKMARK", State.FAILED: "ERROR", State.CANCELLED: "CANCEL"}[job.state]
-    layouts.text(box, context, session.status(job), icon=icon)
+    layouts.text(box, context, session.status(job).line, icon=icon)
     if job.problem is not None and job.problem.next_step:
         layouts.text(box, context, job.problem.next_step, icon="FORWARD")
     _draw_warnings(box, context, job)

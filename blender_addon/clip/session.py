@@ -41,7 +41,7 @@ from . import news, words
 from .actions import Action, HangUp, KeepStyles, Reach, Send
 from .job import Job, Problem, State
 from .link import Link
-from .status import describe
+from .status import Status, describe
 from .wish import Wish, WishError, settle
 
 GREETING_SECONDS = 10.0
@@ -86,7 +86,7 @@ class Session:
         """Whether the job goes on only when somebody starts the backend again, which was told to end."""
         return job.state is State.REATTACHING and self.link is Link.NONE
 
-    def status(self, job: Job) -> str:
+    def status(self, job: Job) -> Status:
         """The job's state in plain words."""
         return describe(job, self.link, self.queue, self._now)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from shared_protocol.messages import QueueState
 
 from . import words
@@ -12,8 +14,40 @@ SILENCE_SECONDS = 60.0
 """After so long without a word about a job, the panel says so. It is not the end: loading can be slow."""
 
 
-def describe(job: Job, link: Link, queue: QueueState, now: float) -> str:
-    """One line; after " — " comes what changes often. `now`: seconds of the session's clock."""
+@dataclass(frozen=True)
+class Status:
+    """Where a job is, for a person to read."""
+
+    line: str
+    """What is being done: "Painting, 12 of 25"."""
+    detail: str
+    """What changes often: "about 9 s left". May be empty."""
+    phase: str
+    """The part of the work. It stays the same while the line counts."""
+
+    def __str__(self) -> str:
+        return f"{self.line} — {self.detail}" if self.detail else self.line
+
+
+def describe(job: Job, link: Link, queue: QueueState, now: float) -> Status:
+    """The state of a job. `now`: seconds of the session's clock."""
+    state = job.state.name.lower()
+    if (line := _here(job, link)) is not None:
+        return Status(line, "", state)
+    if job.phase == "waiting" and queue.stopped:
+        return Status(queue.stopped, "", "stopped")
+    if job.phase == "waiting" and queue.paused:
+        return Status("The queue is paused", "", "paused")
+    phase = job.phase if job.state is State.RUNNING else state
+    silence = now - job.heard
+    if job.state is State.RUNNING and job.phase != "waiting" and silence > SILENCE_SECONDS:
+        return Status(words.PHASES[job.phase], f"no news for {words.duration(silence)}", phase)
+    left = "" if job.seconds_left is None else f"about {words.duration(job.seconds_left)} left"
+    return Status(", ".join(filter(None, (words.PHASES[job.phase], _amount(job)))), left, phase)
+
+
+def _here(job: Job, link: Link) -> str | None:
+    """What to say of a job that is not in the backend's hands."""
     if job.state is State.DONE:
         return job.outcome
     if job.problem is not None:
@@ -33,22 +67,13 @@ def describe(job: Job, link: Link, queue: QueueState, now: float) -> str:
             return "Fetching the frames"
         case State.ADDING:
             return "Adding the strip"
-    return _in_the_backend(job, queue, now)
+    return None
 
 
-def _in_the_backend(job: Job, queue: QueueState, now: float) -> str:
+def _amount(job: Job) -> str:
+    """How far the phase is."""
     if job.phase == "waiting":
-        if queue.stopped:
-            return queue.stopped
-        if queue.paused:
-            return "The queue is paused"
-    elif job.state is State.RUNNING and now - job.heard > SILENCE_SECONDS:
-        return f"{words.PHASES[job.phase]} — no news for {words.duration(now - job.heard)}"
-    amount = ""
-    if job.phase == "waiting" and job.position:
-        amount = f"{job.position} before it"
-    elif job.phase == "loading" and job.bytes_total:
-        amount = words.megabytes(job.bytes_done, job.bytes_total)
-    elif job.phase not in ("waiting", "loading") and job.steps:
-        amount = f"{min(job.step, job.steps)} of {job.steps}"
-    return words.progress(job.phase, amount, job.seconds_left)
+        return f"{job.position} before it" if job.position else ""
+    if job.phase == "loading":
+        return words.megabytes(job.bytes_done, job.bytes_total) if job.bytes_total else ""
+    return f"{min(job.step, job.steps)} of {job.steps}" if job.steps else ""

@@ -34,12 +34,6 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def progress(phase: Phase, amount: str, seconds_left: float | None) -> str:
-    """ "Painting, 12 of 25 — about 9 s left"."""
-    text = f"{PHASES[phase]}, {amount}" if amount else PHASES[phase]
-    return text if seconds_left is None else f"{text} — about {duration(seconds_left)} left"
-
-
 def megabytes(done: int, total: int) -> str:
     """ "120 of 4265 MB", from bytes."""
     return f"{min(done, total) / 1e6:.0f} of {total / 1e6:.0f} MB"

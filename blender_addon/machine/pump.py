@@ -26,6 +26,7 @@ from ..clip.actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Ti
 from ..clip.job import Job, Problem
 from ..clip.link import Link
 from ..clip.session import Session
+from ..clip.status import Status
 from ..clip.wish import Wish, check, folder_name
 from . import style_list
 from .backend_process import BackendError, BackendProcess
@@ -68,6 +69,8 @@ class Pump:
         self.last = Tick()
         self.largest = Tick()
         """The most of each, over all ticks that added no strip: Blender itself makes strip and undo step."""
+        self.on_status: Callable[[Status], None] | None = None
+        """Told again and again where a clip is while `generate` waits for it in a script."""
         self._client: Client | None = None
         self._process: BackendProcess | None = None
         self._tickets: dict[str, clips.Ticket] = {}

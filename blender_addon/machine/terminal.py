@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
+from ..clip.status import Status
+
 
 class ProgressLines:
     """One line that changes in a terminal; in a file one line a phase."""
@@ -15,15 +17,16 @@ class ProgressLines:
         self._shown = ""
         self._phase = ""
 
-    def show(self, text: str, phase: str) -> None:
-        """The state now. `phase` says which part of the work it belongs to."""
+    def show(self, status: Status) -> None:
+        """The state now."""
+        text = str(status)
         if self._live and text != self._shown:
             self._stream.write("\r" + f"Elevator: {text}".ljust(len(self._shown) + 10))
-        elif not self._live and phase != self._phase and text != self._shown:
+        elif not self._live and status.phase != self._phase and text != self._shown:
             self._stream.write(f"Elevator: {text}\n")
         else:
             return
-        self._shown, self._phase = text, phase
+        self._shown, self._phase = text, status.phase
         self._stream.flush()
 
     def end(self, warnings: Sequence[str]) -> None:

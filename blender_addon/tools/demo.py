@@ -9,9 +9,8 @@ say goes to standard output as lines that begin with PREFIX.
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import importlib
-import io
 import json
 import math
 import sys
@@ -39,19 +38,21 @@ def tell(**content: Any) -> None:
     print(PREFIX + json.dumps(content), file=sys.__stdout__, flush=True)
 
 
-class _ProgressToInstaller(io.TextIOBase):
-    """A terminal to the add-on, which writes its progress there; every line goes on to install.py."""
+def tell_step(line: str, phase: str) -> None:
+    """Say what is done now that no clip is being made."""
+    tell(status={"line": line, "detail": "", "phase": phase})
 
-    def isatty(self) -> bool:
-        return True
 
-    def write(self, text: str) -> int:
-        words = text.strip().removeprefix("Elevator: ")
-        if words.startswith("note: "):
-            tell(note=words.removeprefix("note: "))
-        elif words and not words.startswith("Info: "):  # Blender repeats the operator's report
-            tell(progress=words)
-        return len(text)
+class _StatusTeller:
+    """Passes on where a clip is, as often as that changes."""
+
+    def __init__(self) -> None:
+        self._told: Any = None
+
+    def __call__(self, status: Any) -> None:
+        if status != self._told:
+            self._told = status
+            tell(status=dataclasses.asdict(status))
 
 
 def main(request: dict[str, Any]) -> None:
@@ -74,9 +75,9 @@ def main(request: dict[str, Any]) -> None:
         [folder / Path(bpy.path.abspath(strip.directory)) / element.filename for element in strip.elements]
         for strip in made
     ]
-    tell(progress="Drawing the contact sheet")
+    tell_step("Drawing the contact sheet", "contact sheet")
     _draw_contact_sheet(clips, folder / "contact_sheet.png")
-    tell(progress="Rendering the film")
+    tell_step("Rendering the film", "film")
     _fit_scene(scene, made, strips, clips[0][0])
     _render_film(scene, folder / "demo.mp4")
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))
@@ -105,7 +106,7 @@ def _install(zip_file: str) -> None:
     import addon_utils
     import bpy
 
-    tell(progress="Installing the extension")
+    tell_step("Installing the extension", "extension")
     if not addon_utils.check("bl_pkg")[1]:
         addon_utils.enable("bl_pkg", default_set=True)  # Blender's own add-on that installs extensions
     bpy.ops.extensions.package_install_files(filepath=zip_file, repo="user_default", enable_on_install=True)
@@ -139,8 +140,11 @@ def _generate(scene: Any, request: dict[str, Any]) -> Any:
         wish["frames"] = request["frames"]
     if request["size"]:
         wish["width"] = wish["height"] = request["size"]
-    with contextlib.redirect_stdout(_ProgressToInstaller()):
-        bpy.ops.elevator.generate("EXEC_DEFAULT", **wish)
+    pump = importlib.import_module(f"{MODULE}.machine.pump").the_pump()
+    pump.on_status = _StatusTeller()
+    bpy.ops.elevator.generate("EXEC_DEFAULT", **wish)
+    for warning in list(pump.session.jobs.values())[-1].warnings:
+        tell(note=warning)
     new = [strip for strip in strips.every_strip(scene) if strip not in before]
     if len(new) != 1:
         raise RuntimeError(f"there should be one new strip and there are {len(new)}")

@@ -11,7 +11,9 @@ from blender_addon.clip import words
 from blender_addon.clip.actions import AddStrip, HangUp, KeepStyles, Reach, Send, Tidy
 from blender_addon.clip.job import ENDED, NEXT, Problem, State
 from blender_addon.clip.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Session
+from blender_addon.clip.status import Status
 from blender_addon.clip.wish import Wish
+from shared_protocol import messages
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
@@ -31,7 +33,6 @@ from shared_protocol.messages import (
     Received,
     Refused,
     Resume,
-    Status,
 )
 from tests.addon.sessions import PNG, STYLE, WELCOME, A, B, come_back, deliver, done, known, ready, running
 
@@ -40,17 +41,17 @@ def test_a_prompt_becomes_a_strip() -> None:
     session = Session()
     assert session.submit(A, Wish("a fox", seed=5), "/clips/a") == [Reach()]
     job = session.jobs[A]
-    assert session.status(job) == "Starting the backend"
+    assert session.status(job) == Status("Starting the backend", "", "held")
     assert session.connected() == []
-    assert session.status(job) == "Connecting to the backend"
+    assert str(session.status(job)) == "Connecting to the backend"
     request = Generate(job=A, prompt="a fox", style="plain", frames=4, width=64, height=64, seed=5)
     assert session.receive(WELCOME) == [KeepStyles((STYLE,)), Send(request)]
     session.receive(Accepted(job=A, position=2, warnings=("The models do not know “zebra”.",)))
-    assert session.status(job) == "Waiting for its turn, 2 before it"
+    assert str(session.status(job)) == "Waiting for its turn, 2 before it"
     session.receive(Progress(job=A, phase="loading", step=0, steps=0))
-    assert session.status(job) == "Loading the models"
+    assert str(session.status(job)) == "Loading the models"
     session.receive(Progress(job=A, phase="painting", step=12, steps=25, seconds_left=9.2))
-    assert session.status(job) == "Painting, 12 of 25 — about 9 s left"
+    assert str(session.status(job)) == "Painting, 12 of 25 — about 9 s left"
     assert job.fraction == 12 / 25
     deliver(session, A, range(4))
     assert session.receive(done(A)) == [AddStrip(A)]
@@ -59,7 +60,7 @@ def test_a_prompt_becomes_a_strip() -> None:
     assert session.added(A, "4 frames added.", ["It plays 3 times as fast."]) == [Send(Received(job=A))]
     assert job.state is State.DONE
     assert not session.busy
-    assert session.status(job) == "4 frames added."
+    assert session.status(job) == Status("4 frames added.", "", "done")
     assert job.warnings == ["The models do not know “zebra”.", "It plays 3 times as fast."]
 
 
@@ -100,7 +101,7 @@ def test_cancel_waits_for_the_backends_word() -> None:
     session, job = running()
     assert session.cancel(A) == [Send(Cancel(job=A))]
     assert session.cancel(A) == [], "once is enough"
-    assert session.status(job) == "Cancelling"
+    assert str(session.status(job)) == "Cancelling"
     assert session.receive(Cancelled(job=A)) == [Tidy(A), Send(Received(job=A))]
     assert job.state is State.CANCELLED
 
@@ -112,7 +113,7 @@ def test_cancel_without_an_answer_ends_all_the_same() -> None:
     assert session.watch(100.0 + CANCEL_SECONDS - 1) == []
     assert session.watch(101.0 + CANCEL_SECONDS) == [Tidy(A)]
     assert job.state is State.CANCELLED
-    assert "did not answer" in session.status(job)
+    assert "did not answer" in str(session.status(job))
     assert session.receive(done(A)) == [Send(Received(job=A))], "what comes later does not count, and is not wanted"
     assert job.state is State.CANCELLED
 
@@ -145,36 +146,38 @@ def test_loading_shows_megabytes_and_every_phase_has_words() -> None:
     session, job = running()
     loading = Progress(job=A, phase="loading", step=0, steps=0, bytes_done=120_400_000, bytes_total=4_265_000_000)
     session.receive(loading)
-    assert session.status(job) == "Loading the models, 120 of 4265 MB"
+    assert str(session.status(job)) == "Loading the models, 120 of 4265 MB"
     session.receive(Progress(job=A, phase="decoding", step=30, steps=25))
-    assert session.status(job) == "Making the pictures, 25 of 25"
+    assert str(session.status(job)) == "Making the pictures, 25 of 25"
     for phase in get_args(Phase):
         session.receive(Progress(job=A, phase=phase, step=1, steps=2))
-        assert session.status(job).startswith(words.PHASES[phase])
+        status = session.status(job)
+        assert status.line.startswith(words.PHASES[phase])
+        assert (status.phase, status.detail) == (phase, "")
 
 
 def test_place_in_the_queue_is_kept_up_to_date() -> None:
     session, job = running()
     session.receive(Progress(job=A, phase="waiting", step=0, steps=0, position=3, seconds_left=200.0))
-    assert session.status(job) == "Waiting for its turn, 3 before it — about 3 min left"
+    assert session.status(job) == Status("Waiting for its turn, 3 before it", "about 3 min left", "waiting")
     session.watch(1000.0)
-    assert "no news" not in session.status(job), "who waits is told of changes alone"
+    assert "no news" not in str(session.status(job)), "who waits is told of changes alone"
     session.receive(Progress(job=A, phase="waiting", step=0, steps=0, position=0))
-    assert session.status(job) == "Waiting for its turn"
+    assert str(session.status(job)) == "Waiting for its turn"
 
 
 def test_a_queue_that_stands_still_says_why() -> None:
     session, job = running()
     session.receive(Queue(queue=QueueState(stopped="The disk is full. Make room.")))
-    assert session.status(job) == "The disk is full. Make room."
+    assert session.status(job) == Status("The disk is full. Make room.", "", "stopped")
     assert session.resume() == [Send(Resume())]
     session.receive(Queue(queue=QueueState(paused=True)))
-    assert session.status(job) == "The queue is paused"
+    assert session.status(job) == Status("The queue is paused", "", "paused")
     session.receive(Progress(job=A, phase="painting", step=1, steps=2))
-    assert session.status(job) == "Painting, 1 of 2", "what runs goes on"
+    assert str(session.status(job)) == "Painting, 1 of 2", "what runs goes on"
     session.receive(Queue(queue=QueueState()))
     session.receive(Progress(job=A, phase="waiting", step=0, steps=0))
-    assert session.status(job) == "Waiting for its turn"
+    assert str(session.status(job)) == "Waiting for its turn"
 
 
 def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
@@ -183,11 +186,11 @@ def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
     session.connected()
     session.receive(msgspec.structs.replace(WELCOME, queue=QueueState(paused=True)))
     session.receive(Accepted(job=A, position=0))
-    assert session.status(session.jobs[A]) == "The queue is paused"
+    assert str(session.status(session.jobs[A])) == "The queue is paused"
     session.receive(Lost(reason="gone"))
     come_back(session)
     session.receive(known(A))
-    assert session.status(session.jobs[A]) == "Waiting for its turn", "another backend, another queue"
+    assert str(session.status(session.jobs[A])) == "Waiting for its turn", "another backend, another queue"
 
 
 def test_the_unreachable_backend_is_a_problem_with_a_command() -> None:
@@ -223,7 +226,7 @@ def test_silence_about_a_job_is_said() -> None:
     session, job = running()
     session.receive(Progress(job=A, phase="painting", step=1, steps=4))
     assert session.watch(200.0) == []
-    assert session.status(job) == "Painting — no news for 3 min"
+    assert session.status(job) == Status("Painting", "no news for 3 min", "painting")
     assert job.state is State.RUNNING
 
 
@@ -277,7 +280,7 @@ def test_strange_mail_is_ignored() -> None:
     for message in (
         done(B),
         Failed(job=B, code="internal", message="m", next_step="n"),
-        Status(running=None, waiting=0, worker_pid=0, loads=0, clients=1),
+        messages.Status(running=None, waiting=0, worker_pid=0, loads=0, clients=1),
         WELCOME,
     ):
         assert session.receive(message) == []

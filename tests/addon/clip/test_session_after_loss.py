@@ -33,11 +33,11 @@ def test_a_lost_backend_is_reached_again_and_asked_for_its_jobs() -> None:
     session.receive(Progress(job=A, phase="decoding", step=9, steps=10))
     assert session.receive(Lost(reason="The backend has ended.")) == [HangUp(), Reach()]
     assert session.busy
-    assert session.status(job) == "The backend was lost. Reaching for it again"
+    assert str(session.status(job)) == "The backend was lost. Reaching for it again"
     assert come_back(session) == [Send(Watch(job=A))]
     assert session.receive(known(A, "queued", position=2)) == []
     assert (job.state, job.step, job.written) == (State.RUNNING, 0, set()), "it is made from the start"
-    assert session.status(job) == "Waiting for its turn, 2 before it"
+    assert str(session.status(job)) == "Waiting for its turn, 2 before it"
     deliver(session, A, range(4))
     assert session.receive(done(A)) == [AddStrip(A)]
     assert session.added(A, "added") == [Send(Received(job=A))]
@@ -64,7 +64,7 @@ def test_frames_of_a_clip_that_was_finished_meanwhile_are_fetched() -> None:
         (send,) = actions
         assert isinstance(send, Send)
         assert isinstance(send.request, Fetch)
-        assert session.status(job) == "Fetching the frames"
+        assert str(session.status(job)) == "Fetching the frames"
         assert job.fraction == 1.0
         asked.append((send.request.first, send.request.count))
         deliver(session, A, range(send.request.first, send.request.first + send.request.count))
@@ -120,7 +120,7 @@ def test_a_backend_that_was_told_to_end_is_not_started_by_itself() -> None:
     assert session.receive(Goodbye()) == [HangUp()]
     assert session.waits(job)
     assert not session.busy, "nothing happens until somebody starts it"
-    assert session.status(job) == "The backend was stopped. The clip waits for its next start"
+    assert str(session.status(job)) == "The backend was stopped. The clip waits for its next start"
     assert session.reach() == [Reach()]
     assert not session.waits(job)
     assert come_back(session) == [Send(Watch(job=A))]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_addon.clip import words
+from blender_addon.clip.status import Status
 from blender_addon.clip.wish import MAX_SEED, Wish, WishError, check, find_style, folder_name, random_seed, slug
 from blender_addon.machine.terminal import ProgressLines
 
@@ -72,8 +73,6 @@ def test_random_seeds_can_be_used() -> None:
 
 
 def test_words() -> None:
-    assert words.progress("painting", "12 of 25", 8.7) == "Painting, 12 of 25 — about 9 s left"
-    assert words.progress("loading", "", None) == "Loading the models"
     assert words.megabytes(4_300_000_000, 4_265_000_000) == "4265 of 4265 MB"
     assert [words.duration(s) for s in (0.1, 99, 100, 5990, 7500)] == [
         "1 s",
@@ -106,19 +105,25 @@ class Screen(io.StringIO):
 def test_progress_in_a_file_is_a_line_a_phase() -> None:
     stream = Screen(live=False)
     lines = ProgressLines(stream)
-    for text, phase in (("A", "a"), ("A, 1 of 2", "a"), ("A", "sent"), ("B", "b"), ("B", "b")):
-        lines.show(text, phase)
+    for line, detail, phase in (
+        ("A", "", "a"),
+        ("A, 1 of 2", "", "a"),
+        ("A", "", "sent"),
+        ("B", "9 s", "b"),
+        ("B", "8 s", "b"),
+    ):
+        lines.show(Status(line, detail, phase))
     lines.end(["Mind the gap."])
-    assert stream.getvalue() == "Elevator: A\nElevator: B\nElevator: note: Mind the gap.\n"
+    assert stream.getvalue() == "Elevator: A\nElevator: B — 9 s\nElevator: note: Mind the gap.\n"
 
 
 def test_progress_in_a_terminal_is_one_line() -> None:
     stream = Screen(live=True)
     lines = ProgressLines(stream)
-    lines.show("Painting, 10 of 12", "painting")
-    lines.show("Done", "done")
+    lines.show(Status("Painting, 10 of 12", "about 2 s left", "painting"))
+    lines.show(Status("Done", "", "done"))
     lines.end([])
     first, second = stream.getvalue().rstrip("\n").split("\r")[1:]
-    assert first.startswith("Elevator: Painting, 10 of 12")
+    assert first.startswith("Elevator: Painting, 10 of 12 — about 2 s left")
     assert len(second) >= len(first.rstrip()), "nothing of the longer line stays visible"
     assert stream.getvalue().count("\n") == 1

@@ -170,7 +170,7 @@ def check_all_jobs_come_back_in_their_order() -> None:
         first = _painting(seed=1)
         second = press_generate("a hare", use_style_size=False, frames=2)
         tick_until(lambda: second.state.name == "RUNNING")
-        assert pump().session.status(second).startswith("Waiting for its turn, 1 before it")
+        assert pump().session.status(second).line.startswith("Waiting for its turn, 1 before it")
         _kill()
         tick_until(lambda: first.ended and second.ended)
         assert (first.state.name, second.state.name) == ("DONE", "DONE")
@@ -181,19 +181,17 @@ def check_scripts_go_on_as_well() -> None:
     open_project("script")
     with _slowly():
         killed = []
-        describe = pump().session.status
 
-        def status(job: Any) -> str:
-            if job.phase == "painting" and not killed:
+        def kill(status: Any) -> None:
+            if status.phase == "painting" and not killed:
                 killed.append(backend_pid())
                 os.kill(killed[0], signal.SIGKILL)
-            return describe(job)
 
-        pump().session.status = status  # the script asks for it while it waits
+        pump().on_status = kill
         try:
             generate("a fox", frames=2)
         finally:
-            del pump().session.status
+            pump().on_status = None
         assert killed
 
 
@@ -233,7 +231,7 @@ def check_stopped_backend_goes_on_at_its_next_start() -> None:
         assert bpy.ops.elevator.stop_backend() == {"FINISHED"}
         tick_until(lambda: pump().session.link.name == "NONE")
         assert not pump().tick(), "nothing is done until somebody starts it"
-        assert pump().session.status(job).startswith("The backend was stopped.")
+        assert pump().session.status(job).line.startswith("The backend was stopped.")
         bpy.ops.elevator.start_backend()
         tick_until(lambda: job.ended)
         assert job.state.name == "DONE", job
@@ -244,20 +242,18 @@ def check_stopped_backend_ends_scripts() -> None:
     from shared_protocol.messages import Goodbye, Shutdown
 
     open_project("stopped script")
-    describe = pump().session.status
     with _slowly():
 
-        def status(job: Any) -> str:
-            if job.phase == "painting" and job.state.name == "RUNNING":
+        def stop(status: Any) -> None:
+            if status.phase == "painting":
                 with _other_client() as client:
                     _ask(client, Shutdown(), Goodbye)
-            return describe(job)
 
-        pump().session.status = status
+        pump().on_status = stop
         try:
             said = refuse(prompt="a fox", frames=2)
         finally:
-            del pump().session.status
+            pump().on_status = None
         assert said.startswith("The backend was stopped. The clip stays in the backend's queue"), said
 
 
@@ -305,7 +301,7 @@ def check_paused_queue_is_said_and_resumed() -> None:
     with _other_client() as client:
         _ask(client, Pause(), Queue)
     job = press_generate("a hare", use_style_size=False, frames=2)
-    tick_until(lambda: pump().session.status(job) == "The queue is paused")
+    tick_until(lambda: pump().session.status(job).line == "The queue is paused")
     assert bpy.ops.elevator.resume_queue() == {"FINISHED"}
     tick_until(lambda: job.ended)
     assert job.state.name == "DONE", job
@@ -315,7 +311,7 @@ def check_full_disk_of_the_backend_stops_the_queue_and_loses_nothing() -> None:
     open_project("full disk")
     job = press_generate("a fox fail:disk_full", use_style_size=False, frames=2)
     tick_until(lambda: bool(pump().session.queue.stopped))
-    tick_until(lambda: pump().session.status(job).startswith("The disk is full"))
+    tick_until(lambda: pump().session.status(job).line.startswith("The disk is full"))
     assert job.state.name == "RUNNING"
     assert job.step == 0
     waiting = press_generate("a hare", use_style_size=False, frames=2)

@@ -183,7 +183,7 @@ def check_generate_does_not_block() -> None:
     statuses = set()
     while not job.ended:
         pump().tick()
-        statuses.add(pump().session.status(job).split(",")[0])
+        statuses.add(pump().session.status(job).line.split(",")[0])
         time.sleep(0.01)
         assert pump().last.messages <= part("machine.pump").MAX_MESSAGES
         assert pump().last.bytes <= part("machine.pump").MAX_BYTES + (1 << 20)

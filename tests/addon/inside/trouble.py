@@ -75,7 +75,7 @@ def check_cancel() -> None:
     tick_until(lambda: job.phase == "painting")
     begin = time.monotonic()
     assert bpy.ops.elevator.cancel(job=job.id) == {"FINISHED"}
-    assert pump().session.status(job) == "Cancelling"
+    assert pump().session.status(job).line == "Cancelling"
     tick_until(lambda: job.ended)
     FIGURES["seconds until a cancel was honoured"] = time.monotonic() - begin
     assert job.state.name == "CANCELLED"
@@ -98,17 +98,16 @@ def check_interrupted_script_cancels() -> None:
     open_project("interrupted")
     generate("a fox", frames=1)
 
-    def interrupt(job: Any) -> str:
-        if job.phase == "painting":
+    def interrupt(status: Any) -> None:
+        if status.phase == "painting":
             raise KeyboardInterrupt
-        return ""
 
-    pump().session.status = interrupt  # the script asks for it while it waits
+    pump().on_status = interrupt
     try:
         with contextlib.suppress(KeyboardInterrupt, RuntimeError):
             bpy.ops.elevator.generate("EXEC_DEFAULT", prompt="a fox")
     finally:
-        del pump().session.status
+        pump().on_status = None
     job = list(pump().session.jobs.values())[-1]
     assert job.state.name == "CANCELLED", job
     generate("a fox", frames=1)
@@ -205,7 +204,7 @@ def check_never_during_render() -> None:
         for _ in range(5):
             assert pump().tick(), "it keeps ticking while the strip waits"
         assert not all_strips()
-        assert pump().session.status(job) == "Adding the strip"
+        assert pump().session.status(job).line == "Adding the strip"
     finally:
         clips.may_change_scene = allowed
     tick_until(lambda: job.ended)
