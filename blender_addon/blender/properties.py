@@ -11,7 +11,8 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, 
 
 from shared_protocol.messages import Style
 
-from ..clip.wish import MAX_FRAMES, MAX_PROMPT, MAX_SEED, MAX_SIZE, MIN_SIZE, Wish
+from ..clip import limits
+from ..clip.wish import Wish
 from ..machine.pump import the_pump
 
 UNKNOWN = "UNKNOWN"
@@ -70,9 +71,14 @@ class Settings(bpy.types.PropertyGroup):
     """What to generate."""
 
     prompt: StringProperty(
-        name="Prompt", description="What the clip shows, in words", maxlen=MAX_PROMPT, options={"TEXTEDIT_UPDATE"}
+        name="Prompt",
+        description="What the clip shows, in words",
+        maxlen=limits.PROMPT.most,
+        options={"TEXTEDIT_UPDATE"},
     )
-    negative_prompt: StringProperty(name="Without", description="What the clip must not show", maxlen=MAX_PROMPT)
+    negative_prompt: StringProperty(
+        name="Without", description="What the clip must not show", maxlen=limits.PROMPT.most
+    )
     style_name: StringProperty(description="Name of the style; empty: the backend's first")
     style: EnumProperty(
         name="Style",
@@ -84,14 +90,34 @@ class Settings(bpy.types.PropertyGroup):
     use_style_size: BoolProperty(
         name="Style's Own Size", description="Use the length and size that the style does best", default=True
     )
-    frames: IntProperty(name="Frames", description="Length of the clip", default=16, min=1, max=MAX_FRAMES)
+    frames: IntProperty(
+        name="Frames", description="Length of the clip", default=16, min=limits.FRAMES.least, max=limits.FRAMES.most
+    )
     width: IntProperty(
-        name="Width", description="Width of the clip", default=64, min=MIN_SIZE, max=MAX_SIZE, step=8, subtype="PIXEL"
+        name="Width",
+        description="Width of the clip",
+        default=64,
+        min=limits.PIXELS.least,
+        max=limits.PIXELS.most,
+        step=8,
+        subtype="PIXEL",
     )
     height: IntProperty(
-        name="Height", description="Height of the clip", default=64, min=MIN_SIZE, max=MAX_SIZE, step=8, subtype="PIXEL"
+        name="Height",
+        description="Height of the clip",
+        default=64,
+        min=limits.PIXELS.least,
+        max=limits.PIXELS.most,
+        step=8,
+        subtype="PIXEL",
     )
-    seed: IntProperty(name="Seed", description="Another number gives another clip", default=1, min=0, max=MAX_SEED)
+    seed: IntProperty(
+        name="Seed",
+        description="Another number gives another clip",
+        default=1,
+        min=limits.SEED.least,
+        max=limits.SEED.most,
+    )
     use_random_seed: BoolProperty(
         name="New Seed Each Time", description="Choose a new seed with every Generate", default=True
     )

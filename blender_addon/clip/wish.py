@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from shared_protocol.messages import Generate, Style
 
-MAX_SEED = 2**31 - 1
-MAX_PROMPT = 2000
-MAX_FRAMES = 1024
-MIN_SIZE, MAX_SIZE = 8, 8192
+from . import limits
+
+EXAMPLE = "a pumpkin moving right, blue background"
 
 
 class WishError(Exception):
@@ -49,19 +48,23 @@ def random_seed() -> int:
 
 
 def check(wish: Wish) -> None:
-    """Raise WishError if the wish is wrong whatever the styles are."""
+    """Raise WishError if no request can carry the wish. What a style allows, the backend says."""
     if not wish.prompt.strip():
-        raise WishError("The prompt is empty.", "Write what the clip should show.")
+        raise WishError("The prompt is empty.", f'Say what should be seen, such as "{EXAMPLE}".')
     for name, text in (("prompt", wish.prompt), ("negative prompt", wish.negative_prompt)):
-        if len(text) > MAX_PROMPT:
-            raise WishError(f"The {name} has {len(text)} characters.", f"Shorten it to {MAX_PROMPT}.")
-    if not 0 <= wish.frames <= MAX_FRAMES:
-        raise WishError(f"{wish.frames} frames cannot be made.", f"Choose 1 to {MAX_FRAMES} frames.")
-    for name, size in (("width", wish.width), ("height", wish.height)):
-        if size != 0 and not MIN_SIZE <= size <= MAX_SIZE:
-            raise WishError(f"A {name} of {size} pixels cannot be made.", f"Choose {MIN_SIZE} to {MAX_SIZE} pixels.")
-    if not 0 <= wish.seed <= MAX_SEED:
-        raise WishError(f"The seed {wish.seed} cannot be used.", f"Choose 0 to {MAX_SEED}.")
+        if len(text) > limits.PROMPT.most:
+            raise WishError(f"The {name} has {len(text)} characters.", f"Shorten it to {limits.PROMPT.most}.")
+    if wish.frames:
+        _check_number(wish.frames, limits.FRAMES, f"A clip of {wish.frames} frames")
+    for name, pixels in (("width", wish.width), ("height", wish.height)):
+        if pixels:
+            _check_number(pixels, limits.PIXELS, f"A {name} of {pixels} pixels")
+    _check_number(wish.seed, limits.SEED, f"A seed of {wish.seed}")
+
+
+def _check_number(number: int, allowed: limits.Limits, what: str) -> None:
+    if not allowed.least <= number <= allowed.most:
+        raise WishError(f"{what} is not possible.", f"Choose between {allowed.least} and {allowed.most}.")
 
 
 def find_style(name: str, styles: Sequence[Style]) -> Style:
@@ -73,35 +76,20 @@ def find_style(name: str, styles: Sequence[Style]) -> Style:
     for style in styles:
         if style.name == name:
             return style
-    names = ", ".join(style.name for style in styles)
-    raise WishError(f"The backend has no style “{name}”.", f"Choose one of: {names}.")
+    raise WishError(f'There is no style "{name}".', f"Choose one of these: {', '.join(each.name for each in styles)}.")
 
 
 def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
-    """The request that grants the wish. Raises WishError if this style cannot."""
-    check(wish)
+    """The request for a wish that was checked. Raises WishError if there is no such style."""
     style = find_style(wish.style, styles)
-    frames = wish.frames or style.frames
-    width, height = wish.width or style.width, wish.height or style.height
-    if frames > style.max_frames:
-        raise WishError(
-            f"The style “{style.name}” makes at most {style.max_frames} frames, not {frames}.",
-            "Choose fewer frames.",
-        )
-    for name, size in (("width", width), ("height", height)):
-        if not style.min_size <= size <= style.max_size or size % style.size_step:
-            raise WishError(
-                f"The style “{style.name}” cannot make a {name} of {size} pixels.",
-                f"Choose a multiple of {style.size_step} from {style.min_size} to {style.max_size}.",
-            )
     return Generate(
         job=job,
         prompt=wish.prompt.strip(),
         negative_prompt=wish.negative_prompt.strip(),
         style=style.name,
-        frames=frames,
-        width=width,
-        height=height,
+        frames=wish.frames or style.frames,
+        width=wish.width or style.width,
+        height=wish.height or style.height,
         seed=wish.seed,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import get_args
 
 import msgspec
-import pytest
 
 from blender_addon.clip import words
 from blender_addon.clip.actions import AddStrip, HangUp, KeepStyles, Reach, Send, Tidy
@@ -71,22 +70,23 @@ def test_a_second_job_goes_out_at_once() -> None:
     assert [job.id for job in session.active] == [A, B]
 
 
-@pytest.mark.parametrize(
-    ("wish", "sentence"),
-    [
-        (Wish("a fox", style="nope"), "The backend has no style “nope”."),
-        (Wish("a fox", frames=33), "The style “plain” makes at most 32 frames, not 33."),
-        (Wish("a fox", width=36), "The style “plain” cannot make a width of 36 pixels."),
-        (Wish("a fox", height=256), "The style “plain” cannot make a height of 256 pixels."),
-    ],
-)
-def test_what_the_style_cannot_do_is_never_sent(wish: Wish, sentence: str) -> None:
+def test_a_style_that_the_backend_has_not_is_not_asked_for() -> None:
     session = ready()
-    assert session.submit(A, wish, "/clips/a") == [Tidy(A)]
+    assert session.submit(A, Wish("a fox", style="nope"), "/clips/a") == [Tidy(A)]
     problem = session.jobs[A].problem
     assert problem is not None
-    assert problem.sentence == sentence
+    assert problem.sentence == 'There is no style "nope".'
     assert problem.next_step
+
+
+def test_what_a_style_cannot_do_is_for_the_backend_to_say() -> None:
+    session = ready()
+    (send,) = session.submit(A, Wish("a fox", frames=33, width=36), "/clips/a")
+    assert isinstance(send, Send)
+    assert send.request == session.jobs[A].request
+    failed = Failed(job=A, code="frames_out_of_range", message="Too many.", next_step="Choose fewer.")
+    assert session.receive(failed) == [Tidy(A)]
+    assert session.jobs[A].problem == Problem("Too many.", "Choose fewer.")
 
 
 def test_cancel_before_anything_was_sent_is_immediate() -> None:

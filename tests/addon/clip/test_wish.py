@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.failures import BackendError
 from blender_addon.clip import words
 from blender_addon.clip.status import Status
-from blender_addon.clip.wish import MAX_SEED, Wish, WishError, check, find_style, folder_name, random_seed, slug
+from blender_addon.clip.wish import EXAMPLE, Wish, WishError, check, find_style, folder_name, random_seed, settle, slug
 from blender_addon.machine.terminal import ProgressLines
+from shared_protocol import wire
+from tests.addon.sessions import STYLE, A
 
 
 @pytest.mark.parametrize(
@@ -21,12 +24,12 @@ from blender_addon.machine.terminal import ProgressLines
         (Wish(" \n\t"), "The prompt is empty."),
         (Wish("a" * 2001), "The prompt has 2001 characters."),
         (Wish("a", negative_prompt="b" * 3000), "The negative prompt has 3000 characters."),
-        (Wish("a", frames=-1), "-1 frames cannot be made."),
-        (Wish("a", frames=1025), "1025 frames cannot be made."),
-        (Wish("a", width=7), "A width of 7 pixels cannot be made."),
-        (Wish("a", height=8193), "A height of 8193 pixels cannot be made."),
-        (Wish("a", seed=-1), "The seed -1 cannot be used."),
-        (Wish("a", seed=MAX_SEED + 1), "The seed 2147483648 cannot be used."),
+        (Wish("a", frames=-1), "A clip of -1 frames is not possible."),
+        (Wish("a", frames=1025), "A clip of 1025 frames is not possible."),
+        (Wish("a", width=7), "A width of 7 pixels is not possible."),
+        (Wish("a", height=8193), "A height of 8193 pixels is not possible."),
+        (Wish("a", seed=-1), "A seed of -1 is not possible."),
+        (Wish("a", seed=2**31), "A seed of 2147483648 is not possible."),
     ],
 )
 def test_bad_wishes(wish: Wish, sentence: str) -> None:
@@ -34,6 +37,29 @@ def test_bad_wishes(wish: Wish, sentence: str) -> None:
         check(wish)
     assert caught.value.sentence == sentence
     assert caught.value.next_step.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish("a" * 2000, negative_prompt="b" * 2000, frames=1024, width=8192, height=8192, seed=2**31 - 1),
+        Wish("a", frames=1, width=8, height=8, seed=0),
+        Wish("a"),
+    ],
+)
+def test_what_a_request_can_hold_is_granted(wish: Wish) -> None:
+    check(wish)
+    request = settle(wish, A, [STYLE])
+    assert wire.decode_request(wire.encode(request)).message == request
+
+
+def test_a_refusal_is_worded_as_the_backend_words_it() -> None:
+    with pytest.raises(WishError) as empty:
+        check(Wish(" "))
+    assert str(empty.value) == str(BackendError("empty_prompt", example=EXAMPLE))
+    with pytest.raises(WishError) as unknown:
+        find_style("nope", [STYLE])
+    assert str(unknown.value) == str(BackendError("unknown_style", style="nope", styles="plain"))
 
 
 def test_a_backend_without_styles_is_said() -> None:

@@ -31,13 +31,13 @@ from harness import (
 
 def check_bad_wishes_are_refused() -> None:
     open_project("wishes")
-    assert refuse(prompt="  ") == "The prompt is empty. Write what the clip should show."
-    assert refuse(prompt="a fox", frames=5000).startswith("5000 frames cannot be made.")
-    assert refuse(prompt="a fox", frames=-1).startswith("-1 frames cannot be made.")
-    assert refuse(prompt="a fox", width=4).startswith("A width of 4 pixels cannot be made.")
-    assert refuse(prompt="a fox", height=63).startswith("The style “plain” cannot make a height of 63 pixels.")
-    assert refuse(prompt="a fox", width=8192).startswith("The style “plain” cannot make a width of 8192 pixels.")
-    assert refuse(prompt="a fox", style="nope").startswith("The backend has no style “nope”. Choose one of: plain")
+    assert refuse(prompt="  ").startswith("The prompt is empty. Say what should be seen, such as")
+    assert refuse(prompt="a fox", frames=5000).startswith("A clip of 5000 frames is not possible.")
+    assert refuse(prompt="a fox", frames=-1).startswith("A clip of -1 frames is not possible.")
+    assert refuse(prompt="a fox", width=4).startswith("A width of 4 pixels is not possible.")
+    assert refuse(prompt="a fox", height=63).startswith("A size of 64 × 63 pixels is not possible with")
+    assert refuse(prompt="a fox", width=8192).startswith("A size of 8192 × 64 pixels is not possible with")
+    assert refuse(prompt="a fox", style="nope").startswith('There is no style "nope". Choose one of these: plain')
     assert refuse(prompt="a" * 2001).startswith("The prompt has 2001 characters.")
     assert not all_strips()
     assert not (PROJECTS / "wishes" / "elevator").exists(), "no empty folders stay behind"
