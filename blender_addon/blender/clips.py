@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from shared_protocol import VERSION
 from shared_protocol.machine import places
 
 from ..clip import words
-from ..clip.job import Job
-from ..machine.frame_files import FrameFolder
+from ..clip.job import Job, Place
+from ..machine.frame_folder import FrameFolder
 from . import strips
 
 FOLDER = "elevator"
@@ -22,25 +21,6 @@ FOLDER = "elevator"
 
 class ClipError(Exception):
     """The strip cannot be made. The text is one sentence."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a clip goes: fixed when it is asked for, whatever the artist does meanwhile."""
-
-    scene: int
-    """The scene's session_uid, which a reference would not survive undo and a name no renaming."""
-    frame_start: int
-    channel: int
-    """The wished channel; 0: the lowest free one."""
-
-
-@dataclass
-class Ticket:
-    """What Blender must know about a job beside what the session knows."""
-
-    place: Place
-    folder: FrameFolder
 
 
 def parent_folder(chosen: str = "") -> Path:
@@ -60,16 +40,16 @@ def may_change_scene() -> bool:
     return not bpy.app.is_job_running("RENDER")
 
 
-def add(job: Job, ticket: Ticket) -> tuple[str, list[str]]:
+def add(job: Job) -> tuple[str, list[str]]:
     """Make the strip, as one undo step. Returns what was done and what the artist should know. Raises ClipError."""
     done, request = job.done, job.request
     if done is None or request is None:
         raise ClipError("The clip is not finished.")
-    place = ticket.place
+    place, folder = job.place, FrameFolder.of(job)
     scene = strips.find_scene(place.scene)
     if scene is None:
         raise ClipError("The scene that the clip was meant for is gone.")
-    files = ticket.folder.names()[: request.frames]
+    files = folder.names()[: request.frames]
     if len(files) < request.frames:
         raise ClipError("Some frames have vanished from the clip's folder.")
     channel = strips.free_channel(scene, place.frame_start, request.frames, place.channel or 1)
@@ -78,7 +58,7 @@ def add(job: Job, ticket: Ticket) -> tuple[str, list[str]]:
     strip = strips.add_image_strip(
         scene,
         name=request.prompt[:60],
-        folder=ticket.folder.path,
+        folder=folder.path,
         files=files,
         channel=channel,
         frame_start=place.frame_start,

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from ..clip.job import Job, Problem, State
+from ..clip.job import Job, Place, Problem, State
 from ..clip.link import Link
 from ..clip.wish import Wish, WishError, random_seed
-from ..machine.frame_files import FrameFileError
+from ..machine.frame_folder import FrameFileError
 from ..machine.pump import PERIOD, Pump, the_pump
 from ..machine.terminal import ProgressLines
 from . import clips, strips
@@ -112,7 +112,7 @@ class GenerateClip(bpy.types.Operator):
     def _submit(self, context: Any, wish: Wish) -> Job | None:
         scene = strips.sequencer_scene(context)
         start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
-        place = clips.Place(scene.session_uid, start, self.channel)
+        place = Place(scene.session_uid, start, self.channel)
         pump = the_pump()
         try:
             return pump.submit(wish, place, clips.parent_folder(clips_folder(context)))
@@ -120,7 +120,7 @@ class GenerateClip(bpy.types.Operator):
             problem = Problem(error.sentence, error.next_step)
         except FrameFileError as error:
             problem = Problem(str(error), "Save the .blend in a folder that can be written.")
-        pump.session.problem = problem
+        pump.refuse(problem)
         strips.redraw(context.window_manager)
         self.report({"ERROR"}, f"{problem.sentence} {problem.next_step}")
         return None

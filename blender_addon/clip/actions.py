@@ -35,13 +35,6 @@ class Write:
 
 
 @dataclass(frozen=True)
-class AddStrip:
-    """Put the clip into the edit as soon as that is safe; answer with `added` or `could_not_add`."""
-
-    job: str
-
-
-@dataclass(frozen=True)
 class Tidy:
     """The job ended without a strip: remove its folder if nothing is in it."""
 
@@ -55,4 +48,4 @@ class KeepStyles:
     styles: tuple[Style, ...]
 
 
-Action = Reach | HangUp | Send | Write | AddStrip | Tidy | KeepStyles
+Action = Reach | HangUp | Send | Write | Tidy | KeepStyles

@@ -54,14 +54,26 @@ class Problem:
     """The one command to run, if there is one."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a clip goes: fixed when it is asked for, whatever the artist does meanwhile."""
+
+    scene: int
+    """The scene's session_uid, which a reference would not survive undo and a name no renaming."""
+    frame_start: int
+    channel: int
+    """The wished channel; 0: the lowest free one."""
+
+
 @dataclass
 class Job:
     """One clip on its way."""
 
     id: str
     wish: Wish
+    place: Place
     folder: str
-    """Where its frames lie, for people."""
+    """Where its frames lie."""
     state: State = State.HELD
     request: Generate | None = None
     accepted: bool = False

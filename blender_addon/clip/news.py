@@ -21,7 +21,7 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Buffer
 
 from . import words
-from .actions import Action, AddStrip, Send, Write
+from .actions import Action, Send, Write
 from .job import Job, Problem, State
 
 News = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetched | Denied
@@ -125,7 +125,7 @@ def _done(job: Job, done: Done) -> list[Action]:
     job.accepted, job.done, job.fetch = True, done, job.next_fetch()
     if job.fetch is None:
         job.go(State.ADDING)
-        return [AddStrip(job.id)]
+        return []
     job.go(State.FETCHING)
     return [Send(job.fetch)]
 
@@ -136,7 +136,7 @@ def _fetched(job: Job) -> list[Action]:
     last, job.fetch = job.fetch, job.next_fetch()
     if job.fetch is None:
         job.go(State.ADDING)
-        return [AddStrip(job.id)]
+        return []
     if job.fetch.first < last.first + last.count:
         return job.fail(Problem(_how_many(job), "Press Generate again."))
     return [Send(job.fetch)]

@@ -39,7 +39,7 @@ from shared_protocol.wire import Buffer
 
 from . import news, words
 from .actions import Action, HangUp, KeepStyles, Reach, Send
-from .job import Job, Problem, State
+from .job import Job, Place, Problem, State
 from .link import Link
 from .status import Status, describe
 from .wish import Wish, WishError, settle
@@ -90,16 +90,27 @@ class Session:
         """The job's state in plain words."""
         return describe(job, self.link, self.queue, self._now)
 
+    @property
+    def complete(self) -> Job | None:
+        """The oldest clip whose frames are all on disk. It goes into the edit as soon as that is safe; the answer is
+        `added` or `could_not_add`."""
+        return next((job for job in self.jobs.values() if job.state is State.ADDING), None)
+
     # What the artist does -----------------------------------------------------------------------------------
 
-    def submit(self, job: str, wish: Wish, folder: str) -> list[Action]:
+    def submit(self, job: str, wish: Wish, place: Place, folder: str) -> list[Action]:
         """Generate was pressed."""
         self.problem = None
         self._forget_old()
-        self.jobs[job] = Job(job, wish, folder, heard=self._now)
+        self.jobs[job] = Job(job, wish, place, folder, heard=self._now)
         if self.link is Link.READY:
             return self._send_held()
         return self.reach()
+
+    def refuse(self, problem: Problem) -> list[Action]:
+        """Generate was pressed, and nothing can come of it."""
+        self.problem, self.changed = problem, True
+        return []
 
     def cancel(self, job_id: str) -> list[Action]:
         """Cancel was pressed. Honoured at once for what never left, else by the backend's answer."""
@@ -118,6 +129,11 @@ class Session:
         """Wait no longer for the next start of a backend that was told to end."""
         job = self.jobs[job_id]
         return self._fail(job, Problem("The backend was stopped.", words.STAYS)) if self.waits(job) else []
+
+    def start(self) -> list[Action]:
+        """Start Backend was pressed."""
+        self.problem = None
+        return self.reach()
 
     def stop(self) -> list[Action]:
         """Stop Backend was pressed."""

@@ -22,8 +22,8 @@ from bpy.app.handlers import persistent
 from shared_protocol.client import Client, new_job_id
 
 from ..blender import clips, strips
-from ..clip.actions import Action, AddStrip, HangUp, KeepStyles, Reach, Send, Tidy, Write
-from ..clip.job import Job, Problem
+from ..clip.actions import Action, HangUp, KeepStyles, Reach, Send, Tidy, Write
+from ..clip.job import Job, Place, Problem
 from ..clip.link import Link
 from ..clip.session import Session
 from ..clip.status import Status
@@ -31,7 +31,7 @@ from ..clip.wish import Wish, check, folder_name
 from . import style_list
 from .backend_process import BackendError, BackendProcess
 from .client_id import ClientId
-from .frame_files import FrameFileError, FrameFolder
+from .frame_folder import FrameFileError, FrameFolder
 
 PERIOD = 0.05
 """Seconds between two ticks."""
@@ -73,22 +73,23 @@ class Pump:
         """Told again and again where a clip is while `generate` waits for it in a script."""
         self._client: Client | None = None
         self._process: BackendProcess | None = None
-        self._tickets: dict[str, clips.Ticket] = {}
-        self._ready: deque[str] = deque()
         self._loading = False
 
     # What operators call ------------------------------------------------------------------------------------
 
-    def submit(self, wish: Wish, place: clips.Place, parent: Path) -> Job:
+    def submit(self, wish: Wish, place: Place, parent: Path) -> Job:
         """Start a job. Raises WishError or FrameFileError before anything has happened."""
         check(wish)
         job = new_job_id()
-        folder = FrameFolder(parent, folder_name(wish.prompt, job))
-        self._tickets[job] = clips.Ticket(place, folder)
+        folder = FrameFolder.make(parent, folder_name(wish.prompt, job))
         self._listen()  # a backend that died while nothing was going on is noticed here
-        self._perform(self.session.submit(job, wish, str(folder.path)))
+        self._perform(self.session.submit(job, wish, place, str(folder.path)))
         self.start_timer()
         return self.session.jobs[job]
+
+    def refuse(self, problem: Problem) -> None:
+        """Show why a wish could not become a job."""
+        self._perform(self.session.refuse(problem))
 
     def cancel(self, job: str) -> None:
         """Ask for a job's end."""
@@ -98,8 +99,7 @@ class Pump:
     def reach(self) -> None:
         """Start the backend without a job, to see its styles."""
         self._listen()
-        self.session.problem = None
-        self._perform(self.session.reach())
+        self._perform(self.session.start())
         self.start_timer()
 
     def give_up(self, job: str) -> None:
@@ -118,7 +118,7 @@ class Pump:
 
     def wait(self, seconds: float) -> None:
         """Sleep until something can have happened. For scripts only: it blocks."""
-        if self._client is not None and not self._ready:
+        if self._client is not None and self.session.complete is None:
             self._client.wait(seconds)
         else:
             time.sleep(min(seconds, PERIOD))
@@ -135,9 +135,8 @@ class Pump:
             bpy.app.timers.unregister(_on_timer)
         self._hang_up()
         self._client_id.close()
-        for ticket in self._tickets.values():
-            ticket.folder.drop_if_empty()
-        self._tickets.clear()
+        for job in self.session.active:
+            FrameFolder.of(job).drop_if_empty()
 
     # The tick -----------------------------------------------------------------------------------------------
 
@@ -150,11 +149,11 @@ class Pump:
         self._perform(self.session.watch(time.monotonic()))
         self._await_backend()
         self._listen(budget * SHARE)
-        if self._ready and clips.may_change_scene():
-            self._add_strip(self._ready.popleft())
+        if (job := self.session.complete) is not None and clips.may_change_scene():
+            self._add_strip(job)
         self.last.seconds = time.perf_counter() - begin
         self._note_largest()
-        return self.session.busy or bool(self._ready)
+        return self.session.busy
 
     def start_timer(self) -> None:
         """Have Blender call the tick until nothing is left to do."""
@@ -168,6 +167,8 @@ class Pump:
     def fail(self, problem: Problem) -> None:
         """End everything because of a mistake of ours."""
         self._perform(self.session.unreachable(problem))
+        while (job := self.session.complete) is not None:
+            self._perform(self.session.could_not_add(job.id, problem.sentence))
 
     def _note_largest(self) -> None:
         if self.last.strips:
@@ -223,23 +224,20 @@ class Pump:
                     self._client.send(request)
             case Write():
                 return self._write(action)
-            case AddStrip(job):
-                self._ready.append(job)
             case Tidy(job):
-                if (ticket := self._tickets.pop(job, None)) is not None:
-                    ticket.folder.drop_if_empty()
+                FrameFolder.of(self.session.jobs[job]).drop_if_empty()
             case KeepStyles(styles):
                 if self._styles_file is not None:
                     style_list.keep(self._styles_file, styles)
         return ()
 
     def _write(self, action: Write) -> Iterable[Action]:
-        folder = self._tickets[action.job].folder
+        folder = FrameFolder.of(self.session.jobs[action.job])
         try:
             folder.write(action.index, action.data)
         except FrameFileError as first:
             try:
-                folder.move_to(clips.spare_folder())
+                folder = folder.move_to(clips.spare_folder())
                 folder.write(action.index, action.data)
             except FrameFileError:
                 return self.session.could_not_write(action.job, str(first))
@@ -250,19 +248,15 @@ class Pump:
     def _wrote(self, action: Write) -> Iterable[Action]:
         return self.session.wrote(action.job, action.index)
 
-    def _add_strip(self, job_id: str) -> None:
-        job = self.session.jobs[job_id]
-        if job.ended:
-            return
+    def _add_strip(self, job: Job) -> None:
         self.last.strips += 1
         try:
-            text, warnings = clips.add(job, self._tickets[job_id])
+            text, warnings = clips.add(job)
         except (clips.ClipError, RuntimeError) as error:
             # RuntimeError is how Blender's own functions refuse.
-            self._perform(self.session.could_not_add(job_id, str(error).strip()))
+            self._perform(self.session.could_not_add(job.id, str(error).strip()))
         else:
-            del self._tickets[job_id]
-            self._perform(self.session.added(job_id, text, warnings))
+            self._perform(self.session.added(job.id, text, warnings))
 
     def _hang_up(self) -> None:
         self._process = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blender_addon.clip.actions import Action, KeepStyles, Reach, Write
-from blender_addon.clip.job import Job
+from blender_addon.clip.job import Job, Place
 from blender_addon.clip.link import Link
 from blender_addon.clip.session import Session
 from blender_addon.clip.wish import Wish
@@ -21,6 +21,7 @@ from shared_protocol.messages import (
 )
 
 A, B = "a" * 32, "b" * 32
+PLACE = Place(scene=1, frame_start=1, channel=0)
 PNG = b"\x89PNG\r\n\x1a\n"
 STYLE = Style(
     name="plain",
@@ -74,7 +75,7 @@ def ready() -> Session:
 def running(frames: int = 4) -> tuple[Session, Job]:
     """A session with one accepted job."""
     session = ready()
-    session.submit(A, Wish("a fox", frames=frames), "/clips/a")
+    session.submit(A, Wish("a fox", frames=frames), PLACE, "/clips/a")
     session.receive(Accepted(job=A, position=0))
     return session, session.jobs[A]
 

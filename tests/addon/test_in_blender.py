@@ -98,7 +98,7 @@ def test_missing_wheel(tmp_path: Path, extension_zip: Path) -> None:
 
 
 def test_disks(tmp_path: Path, extension_zip: Path) -> None:
-    """Full and read-only disks, for real where this user may mount one; frame_files has the rest of the cases."""
+    """Full and read-only disks, for real where this user may mount one; frame_folder has the rest of the cases."""
     if not may_mount():
         pytest.skip("needs the right to mount a small disk: runs as root on Linux")
     lab = Lab(tmp_path, BLENDER, extension_zip)

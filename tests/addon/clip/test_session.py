@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 
 from blender_addon.clip import words
-from blender_addon.clip.actions import AddStrip, HangUp, KeepStyles, Reach, Send, Tidy
+from blender_addon.clip.actions import HangUp, KeepStyles, Reach, Send, Tidy
 from blender_addon.clip.job import ENDED, NEXT, Problem, State
 from blender_addon.clip.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Session
 from blender_addon.clip.status import Status
@@ -33,12 +33,12 @@ from shared_protocol.messages import (
     Refused,
     Resume,
 )
-from tests.addon.sessions import PNG, STYLE, WELCOME, A, B, come_back, deliver, done, known, ready, running
+from tests.addon.sessions import PLACE, PNG, STYLE, WELCOME, A, B, come_back, deliver, done, known, ready, running
 
 
 def test_a_prompt_becomes_a_strip() -> None:
     session = Session()
-    assert session.submit(A, Wish("a fox", seed=5), "/clips/a") == [Reach()]
+    assert session.submit(A, Wish("a fox", seed=5), PLACE, "/clips/a") == [Reach()]
     job = session.jobs[A]
     assert session.status(job) == Status("Starting the backend", "", "held")
     assert session.connected() == []
@@ -53,7 +53,8 @@ def test_a_prompt_becomes_a_strip() -> None:
     assert str(session.status(job)) == "Painting, 12 of 25 — about 9 s left"
     assert job.fraction == 12 / 25
     deliver(session, A, range(4))
-    assert session.receive(done(A)) == [AddStrip(A)]
+    assert session.receive(done(A)) == []
+    assert session.complete is job
     assert job.state is State.ADDING
     assert session.busy
     assert session.added(A, "4 frames added.", ["It plays 3 times as fast."]) == [Send(Received(job=A))]
@@ -65,14 +66,14 @@ def test_a_prompt_becomes_a_strip() -> None:
 
 def test_a_second_job_goes_out_at_once() -> None:
     session, _ = running()
-    (send,) = session.submit(B, Wish("a hare"), "/clips/b")
+    (send,) = session.submit(B, Wish("a hare"), PLACE, "/clips/b")
     assert isinstance(send, Send)
     assert [job.id for job in session.active] == [A, B]
 
 
 def test_a_style_that_the_backend_has_not_is_not_asked_for() -> None:
     session = ready()
-    assert session.submit(A, Wish("a fox", style="nope"), "/clips/a") == [Tidy(A)]
+    assert session.submit(A, Wish("a fox", style="nope"), PLACE, "/clips/a") == [Tidy(A)]
     problem = session.jobs[A].problem
     assert problem is not None
     assert problem.sentence == 'There is no style "nope".'
@@ -81,7 +82,7 @@ def test_a_style_that_the_backend_has_not_is_not_asked_for() -> None:
 
 def test_what_a_style_cannot_do_is_for_the_backend_to_say() -> None:
     session = ready()
-    (send,) = session.submit(A, Wish("a fox", frames=33, width=36), "/clips/a")
+    (send,) = session.submit(A, Wish("a fox", frames=33, width=36), PLACE, "/clips/a")
     assert isinstance(send, Send)
     assert send.request == session.jobs[A].request
     failed = Failed(job=A, code="frames_out_of_range", message="Too many.", next_step="Choose fewer.")
@@ -91,7 +92,7 @@ def test_what_a_style_cannot_do_is_for_the_backend_to_say() -> None:
 
 def test_cancel_before_anything_was_sent_is_immediate() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), "/clips/a")
+    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
     assert session.cancel(A) == [Tidy(A)]
     session.connected()
     assert session.receive(WELCOME) == [KeepStyles((STYLE,))], "the cancelled job is not sent"
@@ -122,7 +123,8 @@ def test_a_clip_that_was_faster_than_its_cancel_is_added() -> None:
     session, job = running()
     deliver(session, A, range(4))
     session.cancel(A)
-    assert session.receive(done(A)) == [AddStrip(A)]
+    assert session.receive(done(A)) == []
+    assert session.complete is job
     assert session.receive(Cancelled(job=A)) == []
     session.added(A, "added")
     assert job.state is State.DONE
@@ -139,7 +141,8 @@ def test_a_try_anew_counts_its_frames_and_steps_from_nothing() -> None:
     session.receive(Notice(job=A, message="With less memory."))
     assert job.warnings == ["It is tried again.", "With less memory."]
     deliver(session, A, range(4))
-    assert session.receive(done(A)) == [AddStrip(A)]
+    assert session.receive(done(A)) == []
+    assert session.complete is job
 
 
 def test_loading_shows_megabytes_and_every_phase_has_words() -> None:
@@ -182,7 +185,7 @@ def test_a_queue_that_stands_still_says_why() -> None:
 
 def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), "/clips/a")
+    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
     session.connected()
     session.receive(msgspec.structs.replace(WELCOME, queue=QueueState(paused=True)))
     session.receive(Accepted(job=A, position=0))
@@ -195,17 +198,17 @@ def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
 
 def test_the_unreachable_backend_is_a_problem_with_a_command() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), "/clips/a")
+    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
     problem = Problem("The backend is not installed.", "Run this.", "python3 install.py setup")
     assert session.unreachable(problem) == [HangUp(), Tidy(A)]
     assert session.problem == session.jobs[A].problem == problem
-    session.submit(B, Wish("a hare"), "/clips/b")
+    session.submit(B, Wish("a hare"), PLACE, "/clips/b")
     assert session.problem is None, "another try clears it"
 
 
 def test_a_backend_that_refuses_is_a_problem() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), "/clips/a")
+    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
     session.connected()
     assert session.receive(Refused(code="version", message="Update the add-on.")) == [HangUp(), Tidy(A)]
     assert session.problem == Problem("Update the add-on.")
@@ -214,7 +217,7 @@ def test_a_backend_that_refuses_is_a_problem() -> None:
 
 def test_a_backend_that_says_nothing_is_a_problem() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), "/clips/a")
+    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
     session.watch(50.0)
     session.connected()
     assert session.watch(50.0 + GREETING_SECONDS) == []
@@ -255,7 +258,7 @@ def test_a_frame_too_many_ends_the_job() -> None:
 
 def test_a_frame_that_cannot_be_written_ends_the_job_with_its_seed() -> None:
     session = ready()
-    session.submit(A, Wish("a fox", seed=77), "/clips/a")
+    session.submit(A, Wish("a fox", seed=77), PLACE, "/clips/a")
     actions = session.could_not_write(A, "The disk is full.")
     assert actions == [Send(Cancel(job=A)), Tidy(A)]
     assert session.jobs[A].problem == Problem("The disk is full.", "Make room and generate it again with seed 77.")
@@ -289,7 +292,7 @@ def test_strange_mail_is_ignored() -> None:
 
 def test_old_jobs_are_forgotten_and_active_ones_never() -> None:
     session = ready()
-    session.submit("c" * 32, Wish("stays"), "/clips/c")
+    session.submit("c" * 32, Wish("stays"), PLACE, "/clips/c")
     for number in range(3 * ENDED_KEPT):
         session.submit(f"{number:032x}", Wish("a fox", style="nope"), "/clips")
     assert len(session.jobs) <= ENDED_KEPT + 2
@@ -300,3 +303,26 @@ def test_the_table_of_states_has_no_way_out_of_an_end() -> None:
     assert set(NEXT) == set(State)
     assert all(not NEXT[state] for state in ENDED)
     assert all(NEXT[state] & ENDED for state in set(State) - ENDED), "every job can end"
+
+
+def test_a_refusal_stands_until_the_next_wish() -> None:
+    session, problem = ready(), Problem("The prompt is empty.")
+    for again in (session.start, lambda: session.submit(A, Wish("a fox"), PLACE, "/clips/a")):
+        session.changed = False
+        assert session.refuse(problem) == []
+        assert (session.problem, session.changed) == (problem, True)
+        again()
+        assert session.problem is None
+
+
+def test_strips_are_added_oldest_first() -> None:
+    session, first = running()
+    session.submit(B, Wish("a hare", frames=4), PLACE, "/clips/b")
+    for job in (B, A):
+        deliver(session, job, range(4))
+        session.receive(done(job))
+    assert session.complete is first
+    session.added(A, "added")
+    assert session.complete is session.jobs[B]
+    session.could_not_add(B, "no")
+    assert session.complete is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blender_addon.clip import words
-from blender_addon.clip.actions import AddStrip, HangUp, Reach, Send, Tidy
+from blender_addon.clip.actions import HangUp, Reach, Send, Tidy
 from blender_addon.clip.job import FETCH_FRAMES, Problem, State
 from blender_addon.clip.session import MOST_LOSSES
 from blender_addon.clip.wish import Wish
@@ -24,7 +24,7 @@ from shared_protocol.messages import (
     Shutdown,
     Watch,
 )
-from tests.addon.sessions import PNG, A, B, come_back, deliver, done, known, ready, running, unknown
+from tests.addon.sessions import PLACE, PNG, A, B, come_back, deliver, done, known, ready, running, unknown
 
 
 def test_a_lost_backend_is_reached_again_and_asked_for_its_jobs() -> None:
@@ -39,14 +39,15 @@ def test_a_lost_backend_is_reached_again_and_asked_for_its_jobs() -> None:
     assert (job.state, job.step, job.written) == (State.RUNNING, 0, set()), "it is made from the start"
     assert str(session.status(job)) == "Waiting for its turn, 2 before it"
     deliver(session, A, range(4))
-    assert session.receive(done(A)) == [AddStrip(A)]
+    assert session.receive(done(A)) == []
+    assert session.complete is job
     assert session.added(A, "added") == [Send(Received(job=A))]
 
 
 def test_frames_of_a_clip_that_was_finished_meanwhile_are_fetched() -> None:
     frames = 2 * FETCH_FRAMES + 3
     session, job = ready(), None
-    session.submit(A, Wish("a fox", frames=32), "/clips/a")
+    session.submit(A, Wish("a fox", frames=32), PLACE, "/clips/a")
     job = session.jobs[A]
     assert job.request is not None
     job.request = Generate(
@@ -60,7 +61,7 @@ def test_frames_of_a_clip_that_was_finished_meanwhile_are_fetched() -> None:
     actions = session.receive(done(A, frames))
     assert session.receive(done(A, frames)) == [], "it is told twice, and counts once"
     asked = []
-    while actions != [AddStrip(A)]:
+    while session.complete is None:
         (send,) = actions
         assert isinstance(send, Send)
         assert isinstance(send.request, Fetch)
@@ -83,7 +84,7 @@ def test_a_clip_that_the_next_backend_does_not_know_fails() -> None:
 
 def test_a_request_that_never_arrived_is_sent_again() -> None:
     session = ready()
-    session.submit(A, Wish("a fox"), "/clips/a")
+    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
     request = session.jobs[A].request
     assert request is not None
     assert session.receive(Goodbye()) == [HangUp(), Reach()], "a backend that was just ending is started anew"
@@ -149,7 +150,7 @@ def test_a_stop_is_waited_for_and_a_denied_one_is_said() -> None:
 
 def test_a_cancel_that_the_lost_backend_did_not_hear_is_told_to_the_next() -> None:
     session, job = running()
-    session.submit(B, Wish("a hare"), "/clips/b")
+    session.submit(B, Wish("a hare"), PLACE, "/clips/b")
     session.cancel(A)
     assert session.receive(Lost(reason="gone")) == [HangUp(), Tidy(A), Reach()]
     assert job.state is State.CANCELLED
@@ -176,7 +177,7 @@ def test_ends_that_were_not_acknowledged_are_acknowledged_when_told_again() -> N
 
 def test_a_cancelled_job_that_arrived_all_the_same_is_done_with() -> None:
     session = ready()
-    session.submit(A, Wish("a fox"), "/clips/a")
+    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
     session.receive(Lost(reason="gone"))
     assert session.cancel(A) == [Tidy(A)]
     assert come_back(session) == [Send(Cancel(job=A))]

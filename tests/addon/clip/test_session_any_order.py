@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blender_addon.clip.actions import Action, AddStrip, HangUp, Reach, Send, Tidy, Write
+from blender_addon.clip.actions import Action, HangUp, Reach, Send, Tidy, Write
 from blender_addon.clip.job import ENDED, Problem, State
 from blender_addon.clip.session import MOST_LOSSES, Session
 from blender_addon.clip.wish import Wish
@@ -29,7 +29,7 @@ from shared_protocol.messages import (
     Received,
     Refused,
 )
-from tests.addon.sessions import PNG, WELCOME, A, B, done, known, unknown
+from tests.addon.sessions import PLACE, PNG, WELCOME, A, B, done, known, unknown
 
 JOBS = (A, B)
 job_ids = st.sampled_from(JOBS)
@@ -89,7 +89,7 @@ class World:
                 self.denied[what.job] += 1
             actions = self.session.receive(what, (PNG,) if isinstance(what, Frame) else ())
         elif kind == "submit" and what not in self.session.jobs:
-            actions = self.session.submit(str(what), Wish("a fox"), "/clips")
+            actions = self.session.submit(str(what), Wish("a fox"), PLACE, "/clips")
         elif kind == "cancel":
             actions = self.session.cancel(str(what))
         elif kind == "reach":
@@ -110,6 +110,11 @@ class World:
                 self.happen("receive", Frame(job=str(what), index=index, frames=4))
             return  # each of them was counted
         self.perform(actions)
+        if (complete := self.session.complete) is not None:
+            self.strips[complete.id] += 1
+            assert len(complete.written) == 4
+            ended = self.session.could_not_add if self._strip_fails else self.session.added
+            self.perform(ended(complete.id, "so"))
         for job in self.session.jobs.values():
             was = before.get(job.id)
             if was in ENDED:
@@ -137,13 +142,6 @@ class World:
                         self.perform(self.session.could_not_write(job, "full"))
                     else:
                         self.perform(self.session.wrote(job, index))
-                case AddStrip(job):
-                    self.strips[job] += 1
-                    assert len(self.session.jobs[job].written) == 4
-                    if self._strip_fails:
-                        self.perform(self.session.could_not_add(job, "no"))
-                    else:
-                        self.perform(self.session.added(job, "added"))
                 case Tidy(job):
                     self.tidied[job] += 1
 

@@ -103,7 +103,7 @@ def check_panels_draw() -> None:
     pump().cancel(job.id)
     panels.ClipPanel.draw(_Anything(), bpy.context)
     tick_until(lambda: job.ended)
-    pump().session.problem = part("clip.job").Problem("A sentence.", "A step.", "a command")
+    pump().refuse(part("clip.job").Problem("A sentence.", "A step.", "a command"))
     panels.ClipPanel.draw(_Anything(), bpy.context)
     part("blender.preferences").Preferences.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.machine.frame_files import PNG_SIGNATURE, FrameFileError, FrameFolder
+from blender_addon.machine.frame_folder import PNG_SIGNATURE, FrameFileError, FrameFolder
 from tests.addon.blenders import ROOT
 
 PNG = PNG_SIGNATURE + b"picture"
 
 
 def test_frames_are_written_in_blenders_counting(tmp_path: Path) -> None:
-    folder = FrameFolder(tmp_path / "Größe 影 mit Leerzeichen", "ein-kürbis-01234567")
+    folder = FrameFolder.make(tmp_path / "Größe 影 mit Leerzeichen", "ein-kürbis-01234567")
     folder.write(1, memoryview(PNG))
     folder.write(0, bytearray(PNG))
     assert folder.names() == ["frame_0001.png", "frame_0002.png"]
@@ -28,7 +28,7 @@ def test_frames_are_written_in_blenders_counting(tmp_path: Path) -> None:
 
 
 def test_what_is_no_picture_is_not_written(tmp_path: Path) -> None:
-    folder = FrameFolder(tmp_path, "clip")
+    folder = FrameFolder.make(tmp_path, "clip")
     with pytest.raises(FrameFileError, match="Frame 1 that the backend sent is not a PNG picture"):
         folder.write(0, b"<html>")
     assert folder.names() == []
@@ -37,26 +37,26 @@ def test_what_is_no_picture_is_not_written(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "elevator").write_text("in the way")
     with pytest.raises(FrameFileError, match="cannot be written"):
-        FrameFolder(tmp_path / "elevator", "clip")
+        FrameFolder.make(tmp_path / "elevator", "clip")
     assert (tmp_path / "elevator").read_text() == "in the way"
 
 
 def test_a_name_that_is_too_long_is_said(tmp_path: Path) -> None:
     with pytest.raises(FrameFileError, match="its path is too long"):
-        FrameFolder(tmp_path, "x" * 300)
+        FrameFolder.make(tmp_path, "x" * 300)
 
 
 def test_a_vanished_folder_is_said(tmp_path: Path) -> None:
-    folder = FrameFolder(tmp_path, "clip")
+    folder = FrameFolder.make(tmp_path, "clip")
     folder.path.rmdir()
     with pytest.raises(FrameFileError, match="a folder on its path does not exist"):
         folder.write(0, PNG)
 
 
 def test_frames_move_together(tmp_path: Path) -> None:
-    folder = FrameFolder(tmp_path / "old", "clip")
+    folder = FrameFolder.make(tmp_path / "old", "clip")
     folder.write(0, PNG)
-    folder.move_to(tmp_path / "new")
+    folder = folder.move_to(tmp_path / "new")
     folder.write(1, PNG)
     assert folder.path == tmp_path / "new" / "clip"
     assert folder.names() == ["frame_0001.png", "frame_0002.png"]
@@ -64,7 +64,7 @@ def test_frames_move_together(tmp_path: Path) -> None:
 
 
 def test_a_failed_move_leaves_all_where_it_was(tmp_path: Path) -> None:
-    folder = FrameFolder(tmp_path / "old", "clip")
+    folder = FrameFolder.make(tmp_path / "old", "clip")
     folder.write(0, PNG)
     (tmp_path / "new").write_text("in the way")
     with pytest.raises(FrameFileError):
@@ -74,10 +74,10 @@ def test_a_failed_move_leaves_all_where_it_was(tmp_path: Path) -> None:
 
 
 def test_empty_folders_go(tmp_path: Path) -> None:
-    folder = FrameFolder(tmp_path / "elevator", "clip")
+    folder = FrameFolder.make(tmp_path / "elevator", "clip")
     folder.drop_if_empty()
     assert not (tmp_path / "elevator").exists()
-    folder = FrameFolder(tmp_path / "elevator", "clip")
+    folder = FrameFolder.make(tmp_path / "elevator", "clip")
     folder.write(0, PNG)
     folder.drop_if_empty()
     assert folder.names() == ["frame_0001.png"]
@@ -86,14 +86,14 @@ def test_empty_folders_go(tmp_path: Path) -> None:
 ATTEMPT = """
 import os, sys
 from pathlib import Path
-from blender_addon.machine.frame_files import PNG_SIGNATURE, FrameFileError, FrameFolder
+from blender_addon.machine.frame_folder import PNG_SIGNATURE, FrameFileError, FrameFolder
 folder, size, user = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if user:
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)
 try:
-    FrameFolder(folder, "clip").write(0, PNG_SIGNATURE + b"x" * size)
+    FrameFolder.make(folder, "clip").write(0, PNG_SIGNATURE + b"x" * size)
 except FrameFileError as error:
     print(error)
     print(sorted(path.name for path in folder.rglob("*")))

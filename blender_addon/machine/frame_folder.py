@@ -10,7 +10,10 @@ import errno
 import os
 import shutil
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
+
+from ..clip.job import Job
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -38,20 +41,30 @@ def why(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
+@dataclass(frozen=True)
 class FrameFolder:
     """The folder of one clip: `parent/name/frame_0001.png` …"""
 
-    def __init__(self, parent: Path, name: str) -> None:
+    path: Path
+
+    @classmethod
+    def of(cls, job: Job) -> FrameFolder:
+        """Where the job's frames lie."""
+        return cls(Path(job.folder))
+
+    @classmethod
+    def make(cls, parent: Path, name: str) -> FrameFolder:
         """Make the folder and try that files can be written there. Raises FrameFileError."""
-        self.path = parent / name
-        probe = self.path / f".{uuid.uuid4().hex}.tmp"
+        folder = cls(parent / name)
+        probe = folder.path / f".{uuid.uuid4().hex}.tmp"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            folder.path.mkdir(parents=True, exist_ok=True)
             probe.touch(exist_ok=False)
             probe.unlink()
         except OSError as error:
-            self.drop_if_empty()
-            raise FrameFileError(f"The folder {self.path} cannot be written: {why(error)}.") from error
+            folder.drop_if_empty()
+            raise FrameFileError(f"The folder {folder.path} cannot be written: {why(error)}.") from error
+        return folder
 
     def write(self, index: int, data: bytes | bytearray | memoryview) -> Path:
         """Write one frame in one step. Raises FrameFileError and then leaves nothing behind."""
@@ -72,9 +85,9 @@ class FrameFolder:
         """Names of the frames that are there, in order."""
         return sorted(path.name for path in self.path.glob("frame_*.png"))
 
-    def move_to(self, parent: Path) -> None:
-        """Go on in another parent folder, taking along what is there. Raises FrameFileError; then nothing moved."""
-        new = FrameFolder(parent, self.path.name)
+    def move_to(self, parent: Path) -> FrameFolder:
+        """Take what is there to another parent folder. Raises FrameFileError; then nothing moved."""
+        new = FrameFolder.make(parent, self.path.name)
         names = self.names()
         try:
             for name in names:
@@ -82,10 +95,10 @@ class FrameFolder:
         except OSError as error:
             shutil.rmtree(new.path, ignore_errors=True)
             raise FrameFileError(f"The frames cannot be copied to {new.path}: {why(error)}.") from error
-        old, self.path = self.path, new.path
         for name in names:
-            _try_unlink(old / name)
-        _drop_if_empty(old)
+            _try_unlink(self.path / name)
+        self.drop_if_empty()
+        return new
 
     def drop_if_empty(self) -> None:
         """Remove the folder, and the one around it, if nothing is in them."""
