@@ -26,10 +26,10 @@ def register() -> None:
     import bpy
 
     from .blender import operators, panels, preferences, properties
-    from .machine import pump
+    from .machine import timer
 
-    pump.register(Path(bpy.utils.extension_path_user(__package__, create=True)))
-    _undo.append(pump.unregister)
+    timer.register(Path(bpy.utils.extension_path_user(__package__, create=True)))
+    _undo.append(timer.unregister)
     for module in (properties, preferences, operators, panels):
         module.register()
         _undo.append(module.unregister)

@@ -36,7 +36,6 @@ class MissingPanel(bpy.types.Panel):
     wheels: tuple[str, ...] = ()
 
     def draw(self, _context: Any) -> None:
-        """Draw it."""
         column = self.layout.column(align=True)
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         column.label(text="The add-on cannot work:", icon="ERROR")
@@ -47,11 +46,9 @@ class MissingPanel(bpy.types.Panel):
 
 
 def register(wheels: list[str]) -> None:
-    """Show what is missing."""
     MissingPanel.wheels = tuple(wheels)
     bpy.utils.register_class(MissingPanel)
 
 
 def unregister() -> None:
-    """Take the panel away."""
     bpy.utils.unregister_class(MissingPanel)

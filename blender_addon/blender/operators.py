@@ -14,8 +14,9 @@ from ..clip.job import Job, Place, Problem, State
 from ..clip.link import Link
 from ..clip.wish import Wish, WishError, random_seed
 from ..machine.frame_folder import FrameFileError
-from ..machine.pump import PERIOD, Pump, the_pump
+from ..machine.pump import PERIOD
 from ..machine.terminal import ProgressLines
+from ..machine.timer import the_pump
 from . import clips, strips
 from .preferences import clips_folder
 from .properties import wish_of
@@ -145,7 +146,7 @@ class CancelClip(bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         """Ask for the end; it comes within one step of the work."""
-        pump: Pump = the_pump()
+        pump = the_pump()
         for job in [self.job] if self.job else [job.id for job in pump.session.active]:
             pump.cancel(job)
         return {"FINISHED"}
@@ -180,7 +181,6 @@ class StopBackend(bpy.types.Operator):
         return True
 
     def execute(self, _context: Any) -> set[str]:
-        """Ask it to end."""
         the_pump().stop_backend()
         return {"FINISHED"}
 
@@ -201,7 +201,6 @@ class ResumeQueue(bpy.types.Operator):
         return True
 
     def execute(self, _context: Any) -> set[str]:
-        """Ask for it."""
         the_pump().resume_queue()
         return {"FINISHED"}
 
@@ -216,7 +215,6 @@ class CopyCommand(bpy.types.Operator):
     command: StringProperty(options=HIDDEN)
 
     def execute(self, context: Any) -> set[str]:
-        """Copy."""
         context.window_manager.clipboard = self.command
         self.report({"INFO"}, "Copied. Paste it into a terminal.")
         return {"FINISHED"}
@@ -230,7 +228,6 @@ class NewSeed(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        """Choose."""
         strips.sequencer_scene(context).elevator.seed = random_seed()
         return {"FINISHED"}
 
@@ -243,7 +240,6 @@ class UseStandardView(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        """Set it."""
         strips.use_plain_view(strips.sequencer_scene(context))
         return {"FINISHED"}
 
@@ -258,7 +254,6 @@ class OpenFolder(bpy.types.Operator):
     folder: StringProperty(options=HIDDEN)
 
     def execute(self, _context: Any) -> set[str]:
-        """Open."""
         if not Path(self.folder).is_dir():
             self.report({"ERROR"}, f"The folder {self.folder} is gone.")
             return {"CANCELLED"}
@@ -279,12 +274,10 @@ CLASSES = (
 
 
 def register() -> None:
-    """Register the operators."""
     for each in CLASSES:
         bpy.utils.register_class(each)
 
 
 def unregister() -> None:
-    """Unregister them."""
     for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)

@@ -12,7 +12,7 @@ from ..clip import words
 from ..clip.job import Job, Problem, State
 from ..clip.link import Link
 from ..machine import backend_process
-from ..machine.pump import the_pump
+from ..machine.timer import the_pump
 from . import layouts, strips
 from .operators import GenerateClip
 from .properties import style_of
@@ -33,7 +33,6 @@ class ClipPanel(_SidebarPanel, bpy.types.Panel):
     bl_label = "Generate Clip"
 
     def draw(self, context: Any) -> None:
-        """Draw it."""
         layout = self.layout
         scene = strips.sequencer_scene(context)
         if scene is None:
@@ -65,7 +64,6 @@ class BackendPanel(_SidebarPanel, bpy.types.Panel):
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
-        """Draw it."""
         session = the_pump().session
         match session.link:
             case Link.READY:
@@ -199,14 +197,12 @@ CLASSES = (ClipPanel, BackendPanel)
 
 
 def register() -> None:
-    """Register panels and menu entry."""
     for each in CLASSES:
         bpy.utils.register_class(each)
     bpy.types.SEQUENCER_MT_add.append(_draw_add_menu)
 
 
 def unregister() -> None:
-    """Unregister them."""
     bpy.types.SEQUENCER_MT_add.remove(_draw_add_menu)
     for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)

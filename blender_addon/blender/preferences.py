@@ -27,7 +27,6 @@ class Preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: Any) -> None:
-        """Draw the preferences."""
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "clips_folder")
@@ -46,10 +45,8 @@ def clips_folder(context: Any) -> str:
 
 
 def register() -> None:
-    """Register the preferences."""
     bpy.utils.register_class(Preferences)
 
 
 def unregister() -> None:
-    """Unregister them."""
     bpy.utils.unregister_class(Preferences)

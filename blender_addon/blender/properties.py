@@ -13,7 +13,7 @@ from shared_protocol.messages import Style
 
 from ..clip import limits
 from ..clip.wish import Wish
-from ..machine.pump import the_pump
+from ..machine.timer import the_pump
 
 UNKNOWN = "UNKNOWN"
 
@@ -130,6 +130,5 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take them away."""
     del bpy.types.Scene.elevator
     bpy.utils.unregister_class(Settings)

@@ -118,11 +118,6 @@ class BackendProcess:
         if self._read() is None:
             self._process = self._start(find())
 
-    @property
-    def pid(self) -> int | None:
-        """Process id of the backend that was started here."""
-        return self._process.pid if self._process else None
-
     def poll(self, now: float) -> connection.Connection | None:
         """The connection once the backend is ready, None until then. Never blocks. Raises BackendError."""
         found = self._read()

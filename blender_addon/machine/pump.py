@@ -1,27 +1,23 @@
-"""The one timer: moves what arrives from the backend into the session, and does what the session asks for.
+"""The pump: moves what arrives from the backend into the session, and does what the session asks for.
 
-`Pump.tick` is a plain function: Blender's timer calls it in the user interface, `generate`'s execute calls it in a loop
-in scripts, where no timer fires. It never blocks and ends within about BUDGET.
+`Pump.tick` is a plain function: `timer` calls it in the user interface, `generate`'s execute calls it in a loop in
+scripts, where no timer fires. It never blocks and ends within about BUDGET.
 """
-# mypy: disable-error-code="untyped-decorator"
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import bpy
 import zmq
-from bpy.app.handlers import persistent
 
 from shared_protocol.client import Client, new_job_id
 
-from ..blender import clips, strips
+from ..blender import clips
 from ..clip.actions import Action, HangUp, KeepStyles, Reach, Send, Tidy, Write
 from ..clip.job import Job, Place, Problem
 from ..clip.link import Link
@@ -45,30 +41,29 @@ MAX_BYTES = 8 << 20
 FAREWELL = 2.0
 """Seconds that a script which was interrupted waits for the backend's word about its cancel."""
 
-log = logging.getLogger(__name__)
 
-
-@dataclass
+@dataclass(frozen=True)
 class Tick:
-    """What one tick did, for tests and for the curious."""
+    """What one tick did."""
 
-    seconds: float = 0.0
-    messages: int = 0
-    bytes: int = 0
-    strips: int = 0
+    seconds: float
+    messages: int
+    bytes: int
+    strips: int
 
 
 class Pump:
     """Holds the session and the outside world that it talks about."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """`folder`: where the add-on keeps files of its own, or None to keep none."""
+    def __init__(self, folder: Path | None, wake: Callable[[], None]) -> None:
+        """`folder`: where the add-on keeps files of its own, or None to keep none. `wake`: has the tick called from
+        now on, until it returns False."""
+        self._wake = wake
         self._styles_file = styles_file = folder / "styles.json" if folder else None
         self._client_id = ClientId(folder)
         self.session = Session(style_list.read(styles_file) if styles_file else ())
-        self.last = Tick()
-        self.largest = Tick()
-        """The most of each, over all ticks that added no strip: Blender itself makes strip and undo step."""
+        self.on_tick: Callable[[Tick], None] | None = None
+        """Told of every tick."""
         self.on_status: Callable[[Status], None] | None = None
         """Told again and again where a clip is while `generate` waits for it in a script."""
         self._client: Client | None = None
@@ -84,7 +79,7 @@ class Pump:
         folder = FrameFolder.make(parent, folder_name(wish.prompt, job))
         self._listen()  # a backend that died while nothing was going on is noticed here
         self._perform(self.session.submit(job, wish, place, str(folder.path)))
-        self.start_timer()
+        self._wake()
         return self.session.jobs[job]
 
     def refuse(self, problem: Problem) -> None:
@@ -94,13 +89,13 @@ class Pump:
     def cancel(self, job: str) -> None:
         """Ask for a job's end."""
         self._perform(self.session.cancel(job))
-        self.start_timer()
+        self._wake()
 
     def reach(self) -> None:
         """Start the backend without a job, to see its styles."""
         self._listen()
         self._perform(self.session.start())
-        self.start_timer()
+        self._wake()
 
     def give_up(self, job: str) -> None:
         """Do not wait for a backend that was told to end."""
@@ -109,12 +104,12 @@ class Pump:
     def stop_backend(self) -> None:
         """Ask the backend to end."""
         self._perform(self.session.stop())
-        self.start_timer()
+        self._wake()
 
     def resume_queue(self) -> None:
         """Ask the backend to start jobs again."""
         self._perform(self.session.resume())
-        self.start_timer()
+        self._wake()
 
     def wait(self, seconds: float) -> None:
         """Sleep until something can have happened. For scripts only: it blocks."""
@@ -131,8 +126,6 @@ class Pump:
 
     def close(self) -> None:
         """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
-        if bpy.app.timers.is_registered(_on_timer):
-            bpy.app.timers.unregister(_on_timer)
         self._hang_up()
         self._client_id.close()
         for job in self.session.active:
@@ -145,20 +138,16 @@ class Pump:
         if self._loading:
             return True
         begin = time.perf_counter()
-        self.last = Tick()
         self._perform(self.session.watch(time.monotonic()))
         self._await_backend()
-        self._listen(budget * SHARE)
+        messages, size = self._listen(budget * SHARE)
+        strips_added = 0
         if (job := self.session.complete) is not None and clips.may_change_scene():
             self._add_strip(job)
-        self.last.seconds = time.perf_counter() - begin
-        self._note_largest()
+            strips_added = 1
+        if self.on_tick is not None:
+            self.on_tick(Tick(time.perf_counter() - begin, messages, size, strips_added))
         return self.session.busy
-
-    def start_timer(self) -> None:
-        """Have Blender call the tick until nothing is left to do."""
-        if not bpy.app.timers.is_registered(_on_timer):
-            bpy.app.timers.register(_on_timer, first_interval=PERIOD, persistent=True)
 
     def set_loading(self, loading: bool) -> None:
         """While a .blend is loaded nothing may touch the data."""
@@ -169,12 +158,6 @@ class Pump:
         self._perform(self.session.unreachable(problem))
         while (job := self.session.complete) is not None:
             self._perform(self.session.could_not_add(job.id, problem.sentence))
-
-    def _note_largest(self) -> None:
-        if self.last.strips:
-            return
-        for name in ("seconds", "messages", "bytes"):
-            setattr(self.largest, name, max(getattr(self.largest, name), getattr(self.last, name)))
 
     def _await_backend(self) -> None:
         if self.session.link is not Link.REACHING:
@@ -196,15 +179,18 @@ class Pump:
             self._process = None
             self._perform(self.session.connected())
 
-    def _listen(self, budget: float = BUDGET) -> None:
+    def _listen(self, budget: float = BUDGET) -> tuple[int, int]:
+        """Take what arrived. Returns how many messages and how many bytes of pictures that was."""
+        messages = size = 0
         if self._client is None:
-            return
+            return messages, size
         for incoming in self._client.poll(budget):
-            self.last.messages += 1
-            self.last.bytes += sum(len(buffer) for buffer in incoming.buffers)
+            messages += 1
+            size += sum(len(buffer) for buffer in incoming.buffers)
             self._perform(self.session.receive(incoming.message, incoming.buffers))
-            if self._client is None or self.last.messages >= MAX_MESSAGES or self.last.bytes >= MAX_BYTES:
+            if self._client is None or messages >= MAX_MESSAGES or size >= MAX_BYTES:
                 break
+        return messages, size
 
     # Actions ------------------------------------------------------------------------------------------------
 
@@ -249,7 +235,6 @@ class Pump:
         return self.session.wrote(action.job, action.index)
 
     def _add_strip(self, job: Job) -> None:
-        self.last.strips += 1
         try:
             text, warnings = clips.add(job)
         except (clips.ClipError, RuntimeError) as error:
@@ -263,65 +248,3 @@ class Pump:
         if self._client is not None:
             self._client.close()
             self._client = None
-
-
-_pump: Pump | None = None
-
-
-def the_pump() -> Pump:
-    """The pump of this Blender."""
-    if _pump is None:
-        raise RuntimeError("The add-on is not registered.")
-    return _pump
-
-
-def _on_timer() -> float | None:
-    if _pump is None:
-        return None
-    try:
-        again = _pump.tick()
-    except Exception as error:  # the outer edge: an escaping exception would end the timer in silence
-        log.exception("The add-on made a mistake")
-        _pump.fail(Problem(f"The add-on made a mistake: {error}.", "Please report what stands in Blender's terminal."))
-        again = False
-    if _pump.session.changed:
-        _pump.session.changed = False
-        strips.redraw(bpy.context.window_manager)
-    return PERIOD if again else None
-
-
-@persistent
-def _on_load_pre(*_: Any) -> None:
-    if _pump is not None:
-        _pump.set_loading(True)
-
-
-@persistent
-def _on_load_post(*_: Any) -> None:
-    if _pump is not None:
-        _pump.set_loading(False)
-
-
-_HANDLERS: dict[str, Callable[..., None]] = {
-    "load_pre": _on_load_pre,
-    "load_post": _on_load_post,
-    "load_post_fail": _on_load_post,
-}
-
-
-def register(folder: Path | None) -> None:
-    """Make the pump and listen to Blender's loading of files. `folder`: where the add-on keeps files of its own."""
-    global _pump
-    _pump = Pump(folder)
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
-
-
-def unregister() -> None:
-    """Stop everything."""
-    global _pump
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
-    if _pump is not None:
-        _pump.close()
-        _pump = None

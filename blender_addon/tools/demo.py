@@ -140,7 +140,7 @@ def _generate(scene: Any, request: dict[str, Any]) -> Any:
         wish["frames"] = request["frames"]
     if request["size"]:
         wish["width"] = wish["height"] = request["size"]
-    pump = importlib.import_module(f"{MODULE}.machine.pump").the_pump()
+    pump = importlib.import_module(f"{MODULE}.machine.timer").the_pump()
     pump.on_status = _StatusTeller()
     bpy.ops.elevator.generate("EXEC_DEFAULT", **wish)
     for warning in list(pump.session.jobs.values())[-1].warnings:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
-import msgspec
-
-from blender_addon.clip import words
 from blender_addon.clip.actions import HangUp, KeepStyles, Reach, Send, Tidy
 from blender_addon.clip.job import ENDED, NEXT, Problem, State
 from blender_addon.clip.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Session
@@ -25,15 +20,11 @@ from shared_protocol.messages import (
     Frame,
     Generate,
     Notice,
-    Phase,
     Progress,
-    Queue,
-    QueueState,
     Received,
     Refused,
-    Resume,
 )
-from tests.addon.sessions import PLACE, PNG, STYLE, WELCOME, A, B, come_back, deliver, done, known, ready, running
+from tests.addon.sessions import PLACE, PNG, STYLE, WELCOME, A, B, deliver, done, ready, running
 
 
 def test_a_prompt_becomes_a_strip() -> None:
@@ -145,57 +136,6 @@ def test_a_try_anew_counts_its_frames_and_steps_from_nothing() -> None:
     assert session.complete is job
 
 
-def test_loading_shows_megabytes_and_every_phase_has_words() -> None:
-    session, job = running()
-    loading = Progress(job=A, phase="loading", step=0, steps=0, bytes_done=120_400_000, bytes_total=4_265_000_000)
-    session.receive(loading)
-    assert str(session.status(job)) == "Loading the models, 120 of 4265 MB"
-    session.receive(Progress(job=A, phase="decoding", step=30, steps=25))
-    assert str(session.status(job)) == "Making the pictures, 25 of 25"
-    for phase in get_args(Phase):
-        session.receive(Progress(job=A, phase=phase, step=1, steps=2))
-        status = session.status(job)
-        assert status.line.startswith(words.PHASES[phase])
-        assert (status.phase, status.detail) == (phase, "")
-
-
-def test_place_in_the_queue_is_kept_up_to_date() -> None:
-    session, job = running()
-    session.receive(Progress(job=A, phase="waiting", step=0, steps=0, position=3, seconds_left=200.0))
-    assert session.status(job) == Status("Waiting for its turn, 3 before it", "about 3 min left", "waiting")
-    session.watch(1000.0)
-    assert "no news" not in str(session.status(job)), "who waits is told of changes alone"
-    session.receive(Progress(job=A, phase="waiting", step=0, steps=0, position=0))
-    assert str(session.status(job)) == "Waiting for its turn"
-
-
-def test_a_queue_that_stands_still_says_why() -> None:
-    session, job = running()
-    session.receive(Queue(queue=QueueState(stopped="The disk is full. Make room.")))
-    assert session.status(job) == Status("The disk is full. Make room.", "", "stopped")
-    assert session.resume() == [Send(Resume())]
-    session.receive(Queue(queue=QueueState(paused=True)))
-    assert session.status(job) == Status("The queue is paused", "", "paused")
-    session.receive(Progress(job=A, phase="painting", step=1, steps=2))
-    assert str(session.status(job)) == "Painting, 1 of 2", "what runs goes on"
-    session.receive(Queue(queue=QueueState()))
-    session.receive(Progress(job=A, phase="waiting", step=0, steps=0))
-    assert str(session.status(job)) == "Waiting for its turn"
-
-
-def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
-    session = Session()
-    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
-    session.connected()
-    session.receive(msgspec.structs.replace(WELCOME, queue=QueueState(paused=True)))
-    session.receive(Accepted(job=A, position=0))
-    assert str(session.status(session.jobs[A])) == "The queue is paused"
-    session.receive(Lost(reason="gone"))
-    come_back(session)
-    session.receive(known(A))
-    assert str(session.status(session.jobs[A])) == "Waiting for its turn", "another backend, another queue"
-
-
 def test_the_unreachable_backend_is_a_problem_with_a_command() -> None:
     session = Session()
     session.submit(A, Wish("a fox"), PLACE, "/clips/a")
@@ -223,14 +163,6 @@ def test_a_backend_that_says_nothing_is_a_problem() -> None:
     assert session.watch(50.0 + GREETING_SECONDS) == []
     assert session.watch(51.0 + GREETING_SECONDS) == [HangUp(), Tidy(A)]
     assert session.problem is not None
-
-
-def test_silence_about_a_job_is_said() -> None:
-    session, job = running()
-    session.receive(Progress(job=A, phase="painting", step=1, steps=4))
-    assert session.watch(200.0) == []
-    assert session.status(job) == Status("Painting", "no news for 3 min", "painting")
-    assert job.state is State.RUNNING
 
 
 def test_missing_frames_are_asked_for_and_not_passed_over() -> None:
@@ -294,7 +226,7 @@ def test_old_jobs_are_forgotten_and_active_ones_never() -> None:
     session = ready()
     session.submit("c" * 32, Wish("stays"), PLACE, "/clips/c")
     for number in range(3 * ENDED_KEPT):
-        session.submit(f"{number:032x}", Wish("a fox", style="nope"), "/clips")
+        session.submit(f"{number:032x}", Wish("a fox", style="nope"), PLACE, "/clips")
     assert len(session.jobs) <= ENDED_KEPT + 2
     assert "c" * 32 in session.jobs
 

@@ -9,7 +9,8 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +48,7 @@ def part(name: str) -> Any:
 
 def pump() -> Any:
     """The add-on's pump."""
-    return part("machine.pump").the_pump()
+    return part("machine.timer").the_pump()
 
 
 def open_project(name: str, folder: Path | None = None) -> Path:
@@ -125,6 +126,24 @@ def tick_until(done: Callable[[], bool], seconds: float = 20.0) -> None:
         assert time.monotonic() < deadline, f"nothing came of it: {[vars(j) for j in pump().session.jobs.values()]}"
         pump().tick()
         time.sleep(0.005)
+
+
+@contextmanager
+def ticks() -> Iterator[list[Any]]:
+    """The ticks of a while."""
+    seen: list[Any] = []
+    pump().on_tick = seen.append
+    try:
+        yield seen
+    finally:
+        pump().on_tick = None
+
+
+def largest(seen: list[Any]) -> dict[str, float]:
+    """The most of each, over all ticks that added no strip: Blender itself makes strip and undo step."""
+    return {
+        name: max(getattr(tick, name) for tick in seen if not tick.strips) for name in ("seconds", "messages", "bytes")
+    }
 
 
 def backend_pid() -> int:

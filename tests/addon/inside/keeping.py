@@ -22,12 +22,14 @@ from harness import (
     all_strips,
     backend_pid,
     generate,
+    largest,
     open_project,
     part,
     press_generate,
     pump,
     refuse,
     tick_until,
+    ticks,
 )
 
 SLOW = "0.05"
@@ -153,11 +155,11 @@ def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
             try:
                 _until((_result(job.id) / "result.json").exists)
                 assert not job.ended
-                pump().largest = largest = part("machine.pump").Tick()
-                tick_until(lambda: job.ended)
+                with ticks() as seen:
+                    tick_until(lambda: job.ended)
                 assert job.state.name == "DONE", job
                 assert backend_pid() == other.pid
-                FIGURES["largest tick of fetching"] = vars(largest)
+                FIGURES["largest tick of fetching"] = largest(seen)
             finally:
                 other.kill()
         assert _frames(job.folder) == _frames(_result(job.id))

@@ -13,12 +13,14 @@ from harness import (
     PROFILE,
     all_strips,
     generate,
+    largest,
     open_project,
     part,
     press_generate,
     pump,
     scene,
     tick_until,
+    ticks,
 )
 
 
@@ -177,20 +179,21 @@ def check_generate_does_not_block() -> None:
     job = press_generate("a slow fox", use_style_size=False, frames=16, width=128, height=128)
     FIGURES["seconds of a click"] = time.perf_counter() - begin
     assert not job.ended
-    assert bpy.app.timers.is_registered(part("machine.pump")._on_timer)
-    largest = part("machine.pump").Tick()
-    pump().largest = largest
-    statuses = set()
-    while not job.ended:
-        pump().tick()
-        statuses.add(pump().session.status(job).line.split(",")[0])
-        time.sleep(0.01)
-        assert pump().last.messages <= part("machine.pump").MAX_MESSAGES
-        assert pump().last.bytes <= part("machine.pump").MAX_BYTES + (1 << 20)
+    assert bpy.app.timers.is_registered(part("machine.timer")._on_timer)
+    phases = set()
+    with ticks() as seen:
+        while not job.ended:
+            pump().tick()
+            phases.add(pump().session.status(job).phase)
+            time.sleep(0.01)
     assert job.state.name == "DONE", job
-    assert {"Painting", "Smoothing the motion"} <= statuses, statuses
-    FIGURES["largest tick"] = vars(largest)
-    assert part("machine.pump")._on_timer() is None, "the timer ends when nothing is left to do"
+    assert {"painting", "refining"} <= phases, phases
+    assert sum(tick.strips for tick in seen) == 1
+    assert sum(tick.bytes for tick in seen) == sum(file.stat().st_size for file in Path(job.folder).iterdir())
+    assert max(tick.messages for tick in seen) <= part("machine.pump").MAX_MESSAGES
+    assert max(tick.bytes for tick in seen) <= part("machine.pump").MAX_BYTES + (1 << 20)
+    FIGURES["largest tick"] = largest(seen)
+    assert part("machine.timer")._on_timer() is None, "the timer ends when nothing is left to do"
 
 
 def check_place_is_fixed_when_asked() -> None:

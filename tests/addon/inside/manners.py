@@ -39,7 +39,7 @@ def check_unregister_leaves_nothing() -> None:
     assert registered["types"], registered
     assert registered["handlers"] == 3
     assert registered["menu"] == 1
-    timer = part("machine.pump")._on_timer
+    timer = part("machine.timer")._on_timer
     for _ in range(2):
         job = press_generate("a fox", use_style_size=False, frames=1)  # it is left to the backend
         pump().tick()
@@ -50,7 +50,7 @@ def check_unregister_leaves_nothing() -> None:
         assert not bpy.app.timers.is_registered(timer)
         addon_utils.enable(MODULE, default_set=True)
         assert _traces() == registered
-        timer = part("machine.pump")._on_timer
+        timer = part("machine.timer")._on_timer
         generate("a fox", frames=1)
 
 

@@ -248,7 +248,7 @@ def check_a_mistake_of_ours_is_said() -> None:
     session = pump().session
     session.watch = lambda now: 1 / 0
     try:
-        assert part("machine.pump")._on_timer() is None
+        assert part("machine.timer")._on_timer() is None
     finally:
         del session.watch
     assert job.state.name == "FAILED"

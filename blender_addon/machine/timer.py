@@ -1,0 +1,86 @@
+"""The one pump of this Blender, and the timer and handlers through which Blender drives it."""
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..blender import strips
+from ..clip.job import Problem
+from .pump import PERIOD, Pump
+
+log = logging.getLogger(__name__)
+
+_pump: Pump | None = None
+
+
+def the_pump() -> Pump:
+    """The pump of this Blender."""
+    if _pump is None:
+        raise RuntimeError("The add-on is not registered.")
+    return _pump
+
+
+def _wake() -> None:
+    if not bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.register(_on_timer, first_interval=PERIOD, persistent=True)
+
+
+def _on_timer() -> float | None:
+    if _pump is None:
+        return None
+    try:
+        again = _pump.tick()
+    except Exception as error:  # the outer edge: an escaping exception would end the timer in silence
+        log.exception("The add-on made a mistake")
+        _pump.fail(Problem(f"The add-on made a mistake: {error}.", "Please report what stands in Blender's terminal."))
+        again = False
+    if _pump.session.changed:
+        _pump.session.changed = False
+        strips.redraw(bpy.context.window_manager)
+    return PERIOD if again else None
+
+
+@persistent
+def _on_load_pre(*_: Any) -> None:
+    if _pump is not None:
+        _pump.set_loading(True)
+
+
+@persistent
+def _on_load_post(*_: Any) -> None:
+    if _pump is not None:
+        _pump.set_loading(False)
+
+
+_HANDLERS: dict[str, Callable[..., None]] = {
+    "load_pre": _on_load_pre,
+    "load_post": _on_load_post,
+    "load_post_fail": _on_load_post,
+}
+
+
+def register(folder: Path | None) -> None:
+    """Make the pump and listen to Blender's loading of files. `folder`: where the add-on keeps files of its own."""
+    global _pump
+    _pump = Pump(folder, _wake)
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
+
+
+def unregister() -> None:
+    """Stop everything."""
+    global _pump
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)
+    if bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.unregister(_on_timer)
+    if _pump is not None:
+        _pump.close()
+        _pump = None
