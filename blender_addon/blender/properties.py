@@ -67,7 +67,7 @@ def _set_style_index(settings: Any, index: int) -> None:
         settings.frames, settings.width, settings.height = style.frames, style.width, style.height
 
 
-class Settings(bpy.types.PropertyGroup):
+class WishFields(bpy.types.PropertyGroup):
     """What to generate."""
 
     prompt: StringProperty(
@@ -125,10 +125,10 @@ class Settings(bpy.types.PropertyGroup):
 
 def register() -> None:
     """Give every scene its settings."""
-    bpy.utils.register_class(Settings)
-    bpy.types.Scene.elevator = PointerProperty(type=Settings)
+    bpy.utils.register_class(WishFields)
+    bpy.types.Scene.elevator = PointerProperty(type=WishFields)
 
 
 def unregister() -> None:
     del bpy.types.Scene.elevator
-    bpy.utils.unregister_class(Settings)
+    bpy.utils.unregister_class(WishFields)

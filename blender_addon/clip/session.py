@@ -9,7 +9,7 @@ comes about jobs that this session does not know belongs to another Blender, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
@@ -32,12 +32,11 @@ from shared_protocol.messages import (
     Resume,
     Shutdown,
     Style,
-    Watch,
     Welcome,
 )
 from shared_protocol.wire import Buffer
 
-from . import news, words
+from . import losses, news, words
 from .actions import Action, HangUp, KeepStyles, Reach, Send
 from .job import Job, Place, Problem, State
 from .link import Link
@@ -48,8 +47,6 @@ GREETING_SECONDS = 10.0
 """A backend that runs answers Hello at once; one that swaps may need a while."""
 CANCEL_SECONDS = 15.0
 """Cancel is honoured within one step of sampling; this is longer than any step should take."""
-MOST_LOSSES = 3
-"""So often the backend may be lost during a job: the job may be the reason."""
 ENDED_KEPT = 8
 """Ended jobs that the panel can still show."""
 
@@ -162,7 +159,7 @@ class Session:
     def unreachable(self, problem: Problem) -> list[Action]:
         """The backend cannot be found, started or understood."""
         self.link, self.problem, self._stopping, self.changed = Link.NONE, problem, False, True
-        return [HangUp(), *self._fail_all(problem)]
+        return [HangUp(), *(action for job in self._in_need for action in losses.give_up(job, problem))]
 
     def receive(self, message: Message, buffers: Sequence[Buffer] = ()) -> list[Action]:
         """A message came."""
@@ -244,23 +241,18 @@ class Session:
 
     # Inside -------------------------------------------------------------------------------------------------
 
+    @property
+    def _in_need(self) -> list[Job]:
+        """Jobs that do not end well without the backend: not those whose frames are all here."""
+        return [job for job in self.active if job.state is not State.ADDING]
+
     def _welcome(self, welcome: Welcome) -> list[Action]:
         if self.link is not Link.GREETING:
             return []
         self.link, self.device, self.styles, self.changed = Link.READY, welcome.device, welcome.styles, True
         self.queue = welcome.queue
-        return [KeepStyles(welcome.styles), *self._ask_again(), *self._send_held()]
-
-    def _ask_again(self) -> list[Action]:
-        """What this backend must hear of jobs that another one had: it answers about each, also if it has none."""
-        actions: list[Action] = []
-        for job in self.jobs.values():
-            if job.state is State.REATTACHING:
-                job.heard = self._now
-                actions.append(Send(Watch(job=job.id)))
-            elif job.state is State.CANCELLED and job.request is not None and not job.settled:
-                actions.append(Send(Cancel(job=job.id)))
-        return actions
+        again = [action for job in self.jobs.values() for action in losses.ask_again(job, self._now)]
+        return [KeepStyles(welcome.styles), *again, *self._send_held()]
 
     def _send_held(self) -> list[Action]:
         actions: list[Action] = []
@@ -291,31 +283,11 @@ class Session:
         self.link, self.queue, self._stopping, self.changed = Link.NONE, QueueState(), False, True
         actions: list[Action] = [HangUp()]
         again = False
-        for job in self.active:
-            if job.state is State.ADDING:
-                continue  # every frame is here: the backend is not needed any more
+        for job in self._in_need:
             wanted = not goodbye or not job.accepted  # what was only just asked for starts it anew
-            actions += self._lose(job, reason, counts=wanted)
+            actions += losses.lose(job, reason, counts=wanted)
             again = again or (wanted and not job.ended)
         return [*actions, *self.reach()] if again else actions
-
-    def _lose(self, job: Job, reason: str, *, counts: bool) -> list[Action]:
-        if job.cancel_asked is not None:
-            return self._end(job, State.CANCELLED)
-        job.losses += counts
-        if job.losses >= MOST_LOSSES:
-            next_step = words.STAYS if job.accepted else "Press Generate again: a new backend starts."
-            return self._fail(job, Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step))
-        if job.state not in (State.HELD, State.REATTACHING):
-            job.go(State.REATTACHING)
-        return []
-
-    def _fail_all(self, problem: Problem) -> Iterator[Action]:
-        for job in self.active:
-            if job.state is State.ADDING:
-                continue
-            next_step = f"{problem.next_step} {words.STAYS}".strip() if job.accepted else problem.next_step
-            yield from self._fail(job, Problem(problem.sentence, next_step, problem.command))
 
     def _fail(self, job: Job, problem: Problem) -> list[Action]:
         self.changed = True

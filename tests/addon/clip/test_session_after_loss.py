@@ -5,7 +5,7 @@ from __future__ import annotations
 from blender_addon.clip import words
 from blender_addon.clip.actions import HangUp, Reach, Send, Tidy
 from blender_addon.clip.job import FETCH_FRAMES, Problem, State
-from blender_addon.clip.session import MOST_LOSSES
+from blender_addon.clip.losses import MOST_LOSSES
 from blender_addon.clip.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from blender_addon.clip.actions import Action, HangUp, Reach, Send, Tidy, Write
 from blender_addon.clip.job import ENDED, Problem, State
-from blender_addon.clip.session import MOST_LOSSES, Session
+from blender_addon.clip.losses import MOST_LOSSES
+from blender_addon.clip.session import Session
 from blender_addon.clip.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
