@@ -239,6 +239,8 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     name: Name
     title: Name
     description: Sentence
+    base: Name
+    """Styles of one base use the same models."""
     width: Pixels
     """Native width, the default, pixels."""
     height: Pixels

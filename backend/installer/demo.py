@@ -158,7 +158,7 @@ def _clean_environment() -> dict[str, str]:
 def _make_in_blender(wish: Wish, program: Path | None, zip_file: Path, folder: Path) -> Mapping[str, Any]:
     """Run the script in Blender and show its progress. Returns what it made."""
     request = PROFILE / "request.json"
-    content = {**asdict(wish), "zip": str(zip_file), "folder": str(folder), "styles": str(ROOT / "backend" / "styles")}
+    content = {**asdict(wish), "zip": str(zip_file), "folder": str(folder)}
     request.write_text(json.dumps(content), encoding="utf-8")
     start = [program, "--background", "--python-exit-code", "1", "--python"] if program else [python_of(BLENDER)]
     env = {**_clean_environment(), "BLENDER_USER_RESOURCES": str(PROFILE), "PYTHONUNBUFFERED": "1"}

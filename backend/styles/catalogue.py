@@ -242,6 +242,7 @@ def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) ->
         name=name,
         title=file.title,
         description=file.description,
+        base=file.base,
         width=base.width,
         height=base.height,
         frames=base.frames,

@@ -14,7 +14,6 @@ import importlib
 import json
 import math
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ SMALL_PX = 128
 SHEET_COLUMNS = 4
 GAP_PX = 8
 FPS = 8
+WAIT_S = 0.05
 ALL = "all"
 """In place of a style's name: a clip in each."""
 
@@ -68,8 +68,8 @@ def main(request: dict[str, Any]) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))  # frames go beside a saved file
     strips = importlib.import_module(f"{MODULE}.blender.strips")
     made = []
-    for style in _styles(request):
-        made.append(_generate(scene, {**request, "style": style}))
+    for style, example in _styles(request["style"]):
+        made.append(_generate(scene, request, style, request["prompt"] or example))
         scene.frame_set(strips.span(made[-1])[1])  # the next one goes behind it
     clips = [
         [folder / Path(bpy.path.abspath(strip.directory)) / element.filename for element in strip.elements]
@@ -127,20 +127,22 @@ def _new_scene() -> Any:
     return scene
 
 
-def _generate(scene: Any, request: dict[str, Any]) -> Any:
+def _pump() -> Any:
+    return importlib.import_module(f"{MODULE}.machine.timer").the_pump()
+
+
+def _generate(scene: Any, request: dict[str, Any], style: str, prompt: str) -> Any:
     """Press Generate and wait. Returns the strip."""
     import bpy
 
     strips = importlib.import_module(f"{MODULE}.blender.strips")
     before = set(strips.every_strip(scene))
-    wish = {"prompt": request["prompt"] or _example_prompt(request), "seed": request["seed"]}
-    if request["style"]:
-        wish["style"] = request["style"]
+    wish = {"prompt": prompt, "seed": request["seed"], "style": style}
     if request["frames"]:
         wish["frames"] = request["frames"]
     if request["size"]:
         wish["width"] = wish["height"] = request["size"]
-    pump = importlib.import_module(f"{MODULE}.machine.timer").the_pump()
+    pump = _pump()
     pump.on_status = _StatusTeller()
     bpy.ops.elevator.generate("EXEC_DEFAULT", **wish)
     for warning in list(pump.session.jobs.values())[-1].warnings:
@@ -151,22 +153,30 @@ def _generate(scene: Any, request: dict[str, Any]) -> Any:
     return new[0]
 
 
-def _styles(request: dict[str, Any]) -> list[str]:
-    """The style to use; for "all", every one of the first style's models, plain first."""
-    if request["style"] != ALL:
-        return [request["style"]]
-    files = sorted(Path(request["styles"]).glob("*.toml"), key=lambda file: (file.stem != "plain", file.stem))
-    bases = {file.stem: tomllib.loads(file.read_text(encoding="utf-8"))["base"] for file in files}
-    return [name for name, base in bases.items() if base == bases[files[0].stem]]
+def _styles(name: str) -> list[tuple[str, str]]:
+    """The style to use, or for "all" every one of the first style's models; with words that its models know well."""
+    known = _told_styles()
+    if name == ALL:
+        return [(style.name, style.example_prompt) for style in known if style.base == known[0].base]
+    if not name:
+        return [(known[0].name, known[0].example_prompt)]
+    examples = {style.name: style.example_prompt for style in known}
+    return [(name, examples.get(name, known[0].example_prompt))]  # of an unknown one the add-on says so
 
 
-def _example_prompt(request: dict[str, Any]) -> str:
-    """Words that the style's models know well."""
-    file = Path(request["styles"]) / f"{request['style'] or 'plain'}.toml"
-    try:
-        return str(tomllib.loads(file.read_text(encoding="utf-8"))["example_prompt"])
-    except (OSError, KeyError):
-        return "a pumpkin"  # no such style: the backend says so, and which there are
+def _told_styles() -> Any:
+    """What the backend offers."""
+    tell_step("Connecting to the backend", "connecting")
+    pump = _pump()
+    pump.reach()
+    while pump.session.busy:
+        pump.tick()
+        pump.wait(WAIT_S)
+    if (problem := pump.session.problem) is not None:
+        raise RuntimeError(f"{problem.sentence} {problem.next_step}".strip())
+    if not pump.session.styles:
+        raise RuntimeError("The backend offers no style.")
+    return pump.session.styles
 
 
 def _fit_scene(scene: Any, made: list[Any], strips: Any, frame: Path) -> None:

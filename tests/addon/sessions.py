@@ -27,6 +27,7 @@ STYLE = Style(
     name="plain",
     title="Plain",
     description="As it is.",
+    base="embedded",
     width=64,
     height=64,
     frames=4,
