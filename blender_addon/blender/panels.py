@@ -50,10 +50,10 @@ class ClipPanel(_SidebarPanel, bpy.types.Panel):
             _draw_active(layout, context, job)
         if session.active and (session.queue.stopped or session.queue.paused):
             layout.operator("elevator.resume_queue", icon="PLAY")
+        _draw_advice(layout, context, scene)  # above the last clip, whose warnings would push its button out of sight
         ended = [job for job in session.jobs.values() if job.ended]
         if ended:
             _draw_ended(layout, context, ended[-1])
-        _draw_advice(layout, context, scene)
 
 
 class BackendPanel(_SidebarPanel, bpy.types.Panel):
