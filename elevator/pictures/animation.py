@@ -1,6 +1,6 @@
 """`python -m elevator.pictures.animation FOLDER… --out FILE.webp`: clips as one moving picture, for pages and previews.
 
-Several clips play side by side. Small frames are enlarged by whole factors, so that each of their pixels stays a square.
+Several clips play side by side. Small frames are enlarged by whole factors: each of their pixels stays a square.
 """
 
 from __future__ import annotations
