@@ -1,7 +1,7 @@
 """The backend from Python: what the command line uses, and scripts may.
 
     from pathlib import Path
-    from backend.client.api import connect
+    from backend.client import connect
 
     with connect(start=True) as backend:
         job = backend.submit("a red fox", style="plain", frames=16, seed=3)

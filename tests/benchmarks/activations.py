@@ -21,6 +21,7 @@ from elevator.models.pair import InflatedT2I
 from elevator.spans import chunks
 from tests.benchmarks.call_shapes import image_unet
 from tests.benchmarks.full_size import alone
+from tests.benchmarks.options import no_options
 
 FRAMES, PIXELS = 16, 512
 
@@ -58,4 +59,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -16,6 +16,7 @@ import torch
 from elevator import Models, load_models
 from elevator.embedded.training.clips import Kind, sample
 from elevator.embedded.training.prompts import read_prompts
+from tests.benchmarks.options import no_options
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "elevator" / "embedded" / "weights"
 
@@ -42,4 +43,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

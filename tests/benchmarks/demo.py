@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.options import no_options
+
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "a pumpkin moving right, blue background"
 CONNECTION = ROOT / "build" / "demo-home" / "state" / "connection.json"
@@ -42,4 +44,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

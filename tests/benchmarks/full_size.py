@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from elevator import Plan, elevate, load_models
+from tests.benchmarks.options import no_options
 from tests.true_shapes.random_weights import write
 
 Result = TypeVar("Result")
@@ -123,4 +124,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from elevator.checkpoints import identify
+from tests.benchmarks.options import no_options
 from tests.elevator.checkpoints.written import ldm_checkpoint, write
 
 FILES = 300
@@ -44,4 +45,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -20,6 +20,7 @@ from elevator import Plan, elevate, load_models
 from elevator.cost.estimating import Estimate, estimate
 from elevator.cost.shapes import load_shapes
 from tests.benchmarks.full_size import CASES, Case, alone
+from tests.benchmarks.options import no_options
 from tests.true_shapes.random_weights import write
 
 PLAN = Plan(steps=1, refine=(1,), refine_steps=1)
@@ -94,4 +95,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -13,6 +13,7 @@ from backend.styles.catalogue import read_catalogue
 from backend.worker.maker import Advance, Extra
 from backend.worker.sampling import SamplingGenerator
 from tests.backend.clip_orders import WEIGHTS, lora, order
+from tests.benchmarks.options import no_options
 
 ROUNDS = 3
 
@@ -63,4 +64,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

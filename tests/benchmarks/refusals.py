@@ -15,6 +15,7 @@ from backend.server.security import KeyPair
 from shared_protocol.client import Client, Lost
 from shared_protocol.messages import AskStatus, Refused
 from tests.backend.harness import Conversation, Running, greet, running
+from tests.benchmarks.options import no_options
 from tests.security.guests import guest, key_file, list_key, with_key
 
 ROUNDS = 10
@@ -91,4 +92,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()
