@@ -64,6 +64,7 @@ def show(wish: Wish, *, folder: Path, blender: Path | None, torch_index: str | N
             zip_file = package(BUILD)
             _wait_until_ready()
             made = _make_in_blender(wish, program, zip_file, new)
+            _animate(made, new)
         seconds = time.monotonic() - began
     _tell(made, folder, zip_file, seconds)
 
@@ -194,11 +195,20 @@ def _make_in_blender(wish: Wish, program: Path | None, zip_file: Path, folder: P
     return made
 
 
+def _animate(made: Mapping[str, Any], folder: Path) -> None:
+    """Let all clips play side by side in one moving picture, for pages and messages."""
+    clips: Command = [folder / each for each in made["folders"]]
+    options: Command = ["--out", folder / "demo.webp", "--fps", str(made["fps"])]
+    command: Command = [python_of(BACKEND), "-m", "elevator.pictures.animation", *clips, *options]
+    run(command, what="Drawing the moving picture", log=LOGS / "animation.log", cwd=ROOT, env=_clean_environment())
+
+
 def _tell(made: Mapping[str, Any], folder: Path, zip_file: Path, seconds: float) -> None:
     """Five lines: what lies where, and what comes next."""
     say("")
-    say(f"Film:     {folder / 'demo.mp4'} ({made['frames']} frames, “{made['prompt']}”, made in {seconds:.0f} s)")
-    say(f"Pictures: {folder / 'contact_sheet.png'} shows all; the frames are in {folder / made['frames_folder']}")
+    about = f"{made['frames']} frames, “{made['prompt']}”, made in {seconds:.0f} s"
+    say(f"Film:     {folder / 'demo.mp4'} ({about}), and demo.webp for pages")
+    say(f"Pictures: {folder / 'contact_sheet.png'} shows all; the frames are in {folder / made['folders'][0]}")
     strips = "one image strip" if made["strips"] == 1 else f"{made['strips']} image strips"
     say(f"Project:  {folder / 'demo.blend'} holds {strips}; open it in Blender {made['blender']} or newer")
     say(f"Add-on:   {zip_file}")

@@ -86,7 +86,8 @@ def main(request: dict[str, Any]) -> None:
             "frames": sum(len(frames) for frames in clips),
             "strips": len(made),
             "prompt": strips.stored(made[0], "prompt"),
-            "frames_folder": clips[0][0].parent.relative_to(folder).as_posix(),
+            "folders": [frames[0].parent.relative_to(folder).as_posix() for frames in clips],
+            "fps": scene.render.fps,
             "blender": "{}.{}".format(*bpy.app.version),
         }
     )

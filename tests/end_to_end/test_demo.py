@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageSequence
 
 from .conftest import PROMPT, ROOT, Made
 
@@ -84,6 +85,13 @@ def test_film_shows_the_frames(made: Made) -> None:
         assert np.abs(picture.astype(float) - enlarged(frame, 8)).mean() < 5, "compression changes colours a little"
 
 
+def test_moving_picture_is_the_frames(made: Made) -> None:
+    with Image.open(made.folder / "demo.webp") as moving:
+        shown = [np.asarray(picture.convert("RGB")) for picture in ImageSequence.Iterator(moving)]
+    for picture, frame in zip(shown, pictures(made), strict=True):
+        assert np.array_equal(picture[..., ::-1], enlarged(frame, 3))
+
+
 def test_project_holds_one_strip_and_can_be_moved(made: Made, blender_python: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere ü"
     shutil.copytree(made.folder, moved)
@@ -109,6 +117,7 @@ def test_nothing_else_lies_there(made: Made) -> None:
         "contact_sheet.png",
         "demo.blend",
         "demo.mp4",
+        "demo.webp",
         "elevator",
     ]
     assert sorted(path.name for path in made.folder.parent.iterdir()) == ["demo", "home"]
