@@ -201,3 +201,14 @@ def test_a_lost_backend_does_not_take_a_finished_clip_with_it() -> None:
     assert session.receive(Lost(reason="gone")) == [HangUp()]
     session.added(A, "added")
     assert job.state is State.DONE
+
+
+def test_silence_of_the_lost_backend_does_not_count_against_the_next() -> None:
+    session, job = running()
+    session.receive(Lost(reason="gone"))
+    session.watch(1000.0)
+    come_back(session)
+    session.receive(known(A, "running", phase="painting"))
+    assert str(session.status(job)) == "Painting"
+    session.watch(1100.0)
+    assert str(session.status(job)) == "Painting — no news for 2 min"
