@@ -74,7 +74,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def made(folder: Path, blender_python: Path) -> Made:
     """The demo as README tells it, with the embedded models."""
-    return run_demo(folder, PROMPT)
+    place = folder / "made"
+    place.mkdir()
+    return run_demo(place, PROMPT)
 
 
 @pytest.fixture(autouse=True)
