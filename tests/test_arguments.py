@@ -17,6 +17,7 @@ from elevator.arguments import ArgumentParser
 COMMANDS = {
     "python -m backend": "backend.__main__",
     "python -m elevator": "elevator.cli.command_line",
+    "python -m elevator.pictures.animation": "elevator.pictures.animation",
     "python -m elevator.pictures.metrics": "elevator.pictures.metrics",
     "install.py": "install",
     "python -m tests.parity": "tests.parity",

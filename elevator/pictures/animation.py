@@ -5,7 +5,6 @@ Several clips play side by side. Small frames are enlarged by whole factors: eac
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..arguments import ArgumentParser
 from ..errors import ElevatorError, RequestError
 from .footage import read_picture
 
@@ -47,7 +47,7 @@ def save(pictures: Sequence[Image.Image], path: Path, fps: float) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m elevator.pictures.animation", description=__doc__)
+    parser = ArgumentParser(prog="python -m elevator.pictures.animation", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="frames of a clip: frame_0001.png, …")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the moving picture, a .webp")
     parser.add_argument("--fps", type=float, default=8.0, help="frames a second (default: 8)")

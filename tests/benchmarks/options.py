@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from elevator.arguments import ArgumentParser
+
 
 def no_options(description: str | None) -> None:
     """Read the command line of a benchmark that takes no options."""
-    argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
