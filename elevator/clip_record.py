@@ -10,6 +10,7 @@ from hashlib import sha256
 import torch
 
 from .models.preview import Pixels
+from .pictures.clip_folder import frame_name
 from .pictures.metrics import MIN_SIDE_PX, measure
 from .sidecar import Device, File, Frame, Settings, Sidecar, Sources, made_with
 
@@ -26,11 +27,6 @@ class Clock:
         now = time.perf_counter()
         self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self.since
         self.since = now
-
-
-def frame_name(k: int) -> str:
-    """The file of frame k, counted from 0."""
-    return f"frame_{k + 1:04d}.png"
 
 
 def record_of(

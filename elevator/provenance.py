@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .checkpoints.identity import LORA_FILE
 from .errors import ModelError, RequestError
+from .pictures.clip_folder import pictures_in
 from .sidecar import File, Sources
 
 EMBEDDED = {
@@ -70,8 +71,8 @@ def found(sources: Sources, frames: int) -> tuple[Found, ...]:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The PNGs of a folder in the order of their names. Raises RequestError if there are none."""
-    files = sorted(folder.glob("*.png"))
+    """The pictures of a folder, as `pictures_in` finds them. Raises RequestError if there are none."""
+    files = list(pictures_in(folder))
     if not files:
         raise RequestError(f"{folder} is no folder with PNG files; choose one that holds frames.")
     return files

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import msgspec
 
 from .errors import RequestError
+from .pictures.clip_folder import RECORD
 from .plan import Plan
 
-FILE_NAME = "clip.json"
 FORMAT = 1
 PACKAGES = ("torch", "diffusers", "transformers", "numpy")
 """Other people's packages on which a clip's pixels depend."""
@@ -151,17 +151,17 @@ def decode(data: bytes, path: Path) -> Sidecar:
         if len(sidecar.frames) != sidecar.settings.frames:
             raise ValueError(f"{len(sidecar.frames)} of {sidecar.settings.frames} frames")
     except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
-        raise RequestError(f"{path} is not a readable sidecar ({error}); choose the {FILE_NAME} of a clip.") from error
+        raise RequestError(f"{path} is not a readable sidecar ({error}); choose the {RECORD} of a clip.") from error
     return sidecar
 
 
 def read(path: Path) -> Sidecar:
     """The sidecar at `path`, or in the folder there. Raises as `decode` does, also if there is none."""
-    path = path / FILE_NAME if path.is_dir() else path
+    path = path / RECORD if path.is_dir() else path
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise RequestError(f"{path} cannot be read ({error.strerror}); choose the {FILE_NAME} of a clip.") from error
+        raise RequestError(f"{path} cannot be read ({error.strerror}); choose the {RECORD} of a clip.") from error
     return decode(data, path)
 
 

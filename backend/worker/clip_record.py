@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Generator
 from pathlib import Path
 
@@ -10,16 +9,15 @@ import numpy as np
 
 from elevator import ModelError
 from elevator.clip_record import Clock, record_of
-from elevator.pictures.sheet import contact_sheet
+from elevator.pictures.clip_folder import RECORD, SHEET
+from elevator.pictures.sheet import encoded_sheet
 from elevator.provenance import found, recorded
-from elevator.sidecar import FILE_NAME, Device, File, Lora, Settings, Sources, encode
+from elevator.sidecar import Device, File, Lora, Settings, Sources, encode
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
 from .ladder import Way
 from .maker import Advance, Extra, Item, Pixels
-
-SHEET = "contact_sheet.png"
 
 
 class Hashes:
@@ -111,8 +109,6 @@ class Record:
             fps=order.fps,
             style=order.style,
         )
-        sheet = io.BytesIO()
-        contact_sheet(clip).save(sheet, "png")
         sidecar = record_of(clip, sources_of(order), self._device, settings, files, self._notes, self._clock)
-        yield Extra(FILE_NAME, encode(sidecar))
-        yield Extra(SHEET, sheet.getvalue())
+        yield Extra(RECORD, encode(sidecar))
+        yield Extra(SHEET, encoded_sheet(clip))

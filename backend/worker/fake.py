@@ -18,12 +18,13 @@ import cv2
 import msgspec
 import numpy as np
 
+from elevator.pictures.clip_folder import RECORD, SHEET
+from elevator.pictures.sheet import encoded_sheet
 from shared_protocol.messages import Phase
 
 from ..failures import TABLE, BackendError
 from ..orders import Sample
 from .maker import Advance, Clip, Extra, Item, Picture
-from .png import side_by_side
 
 STEPS = 20
 STEP_SECONDS = 0.05
@@ -62,8 +63,8 @@ class FakeGenerator:
         for index in range(order.frames):
             yield Picture(index, clip[index])
             yield Advance("decoding", STEPS + index + 1, steps, lambda: _draft(clip, 1.0))
-        yield Extra("contact_sheet.png", side_by_side(clip))
-        yield Extra("clip.json", msgspec.json.encode({"made_with": "test pictures", "order": order}))
+        yield Extra(SHEET, encoded_sheet(clip))
+        yield Extra(RECORD, msgspec.json.encode({"made_with": "test pictures", "order": order}))
 
 
 def _phase(step: int) -> Phase:

@@ -23,6 +23,7 @@ from typing import NoReturn
 import msgspec
 import zmq
 
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol import wire
 from shared_protocol.machine import places
 from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
@@ -30,7 +31,7 @@ from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, No
 from .. import logs
 from ..failures import BackendError, cannot_keep
 from ..orders import Loaded, Order, Preview, Ready, Resample, Sample, WorkerKeys, to_worker
-from ..server.results import ResultWriter, frame_name
+from ..server.results import ResultWriter
 from .maker import Advance, Extra, Generator, Item, Note, Picture
 from .png import png
 from .progress import Reporter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,25 +14,22 @@ import torch
 from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..clip_record import Clock, frame_name, record_of
+from ..clip_record import Clock, record_of
 from ..errors import ModelError, RequestError
 from ..memory import enough_for
 from ..models.loading import load_models
 from ..models.pair import Models
 from ..models.preview import Pixels
+from ..pictures.clip_folder import RECORD, SHEET, frame_name, frames_in
 from ..pictures.footage import read_picture, resized
-from ..pictures.sheet import contact_sheet
+from ..pictures.sheet import encoded_sheet
 from ..pipeline import fitted
 from ..provenance import differences, found, located, pictures, recorded
 from ..sampler import elevate
-from ..sidecar import FILE_NAME, Device, File, Settings, Sidecar, Sources, encode, made_with
+from ..sidecar import Device, File, Settings, Sidecar, Sources, encode, made_with
 from ..text import parse
 from ..vocabulary import known_words, unknown_words
 from .order import Order
-
-SHEET = "contact_sheet.jpg"
-"""No PNG, so that all PNGs of the folder are frames."""
-_FRAME = re.compile(r"frame_\d{4,}\.png")
 
 
 def make(order: Order) -> Sidecar:
@@ -60,9 +56,9 @@ def make(order: Order) -> Sidecar:
     clock.spent_on("loading")
     with _workshop(order.out) as folder:
         clip, notes = _sample(order, models, settings, folder, clock)
-        contact_sheet(clip).save(folder / SHEET, quality=95, subsampling=0)
+        (folder / SHEET).write_bytes(encoded_sheet(clip))
         sidecar = record_of(clip, order.sources, device, settings, files, notes, clock)
-        (folder / FILE_NAME).write_bytes(encode(sidecar))
+        (folder / RECORD).write_bytes(encode(sidecar))
         _publish(folder, order.out)
     return sidecar
 
@@ -199,10 +195,8 @@ def check_folder(out: Path, overwrite: bool) -> None:
 
 def _old(out: Path) -> Iterator[Path]:
     """The files of a clip in a folder, the sidecar first."""
-    files = sorted(out.iterdir()) if out.is_dir() else []
-    names = (FILE_NAME, SHEET)
-    yield from (out / name for name in names if out / name in files)
-    yield from (file for file in files if _FRAME.fullmatch(file.name))
+    yield from (file for name in (RECORD, SHEET) if (file := out / name).exists())
+    yield from frames_in(out)
 
 
 @contextmanager

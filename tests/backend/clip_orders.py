@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from backend.orders import Lora, Sample
 from backend.settings import ROOT
 from backend.worker.maker import Advance, Extra, Item, Note, Picture
+from backend.worker.png import png
+from elevator.pictures.clip_folder import frame_name
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 SKETCH = WEIGHTS / "loras" / "sketch"
@@ -80,3 +83,13 @@ def lora(weight: float) -> tuple[Lora, ...]:
 
 def made(items: Iterable[Item]) -> Made:
     return Made(list(items))
+
+
+def written(result: Made, folder: Path) -> Path:
+    """The result as the worker leaves it."""
+    folder.mkdir()
+    for index, frame in enumerate(result.clip):
+        (folder / frame_name(index)).write_bytes(png(frame))
+    for name, data in result.extras.items():
+        (folder / name).write_bytes(data)
+    return folder

@@ -29,7 +29,7 @@ from backend.server import security
 from backend.server.jobs import Job, Owner, State
 from backend.server.requests import resolve
 from backend.server.result_record import record
-from backend.server.results import RESULT_FILE, ResultStore, frame_name
+from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.security import KeyPair
 from backend.server.store import JobStore
 from backend.styles.catalogue import read_catalogue
@@ -38,6 +38,7 @@ from backend.worker.png import png
 from backend.worker.process import Keeper, Line
 from backend.worker.progress import Reporter
 from elevator.arguments import ArgumentParser
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol.client import new_job_id
 from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Done, Fetch, Fetched, Frame, Generate, Message, Progress

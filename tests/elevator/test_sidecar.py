@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from elevator import LowPass, ModelError, Plan, PlanError, RequestError, load_models, sidecar
+from elevator.pictures.clip_folder import RECORD
 from elevator.provenance import differences, found, recorded
 from elevator.sidecar import Device, File, Frame, Lora, Settings, Sidecar, Sources
 from tests.elevator.golden import FOLDER
@@ -138,7 +139,7 @@ def test_an_impossible_plan_is_refused_as_such():
 
 
 def test_it_is_read_from_its_file_or_folder(tmp_path):
-    file = tmp_path / sidecar.FILE_NAME
+    file = tmp_path / RECORD
     with pytest.raises(RequestError, match=re.escape(str(file))):
         sidecar.read(tmp_path)
     file.write_bytes(sidecar.encode(SAMPLE))

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from backend.server.pause import ADVICE
-from backend.server.results import frame_name
 from backend.server.schema import SCHEMA_VERSION, STEPS
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol import connection
 from shared_protocol.client import Lost
 from shared_protocol.errors import NoBackend

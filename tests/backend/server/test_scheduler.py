@@ -13,12 +13,13 @@ from backend.server import scheduler as scheduler_module
 from backend.server import store as store_module
 from backend.server.jobs import Job, Owner, State
 from backend.server.pause import ROOM_SECONDS, SPARE_BYTES
-from backend.server.results import ResultStore, ResultWriter, frame_name
+from backend.server.results import ResultStore, ResultWriter
 from backend.server.scheduler import MOST_JOBS, SAVE_SECONDS, Scheduler, make_slots
 from backend.server.slot import CANCEL_SECONDS, START_SECONDS
 from backend.server.store import JobStore
 from backend.server.times import TELL_SECONDS
 from backend.settings import Settings
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol.messages import (
     Accepted,
     Cancel,

@@ -24,7 +24,7 @@ from elevator.pictures.metrics import measure
 from elevator.pictures.sheet import contact_sheet
 from elevator.provenance import recorded
 from elevator.sidecar import Sidecar, decode
-from tests.backend.clip_orders import SKETCH, WEIGHTS, Made, lora, made, order
+from tests.backend.clip_orders import SKETCH, WEIGHTS, Made, lora, made, order, written
 
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
 torch.set_num_threads(1)
@@ -37,16 +37,6 @@ def generator() -> SamplingGenerator:
 
 def sidecar(result: Made) -> Sidecar:
     return decode(result.extras["clip.json"], Path("clip.json"))
-
-
-def written(result: Made, folder: Path) -> Path:
-    """The result as the worker leaves it."""
-    folder.mkdir()
-    for k, frame in enumerate(result.clip, start=1):
-        Image.fromarray(frame).save(folder / f"frame_{k:04d}.png")
-    for name, data in result.extras.items():
-        (folder / name).write_bytes(data)
-    return folder
 
 
 def pictures(folder: Path, count: int, size: tuple[int, int] = (64, 64)) -> tuple[str, ...]:
@@ -66,7 +56,7 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     result = made(generator.generate(wanted))
     kinds = [type(item) for item in result.items]
     assert kinds.index(Extra) > max(k for k, kind in enumerate(kinds) if kind is Picture)
-    assert list(result.extras) == ["clip.json", "contact_sheet.png"]
+    assert list(result.extras) == ["clip.json", "contact_sheet.jpg"]
     said = sidecar(result)
     assert (said.settings.prompt, said.settings.negative_prompt) == ("a cat (big:9)", "a dog")
     assert (said.settings.style, said.settings.preset, said.settings.seed) == ("sketch", "published", 1)
@@ -77,8 +67,9 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     for file in said.files:
         assert file == recorded(clip_record.found(clip_record.sources_of(wanted), 1)[said.files.index(file)])
     assert {Path(file.path).parent for file in said.files} >= {WEIGHTS / "t2i" / "unet", SKETCH}
-    sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.png"])))
-    assert np.array_equal(sheet, np.asarray(contact_sheet(result.clip)))
+    sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.jpg"])))
+    drawn = np.asarray(contact_sheet(result.clip))
+    assert np.abs(sheet.astype(int) - drawn).mean() < 2, "but for what JPEG loses"
 
 
 CLIPS: dict[str, dict[str, Any]] = {
