@@ -6,14 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from elevator.sources import Sources
 from shared_protocol.messages import Cancel, Cancelled, Done, Failed, Frame, Message, Notice, Progress
-
-
-class Lora(msgspec.Struct, frozen=True, kw_only=True):
-    """A style's weights on top of its base."""
-
-    path: str
-    weight: float
 
 
 class Sample(Message, frozen=True, kw_only=True, tag=True):
@@ -23,25 +17,7 @@ class Sample(Message, frozen=True, kw_only=True, tag=True):
     prompt: str
     """With the style's words."""
     negative_prompt: str
-    t2i: str
-    """Folder or file of the text-to-image model."""
-    t2v: str
-    """Folder or file of the text-to-video model."""
-    vae: str | None = None
-    """Folder or file; None: the text-to-image model's own."""
-    prediction_type: str | None = None
-    """None: as the text-to-image model says."""
-    t2v_loras: tuple[Lora, ...] = ()
-    """For the text-to-video model alone."""
-    t2v_text: str | None = None
-    """Folder or file whose text encoder the text-to-video model reads; None: its own, or else the other's."""
-    t2v_schedule: str | None = None
-    """Name of a schedule that the sampler knows; None: as the text-to-video model says."""
-    loras: tuple[Lora, ...]
-    loras_on_t2v: bool = False
-    """Whether `loras` also go on the text-to-video model."""
-    embeddings: tuple[str, ...] = ()
-    """Files of words that were learned."""
+    sources: Sources
     plan: dict[str, Any]
     """Fields of the sampler's plan."""
     frames: int

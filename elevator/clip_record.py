@@ -12,7 +12,8 @@ import torch
 from .models.preview import Pixels
 from .pictures.clip_folder import frame_name
 from .pictures.metrics import MIN_SIDE_PX, measure
-from .sidecar import Device, File, Frame, Settings, Sidecar, Sources, made_with
+from .sidecar import Device, File, Frame, Pictures, Settings, Sidecar, made_with
+from .sources import Sources
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Clock:
 def record_of(
     clip: Pixels,
     sources: Sources,
+    pictures: Pictures,
     device: Device,
     settings: Settings,
     files: Iterable[File],
@@ -45,6 +47,7 @@ def record_of(
     return Sidecar(
         made_with=made_with() | gpu,
         sources=sources,
+        pictures=pictures,
         device=device,
         settings=settings,
         files=tuple(files),

@@ -14,7 +14,7 @@ from ..orders import Order, Resample
 
 def kind(order: Order) -> str:
     """What has a pace of its own: a pair of models, or a way of conforming."""
-    return f"conform {order.method}" if isinstance(order, Resample) else f"{order.t2i} {order.t2v}"
+    return f"conform {order.method}" if isinstance(order, Resample) else f"{order.sources.t2i} {order.sources.t2v}"
 
 
 def units(order: Order) -> float:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from elevator import ElevatorError, Plan
+from elevator import ElevatorError, Lora, Plan
 from elevator.pictures.rates import length
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
 from shared_protocol.messages import Conform, Done, Generate
 
 from ..failures import BackendError
-from ..orders import Lora, Resample, Sample
+from ..orders import Resample, Sample
 from ..styles.catalogue import Catalogue, Recipe
 from .paths import Outside, inside
 
@@ -149,16 +149,7 @@ def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
         job=request.job,
         prompt=recipe.template.replace("{prompt}", request.prompt.strip()),
         negative_prompt=", ".join(words for words in negatives if words),
-        t2i=str(recipe.t2i),
-        t2v=str(recipe.t2v),
-        vae=_text(recipe.vae),
-        prediction_type=recipe.prediction_type,
-        t2v_loras=recipe.t2v_loras,
-        t2v_text=_text(recipe.t2v_text),
-        t2v_schedule=recipe.t2v_schedule,
-        loras=(*recipe.loras, *_loras(request, recipe)),
-        loras_on_t2v=recipe.loras_on_t2v,
-        embeddings=tuple(str(path) for path in recipe.embeddings),
+        sources=msgspec.structs.replace(recipe.sources, loras=(*recipe.sources.loras, *_loras(request, recipe))),
         plan=asdict(_plan(request, recipe)),
         frames=request.frames,
         width=request.width,
@@ -172,10 +163,6 @@ def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
         strength=request.strength,
         anchor=_uploaded(request.anchor, upload) if request.anchor else None,
     )
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def _warning(unknown: Collection[str]) -> tuple[str, ...]:
@@ -192,7 +179,7 @@ _known = lru_cache(maxsize=16)(known_words)
 def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:
     """Words of a prompt without its syntax, such as the 1.2 of (words:1.2)."""
     words = " ".join(part.text for part in parse(prompt).parts)
-    return unknown_words(words, _known(recipe.t2i))
+    return unknown_words(words, _known(recipe.sources.t2i_path))
 
 
 def _rehearsed_unknown_words(prompt: str) -> Collection[str]:

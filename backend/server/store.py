@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from elevator import Sources
 from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
 from ..failures import BackendError
@@ -331,8 +332,19 @@ def _is_readable(work: bytes) -> bool:
 
 def _illegible(job: str) -> Order:
     """Stands for what another version was to do; nobody will do it."""
-    nothing: dict[str, Any] = dict.fromkeys(("prompt", "negative_prompt", "t2i", "t2v"), "")
-    return Sample(job=job, loras=(), plan={}, frames=1, width=8, height=8, fps=8, seed=0, previews=False, **nothing)
+    return Sample(
+        job=job,
+        prompt="",
+        negative_prompt="",
+        sources=Sources("", ""),
+        plan={},
+        frames=1,
+        width=8,
+        height=8,
+        fps=8,
+        seed=0,
+        previews=False,
+    )
 
 
 def _job(row: Any) -> Job:

@@ -19,12 +19,11 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
-from elevator import ElevatorError, Plan
+from elevator import ElevatorError, Plan, Sources
 from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol.machine import places
 from shared_protocol.messages import Frames, Name, Pixels, Prompt, Sentence, Style
 
-from ..orders import Lora
 from ..settings import ROOT
 
 log = logging.getLogger(__name__)
@@ -116,16 +115,7 @@ class Recipe:
     template: str
     """The prompt's words, with `{prompt}` for the user's."""
     negative_prompt: str
-    t2i: Path
-    t2v: Path
-    vae: Path | None
-    prediction_type: str | None
-    t2v_loras: tuple[Lora, ...]
-    t2v_text: Path | None
-    t2v_schedule: str | None
-    loras: tuple[Lora, ...]
-    loras_on_t2v: bool
-    embeddings: tuple[Path, ...]
+    sources: Sources
     plan: Mapping[str, Any]
     """The style's own: its preset's, with what its file changes."""
     presets: Mapping[str, Mapping[str, Any]]
@@ -136,9 +126,7 @@ class Recipe:
 
     def missing(self) -> Path | None:
         """The first model file or folder that is not there, or None."""
-        loras = (Path(lora.path) for lora in (*self.t2v_loras, *self.loras))
-        paths = (self.t2i, self.t2v, self.vae, self.t2v_text, *loras, *self.embeddings)
-        return next((path for path in paths if path is not None and not path.exists()), None)
+        return next((path for _, path in self.sources.paths() if not path.exists()), None)
 
 
 @dataclass(frozen=True)
@@ -194,16 +182,18 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         style=_public(path.stem, file, base, tuple(presets)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
-        t2i=start / base.t2i,
-        t2v=start / base.t2v,
-        vae=start / base.vae if base.vae else None,
-        prediction_type=base.prediction_type,
-        t2v_loras=tuple(_lora(entry, start, start / base.loras) for entry in base.t2v_loras),
-        t2v_text=start / base.t2v_text if base.t2v_text else None,
-        t2v_schedule=base.t2v_schedule,
-        loras=tuple(_lora(entry, path.parent, start / base.loras) for entry in file.loras),
-        loras_on_t2v=file.loras_on_t2v,
-        embeddings=tuple(path.parent / embedding for embedding in file.embeddings),
+        sources=Sources.of(
+            start / base.t2i,
+            start / base.t2v,
+            vae=start / base.vae if base.vae else None,
+            prediction_type=base.prediction_type,
+            t2v_loras=[_lora(entry, start, start / base.loras) for entry in base.t2v_loras],
+            t2v_text=start / base.t2v_text if base.t2v_text else None,
+            t2v_schedule=base.t2v_schedule,
+            loras=[_lora(entry, path.parent, start / base.loras) for entry in file.loras],
+            loras_on_t2v=file.loras_on_t2v,
+            embeddings=[path.parent / embedding for embedding in file.embeddings],
+        ),
         plan=plans[file.preset],
         presets=plans,
         lora_folders=(start / base.loras, places.config_folder() / "loras"),
@@ -256,10 +246,9 @@ def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) ->
     )
 
 
-def _lora(entry: _LoraEntry, start: Path, folder: Path) -> Lora:
-    """Look up a LoRA. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
-    path = folder / entry.name if entry.name else start / entry.path
-    return Lora(path=str(path), weight=entry.weight)
+def _lora(entry: _LoraEntry, start: Path, folder: Path) -> tuple[Path, float]:
+    """Look up a LoRA: its path and weight. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
+    return folder / entry.name if entry.name else start / entry.path, entry.weight
 
 
 def _read(path: Path, kind: type[T]) -> T:

@@ -12,7 +12,8 @@ from elevator.clip_record import Clock, record_of
 from elevator.pictures.clip_folder import RECORD, SHEET
 from elevator.pictures.sheet import encoded_sheet
 from elevator.provenance import found, recorded
-from elevator.sidecar import Device, File, Lora, Settings, Sources, encode
+from elevator.sidecar import Device, File, Pictures, Settings, encode
+from elevator.sources import Sources
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
@@ -26,10 +27,10 @@ class Hashes:
     def __init__(self) -> None:
         self._known: dict[tuple[Path, int, int], File] = {}
 
-    def of(self, sources: Sources) -> Generator[None, None, tuple[File, ...]]:
-        """All files that a clip of these sources is made of, but for those that are gone. Yields after each reading."""
+    def of(self, sources: Sources, pictures: Pictures) -> Generator[None, None, tuple[File, ...]]:
+        """All files that a clip is made of, but for those that are gone. Yields after each reading."""
         files = []
-        for file in found(sources, 1):
+        for file in found(sources, pictures):
             try:
                 status = file.path.stat()
                 key = (file.path, status.st_size, status.st_mtime_ns)
@@ -41,25 +42,6 @@ class Hashes:
             known = self._known[key]
             files.append(File(file.source, file.name, known.path, known.size, known.sha256))
         return tuple(files)
-
-
-def sources_of(order: Sample) -> Sources:
-    """All files of an order."""
-    return Sources(
-        t2i=order.t2i,
-        t2v=order.t2v,
-        vae=order.vae,
-        prediction_type=order.prediction_type,
-        t2v_text=order.t2v_text,
-        t2v_schedule=order.t2v_schedule,
-        t2v_loras=tuple(Lora(lora.path, lora.weight) for lora in order.t2v_loras),
-        loras=tuple(Lora(lora.path, lora.weight) for lora in order.loras),
-        embeddings=order.embeddings,
-        anchor=order.anchor,
-        loras_on_t2v=order.loras_on_t2v,
-        footage=order.footage,
-        fit="stretch",
-    )
 
 
 class Record:
@@ -86,7 +68,8 @@ class Record:
     def files(self, hashes: Hashes, done: int) -> Generator[Item, None, None]:
         """The files beside the frames. `done`: steps of the clip's work, all of which are done."""
         order, clip = self._order, np.stack(self._frames)
-        hashing = hashes.of(sources_of(order))
+        pictures = Pictures(footage=order.footage, anchor=order.anchor, fit="stretch")
+        hashing = hashes.of(order.sources, pictures)
         while True:
             try:
                 next(hashing)
@@ -109,6 +92,6 @@ class Record:
             fps=order.fps,
             style=order.style,
         )
-        sidecar = record_of(clip, sources_of(order), self._device, settings, files, self._notes, self._clock)
+        sidecar = record_of(clip, order.sources, pictures, self._device, settings, files, self._notes, self._clock)
         yield Extra(RECORD, encode(sidecar))
         yield Extra(SHEET, encoded_sheet(clip))

@@ -91,7 +91,7 @@ def _follow_script(order: Sample) -> None:
 
 
 def _paint(order: Sample) -> Clip:
-    words = f"{order.prompt}\n{order.negative_prompt}\n{order.seed}\n{[lora.path for lora in order.loras]}"
+    words = f"{order.prompt}\n{order.negative_prompt}\n{order.seed}\n{[lora.path for lora in order.sources.loras]}"
     number = np.random.default_rng(np.frombuffer(hashlib.sha256(words.encode()).digest(), np.uint32))
     ground, disc = number.integers(40, 216, (2, 3))
     start, end = number.uniform(0.2, 0.8, (2, 2))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 import torch
 
 from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, elevate
 from elevator.memory import enough_for
-from elevator.sidecar import Device, Sources
+from elevator.sidecar import Device
+from elevator.sources import Sources
 from shared_protocol.messages import Phase
 
 from ..failures import BackendError
 from ..orders import Sample
 from .advice import what_would_fit
-from .clip_record import Hashes, Record, sources_of
+from .clip_record import Hashes, Record
 from .footage import Footage, read_footage
 from .ladder import TooLittle, Way, climb, rungs
 from .maker import Advance, Item, Note, Picture
@@ -59,7 +59,7 @@ class SamplingGenerator:
         plan = Plan.from_mapping(order.plan)
         footage = read_footage(order)
         yield from map(Note, footage.notes)
-        clip = (order.t2i, order.t2v, order.frames, order.height, order.width, plan)
+        clip = (order.sources.t2i, order.sources.t2v, order.frames, order.height, order.width, plan)
         way = self._ways.get(clip, Way(plan))
         if clip in self._ways:
             yield Note("Memory is saved as for the clip of this kind before.")
@@ -68,7 +68,7 @@ class SamplingGenerator:
             made = yield from climb(way, ladder, partial(self._attempt, order, footage), order.cautious)
         except TooLittle as error:
             size = (order.frames, order.height, order.width)
-            advice = what_would_fit(sources_of(order), self._dtype, self.device, error.way, size, error.phase)
+            advice = what_would_fit(order.sources, self._dtype, self.device, error.way, size, error.phase)
             raise BackendError("out_of_memory", detail=advice) from error
         if made != Way(plan) and not order.cautious:
             self._ways[clip] = made
@@ -78,7 +78,7 @@ class SamplingGenerator:
         offload = way.offload and not self._on_processor
         device = Device(self.device, str(self._dtype).removeprefix("torch."), offload)
         record = Record(order, way, device, footage.notes)
-        models = yield from self._models(sources_of(order), offload, alone=way.offload)
+        models = yield from self._models(order.sources, offload, alone=way.offload)
         record.took("loading")
         steps = elevate(
             models,
@@ -116,9 +116,7 @@ class SamplingGenerator:
                 break
             yield Advance("loading", 0, 0, bytes_done=step.done, bytes_total=step.total)
         with enough_for("loading"):
-            loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
-            models = models.with_loras(loras, on_t2v=sources.loras_on_t2v)
-            return models.with_embeddings(map(Path, sources.embeddings))
+            return models.with_sources(sources)
 
 
 def _clause(error: Exception) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from backend.orders import Lora, Sample
+from backend.orders import Sample
 from backend.settings import ROOT
 from backend.worker.maker import Advance, Extra, Item, Note, Picture
 from backend.worker.png import png
+from elevator import Lora, Sources
 from elevator.pictures.clip_folder import frame_name
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
@@ -57,14 +58,14 @@ class Made:
 
 
 def order(**fields: Any) -> Sample:
-    """A clip of 4 frames of 64 × 64, which takes under a second."""
+    """A clip of 4 frames of 64 × 64, which takes under a second; fields may be those of its sources too."""
+    files = {name: fields.pop(name) for name in Sources.__struct_fields__ if name in fields}
+    sources = Sources(**{"t2i": str(WEIGHTS / "t2i"), "t2v": str(WEIGHTS / "zeroscope"), **files})
     values = {
+        "sources": sources,
         "job": "0" * 32,
         "prompt": "a cat",
         "negative_prompt": "",
-        "t2i": str(WEIGHTS / "t2i"),
-        "t2v": str(WEIGHTS / "zeroscope"),
-        "loras": (),
         "plan": PLAN,
         "frames": 4,
         "width": 64,

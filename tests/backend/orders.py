@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.orders import Sample
+from elevator import Sources
 from shared_protocol.messages import Done
 
 
@@ -12,9 +13,7 @@ def order(name: str) -> Sample:
         job=name,
         prompt="",
         negative_prompt="",
-        t2i="",
-        t2v="",
-        loras=(),
+        sources=Sources("", ""),
         plan={},
         frames=1,
         width=8,

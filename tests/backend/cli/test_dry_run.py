@@ -45,7 +45,7 @@ def test_it_is_what_the_sampler_foresees(monkeypatch: pytest.MonkeyPatch) -> Non
     said = foreseen(clip)
     recipe = read_catalogue().recipes["plain"]
     plan = Plan.from_mapping({**recipe.presets["fast"], "chunk": 2})
-    takes = estimate(plan, load_shapes(recipe.t2i, recipe.t2v), frames=4, height=64, width=96)
+    takes = estimate(plan, load_shapes(recipe.sources), frames=4, height=64, width=96)
     assert (said.calls, said.memory) == (takes.calls.total, takes.peak)
     assert said.tflop == pytest.approx(takes.flops / 1e12)
     assert (said.frames, said.width, said.height, said.disk) == (4, 96, 64, 4 * 96 * 64 * 3)

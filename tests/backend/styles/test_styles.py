@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.failures import BackendError
-from backend.orders import Lora
 from backend.server.requests import resolve
 from backend.settings import ROOT
 from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
-from elevator import Plan
+from elevator import Lora, Plan
 from elevator.presets import presets_for
 from shared_protocol.messages import Generate
 
@@ -188,14 +187,20 @@ def write_own(own: Path, own_bases: Path, base: str, style: str = "", name: str 
 def test_a_users_base_starts_at_its_file_and_may_replace_ours(own: Path, own_bases: Path) -> None:
     write_own(own, own_bases, BASE + PRESET)
     recipe = read_catalogue().recipes["mine"]
-    assert (recipe.t2i, recipe.t2v) == (own_bases / "a.safetensors", Path("/m/b.ckpt"))
+    assert (recipe.sources.t2i_path, recipe.sources.t2v_path) == (own_bases / "a.safetensors", Path("/m/b.ckpt"))
     assert (recipe.style.width, recipe.style.height, recipe.style.frames, recipe.fps) == (512, 512, 16, 8)
-    assert read_catalogue().recipes["plain"].t2i == ROOT / "elevator/embedded/weights/t2i"
+    assert read_catalogue().recipes["plain"].sources.t2i_path == ROOT / "elevator/embedded/weights/t2i"
     write_own(own, own_bases, BASE + PRESET, name="embedded")
     catalogue = read_catalogue()
     assert not catalogue.notes
-    assert catalogue.recipes["plain"].t2i == catalogue.recipes["mine"].t2i == own_bases / "a.safetensors"
-    assert catalogue.recipes["plain_animatediff"].t2i == ROOT / "elevator/embedded/weights/t2i"
+    assert (
+        catalogue.recipes["plain"].sources.t2i_path
+        == catalogue.recipes["mine"].sources.t2i_path
+        == own_bases / "a.safetensors"
+    )
+    t2i = {name: recipe.sources.t2i_path for name, recipe in catalogue.recipes.items()}
+    assert t2i["plain"] == t2i["mine"] == own_bases / "a.safetensors"
+    assert t2i["plain_animatediff"] == ROOT / "elevator/embedded/weights/t2i"
 
 
 FULL_BASE = """
@@ -210,21 +215,21 @@ FULL_STYLE = 'loras_on_t2v = true\nembeddings = ["cat.pt", "/m/dog.pt"]\n[[loras
 
 def test_all_that_a_base_and_a_style_say_is_in_the_order(own: Path, own_bases: Path) -> None:
     write_own(own, own_bases, BASE + FULL_BASE + PRESET, FULL_STYLE)
-    order, _ = resolve(request(width=512, height=512), read_catalogue(), fake=True)
-    assert order.vae == str(own_bases / "vae.pt")
-    assert order.prediction_type == "v_prediction"
+    sources = resolve(request(width=512, height=512), read_catalogue(), fake=True)[0].sources
+    assert sources.vae == str(own_bases / "vae.pt")
+    assert sources.prediction_type == "v_prediction"
     named = own_bases / "loras" / "named"
-    assert order.t2v_loras == (
+    assert sources.t2v_loras == (
         Lora(path=str(own_bases / "motion.safetensors"), weight=0.8),
         Lora(path=str(named), weight=1.0),
     )
-    assert order.t2v_text == str(Path("/m/text"))
-    assert order.t2v_schedule == "lcm"
-    assert order.loras == (Lora(path=str(own_bases / "loras" / "ink"), weight=1.0),)
-    assert order.loras_on_t2v
-    assert order.embeddings == (str(own / "cat.pt"), str(Path("/m/dog.pt")))
+    assert sources.t2v_text == str(Path("/m/text"))
+    assert sources.t2v_schedule == "lcm"
+    assert sources.loras == (Lora(path=str(own_bases / "loras" / "ink"), weight=1.0),)
+    assert sources.loras_on_t2v
+    assert sources.embeddings == (str(own / "cat.pt"), str(Path("/m/dog.pt")))
     write_own(own, own_bases, BASE + PRESET)
-    bare, _ = resolve(request(width=512, height=512), read_catalogue(), fake=True)
+    bare = resolve(request(width=512, height=512), read_catalogue(), fake=True)[0].sources
     assert (bare.vae, bare.prediction_type, bare.t2v_text, bare.t2v_schedule) == (None,) * 4
     assert (bare.t2v_loras, bare.loras_on_t2v, bare.embeddings) == ((), False, ())
 

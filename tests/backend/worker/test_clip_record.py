@@ -65,7 +65,7 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     assert said.notes == tuple(result.notes) != ()
     assert {"loading", "painting", "decoding", "measuring"} <= said.seconds.keys()
     for file in said.files:
-        assert file == recorded(clip_record.found(clip_record.sources_of(wanted), 1)[said.files.index(file)])
+        assert file == recorded(clip_record.found(wanted.sources)[said.files.index(file)])
     assert {Path(file.path).parent for file in said.files} >= {WEIGHTS / "t2i" / "unet", SKETCH}
     sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.jpg"])))
     drawn = np.asarray(contact_sheet(result.clip))

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.failures import BackendError
-from backend.orders import Lora, Sample
+from backend.orders import Sample
 from backend.settings import ROOT
 from backend.styles.catalogue import ScheduleName
 from backend.worker.maker import Picture
 from backend.worker.sampling import SamplingGenerator
-from elevator import Plan, elevate, load_models
+from elevator import Lora, Plan, Sources, elevate, load_models
 from elevator.chain.schedule import KNOWN
 from tests.true_shapes.random_weights import write_embedding
 
@@ -59,9 +59,9 @@ def generator() -> SamplingGenerator:
 
 
 def sample(**fields: Any) -> Sample:
-    values = {"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), "loras": (), **fields}
+    sources = Sources(**{"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), **fields})
     fixed = {"negative_prompt": "", "frames": 2, "width": 32, "height": 32, "fps": 8, "seed": 1, "previews": False}
-    return Sample(job="x", prompt="a cat", plan=PLAN, **fixed, **values)
+    return Sample(job="x", prompt="a cat", plan=PLAN, sources=sources, **fixed)
 
 
 def clip(generator: SamplingGenerator, **fields: Any) -> np.ndarray:
@@ -90,13 +90,15 @@ def test_all_of_an_order_reaches_the_sampler(files: Files, generator: SamplingGe
         embeddings=(files["cat"],),
     )
     models = load_models(
-        GOLDEN / "t2i",
-        GOLDEN / "animatediff",
-        vae=Path(files["vae"]),
-        prediction_type="v_prediction",
-        t2v_loras=[(Path(files["motion"]), 0.8)],
-        t2v_text=GOLDEN / "zeroscope",
-        t2v_schedule="lightning",
+        Sources.of(
+            GOLDEN / "t2i",
+            GOLDEN / "animatediff",
+            vae=Path(files["vae"]),
+            prediction_type="v_prediction",
+            t2v_loras=[(Path(files["motion"]), 0.8)],
+            t2v_text=GOLDEN / "zeroscope",
+            t2v_schedule="lightning",
+        )
     )
     models = models.with_embeddings([Path(files["cat"])])
     models = models.with_loras([(Path(files["style"]), 0.5)], on_t2v=True)

@@ -20,7 +20,7 @@ from backend.worker import advice
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
 from backend.worker.sampling import SamplingGenerator
-from elevator import Models, OutOfMemory, Plan, estimate, load_shapes
+from elevator import Models, OutOfMemory, Plan, Sources, estimate, load_shapes
 from elevator.models.pair import T2V, InflatedT2I
 from elevator.sidecar import decode
 from elevator.text import TextEncoder
@@ -227,7 +227,7 @@ def test_when_nothing_helps_the_error_says_what_would_fit(
 
 
 def test_two_chunks_tell_what_many_take() -> None:
-    shapes = load_shapes(GOLDEN / "t2i", GOLDEN / "zeroscope")
+    shapes = load_shapes(Sources.of(GOLDEN / "t2i", GOLDEN / "zeroscope"))
     plan = Plan(steps=2, refine=(2,), refine_steps=1, chunk=1)
     quick = advice._estimate(shapes, plan, (7, 64, 64))
     whole = estimate(plan, shapes, frames=7, height=64, width=64)

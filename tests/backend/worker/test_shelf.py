@@ -15,7 +15,7 @@ from backend.worker.maker import Advance
 from backend.worker.sampling import SamplingGenerator
 from backend.worker.shelf import Shelf
 from elevator.chain.denoiser import result
-from elevator.sidecar import Sources
+from elevator.sources import Sources
 from tests.backend.clip_orders import WEIGHTS, lora, made, order
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
