@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from elevator.sources import Sources
+from elevator import Plan, Sources
 from shared_protocol.messages import Cancel, Cancelled, Done, Failed, Frame, Message, Notice, Progress
 
 
@@ -18,8 +18,7 @@ class Sample(Message, frozen=True, kw_only=True, tag=True):
     """With the style's words."""
     negative_prompt: str
     sources: Sources
-    plan: dict[str, Any]
-    """Fields of the sampler's plan."""
+    plan: Plan
     frames: int
     width: int
     """Pixels."""

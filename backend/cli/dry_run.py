@@ -67,7 +67,7 @@ def foresee(clip: Clip, fps: Fraction | None, catalogue: Catalogue, memory: int)
     clip of another frame rate lies there beside the first one.
     """
     _, order = check(clip, catalogue, fake=False)
-    plan = Plan.from_mapping(order.plan)
+    plan = order.plan
     start = plan.steps - math.ceil(order.strength * plan.steps) if order.footage else 0
     try:
         takes = _estimate(plan, _shapes(order.sources), order.frames, order.height, order.width, start)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -105,8 +104,8 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
         raise BackendError("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
     plan = recipe.presets[request.preset] if request.preset else recipe.plan
     try:
-        made = Plan.from_mapping({**plan, **request.settings})
-        msgspec.json.encode(asdict(made))
+        made = plan.changed(request.settings)
+        msgspec.json.encode(made)
     except ElevatorError as error:
         raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
     except OverflowError:
@@ -150,7 +149,7 @@ def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
         prompt=recipe.template.replace("{prompt}", request.prompt.strip()),
         negative_prompt=", ".join(words for words in negatives if words),
         sources=msgspec.structs.replace(recipe.sources, loras=(*recipe.sources.loras, *_loras(request, recipe))),
-        plan=asdict(_plan(request, recipe)),
+        plan=_plan(request, recipe),
         frames=request.frames,
         width=request.width,
         height=request.height,

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from elevator import Sources
+from elevator import ElevatorError, Plan, Sources
 from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
 from ..failures import BackendError
@@ -325,7 +325,7 @@ def _is_readable(work: bytes) -> bool:
     """Whether this version knows what is to be done."""
     try:
         _orders.decode(work)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ElevatorError):  # the last one of a plan that is impossible
         return False
     return True
 
@@ -337,7 +337,7 @@ def _illegible(job: str) -> Order:
         prompt="",
         negative_prompt="",
         sources=Sources("", ""),
-        plan={},
+        plan=Plan(),
         frames=1,
         width=8,
         height=8,

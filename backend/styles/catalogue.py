@@ -12,7 +12,7 @@ import logging
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -116,9 +116,9 @@ class Recipe:
     """The prompt's words, with `{prompt}` for the user's."""
     negative_prompt: str
     sources: Sources
-    plan: Mapping[str, Any]
+    plan: Plan
     """The style's own: its preset's, with what its file changes."""
-    presets: Mapping[str, Mapping[str, Any]]
+    presets: Mapping[str, Plan]
     """Plans by the names of presets, each with what the style's file changes."""
     lora_folders: tuple[Path, ...]
     """Where a LoRA is found that a client names."""
@@ -167,19 +167,17 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         raise _Unusable("a style's name has only the letters a–z, digits and _")
     file = _read(path, StyleFile)
     base, start = _read_base(file.base, bases)
-    presets = _presets(base, start)
-    if file.preset not in presets:
-        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(presets)}')
+    changes = _changes(base, start)
+    if file.preset not in changes:
+        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(changes)}')
     if file.prompt.count("{prompt}") != 1:
         raise _Unusable("its prompt must hold {prompt} once, where the user's words go")
-    plans = {name: {**preset, **file.plan} for name, preset in presets.items()}
     try:
-        for plan in plans.values():
-            Plan.from_mapping(plan)
+        plans = {name: plan.changed({**settings, **file.plan}) for name, (plan, settings) in changes.items()}
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
     return Recipe(
-        style=_public(path.stem, file, base, tuple(presets)),
+        style=_public(path.stem, file, base, tuple(plans)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
         sources=Sources.of(
@@ -211,10 +209,10 @@ def _read_base(name: str, bases: Path) -> tuple[Base, Path]:
     raise _Unusable(f'there is no base "{name}"')
 
 
-def _presets(base: Base, start: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Settings by the name of a preset."""
+def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, Any]]]:
+    """By the name of a preset: a plan, and what the base's file changes of it, which alone need not be possible."""
     if isinstance(base.presets, dict) and base.presets:
-        return base.presets
+        return {name: (Plan(), settings) for name, settings in base.presets.items()}
     try:
         if isinstance(base.presets, str):
             found = presets_for(base.presets)
@@ -224,7 +222,7 @@ def _presets(base: Base, start: Path) -> Mapping[str, Mapping[str, Any]]:
             raise _Unusable(f"its base names no presets, and there is no {own}")
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
-    return {name: asdict(preset.plan) for name, preset in found.items()}
+    return {name: (preset.plan, {}) for name, preset in found.items()}
 
 
 def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) -> Style:

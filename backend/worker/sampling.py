@@ -56,7 +56,7 @@ class SamplingGenerator:
             raise BackendError("bad_request", detail=_clause(error)) from error
 
     def _generate(self, order: Sample) -> Generator[Item, None, None]:
-        plan = Plan.from_mapping(order.plan)
+        plan = order.plan
         footage = read_footage(order)
         yield from map(Note, footage.notes)
         clip = (order.sources.t2i, order.sources.t2v, order.frames, order.height, order.width, plan)

@@ -13,12 +13,12 @@ from backend.orders import Sample
 from backend.settings import ROOT
 from backend.worker.maker import Advance, Extra, Item, Note, Picture
 from backend.worker.png import png
-from elevator import Lora, Sources
+from elevator import Lora, Plan, Sources
 from elevator.pictures.clip_folder import frame_name
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 SKETCH = WEIGHTS / "loras" / "sketch"
-PLAN = {"steps": 3, "refine": [3], "refine_steps": 1}
+PLAN = Plan(steps=3, refine=(3,), refine_steps=1)
 """Paints, refines and inverts."""
 
 

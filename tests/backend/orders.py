@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.orders import Sample
-from elevator import Sources
+from elevator import Plan, Sources
 from shared_protocol.messages import Done
 
 
@@ -14,7 +14,7 @@ def order(name: str) -> Sample:
         prompt="",
         negative_prompt="",
         sources=Sources("", ""),
-        plan={},
+        plan=Plan(),
         frames=1,
         width=8,
         height=8,

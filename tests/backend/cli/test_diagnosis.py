@@ -30,7 +30,7 @@ from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
 from backend.server.security import server_keys
 from backend.server.store import JobStore
-from elevator import Sources
+from elevator import Plan, Sources
 from shared_protocol import connection
 from shared_protocol.machine import places
 from shared_protocol.messages import Failed
@@ -69,7 +69,7 @@ def job(number: int = 0, prompt: str = PROMPT) -> Job:
         prompt=f"{prompt}, best quality",
         negative_prompt=NEGATIVE,
         sources=Sources("/m/t2i", "/m/t2v"),
-        plan={},
+        plan=Plan(),
         frames=4,
         width=64,
         height=64,

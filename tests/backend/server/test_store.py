@@ -16,6 +16,7 @@ from backend.server import store as store_module
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
 from backend.server.store import DamagedStore, JobStore, StoreFull
+from elevator import Plan
 from shared_protocol.messages import Cancelled, Done, Failed
 from tests.backend.orders import done, order
 
@@ -98,7 +99,7 @@ def test_a_name_is_taken_even_after_its_end_and_in_another_life(store: JobStore,
 
 
 def test_all_of_a_job_is_found_again(store: JobStore, path: Path) -> None:
-    whole = replace(job(A), order=msgspec.structs.replace(order(A), prompt="é", plan={"refine": [3, 1], "eta": 0.5}))
+    whole = replace(job(A), order=msgspec.structs.replace(order(A), prompt="é", plan=Plan(refine=(3, 1), eta=0.5)))
     store.add(whole)
     store.close()
     again = JobStore(path)
@@ -148,12 +149,16 @@ def test_a_lost_worker_is_counted_for_ever(store: JobStore, path: Path) -> None:
     assert JobStore(path).get(A).losses == 1  # type: ignore[union-attr]
 
 
-def test_a_job_of_another_version_fails_and_the_others_stay(store: JobStore, path: Path) -> None:
+IMPOSSIBLE = msgspec.json.encode(order(A)).replace(b'"steps":50', b'"steps":0')
+
+
+@pytest.mark.parametrize("work", [b'{"type":"Dance"}', IMPOSSIBLE], ids=["unknown", "impossible plan"])
+def test_a_job_of_another_version_fails_and_the_others_stay(store: JobStore, path: Path, work: bytes) -> None:
     store.add(job(A))
     store.add(job(B))
     store.close()
     with sqlite3.connect(path) as base:
-        base.execute("UPDATE jobs SET work = ? WHERE id = ?", (b'{"type":"Dance"}', A))
+        base.execute("UPDATE jobs SET work = ? WHERE id = ?", (work, A))
     again = JobStore(path)
     assert names(again) == [B]
     assert isinstance(left := again.get(A).end, Failed)  # type: ignore[union-attr]

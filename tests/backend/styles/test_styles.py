@@ -284,7 +284,7 @@ def test_the_guides_examples_work_and_hold_the_papers_settings(own: Path, own_ba
         recipe = catalogue.recipes["dreamshaper"]
         assert (recipe.style.width, recipe.style.height, recipe.fps) == (512, 512, 8)
         preset = presets_for(tomllib.loads(text)["presets"])["published"]
-        assert Plan.from_mapping(recipe.plan) == preset.plan
+        assert recipe.plan == preset.plan
     assert [tomllib.loads(text)["presets"] for text in published] == ["zeroscope", "lavie", "animatelcm"]
 
 
@@ -302,7 +302,7 @@ def test_a_base_without_presets_takes_those_in_its_models_folder(own: Path, own_
     folder.mkdir()
     (folder / "presets.toml").write_text("[published]\nsteps = 7\nrefine = []\n", encoding="utf-8")
     write_own(own, own_bases, re.sub("t2v = .*", "t2v = 't2v'", BASE))
-    assert Plan.from_mapping(read_catalogue().recipes["mine"].plan) == Plan(steps=7, refine=())
+    assert read_catalogue().recipes["mine"].plan == Plan(steps=7, refine=())
     (folder / "presets.toml").write_text("[published]\nsteps = 0\n", encoding="utf-8")
     (note,) = read_catalogue().notes
     assert "presets.toml is impossible: steps is 0; choose 1 or more." in note

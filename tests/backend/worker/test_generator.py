@@ -23,7 +23,7 @@ from elevator.chain.schedule import KNOWN
 from tests.true_shapes.random_weights import write_embedding
 
 GOLDEN = ROOT / "tests" / "golden"
-PLAN = {"steps": 2, "refine": [2], "refine_steps": 1, "guidance": 2.0, "video_guidance": 2.0}
+PLAN = Plan(steps=2, refine=(2,), refine_steps=1, guidance=2.0, video_guidance=2.0)
 LAYERS = [
     f"down_blocks_0_attentions_0_transformer_blocks_0_{attention}_to_{side}"
     for attention in ("attn1", "attn2")
@@ -102,8 +102,7 @@ def test_all_of_an_order_reaches_the_sampler(files: Files, generator: SamplingGe
     )
     models = models.with_embeddings([Path(files["cat"])])
     models = models.with_loras([(Path(files["style"]), 0.5)], on_t2v=True)
-    plan = Plan.from_mapping(PLAN)
-    steps = elevate(models, prompt="a cat", plan=plan, frames=2, height=32, width=32, seed=1)
+    steps = elevate(models, prompt="a cat", plan=PLAN, frames=2, height=32, width=32, seed=1)
     assert np.array_equal(made, np.stack([step.frame[1] for step in steps if step.frame]))
 
 

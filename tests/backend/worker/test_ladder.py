@@ -59,7 +59,7 @@ class Scarce:
 @pytest.fixture(scope="module")
 def generator() -> SamplingGenerator:
     generator = SamplingGenerator("cpu")
-    made(generator.generate(order(plan={"steps": 1, "refine": []})))
+    made(generator.generate(order(plan=Plan(steps=1, refine=()))))
     return generator
 
 
@@ -216,7 +216,7 @@ def test_when_nothing_helps_the_error_says_what_would_fit(
 ) -> None:
     scarce = Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
     monkeypatch.setattr(advice, "available_on", lambda device: 552_000_000)
-    plan = {"steps": 1, "refine": [1], "refine_steps": 1}
+    plan = Plan(steps=1, refine=(1,), refine_steps=1)
     with pytest.raises(BackendError, match="was not enough: while refining; the clip takes about") as error:
         made(generator.generate(order(frames=16, plan=plan)))
     assert error.value.code == "out_of_memory"
