@@ -99,7 +99,7 @@ def test_a_name_is_taken_even_after_its_end_and_in_another_life(store: JobStore,
 
 
 def test_all_of_a_job_is_found_again(store: JobStore, path: Path) -> None:
-    whole = replace(job(A), order=msgspec.structs.replace(order(A), prompt="é", plan=Plan(refine=(3, 1), eta=0.5)))
+    whole = replace(job(A), order=msgspec.structs.replace(order(A), prompt="é", plan=Plan(refine=(30, 10), eta=0.5)))
     store.add(whole)
     store.close()
     again = JobStore(path)

@@ -15,7 +15,7 @@ from backend.failures import BackendError
 from backend.server.requests import resolve
 from backend.settings import ROOT
 from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
-from elevator import Lora, Plan
+from elevator import Lora, Plan, Sources
 from elevator.presets import presets_for
 from shared_protocol.messages import Generate
 
@@ -66,7 +66,7 @@ def test_a_users_style_is_found_and_may_replace_ours(own: Path) -> None:
     catalogue = read_catalogue()
     assert not catalogue.notes
     assert catalogue.recipes["plain"].style.title == "My plain"
-    (lora,) = catalogue.recipes["mine"].loras
+    (lora,) = catalogue.recipes["mine"].sources.loras
     assert Path(lora.path) == own / "l.safetensors"
     assert lora.weight == 0.5
 
@@ -129,8 +129,8 @@ def test_a_style_adds_its_words_and_settings(own: Path) -> None:
     order, warnings = resolve(request(negative_prompt=" dogs "), read_catalogue(), fake=True)
     assert order.prompt == "ink drawing of a cat, detailed"
     assert order.negative_prompt == "blurry, dogs"
-    assert order.plan["guidance"] == 5.0
-    assert order.plan["steps"] == read_catalogue().recipes["plain"].plan["steps"]
+    assert order.plan.guidance == 5.0
+    assert order.plan.steps == read_catalogue().recipes["plain"].plan.steps
     assert not warnings
 
 
@@ -144,7 +144,7 @@ def test_words_that_the_models_do_not_know_are_named(own: Path, tmp_path: Path) 
     (own / "mine.toml").write_text(GOOD, encoding="utf-8")
     catalogue = read_catalogue()
     (tmp_path / "known_words.txt").write_text("a\ncat\n", encoding="utf-8")
-    recipe = dataclasses.replace(catalogue.recipes["mine"], t2i=tmp_path, t2v=tmp_path)
+    recipe = dataclasses.replace(catalogue.recipes["mine"], sources=Sources.of(tmp_path, tmp_path))
     taught = dataclasses.replace(catalogue, recipes={"mine": recipe})
     _, (warning,) = resolve(request(prompt="a purple cat"), taught, fake=False)
     assert "“purple”" in warning
