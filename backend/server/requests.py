@@ -16,7 +16,7 @@ from elevator.vocabulary import known_words, unknown_words
 from shared_protocol.messages import Conform, Done, Generate
 
 from ..failures import BackendError
-from ..orders import Resample, Sample
+from ..orders import Order, Resample, Sample
 from ..styles.catalogue import Catalogue, Recipe
 from .paths import Outside, inside
 
@@ -52,7 +52,8 @@ def resolve(
     _check_size(request, recipe)
     if not fake and (missing := recipe.missing()) is not None:
         raise BackendError("model_missing", folder=missing)
-    order = _order(request, recipe, upload)
+    order = _order(request, recipe)
+    uploaded(order, upload)
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
     unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
     return order, tuple(dict.fromkeys((*notes, *_warning(unknown))))
@@ -84,7 +85,6 @@ def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
             "bad_request", detail=f"at this rate the clip has {frames} frames, and {MOST_FRAMES} at most"
         )
     return Resample(
-        job=request.job,
         source=str(folder),
         source_frames=source.frames,
         source_fps=(then.numerator, then.denominator),
@@ -130,14 +130,18 @@ def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
     return tuple(found)
 
 
-def _uploaded(sha256: str, upload: FindUpload) -> str:
-    path = upload(sha256)
-    if path is None:
-        raise BackendError("footage_missing", detail=f"the picture {sha256[:12]}… was not uploaded")
-    return str(path)
+def uploaded(order: Order, upload: FindUpload) -> dict[str, str]:
+    """Where the pictures lie that an order names. Raises BackendError if one is not there."""
+    paths = {}
+    for sha256 in order.pictures if isinstance(order, Sample) else ():
+        path = upload(sha256)
+        if path is None:
+            raise BackendError("footage_missing", detail=f"the picture {sha256[:12]}… was not uploaded")
+        paths[sha256] = str(path)
+    return paths
 
 
-def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
+def _order(request: Generate, recipe: Recipe) -> Sample:
     if request.footage and len(request.footage) != request.frames:
         detail = f"{len(request.footage)} pictures were given for {request.frames} frames"
         raise BackendError("bad_request", detail=detail)
@@ -145,7 +149,6 @@ def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
         raise BackendError("bad_request", detail="a strength below 1 needs footage")
     negatives = (recipe.negative_prompt.strip(), request.negative_prompt.strip())
     return Sample(
-        job=request.job,
         prompt=recipe.template.replace("{prompt}", request.prompt.strip()),
         negative_prompt=", ".join(words for words in negatives if words),
         sources=msgspec.structs.replace(recipe.sources, loras=(*recipe.sources.loras, *_loras(request, recipe))),
@@ -155,12 +158,11 @@ def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
         height=request.height,
         fps=recipe.fps,
         seed=request.seed,
-        previews=request.previews,
         style=request.style,
         preset=request.preset or recipe.style.preset,
-        footage=tuple(_uploaded(sha256, upload) for sha256 in request.footage),
+        footage=request.footage,
         strength=request.strength,
-        anchor=_uploaded(request.anchor, upload) if request.anchor else None,
+        anchor=request.anchor or None,
     )
 
 

@@ -36,6 +36,18 @@ STATES: dict[type[Terminal], State] = {Done: State.DONE, Failed: State.FAILED, C
 _orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 _ends: msgspec.json.Decoder[Terminal] = msgspec.json.Decoder(Terminal)
 _COLUMNS = "id, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, bytes"
+_ILLEGIBLE = Sample(
+    prompt="",
+    negative_prompt="",
+    sources=Sources("", ""),
+    plan=Plan(),
+    frames=1,
+    width=8,
+    height=8,
+    fps=8,
+    seed=0,
+)
+"""Stands for what another version was to do; nobody will do it."""
 
 
 class StoreFull(Exception):
@@ -330,29 +342,12 @@ def _is_readable(work: bytes) -> bool:
     return True
 
 
-def _illegible(job: str) -> Order:
-    """Stands for what another version was to do; nobody will do it."""
-    return Sample(
-        job=job,
-        prompt="",
-        negative_prompt="",
-        sources=Sources("", ""),
-        plan=Plan(),
-        frames=1,
-        width=8,
-        height=8,
-        fps=8,
-        seed=0,
-        previews=False,
-    )
-
-
 def _job(row: Any) -> Job:
     job, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, size = row
     return Job(
         id=job,
         owner=Owner(principal, client_id),
-        order=_orders.decode(work) if _is_readable(work) else _illegible(job),
+        order=_orders.decode(work) if _is_readable(work) else _ILLEGIBLE,
         prompt=prompt,
         state=State(state),
         submitted=submitted,

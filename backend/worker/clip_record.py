@@ -17,6 +17,7 @@ from elevator.sources import Sources
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
+from .footage import Footage
 from .ladder import Way
 from .maker import Advance, Extra, Item, Pixels
 
@@ -47,9 +48,9 @@ class Hashes:
 class Record:
     """What is known of a clip while it is made."""
 
-    def __init__(self, order: Sample, way: Way, device: Device, notes: tuple[str, ...]) -> None:
+    def __init__(self, order: Sample, way: Way, device: Device, footage: Footage) -> None:
         self._order, self._way, self._device = order, way, device
-        self._notes = notes
+        self._notes, self._pictures = footage.notes, footage.files
         self._clock = Clock()
         self._frames: list[Pixels] = []
 
@@ -68,8 +69,7 @@ class Record:
     def files(self, hashes: Hashes, done: int) -> Generator[Item, None, None]:
         """The files beside the frames. `done`: steps of the clip's work, all of which are done."""
         order, clip = self._order, np.stack(self._frames)
-        pictures = Pictures(footage=order.footage, anchor=order.anchor, fit="stretch")
-        hashing = hashes.of(order.sources, pictures)
+        hashing = hashes.of(order.sources, self._pictures)
         while True:
             try:
                 next(hashing)
@@ -92,6 +92,7 @@ class Record:
             fps=order.fps,
             style=order.style,
         )
-        sidecar = record_of(clip, order.sources, pictures, self._device, settings, files, self._notes, self._clock)
+        sources, pictures = order.sources, self._pictures
+        sidecar = record_of(clip, sources, pictures, self._device, settings, files, self._notes, self._clock)
         yield Extra(RECORD, encode(sidecar))
         yield Extra(SHEET, encoded_sheet(clip))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 import cv2
 import msgspec
@@ -24,7 +24,7 @@ from shared_protocol.messages import Phase
 
 from ..failures import TABLE, BackendError
 from ..orders import Sample
-from .maker import Advance, Clip, Extra, Item, Picture
+from .maker import NO_PICTURES, Advance, Clip, Extra, Item, Picture
 
 STEPS = 20
 STEP_SECONDS = 0.05
@@ -47,7 +47,9 @@ class FakeGenerator:
         """It pretends to read its models once."""
         return int(self._loaded)
 
-    def generate(self, order: Sample) -> Generator[Item, None, None]:
+    def generate(
+        self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
+    ) -> Generator[Item, None, None]:
         """See Generator."""
         if not self._loaded:
             yield Advance("loading", 0, 0)
@@ -58,7 +60,7 @@ class FakeGenerator:
         for step in range(2, STEPS + 1):
             self._pause.wait(self._step_seconds)
             if step == STEPS // 2:
-                _follow_script(order)
+                _follow_script(order, cautious)
             yield Advance(_phase(step), step, steps, lambda done=step: _draft(clip, done / STEPS))  # type: ignore[misc]
         for index in range(order.frames):
             yield Picture(index, clip[index])
@@ -73,13 +75,13 @@ def _phase(step: int) -> Phase:
     return "inverting" if step % 5 == 1 else "painting"
 
 
-def _follow_script(order: Sample) -> None:
+def _follow_script(order: Sample, cautious: bool) -> None:
     for word in order.prompt.split():
         if not word.startswith("fail:"):
             continue
         code = word.removeprefix("fail:")
         if code.endswith("-once"):
-            if order.cautious:
+            if cautious:
                 continue
             code = code.removesuffix("-once")
         if code == "crash":

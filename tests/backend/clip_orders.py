@@ -18,6 +18,16 @@ from elevator.pictures.clip_folder import frame_name
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 SKETCH = WEIGHTS / "loras" / "sketch"
+
+
+class _Paths(dict[str, str]):
+    """Pictures that are named by their paths."""
+
+    def __missing__(self, path: str) -> str:
+        return path
+
+
+PATHS = _Paths()
 PLAN = Plan(steps=3, refine=(3,), refine_steps=1)
 """Paints, refines and inverts."""
 
@@ -63,7 +73,6 @@ def order(**fields: Any) -> Sample:
     sources = Sources(**{"t2i": str(WEIGHTS / "t2i"), "t2v": str(WEIGHTS / "zeroscope"), **files})
     values = {
         "sources": sources,
-        "job": "0" * 32,
         "prompt": "a cat",
         "negative_prompt": "",
         "plan": PLAN,
@@ -72,7 +81,6 @@ def order(**fields: Any) -> Sample:
         "height": 64,
         "fps": 8.0,
         "seed": 1,
-        "previews": False,
     }
     return Sample(**{**values, **fields})
 

@@ -7,10 +7,9 @@ from elevator import Plan, Sources
 from shared_protocol.messages import Done
 
 
-def order(name: str) -> Sample:
+def order() -> Sample:
     """A tiny clip."""
     return Sample(
-        job=name,
         prompt="",
         negative_prompt="",
         sources=Sources("", ""),
@@ -20,7 +19,6 @@ def order(name: str) -> Sample:
         height=8,
         fps=8,
         seed=0,
-        previews=False,
     )
 
 

@@ -65,7 +65,6 @@ def store(home: Path) -> JobStore:
 
 def job(number: int = 0, prompt: str = PROMPT) -> Job:
     order = Sample(
-        job=f"{number:032x}",
         prompt=f"{prompt}, best quality",
         negative_prompt=NEGATIVE,
         sources=Sources("/m/t2i", "/m/t2v"),
@@ -75,7 +74,6 @@ def job(number: int = 0, prompt: str = PROMPT) -> Job:
         height=64,
         fps=8,
         seed=1,
-        previews=False,
     )
     return Job(order.job, Owner("local", "c" * 32), order, prompt)
 

@@ -24,7 +24,6 @@ FRAMES = 4
 
 def conformed(folder: Path) -> Resample:
     return Resample(
-        job="d" * 32,
         source=str(folder),
         source_frames=FRAMES,
         source_fps=(8, 1),

@@ -43,7 +43,6 @@ def order(folder: Path, count: int, **changes) -> Resample:
     for index, pixels in enumerate(clip(count)):
         (source / frame_name(index)).write_bytes(png(pixels))
     fields = {
-        "job": "d" * 32,
         "source": str(source),
         "source_frames": count,
         "source_fps": (8, 1),
