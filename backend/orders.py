@@ -1,49 +1,27 @@
-"""Messages between server and worker. Framed as `shared_protocol.wire` says; never seen by a client."""
+"""What is to be made, as the queue stores it, and the messages between server and worker.
+
+These are framed as `shared_protocol.wire` says, and never seen by a client.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import msgspec
 
+from elevator import Plan, Sources
 from shared_protocol.messages import Cancel, Cancelled, Done, Failed, Frame, Message, Notice, Progress
-
-
-class Lora(msgspec.Struct, frozen=True, kw_only=True):
-    """A style's weights on top of its base."""
-
-    path: str
-    weight: float
 
 
 class Sample(Message, frozen=True, kw_only=True, tag=True):
     """Make one clip: a `Generate` with its style looked up, so that the worker needs to know nothing else."""
 
-    job: str
     prompt: str
     """With the style's words."""
     negative_prompt: str
-    t2i: str
-    """Folder or file of the text-to-image model."""
-    t2v: str
-    """Folder or file of the text-to-video model."""
-    vae: str | None = None
-    """Folder or file; None: the text-to-image model's own."""
-    prediction_type: str | None = None
-    """None: as the text-to-image model says."""
-    t2v_loras: tuple[Lora, ...] = ()
-    """For the text-to-video model alone."""
-    t2v_text: str | None = None
-    """Folder or file whose text encoder the text-to-video model reads; None: its own, or else the other's."""
-    t2v_schedule: str | None = None
-    """Name of a schedule that the sampler knows; None: as the text-to-video model says."""
-    loras: tuple[Lora, ...]
-    loras_on_t2v: bool = False
-    """Whether `loras` also go on the text-to-video model."""
-    embeddings: tuple[str, ...] = ()
-    """Files of words that were learned."""
-    plan: dict[str, Any]
-    """Fields of the sampler's plan."""
+    sources: Sources
+    plan: Plan
     frames: int
     width: int
     """Pixels."""
@@ -51,27 +29,26 @@ class Sample(Message, frozen=True, kw_only=True, tag=True):
     """Pixels."""
     fps: float
     seed: int
-    previews: bool
     style: str = ""
     """Name of the style, for the record beside the frames."""
     preset: str = ""
     """Name of the preset that the plan came from, for the record."""
     footage: tuple[str, ...] = ()
-    """PNG files to start from, one a frame, or none."""
+    """SHA-256 of the PNG files to start from, one a frame, or none."""
     strength: float = 1.0
     """Of the noise on the footage: 0 keeps it, 1 ignores it."""
     anchor: str | None = None
-    """PNG file that is frame 0."""
-    folder: str = ""
-    """Where the worker writes the result. It is there and empty, and gets its final name from the server."""
-    cautious: bool = False
-    """Whether the worker shall take as little memory as it can, because the last try ended without a word."""
+    """SHA-256 of the PNG file that is frame 0."""
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """All files that it names by their hashes."""
+        return self.footage if self.anchor is None else (*self.footage, self.anchor)
 
 
 class Resample(Message, frozen=True, kw_only=True, tag=True):
     """Make a clip of another frame rate from a finished one."""
 
-    job: str
     source: str
     """Folder of the finished clip's frames, `frame_0001.png` and so on."""
     source_frames: int
@@ -87,8 +64,24 @@ class Resample(Message, frozen=True, kw_only=True, tag=True):
     """Pixels."""
     seed: int
     """Of the source, for the record."""
-    folder: str = ""
-    """As in Sample."""
+
+
+Order: TypeAlias = Sample | Resample
+
+
+class Task(Message, frozen=True, kw_only=True, tag=True):
+    """One try at an order, as a worker gets it."""
+
+    job: str
+    order: Order
+    folder: str
+    """Where the worker writes the result. It is there and empty, and gets its final name from the server."""
+    pictures: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Where the files lie that the order names by their hashes."""
+    cautious: bool = False
+    """Whether the worker shall take as little memory as it can, because the last try ended without a word."""
+    previews: bool = False
+    """Whether they are wanted from the start."""
 
 
 class Preview(Message, frozen=True, kw_only=True, tag=True):
@@ -128,8 +121,7 @@ class WorkerKeys(msgspec.Struct, frozen=True, kw_only=True):
         return f"WorkerKeys({self.endpoint})"  # keys must not end in a log
 
 
-Order: TypeAlias = Sample | Resample
-ToWorker: TypeAlias = Sample | Resample | Cancel | Preview
+ToWorker: TypeAlias = Task | Cancel | Preview
 FromWorker: TypeAlias = Ready | Loaded | Progress | Notice | Frame | Done | Failed | Cancelled
 
 to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

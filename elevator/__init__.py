@@ -1,6 +1,6 @@
 """VideoElevator (arXiv 2403.05438): a text-to-video model moves, a text-to-image model paints.
 
-    models = load_models(t2i, t2v).with_loras(((path, 0.8),))
+    models = load_models(Sources.of(t2i, t2v, loras=[(path, 0.8)]))
     for step in elevate(models, prompt="…", plan=Plan(), frames=16, height=512, width=512, seed=1):
         if step.frame: number, pixels = step.frame
 
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from .plan import LowPass, Plan
     from .presets import Preset, presets_for
     from .sampler import Step, elevate
+    from .sources import Lora, Sources
     from .vocabulary import known_words, unknown_words
 
 __all__ = [
     "ElevatorError",
     "Estimate",
+    "Lora",
     "LoraError",
     "LowPass",
     "ModelError",
@@ -40,6 +42,7 @@ __all__ = [
     "PlanError",
     "Preset",
     "RequestError",
+    "Sources",
     "Step",
     "VideoElevatorPipeline",
     "elevate",
@@ -68,6 +71,7 @@ _HOMES = {
     "plan": ("LowPass", "Plan"),
     "presets": ("Preset", "presets_for"),
     "sampler": ("Step", "elevate"),
+    "sources": ("Lora", "Sources"),
     "cost.shapes": ("load_shapes",),
     "vocabulary": ("known_words", "unknown_words"),
 }

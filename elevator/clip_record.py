@@ -10,8 +10,10 @@ from hashlib import sha256
 import torch
 
 from .models.preview import Pixels
+from .pictures.clip_folder import frame_name
 from .pictures.metrics import MIN_SIDE_PX, measure
-from .sidecar import Device, File, Frame, Settings, Sidecar, Sources, made_with
+from .sidecar import Device, File, Frame, Pictures, Settings, Sidecar, made_with
+from .sources import Sources
 
 
 @dataclass
@@ -28,14 +30,10 @@ class Clock:
         self.since = now
 
 
-def frame_name(k: int) -> str:
-    """The file of frame k, counted from 0."""
-    return f"frame_{k + 1:04d}.png"
-
-
 def record_of(
     clip: Pixels,
     sources: Sources,
+    pictures: Pictures,
     device: Device,
     settings: Settings,
     files: Iterable[File],
@@ -49,6 +47,7 @@ def record_of(
     return Sidecar(
         made_with=made_with() | gpu,
         sources=sources,
+        pictures=pictures,
         device=device,
         settings=settings,
         files=tuple(files),

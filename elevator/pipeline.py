@@ -25,6 +25,7 @@ from .models.pair import Models, factor
 from .models.preview import Pixels
 from .plan import Plan
 from .sampler import Step, elevate
+from .sources import Sources
 
 NATIVE = 512
 """Height and width of Stable Diffusion 1.x, for T2Is whose config names none, pixels."""
@@ -64,13 +65,15 @@ class VideoElevatorPipeline:
         *,
         torch_dtype: torch.dtype = torch.float32,
         device: str = "cpu",
+        offload: bool = False,
         **options: Any,
     ) -> VideoElevatorPipeline:
-        """Load a T2I and a T2V from local files or folders; options are those of `load_models`.
+        """Load a T2I and a T2V from local files or folders; offload as `load_models`
+        takes it, options as `Sources.of` does.
 
         Raises ModelError if a part is missing or broken or the two do not fit each other.
         """
-        return cls(load_models(Path(t2i), Path(t2v), device, torch_dtype, **options))
+        return cls(load_models(Sources.of(t2i, t2v, **options), device, torch_dtype, offload=offload))
 
     def set_progress_bar_config(self, **config: Any) -> None:
         """Options of tqdm for the progress bar, such as `disable=True`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from .errors import PlanError
@@ -216,15 +216,11 @@ class Plan:
         Absent keys have the defaults above; names of low-passes are those of LOWPASSES. Raises PlanError, which names
         keys that are not settings.
         """
-        known = _known(cls, settings, "the plan")
-        if isinstance(known.get("refine"), list):
-            known["refine"] = tuple(known["refine"])
-        if isinstance(known.get("lowpass"), Mapping):
-            known["lowpass"] = LowPass(**_known(LowPass, known["lowpass"], "lowpass"))
-        elif isinstance(known.get("lowpass"), str):
-            _choice("lowpass", known["lowpass"], tuple(LOWPASSES))
-            known["lowpass"] = LOWPASSES[known["lowpass"]]
-        return cls(**known)
+        return cls(**_settings(settings))
+
+    def changed(self, settings: Mapping[str, Any]) -> Plan:
+        """This plan with other values of these settings, which `from_mapping` would take. Raises PlanError."""
+        return replace(self, **_settings(settings))
 
     def refines_at(self, i: int) -> bool:
         """Whether the T2V takes over after step i."""
@@ -277,6 +273,19 @@ class Plan:
                     yield "correction", corrected % every > 0
                     corrected += 1
                 path -= 1
+
+
+def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data as the fields of a plan."""
+    known = _known(Plan, settings, "the plan")
+    if isinstance(known.get("refine"), list):
+        known["refine"] = tuple(known["refine"])
+    if isinstance(known.get("lowpass"), Mapping):
+        known["lowpass"] = LowPass(**_known(LowPass, known["lowpass"], "lowpass"))
+    elif isinstance(known.get("lowpass"), str):
+        _choice("lowpass", known["lowpass"], tuple(LOWPASSES))
+        known["lowpass"] = LOWPASSES[known["lowpass"]]
+    return known
 
 
 def _known(cls: type, settings: Mapping[str, Any], where: str) -> dict[str, Any]:

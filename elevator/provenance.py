@@ -15,14 +15,9 @@ from pathlib import Path
 
 from .checkpoints.identity import LORA_FILE
 from .errors import ModelError, RequestError
-from .sidecar import File, Sources
-
-EMBEDDED = {
-    "embedded": {"t2i": "t2i", "t2v": "zeroscope"},
-    "embedded_animatediff": {"t2v": "animatediff"},
-}
-"""Names for the models that come with this library: which folder of its weights each means as T2I or T2V."""
-_EMBEDDED_WEIGHTS = Path(__file__).parent / "embedded" / "weights"
+from .pictures.clip_folder import pictures_in
+from .sidecar import File, Pictures
+from .sources import Sources
 
 _CONFIGS = {
     "config.json",
@@ -51,27 +46,21 @@ class Found:
     path: Path
 
 
-def located(name: str, part: str) -> Path:
-    """The path of a `part` (`t2i` or `t2v`), which may be one of the names in `EMBEDDED`."""
-    folder = EMBEDDED.get(name, {}).get(part)
-    return Path(name) if folder is None else _EMBEDDED_WEIGHTS / folder
-
-
-def found(sources: Sources, frames: int) -> tuple[Found, ...]:
-    """All files that are read for a clip of so many frames, in the order of reading.
+def found(sources: Sources, pictures: Pictures | None = None, frames: int = 0) -> tuple[Found, ...]:
+    """All files that are read for a clip of these models and so many frames of the pictures, in the order of reading.
 
     Raises RequestError if there are no init frames. Whether the other sources exist, `recorded` says.
     """
     return tuple(
         Found(source, Path(os.path.relpath(file, root)).as_posix(), file)
-        for source, root, files in _roots(sources, frames)
+        for source, root, files in (*_roots(sources), *_pictures(pictures or Pictures(), frames))
         for file in files
     )
 
 
-def pictures(folder: Path) -> list[Path]:
-    """The PNGs of a folder in the order of their names. Raises RequestError if there are none."""
-    files = sorted(folder.glob("*.png"))
+def pictures_of(folder: Path) -> list[Path]:
+    """The pictures of a folder, as `pictures_in` finds them. Raises RequestError if there are none."""
+    files = list(pictures_in(folder))
     if not files:
         raise RequestError(f"{folder} is no folder with PNG files; choose one that holds frames.")
     return files
@@ -98,9 +87,9 @@ def differences(now: Iterable[File], then: Iterable[File]) -> tuple[str, ...]:
     )
 
 
-def _roots(sources: Sources, frames: int) -> Iterator[tuple[str, Path, Iterable[Path]]]:
+def _roots(sources: Sources) -> Iterator[tuple[str, Path, Iterable[Path]]]:
     """Each source with its path and the files that are read there."""
-    t2i, t2v = located(sources.t2i, "t2i"), located(sources.t2v, "t2v")
+    t2i, t2v = sources.t2i_path, sources.t2v_path
     yield "t2i", t2i, _t2i(t2i, own_vae=sources.vae is None)
     if sources.vae is not None:
         yield "vae", Path(sources.vae), _one(Path(sources.vae), ".")
@@ -113,12 +102,15 @@ def _roots(sources: Sources, frames: int) -> Iterator[tuple[str, Path, Iterable[
             yield f"{name} {number}", path, [path / LORA_FILE if path.is_dir() else path]
     for number, embedding in enumerate(sources.embeddings, start=1):
         yield f"embeddings {number}", Path(embedding), [Path(embedding)]
-    for number, picture in enumerate(sources.footage, start=1):
+
+
+def _pictures(pictures: Pictures, frames: int) -> Iterator[tuple[str, Path, Iterable[Path]]]:
+    for number, picture in enumerate(pictures.footage, start=1):
         yield f"footage {number}", Path(picture), [Path(picture)]
-    if sources.init is not None:
-        yield "init", Path(sources.init), pictures(Path(sources.init))[:frames]
-    if sources.anchor is not None:
-        yield "anchor", Path(sources.anchor), [Path(sources.anchor)]
+    if pictures.init is not None:
+        yield "init", Path(pictures.init), pictures_of(Path(pictures.init))[:frames]
+    if pictures.anchor is not None:
+        yield "anchor", Path(pictures.anchor), [Path(pictures.anchor)]
 
 
 def _t2i(path: Path, own_vae: bool) -> Iterator[Path]:

@@ -15,39 +15,24 @@ from typing import Any, Literal
 import msgspec
 
 from .errors import RequestError
+from .pictures.clip_folder import RECORD
 from .plan import Plan
+from .sources import Sources
 
-FILE_NAME = "clip.json"
 FORMAT = 1
 PACKAGES = ("torch", "diffusers", "transformers", "numpy")
 """Other people's packages on which a clip's pixels depend."""
 
 
-class Lora(msgspec.Struct, frozen=True):
-    """A LoRA and its weight."""
+class Pictures(msgspec.Struct, frozen=True):
+    """The pictures that a clip starts from, absolute."""
 
-    path: str
-    weight: float = 1.0
-
-
-class Sources(msgspec.Struct, frozen=True):
-    """The files and folders that a clip is made of, absolute, or a name of embedded models."""
-
-    t2i: str
-    t2v: str
-    vae: str | None = None
-    prediction_type: str | None = None
-    t2v_text: str | None = None
-    t2v_schedule: str | None = None
-    t2v_loras: tuple[Lora, ...] = ()
-    loras: tuple[Lora, ...] = ()
-    embeddings: tuple[str, ...] = ()
     init: str | None = None
-    anchor: str | None = None
-    loras_on_t2v: bool = False
-    """Whether the LoRAs are on the T2V too."""
+    """A folder of them."""
     footage: tuple[str, ...] = ()
-    """Pictures to start from, one a frame, where they do not lie in a folder `init`."""
+    """One a frame, where they do not lie in a folder `init`."""
+    anchor: str | None = None
+    """The look of frame 0."""
     fit: Literal["cover", "stretch"] = "cover"
     """How pictures of another size than the clip's are brought to it."""
 
@@ -91,7 +76,7 @@ class File(msgspec.Struct, frozen=True):
     """A file that was read."""
 
     source: str
-    """The field of Sources that it belongs to, with a number where that holds several."""
+    """The field of Sources or Pictures that it belongs to, with a number where that holds several."""
     name: str
     """Its path relative to the source, with / between folders; "." if it is the source."""
     path: str
@@ -117,6 +102,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     made_with: dict[str, str]
     """Versions and machine."""
     sources: Sources
+    """Absolute, or a name of embedded models."""
     device: Device
     settings: Settings
     files: tuple[File, ...]
@@ -127,10 +113,17 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     frames: tuple[Frame, ...]
     metrics: dict[str, Any]
     """By `elevator.pictures.metrics`; none of frames that are too small."""
+    pictures: Pictures = Pictures()
 
 
 class _Format(msgspec.Struct, frozen=True):
     format: int
+
+
+class _Earlier(msgspec.Struct, frozen=True):
+    """What earlier versions wrote: pictures among the sources."""
+
+    sources: Pictures
 
 
 def encode(sidecar: Sidecar) -> bytes:
@@ -148,20 +141,22 @@ def decode(data: bytes, path: Path) -> Sidecar:
         if found != FORMAT:
             raise RequestError(f"{path} is in format {found}, not {FORMAT}; use the version of Elevator that wrote it.")
         sidecar = msgspec.json.decode(data, type=Sidecar)
+        if sidecar.pictures == Pictures():
+            sidecar = msgspec.structs.replace(sidecar, pictures=msgspec.json.decode(data, type=_Earlier).sources)
         if len(sidecar.frames) != sidecar.settings.frames:
             raise ValueError(f"{len(sidecar.frames)} of {sidecar.settings.frames} frames")
     except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
-        raise RequestError(f"{path} is not a readable sidecar ({error}); choose the {FILE_NAME} of a clip.") from error
+        raise RequestError(f"{path} is not a readable sidecar ({error}); choose the {RECORD} of a clip.") from error
     return sidecar
 
 
 def read(path: Path) -> Sidecar:
     """The sidecar at `path`, or in the folder there. Raises as `decode` does, also if there is none."""
-    path = path / FILE_NAME if path.is_dir() else path
+    path = path / RECORD if path.is_dir() else path
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise RequestError(f"{path} cannot be read ({error.strerror}); choose the {FILE_NAME} of a clip.") from error
+        raise RequestError(f"{path} cannot be read ({error.strerror}); choose the {RECORD} of a clip.") from error
     return decode(data, path)
 
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from elevator import ElevatorError, LowPass, Models, Plan, load_models
+from elevator import ElevatorError, LowPass, Models, Plan, Sources, load_models
 from elevator.arguments import ArgumentParser
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Text
@@ -134,7 +134,7 @@ def read_case(folder: Path, name: str, device: str = "cpu") -> Case:
 @lru_cache(maxsize=4)
 def recorded_models(folder: Path, t2v: str, device: str = "cpu") -> Models:
     """The models of the cases that name this T2V."""
-    return load_models(folder / "t2i", folder / T2VS[t2v], device=device)
+    return load_models(Sources.of(folder / "t2i", folder / T2VS[t2v]), device=device)
 
 
 def denoisers(case: Case, models: Models) -> tuple[Denoiser, Denoiser]:

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import JobView
 
 from ..client.api import LISTED, Backend, Clip, Job
-from ..client.saving import frames_in, prepare
+from ..client.saving import prepare
 from ..failures import EXIT_DONE, BackendError
 from ..styles.catalogue import read_catalogue
 from .batch_file import Row, read_rows

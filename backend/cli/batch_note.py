@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import JobId, LoraChoice
 
-from ..client.saving import frames_in
 from ..client.uploading import footage_files, read_picture
 from ..durable import write_file
 from ..failures import cannot_write

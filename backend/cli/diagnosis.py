@@ -37,7 +37,7 @@ from ..installer.torch_wheel import has_nvidia_gpu
 from ..server.open_stores import DATABASE
 from ..server.schema import SCHEMA_VERSION
 from ..server.security import read_public_key
-from ..styles.catalogue import Recipe, read_catalogue
+from ..styles.catalogue import read_catalogue
 
 LEAST_FREE = 2 << 30
 """Bytes that should be free where results go."""
@@ -50,6 +50,16 @@ _MODELS: dict[str, frozenset[Kind]] = {
     "LoRA": frozenset({Kind.LORA, Kind.MOTION_LORA}),
     "embedding": frozenset({Kind.EMBEDDING}),
 }
+ROLES = {
+    "t2i": "text-to-image model",
+    "t2v": "text-to-video model",
+    "vae": "VAE",
+    "t2v_text": "text encoder",
+    "t2v_loras": "LoRA",
+    "loras": "LoRA",
+    "embeddings": "embedding",
+}
+"""What the files of a style are, by the field of Sources that names them."""
 
 
 def run_doctor(options: argparse.Namespace) -> int:
@@ -133,25 +143,12 @@ def _styles() -> Iterator[Finding]:
         yield Finding(note.rstrip("."), "mend that file, as docs/STYLES.md shows", needed=False)
     identified: dict[Path, str] = {}
     for name, recipe in catalogue.recipes.items():
-        wrong = [reason for path, role in _files(recipe) if (reason := _unfit(path, role, identified))]
+        wrong = [reason for field, path in recipe.sources.paths() if (reason := _unfit(path, ROLES[field], identified))]
         remedy = "put the right file there, or mend the style, as docs/STYLES.md shows"
         if wrong:
             yield Finding(f'style "{name}": {"; ".join(wrong)}', remedy, needed=name == "plain")
         else:
             yield Finding(f'style "{name}": all its files are what they should be')
-
-
-def _files(recipe: Recipe) -> Iterator[tuple[Path, str]]:
-    yield recipe.t2i, "text-to-image model"
-    yield recipe.t2v, "text-to-video model"
-    if recipe.vae is not None:
-        yield recipe.vae, "VAE"
-    if recipe.t2v_text is not None:
-        yield recipe.t2v_text, "text encoder"
-    for lora in (*recipe.t2v_loras, *recipe.loras):
-        yield Path(lora.path), "LoRA"
-    for path in recipe.embeddings:
-        yield path, "embedding"
 
 
 def _unfit(path: Path, role: str, identified: dict[Path, str]) -> str:

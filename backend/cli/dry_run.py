@@ -10,19 +10,17 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
-from elevator import ElevatorError, Estimate, Plan, estimate, load_shapes
+from elevator import ElevatorError, Estimate, Plan, Sources, estimate, load_shapes
 from elevator.cost.shapes import Shapes
 from elevator.pictures.rates import length
 
 from ..client.api import Clip
 from ..failures import EXIT_DONE, BackendError
-from ..orders import Lora, Sample
 from ..styles.catalogue import Catalogue, read_catalogue
 from .batch_file import Row
 from .checking import check
 from .output import Error, Foreseen, Output, size_text, warn
 
-Loras = tuple[Lora, ...]
 HEAD = ("row", "frames", "size", "calls", "memory", "TFLOP", "disk", "")
 TOO_MUCH = "does not fit into this machine's memory"
 
@@ -69,10 +67,10 @@ def foresee(clip: Clip, fps: Fraction | None, catalogue: Catalogue, memory: int)
     clip of another frame rate lies there beside the first one.
     """
     _, order = check(clip, catalogue, fake=False)
-    plan = Plan.from_mapping(order.plan)
+    plan = order.plan
     start = plan.steps - math.ceil(order.strength * plan.steps) if order.footage else 0
     try:
-        takes = _estimate(plan, _shapes_of(order), order.frames, order.height, order.width, start)
+        takes = _estimate(plan, _shapes(order.sources), order.frames, order.height, order.width, start)
     except ElevatorError as error:
         raise BackendError("model_unfit", detail=str(error).rstrip(".")) from error
     kept = order.frames if fps is None else order.frames + length(order.frames, Fraction(order.fps), fps)
@@ -99,45 +97,10 @@ def machine_memory() -> int:
     return kilobytes.value * 1024
 
 
-def _shapes_of(order: Sample) -> Shapes:
-    """The models that an order needs, without their weights."""
-    return _shapes(
-        order.t2i,
-        order.t2v,
-        order.vae,
-        order.prediction_type,
-        order.t2v_loras,
-        order.t2v_text,
-        order.t2v_schedule,
-        order.loras,
-        order.loras_on_t2v,
-    )
-
-
 @lru_cache(maxsize=4)
-def _shapes(
-    t2i: str,
-    t2v: str,
-    vae: str | None,
-    prediction_type: str | None,
-    t2v_loras: Loras,
-    t2v_text: str | None,
-    t2v_schedule: str | None,
-    loras: Loras,
-    loras_on_t2v: bool,
-) -> Shapes:
+def _shapes(sources: Sources) -> Shapes:
     """Read once for all rows of a base: headers alone, but of large files that takes its time."""
-    return load_shapes(
-        Path(t2i),
-        Path(t2v),
-        vae=None if vae is None else Path(vae),
-        prediction_type=prediction_type,
-        t2v_loras=[(Path(lora.path), lora.weight) for lora in t2v_loras],
-        t2v_text=None if t2v_text is None else Path(t2v_text),
-        t2v_schedule=t2v_schedule,
-        loras=[(Path(lora.path), lora.weight) for lora in loras],
-        loras_on_t2v=loras_on_t2v,
-    )
+    return load_shapes(sources)
 
 
 @lru_cache(maxsize=256)

@@ -166,7 +166,11 @@ def _facts() -> dict[str, Any]:
         },
         "findings": [asdict(finding) for finding in examine()],
         "styles": {
-            name: {"base": [recipe.t2i.name, recipe.t2v.name], "presets": sorted(recipe.presets), "fps": recipe.fps}
+            name: {
+                "base": [recipe.sources.t2i_path.name, recipe.sources.t2v_path.name],
+                "presets": sorted(recipe.presets),
+                "fps": recipe.fps,
+            }
             for name, recipe in catalogue.recipes.items()
         },
         "notes": list(catalogue.notes),

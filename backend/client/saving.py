@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from elevator.pictures.clip_folder import frame_name, frames_in
 from shared_protocol.wire import Buffer
 
 from ..durable import sync_folder
 from ..failures import BackendError, cannot_write
-from ..server.results import frame_name
-
-_FRAME = re.compile(r"frame_[0-9]{4,5}\.png")
-
-
-def frames_in(folder: Path) -> tuple[Path, ...]:
-    """The frames that lie in a folder, in order. Raises OSError."""
-    if not folder.is_dir():
-        return ()
-    found = [path for path in folder.iterdir() if _FRAME.fullmatch(path.name)]
-    return tuple(sorted(found, key=lambda path: (len(path.name), path.name)))
 
 
 def prepare(folder: Path, *, overwrite: bool) -> None:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
+from elevator.pictures.clip_folder import pictures_in
 from shared_protocol.messages import MAX_UPLOAD_BYTES, Chunk, Offer
 from shared_protocol.wire import CHUNK_BYTES, Buffer
 
@@ -22,12 +23,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def footage_files(footage: Footage) -> list[Path]:
-    """The PNG files that are meant: those given, or a folder's in the order of their names. Raises BackendError."""
+    """The PNG files that are meant: those given, or those of a folder. Raises BackendError."""
     given = [footage] if isinstance(footage, str | PathLike) else footage
     paths = [Path(path) for path in given]
     if len(paths) != 1 or not paths[0].is_dir():
         return paths
-    found = sorted(path for path in paths[0].iterdir() if path.suffix.lower() == ".png")
+    found = list(pictures_in(paths[0]))
     if not found:
         raise BackendError("no_picture", file=paths[0])
     return found

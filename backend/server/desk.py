@@ -292,8 +292,7 @@ class Desk:
     def _needed(self) -> set[str]:
         """Hashes of pictures that unfinished jobs will read."""
         orders = (job.order for job in self._store.unfinished())
-        files = [file for order in orders if isinstance(order, Sample) for file in (*order.footage, order.anchor or "")]
-        return {file.replace("\\", "/").rpartition("/")[2].removesuffix(".png") for file in files}
+        return {sha256 for order in orders if isinstance(order, Sample) for sha256 in order.pictures}
 
     # The backend --------------------------------------------------------------------------------------------
 

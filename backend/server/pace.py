@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
-import msgspec
-
-from elevator import ElevatorError, Plan
+from elevator import Plan
 
 from ..orders import Order, Resample
 
 
 def kind(order: Order) -> str:
     """What has a pace of its own: a pair of models, or a way of conforming."""
-    return f"conform {order.method}" if isinstance(order, Resample) else f"{order.t2i} {order.t2v}"
+    return f"conform {order.method}" if isinstance(order, Resample) else f"{order.sources.t2i} {order.sources.t2v}"
 
 
 def units(order: Order) -> float:
     """How much work it is: millions of pixels, times the network calls of the plan."""
     pixels = order.frames * order.width * order.height / 1e6
-    return pixels if isinstance(order, Resample) else pixels * _calls(msgspec.json.encode(order.plan), order.frames)
+    return pixels if isinstance(order, Resample) else pixels * _calls(order.plan)
 
 
 @lru_cache(maxsize=256)
-def _calls(plan: bytes, frames: int) -> int:
-    settings: dict[str, Any] = msgspec.json.decode(plan)
-    try:
-        return max(1, Plan.from_mapping(settings).calls(1).total)
-    except ElevatorError:  # the worker will say it
-        return 1
+def _calls(plan: Plan) -> int:
+    return max(1, plan.calls().total)

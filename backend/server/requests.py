@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from elevator import ElevatorError, Plan
+from elevator import ElevatorError, Lora, Plan
 from elevator.pictures.rates import length
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
 from shared_protocol.messages import Conform, Done, Generate
 
 from ..failures import BackendError
-from ..orders import Lora, Resample, Sample
+from ..orders import Order, Resample, Sample
 from ..styles.catalogue import Catalogue, Recipe
 from .paths import Outside, inside
 
@@ -53,7 +52,8 @@ def resolve(
     _check_size(request, recipe)
     if not fake and (missing := recipe.missing()) is not None:
         raise BackendError("model_missing", folder=missing)
-    order = _order(request, recipe, upload)
+    order = _order(request, recipe)
+    uploaded(order, upload)
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
     unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
     return order, tuple(dict.fromkeys((*notes, *_warning(unknown))))
@@ -85,7 +85,6 @@ def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
             "bad_request", detail=f"at this rate the clip has {frames} frames, and {MOST_FRAMES} at most"
         )
     return Resample(
-        job=request.job,
         source=str(folder),
         source_frames=source.frames,
         source_fps=(then.numerator, then.denominator),
@@ -105,8 +104,8 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
         raise BackendError("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
     plan = recipe.presets[request.preset] if request.preset else recipe.plan
     try:
-        made = Plan.from_mapping({**plan, **request.settings})
-        msgspec.json.encode(asdict(made))
+        made = plan.changed(request.settings)
+        msgspec.json.encode(made)
     except ElevatorError as error:
         raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
     except OverflowError:
@@ -131,14 +130,18 @@ def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
     return tuple(found)
 
 
-def _uploaded(sha256: str, upload: FindUpload) -> str:
-    path = upload(sha256)
-    if path is None:
-        raise BackendError("footage_missing", detail=f"the picture {sha256[:12]}… was not uploaded")
-    return str(path)
+def uploaded(order: Order, upload: FindUpload) -> dict[str, str]:
+    """Where the pictures lie that an order names. Raises BackendError if one is not there."""
+    paths = {}
+    for sha256 in order.pictures if isinstance(order, Sample) else ():
+        path = upload(sha256)
+        if path is None:
+            raise BackendError("footage_missing", detail=f"the picture {sha256[:12]}… was not uploaded")
+        paths[sha256] = str(path)
+    return paths
 
 
-def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
+def _order(request: Generate, recipe: Recipe) -> Sample:
     if request.footage and len(request.footage) != request.frames:
         detail = f"{len(request.footage)} pictures were given for {request.frames} frames"
         raise BackendError("bad_request", detail=detail)
@@ -146,36 +149,21 @@ def _order(request: Generate, recipe: Recipe, upload: FindUpload) -> Sample:
         raise BackendError("bad_request", detail="a strength below 1 needs footage")
     negatives = (recipe.negative_prompt.strip(), request.negative_prompt.strip())
     return Sample(
-        job=request.job,
         prompt=recipe.template.replace("{prompt}", request.prompt.strip()),
         negative_prompt=", ".join(words for words in negatives if words),
-        t2i=str(recipe.t2i),
-        t2v=str(recipe.t2v),
-        vae=_text(recipe.vae),
-        prediction_type=recipe.prediction_type,
-        t2v_loras=recipe.t2v_loras,
-        t2v_text=_text(recipe.t2v_text),
-        t2v_schedule=recipe.t2v_schedule,
-        loras=(*recipe.loras, *_loras(request, recipe)),
-        loras_on_t2v=recipe.loras_on_t2v,
-        embeddings=tuple(str(path) for path in recipe.embeddings),
-        plan=asdict(_plan(request, recipe)),
+        sources=msgspec.structs.replace(recipe.sources, loras=(*recipe.sources.loras, *_loras(request, recipe))),
+        plan=_plan(request, recipe),
         frames=request.frames,
         width=request.width,
         height=request.height,
         fps=recipe.fps,
         seed=request.seed,
-        previews=request.previews,
         style=request.style,
         preset=request.preset or recipe.style.preset,
-        footage=tuple(_uploaded(sha256, upload) for sha256 in request.footage),
+        footage=request.footage,
         strength=request.strength,
-        anchor=_uploaded(request.anchor, upload) if request.anchor else None,
+        anchor=request.anchor or None,
     )
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def _warning(unknown: Collection[str]) -> tuple[str, ...]:
@@ -192,7 +180,7 @@ _known = lru_cache(maxsize=16)(known_words)
 def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:
     """Words of a prompt without its syntax, such as the 1.2 of (words:1.2)."""
     words = " ".join(part.text for part in parse(prompt).parts)
-    return unknown_words(words, _known(recipe.t2i))
+    return unknown_words(words, _known(recipe.sources.t2i_path))
 
 
 def _rehearsed_unknown_words(prompt: str) -> Collection[str]:

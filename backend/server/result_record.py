@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from elevator import ElevatorError
 from shared_protocol.messages import Done
 
 from ..orders import Order
@@ -44,7 +45,7 @@ def job_of(data: bytes, size: int) -> Job | None:
     """The job of a record, or None if it is none. `size`: of the result, bytes."""
     try:
         found = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ElevatorError):
         return None
     return Job(
         id=found.done.job,

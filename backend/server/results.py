@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from elevator.pictures.clip_folder import frame_name
+
 from ..durable import make_folder, sync_folder, write_file
 
 RESULT_FILE = "result.json"
@@ -23,11 +25,6 @@ MAX_RESULT_FILE = 4 << 20
 PARTIAL = ".partial-"
 FORGOTTEN = ".forgotten-"
 _JOB = re.compile(r"[0-9a-f]{32}")
-
-
-def frame_name(index: int) -> str:
-    """Name of the file of frame `index`, counted from 0: 0 → "frame_0001.png"."""
-    return f"frame_{index + 1:04d}.png"
 
 
 def to_drop(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import zmq
@@ -27,11 +28,12 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Buffer
 
 from ..failures import SENTENCE_LENGTH, BackendError, cannot_keep
-from ..orders import Loaded, Ready
+from ..orders import Loaded, Ready, Task
 from ..settings import Settings
 from .forecast import Forecast
 from .jobs import DuplicateJob, Job, State
 from .pause import Halt
+from .requests import FindUpload, no_uploads, uploaded
 from .result_record import record
 from .results import ResultStore, to_drop
 from .slot import Loss, Slot
@@ -64,11 +66,17 @@ class Scheduler:
         *,
         emit: Emit,
         broadcast: Callable[[Message], None],
+        previewed: Callable[[str], bool],
+        upload: FindUpload = no_uploads,
         clock: Callable[[], float],
     ) -> None:
-        """`clock`: seconds that go forward. `broadcast`: tell every client something."""
+        """`clock`: seconds that go forward. `broadcast`: tell every client something.
+
+        `previewed`: whether anybody wants previews of a job. `upload`: finds the pictures that jobs start from.
+        """
         self._store, self._results, self._settings, self._slots = store, results, settings, tuple(slots)
-        self._emit, self._broadcast, self._clock = emit, broadcast, clock
+        self._emit, self._broadcast, self._previewed, self._clock = emit, broadcast, previewed, clock
+        self._upload = upload
         self._halt = Halt(store, results, clock)
         self._times = Times(store, self._slots, clock)
         self._unsaved: list[tuple[Terminal, int]] = []
@@ -305,11 +313,11 @@ class Scheduler:
         except StoreFull:
             self._stop(str(BackendError("disk_full")))
             return True
-        order = msgspec.structs.replace(job.order, folder=str(folder))
-        if job.losses and hasattr(order, "cautious"):
-            order = msgspec.structs.replace(order, cautious=True)
         try:
-            slot.take(job.id, order)
+            slot.take(self._task(job, folder))
+        except BackendError as error:
+            self._end(error.as_event(job.id))
+            return False
         except OSError:
             log.exception("The worker could not be started.")
             self._end(BackendError("worker_died", log=places.log_file()).as_event(job.id))
@@ -317,6 +325,17 @@ class Scheduler:
         if not slot.ready:
             self._emit(job, Progress(job=job.id, phase="loading", step=0, steps=0), ())
         return True
+
+    def _task(self, job: Job, folder: Path) -> Task:
+        """The next try at a job. Raises BackendError if a picture that it starts from has gone."""
+        return Task(
+            job=job.id,
+            order=job.order,
+            folder=str(folder),
+            pictures=uploaded(job.order, self._upload),
+            cautious=job.losses > 0,
+            previews=self._previewed(job.id),
+        )
 
     def _end(self, end: Terminal, size: int = 0) -> None:
         """The only way in which a job ends: its last state is stored, and then its one terminal event is sent."""

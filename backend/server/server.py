@@ -76,6 +76,8 @@ class Server:
             make_slots(worker_devices(settings.device), self._start_worker, self._clock, settings),
             emit=self._emit,
             broadcast=self._broadcast,
+            previewed=self._connections.want_previews,
+            upload=kept.uploads.path,
             clock=self._clock,
         )
         self._desk = Desk(

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from enum import Enum
 
+import msgspec
+
 from shared_protocol.messages import Cancel, Progress
 from shared_protocol.wire import Incoming
 
-from ..orders import Order, Preview, Ready
+from ..orders import Preview, Ready, Task
 from .worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,8 @@ class Slot:
         """When the job's models were loaded, on the clock."""
         self.idle_since = clock()
         self._start, self._clock, self._silence = start, clock, silence
-        self._order: Order | None = None
+        self._task: Task | None = None
+        """What the worker is not ready to hear yet."""
         self._worker: WorkerProcess | None = None
         self._deadline: float | None = None
         """Until when the worker must be ready, or must have obeyed a cancel."""
@@ -66,19 +69,19 @@ class Slot:
         """Process id of the worker, or 0."""
         return 0 if self._worker is None else self._worker.pid
 
-    def take(self, job: str, order: Order) -> None:
+    def take(self, task: Task) -> None:
         """Begin a job; starts a worker if none runs. Raises OSError if that is not possible; then nothing is begun."""
         if self._worker is None:
             self._worker = self._start(self.device)
             self._deadline = self._clock() + START_SECONDS
-        self.job, self._order, self.progress, self.sampling_since = job, order, None, None
+        self.job, self._task, self.progress, self.sampling_since = task.job, task, None, None
         self._heard = self._clock()
         if self.ready:
-            self._send_order()
+            self._send_task()
 
     def cancel(self) -> bool:
         """Ask the worker to end its job. False if it has not heard of the job yet, so that the job can end at once."""
-        if self._worker is None or self._order is not None:
+        if self._worker is None or self._task is not None:
             return False
         if not self.cancelling:
             assert self.job is not None
@@ -88,12 +91,14 @@ class Slot:
 
     def preview(self, wanted: bool) -> None:
         """Ask the worker for previews of its job, or for no more."""
-        if self._worker is not None and self._order is None and self.job is not None:
+        if self._task is not None:
+            self._task = msgspec.structs.replace(self._task, previews=wanted)
+        elif self._worker is not None and self.job is not None:
             self._worker.send(Preview(job=self.job, wanted=wanted))
 
     def leave(self) -> None:
         """The job has ended or goes back to the queue; the worker stays."""
-        self.job, self._order, self.progress, self.cancelling = None, None, None, False
+        self.job, self._task, self.progress, self.cancelling = None, None, None, False
         self.idle_since = self._clock()
         if self.ready:
             self._deadline = None
@@ -106,8 +111,8 @@ class Slot:
             self._heard = self._clock()
             if isinstance(incoming.message, Ready):
                 self.ready, self._deadline = True, None
-                if self._order is not None:
-                    self._send_order()
+                if self._task is not None:
+                    self._send_task()
             yield incoming
 
     def exit_code(self) -> int | None:
@@ -125,7 +130,7 @@ class Slot:
         if self._deadline is not None and now > self._deadline:
             log.error("Worker %d does not answer and is ended.", self.pid)
             return Loss.DISOBEDIENT if self.cancelling else Loss.ENDED
-        if self.job is not None and self._order is None and now - self._heard > self._silence:
+        if self.job is not None and self._task is None and now - self._heard > self._silence:
             log.error("Worker %d has said nothing for %.0f s and is ended.", self.pid, self._silence)
             return Loss.STUCK
         return None
@@ -136,8 +141,8 @@ class Slot:
             self._worker.end()
         self._worker, self.ready, self._deadline = None, False, None
 
-    def _send_order(self) -> None:
+    def _send_task(self) -> None:
         assert self._worker is not None
-        assert self._order is not None
-        self._worker.send(self._order)
-        self._order, self._heard = None, self._clock()
+        assert self._task is not None
+        self._worker.send(self._task)
+        self._task, self._heard = None, self._clock()

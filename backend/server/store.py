@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from elevator import ElevatorError, Plan, Sources
 from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
 from ..failures import BackendError
@@ -35,6 +36,18 @@ STATES: dict[type[Terminal], State] = {Done: State.DONE, Failed: State.FAILED, C
 _orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 _ends: msgspec.json.Decoder[Terminal] = msgspec.json.Decoder(Terminal)
 _COLUMNS = "id, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, bytes"
+_ILLEGIBLE = Sample(
+    prompt="",
+    negative_prompt="",
+    sources=Sources("", ""),
+    plan=Plan(),
+    frames=1,
+    width=8,
+    height=8,
+    fps=8,
+    seed=0,
+)
+"""Stands for what another version was to do; nobody will do it."""
 
 
 class StoreFull(Exception):
@@ -324,15 +337,9 @@ def _is_readable(work: bytes) -> bool:
     """Whether this version knows what is to be done."""
     try:
         _orders.decode(work)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ElevatorError):  # the last one of a plan that is impossible
         return False
     return True
-
-
-def _illegible(job: str) -> Order:
-    """Stands for what another version was to do; nobody will do it."""
-    nothing: dict[str, Any] = dict.fromkeys(("prompt", "negative_prompt", "t2i", "t2v"), "")
-    return Sample(job=job, loras=(), plan={}, frames=1, width=8, height=8, fps=8, seed=0, previews=False, **nothing)
 
 
 def _job(row: Any) -> Job:
@@ -340,7 +347,7 @@ def _job(row: Any) -> Job:
     return Job(
         id=job,
         owner=Owner(principal, client_id),
-        order=_orders.decode(work) if _is_readable(work) else _illegible(job),
+        order=_orders.decode(work) if _is_readable(work) else _ILLEGIBLE,
         prompt=prompt,
         state=State(state),
         submitted=submitted,

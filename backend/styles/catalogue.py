@@ -12,19 +12,18 @@ import logging
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from elevator import ElevatorError, Plan
+from elevator import ElevatorError, Plan, Sources
 from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol.machine import places
 from shared_protocol.messages import Frames, Name, Pixels, Prompt, Sentence, Style
 
-from ..orders import Lora
 from ..settings import ROOT
 
 log = logging.getLogger(__name__)
@@ -116,19 +115,10 @@ class Recipe:
     template: str
     """The prompt's words, with `{prompt}` for the user's."""
     negative_prompt: str
-    t2i: Path
-    t2v: Path
-    vae: Path | None
-    prediction_type: str | None
-    t2v_loras: tuple[Lora, ...]
-    t2v_text: Path | None
-    t2v_schedule: str | None
-    loras: tuple[Lora, ...]
-    loras_on_t2v: bool
-    embeddings: tuple[Path, ...]
-    plan: Mapping[str, Any]
+    sources: Sources
+    plan: Plan
     """The style's own: its preset's, with what its file changes."""
-    presets: Mapping[str, Mapping[str, Any]]
+    presets: Mapping[str, Plan]
     """Plans by the names of presets, each with what the style's file changes."""
     lora_folders: tuple[Path, ...]
     """Where a LoRA is found that a client names."""
@@ -136,9 +126,7 @@ class Recipe:
 
     def missing(self) -> Path | None:
         """The first model file or folder that is not there, or None."""
-        loras = (Path(lora.path) for lora in (*self.t2v_loras, *self.loras))
-        paths = (self.t2i, self.t2v, self.vae, self.t2v_text, *loras, *self.embeddings)
-        return next((path for path in paths if path is not None and not path.exists()), None)
+        return next((path for _, path in self.sources.paths() if not path.exists()), None)
 
 
 @dataclass(frozen=True)
@@ -179,31 +167,31 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         raise _Unusable("a style's name has only the letters a–z, digits and _")
     file = _read(path, StyleFile)
     base, start = _read_base(file.base, bases)
-    presets = _presets(base, start)
-    if file.preset not in presets:
-        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(presets)}')
+    changes = _changes(base, start)
+    if file.preset not in changes:
+        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(changes)}')
     if file.prompt.count("{prompt}") != 1:
         raise _Unusable("its prompt must hold {prompt} once, where the user's words go")
-    plans = {name: {**preset, **file.plan} for name, preset in presets.items()}
     try:
-        for plan in plans.values():
-            Plan.from_mapping(plan)
+        plans = {name: plan.changed({**settings, **file.plan}) for name, (plan, settings) in changes.items()}
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
     return Recipe(
-        style=_public(path.stem, file, base, tuple(presets)),
+        style=_public(path.stem, file, base, tuple(plans)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
-        t2i=start / base.t2i,
-        t2v=start / base.t2v,
-        vae=start / base.vae if base.vae else None,
-        prediction_type=base.prediction_type,
-        t2v_loras=tuple(_lora(entry, start, start / base.loras) for entry in base.t2v_loras),
-        t2v_text=start / base.t2v_text if base.t2v_text else None,
-        t2v_schedule=base.t2v_schedule,
-        loras=tuple(_lora(entry, path.parent, start / base.loras) for entry in file.loras),
-        loras_on_t2v=file.loras_on_t2v,
-        embeddings=tuple(path.parent / embedding for embedding in file.embeddings),
+        sources=Sources.of(
+            start / base.t2i,
+            start / base.t2v,
+            vae=start / base.vae if base.vae else None,
+            prediction_type=base.prediction_type,
+            t2v_loras=[_lora(entry, start, start / base.loras) for entry in base.t2v_loras],
+            t2v_text=start / base.t2v_text if base.t2v_text else None,
+            t2v_schedule=base.t2v_schedule,
+            loras=[_lora(entry, path.parent, start / base.loras) for entry in file.loras],
+            loras_on_t2v=file.loras_on_t2v,
+            embeddings=[path.parent / embedding for embedding in file.embeddings],
+        ),
         plan=plans[file.preset],
         presets=plans,
         lora_folders=(start / base.loras, places.config_folder() / "loras"),
@@ -221,10 +209,10 @@ def _read_base(name: str, bases: Path) -> tuple[Base, Path]:
     raise _Unusable(f'there is no base "{name}"')
 
 
-def _presets(base: Base, start: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Settings by the name of a preset."""
+def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, Any]]]:
+    """By the name of a preset: a plan, and what the base's file changes of it, which alone need not be possible."""
     if isinstance(base.presets, dict) and base.presets:
-        return base.presets
+        return {name: (Plan(), settings) for name, settings in base.presets.items()}
     try:
         if isinstance(base.presets, str):
             found = presets_for(base.presets)
@@ -234,7 +222,7 @@ def _presets(base: Base, start: Path) -> Mapping[str, Mapping[str, Any]]:
             raise _Unusable(f"its base names no presets, and there is no {own}")
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
-    return {name: asdict(preset.plan) for name, preset in found.items()}
+    return {name: (preset.plan, {}) for name, preset in found.items()}
 
 
 def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) -> Style:
@@ -256,10 +244,9 @@ def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) ->
     )
 
 
-def _lora(entry: _LoraEntry, start: Path, folder: Path) -> Lora:
-    """Look up a LoRA. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
-    path = folder / entry.name if entry.name else start / entry.path
-    return Lora(path=str(path), weight=entry.weight)
+def _lora(entry: _LoraEntry, start: Path, folder: Path) -> tuple[Path, float]:
+    """Look up a LoRA: its path and weight. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
+    return folder / entry.name if entry.name else start / entry.path, entry.weight
 
 
 def _read(path: Path, kind: type[T]) -> T:

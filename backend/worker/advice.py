@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -14,7 +13,7 @@ import torch
 from elevator import Plan, estimate, load_shapes
 from elevator.cost.estimating import Estimate
 from elevator.cost.shapes import Shapes
-from elevator.sidecar import Sources
+from elevator.sources import Sources
 
 from .device_memory import available_on
 from .ladder import PHASES, Way
@@ -32,18 +31,7 @@ def what_would_fit(sources: Sources, dtype: torch.dtype, device: str, way: Way, 
 
     Raises the errors of `load_shapes`.
     """
-    shapes = load_shapes(
-        Path(sources.t2i),
-        Path(sources.t2v),
-        dtype,
-        loras=[(Path(lora.path), lora.weight) for lora in sources.loras],
-        loras_on_t2v=sources.loras_on_t2v,
-        vae=_path(sources.vae),
-        prediction_type=sources.prediction_type,
-        t2v_loras=[(Path(lora.path), lora.weight) for lora in sources.t2v_loras],
-        t2v_text=_path(sources.t2v_text),
-        t2v_schedule=sources.t2v_schedule,
-    )
+    shapes = load_shapes(sources, dtype)
     there = available_on(device)
     cost = _estimate(shapes, way.plan, size)
     takes = _peak(cost, device)
@@ -92,10 +80,6 @@ def _estimate(shapes: Shapes, plan: Plan, size: Size) -> Estimate:
 def _peak(cost: Estimate, device: str) -> int:
     """Bytes on the device."""
     return cost.peak - (cost.process if device.startswith("cuda") else 0)
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
 
 
 def _gigabytes(size: int) -> str:

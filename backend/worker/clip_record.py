@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Generator
 from pathlib import Path
 
@@ -10,16 +9,17 @@ import numpy as np
 
 from elevator import ModelError
 from elevator.clip_record import Clock, record_of
-from elevator.pictures.sheet import contact_sheet
+from elevator.pictures.clip_folder import RECORD, SHEET
+from elevator.pictures.sheet import encoded_sheet
 from elevator.provenance import found, recorded
-from elevator.sidecar import FILE_NAME, Device, File, Lora, Settings, Sources, encode
+from elevator.sidecar import Device, File, Pictures, Settings, encode
+from elevator.sources import Sources
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
+from .footage import Footage
 from .ladder import Way
 from .maker import Advance, Extra, Item, Pixels
-
-SHEET = "contact_sheet.png"
 
 
 class Hashes:
@@ -28,10 +28,10 @@ class Hashes:
     def __init__(self) -> None:
         self._known: dict[tuple[Path, int, int], File] = {}
 
-    def of(self, sources: Sources) -> Generator[None, None, tuple[File, ...]]:
-        """All files that a clip of these sources is made of, but for those that are gone. Yields after each reading."""
+    def of(self, sources: Sources, pictures: Pictures) -> Generator[None, None, tuple[File, ...]]:
+        """All files that a clip is made of, but for those that are gone. Yields after each reading."""
         files = []
-        for file in found(sources, 1):
+        for file in found(sources, pictures):
             try:
                 status = file.path.stat()
                 key = (file.path, status.st_size, status.st_mtime_ns)
@@ -45,31 +45,12 @@ class Hashes:
         return tuple(files)
 
 
-def sources_of(order: Sample) -> Sources:
-    """All files of an order."""
-    return Sources(
-        t2i=order.t2i,
-        t2v=order.t2v,
-        vae=order.vae,
-        prediction_type=order.prediction_type,
-        t2v_text=order.t2v_text,
-        t2v_schedule=order.t2v_schedule,
-        t2v_loras=tuple(Lora(lora.path, lora.weight) for lora in order.t2v_loras),
-        loras=tuple(Lora(lora.path, lora.weight) for lora in order.loras),
-        embeddings=order.embeddings,
-        anchor=order.anchor,
-        loras_on_t2v=order.loras_on_t2v,
-        footage=order.footage,
-        fit="stretch",
-    )
-
-
 class Record:
     """What is known of a clip while it is made."""
 
-    def __init__(self, order: Sample, way: Way, device: Device, notes: tuple[str, ...]) -> None:
+    def __init__(self, order: Sample, way: Way, device: Device, footage: Footage) -> None:
         self._order, self._way, self._device = order, way, device
-        self._notes = notes
+        self._notes, self._pictures = footage.notes, footage.files
         self._clock = Clock()
         self._frames: list[Pixels] = []
 
@@ -88,7 +69,7 @@ class Record:
     def files(self, hashes: Hashes, done: int) -> Generator[Item, None, None]:
         """The files beside the frames. `done`: steps of the clip's work, all of which are done."""
         order, clip = self._order, np.stack(self._frames)
-        hashing = hashes.of(sources_of(order))
+        hashing = hashes.of(order.sources, self._pictures)
         while True:
             try:
                 next(hashing)
@@ -111,8 +92,7 @@ class Record:
             fps=order.fps,
             style=order.style,
         )
-        sheet = io.BytesIO()
-        contact_sheet(clip).save(sheet, "png")
-        sidecar = record_of(clip, sources_of(order), self._device, settings, files, self._notes, self._clock)
-        yield Extra(FILE_NAME, encode(sidecar))
-        yield Extra(SHEET, sheet.getvalue())
+        sources, pictures = order.sources, self._pictures
+        sidecar = record_of(clip, sources, pictures, self._device, settings, files, self._notes, self._clock)
+        yield Extra(RECORD, encode(sidecar))
+        yield Extra(SHEET, encoded_sheet(clip))

@@ -11,17 +11,15 @@ import cv2
 import msgspec
 import numpy as np
 
+from elevator.pictures.clip_folder import RECORD, SHEET, frame_name
 from elevator.pictures.conform import conform, length
-from elevator.pictures.sheet import LONGEST, contact_sheet
+from elevator.pictures.footage import decoded
+from elevator.pictures.sheet import LONGEST, encoded_sheet
 
 from ..failures import BackendError
 from ..orders import Resample
-from ..server.results import frame_name
 from .maker import Advance, Extra, Item, Picture, Pixels
-from .png import png
 
-RECORD_FILE = "clip.json"
-SHEET_FILE = "contact_sheet.png"
 SHEET_FRAMES = 64
 """Most that the contact sheet shows; of longer clips as many at equal distances."""
 
@@ -68,11 +66,10 @@ class SourceFrames:
 
     def __getitem__(self, index: int) -> Pixels:
         """Read a frame. Raises BackendError if it is missing, damaged or of another size."""
-        data = np.frombuffer(self._read(index), np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        pixels = decoded(self._read(index))
         if pixels is None or pixels.shape != self._shape:
             raise BackendError("source_missing", detail=f"{frame_name(index)} is damaged")
-        return np.asarray(pixels, np.uint8)
+        return pixels
 
     def check(self) -> None:
         """See whether all files are there. Raises BackendError."""
@@ -98,7 +95,7 @@ class SourceFrames:
 
 
 def resample(order: Resample) -> Generator[Item, None, None]:
-    """The clip at its new rate: pictures with progress, then clip.json and contact_sheet.png.
+    """The clip at its new rate: pictures with progress, then the record and the contact sheet.
 
     No more than a few frames are in memory at once. Raises BackendError while iterated: `source_missing` for a frame
     that is not there or damaged, `bad_request` if the order's count of frames is not that of its rates.
@@ -117,8 +114,8 @@ def resample(order: Resample) -> Generator[Item, None, None]:
             small.append(_shrunk(pixels))
         yield Picture(index, pixels)
         yield Advance("conforming", index + 1, order.frames)
-    yield Extra(RECORD_FILE, msgspec.json.format(msgspec.json.encode(_record(order, source, target, frames)), indent=1))
-    yield Extra(SHEET_FILE, png(np.asarray(contact_sheet(np.stack(small)))))
+    yield Extra(RECORD, msgspec.json.format(msgspec.json.encode(_record(order, source, target, frames)), indent=1))
+    yield Extra(SHEET, encoded_sheet(np.stack(small)))
 
 
 def _record(order: Resample, source: Fraction, target: Fraction, frames: SourceFrames) -> ConformRecord:

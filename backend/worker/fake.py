@@ -12,18 +12,19 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 import cv2
 import msgspec
 import numpy as np
 
+from elevator.pictures.clip_folder import RECORD, SHEET
+from elevator.pictures.sheet import encoded_sheet
 from shared_protocol.messages import Phase
 
 from ..failures import TABLE, BackendError
 from ..orders import Sample
-from .maker import Advance, Clip, Extra, Item, Picture
-from .png import side_by_side
+from .maker import NO_PICTURES, Advance, Clip, Extra, Item, Picture
 
 STEPS = 20
 STEP_SECONDS = 0.05
@@ -46,7 +47,9 @@ class FakeGenerator:
         """It pretends to read its models once."""
         return int(self._loaded)
 
-    def generate(self, order: Sample) -> Generator[Item, None, None]:
+    def generate(
+        self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
+    ) -> Generator[Item, None, None]:
         """See Generator."""
         if not self._loaded:
             yield Advance("loading", 0, 0)
@@ -57,13 +60,13 @@ class FakeGenerator:
         for step in range(2, STEPS + 1):
             self._pause.wait(self._step_seconds)
             if step == STEPS // 2:
-                _follow_script(order)
+                _follow_script(order, cautious)
             yield Advance(_phase(step), step, steps, lambda done=step: _draft(clip, done / STEPS))  # type: ignore[misc]
         for index in range(order.frames):
             yield Picture(index, clip[index])
             yield Advance("decoding", STEPS + index + 1, steps, lambda: _draft(clip, 1.0))
-        yield Extra("contact_sheet.png", side_by_side(clip))
-        yield Extra("clip.json", msgspec.json.encode({"made_with": "test pictures", "order": order}))
+        yield Extra(SHEET, encoded_sheet(clip))
+        yield Extra(RECORD, msgspec.json.encode({"made_with": "test pictures", "order": order}))
 
 
 def _phase(step: int) -> Phase:
@@ -72,13 +75,13 @@ def _phase(step: int) -> Phase:
     return "inverting" if step % 5 == 1 else "painting"
 
 
-def _follow_script(order: Sample) -> None:
+def _follow_script(order: Sample, cautious: bool) -> None:
     for word in order.prompt.split():
         if not word.startswith("fail:"):
             continue
         code = word.removeprefix("fail:")
         if code.endswith("-once"):
-            if order.cautious:
+            if cautious:
                 continue
             code = code.removesuffix("-once")
         if code == "crash":
@@ -90,7 +93,7 @@ def _follow_script(order: Sample) -> None:
 
 
 def _paint(order: Sample) -> Clip:
-    words = f"{order.prompt}\n{order.negative_prompt}\n{order.seed}\n{[lora.path for lora in order.loras]}"
+    words = f"{order.prompt}\n{order.negative_prompt}\n{order.seed}\n{[lora.path for lora in order.sources.loras]}"
     number = np.random.default_rng(np.frombuffer(hashlib.sha256(words.encode()).digest(), np.uint32))
     ground, disc = number.integers(40, 216, (2, 3))
     start, end = number.uniform(0.2, 0.8, (2, 2))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from elevator import RequestError
 from elevator.pictures.footage import read_picture, resized
+from elevator.sidecar import Pictures
 
 from ..failures import BackendError
 from ..orders import Sample
@@ -23,10 +25,12 @@ class Footage:
     anchor: Pixels | None = None
     notes: tuple[str, ...] = ()
     """Sentences on what was changed."""
+    files: Pictures = field(default_factory=Pictures)
+    """Where it lies."""
 
 
-def read_footage(order: Sample) -> Footage:
-    """Read all pictures of an order. Raises BackendError for one that is missing or none."""
+def read_footage(order: Sample, pictures: Mapping[str, str]) -> Footage:
+    """Read the pictures that an order names and that lie at `pictures`. Raises BackendError for one that is none."""
     size = (order.width, order.height)
     notes: dict[str, None] = {}
 
@@ -40,6 +44,11 @@ def read_footage(order: Sample) -> Footage:
             notes[f"Footage of {given} pixels is resized to the clip's {size[0]} × {size[1]}."] = None
         return resized(pixels, size)
 
-    frames = np.stack([read(path) for path in order.footage]) if order.footage else None
-    anchor = None if order.anchor is None else read(order.anchor)
-    return Footage(frames, anchor, tuple(notes))
+    files = Pictures(
+        footage=tuple(pictures[sha256] for sha256 in order.footage),
+        anchor=None if order.anchor is None else pictures[order.anchor],
+        fit="stretch",
+    )
+    frames = np.stack([read(path) for path in files.footage]) if files.footage else None
+    anchor = None if files.anchor is None else read(files.anchor)
+    return Footage(frames, anchor, tuple(notes), files)

@@ -6,7 +6,7 @@ Whoever iterates may stop at any item; closing the iterator frees what the gener
 from __future__ import annotations
 
 from collections import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -65,6 +65,7 @@ class Extra:
     data: bytes
 
 
+NO_PICTURES: Mapping[str, str] = {}
 Item: TypeAlias = Advance | Picture | Note | Extra
 
 
@@ -78,5 +79,10 @@ class Generator(Protocol):
     def loads(self) -> int:
         """How many times it has read models from disk."""
 
-    def generate(self, order: Sample) -> abc.Generator[Item, None, None]:
-        """Make the clip. Raises BackendError while iterated, with a code of the table of failures."""
+    def generate(
+        self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
+    ) -> abc.Generator[Item, None, None]:
+        """Make the clip; `pictures` and `cautious` are those of its Task.
+
+        Raises BackendError while iterated, with a code of the table of failures.
+        """

@@ -23,14 +23,15 @@ from typing import NoReturn
 import msgspec
 import zmq
 
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol import wire
 from shared_protocol.machine import places
 from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
 
 from .. import logs
 from ..failures import BackendError, cannot_keep
-from ..orders import Loaded, Order, Preview, Ready, Resample, Sample, WorkerKeys, to_worker
-from ..server.results import ResultWriter, frame_name
+from ..orders import Loaded, Preview, Ready, Resample, Sample, Task, WorkerKeys, to_worker
+from ..server.results import ResultWriter
 from .maker import Advance, Extra, Generator, Item, Note, Picture
 from .png import png
 from .progress import Reporter
@@ -77,16 +78,16 @@ class Line:
 class Keeper:
     """Puts what is made on the disk and tells the server, frame by frame."""
 
-    def __init__(self, order: Order, line: Line) -> None:
-        self._order, self._line = order, line
-        self._files = ResultWriter(Path(order.folder))
+    def __init__(self, task: Task, line: Line) -> None:
+        self._task, self._line = task, line
+        self._files = ResultWriter(Path(task.folder))
         self._made = 0
 
     def picture(self, picture: Picture) -> None:
         """Keep a frame. Raises BackendError."""
         data = png(picture.pixels)
         self._write(frame_name(picture.index), data)
-        self._line.send(Frame(job=self._order.job, index=picture.index, frames=self._order.frames), [data])
+        self._line.send(Frame(job=self._task.job, index=picture.index, frames=self._task.order.frames), [data])
         self._made = picture.index + 1
 
     def extra(self, extra: Extra) -> None:
@@ -97,17 +98,17 @@ class Keeper:
         """Tell the user something."""
         if note.again:
             self._made = 0
-        self._line.send(Notice(job=self._order.job, message=note.sentence[:2000], again=note.again))
+        self._line.send(Notice(job=self._task.job, message=note.sentence[:2000], again=note.again))
 
     def done(self, seconds: float) -> Done:
         """The end of a job whose frames are all kept. Raises BackendError if they are not."""
-        order = self._order
+        order = self._task.order
         if self._made != order.frames:
             detail = f"{self._made} of {order.frames} frames were made"
             raise BackendError("internal", detail=detail, log=places.log_file())
         rate = Fraction(*order.fps) if isinstance(order, Resample) else Fraction(order.fps).limit_denominator(100_000)
         return Done(
-            job=order.job,
+            job=self._task.job,
             frames=order.frames,
             width=order.width,
             height=order.height,
@@ -122,7 +123,7 @@ class Keeper:
         try:
             self._files.write(name, data)
         except OSError as error:
-            raise cannot_keep(Path(self._order.folder).parent, error) from error
+            raise cannot_keep(Path(self._task.folder).parent, error) from error
 
 
 class Worker:
@@ -137,41 +138,41 @@ class Worker:
         """Take orders for ever."""
         self._line.send(Ready(device=self._generator.device))
         while True:
-            order = self._line.receive()
-            if not isinstance(order, Sample | Resample):
+            task = self._line.receive()
+            if not isinstance(task, Task):
                 continue  # about a job that has just ended
-            end = self._end_of(order)
+            end = self._end_of(task)
             self._tell_loads()
             self._line.send(end)
 
-    def _end_of(self, order: Order) -> Message:
+    def _end_of(self, task: Task) -> Message:
         """Make the clip, or say why there is none."""
         try:
-            return self._make(order)
+            return self._make(task)
         except BackendError as error:
             log.warning("A job failed: %s", error.code)
-            return error.as_event(order.job)
+            return error.as_event(task.job)
         except MemoryError:
-            return BackendError("out_of_memory").as_event(order.job)
+            return BackendError("out_of_memory").as_event(task.job)
         except Exception as error:  # the outer edge: the job fails, the worker lives on
             log.exception("A job failed.")
             detail = type(error).__name__
-            return BackendError("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(order.job)
+            return BackendError("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(task.job)
 
-    def _make(self, order: Order) -> Message:
+    def _make(self, task: Task) -> Message:
         """Make one clip. Files, frames and progress are written and sent, the job's end is returned.
 
         Raises BackendError.
         """
         began = time.monotonic()
-        reporter = Reporter(order.job, previews=isinstance(order, Sample) and order.previews)
-        keep = Keeper(order, self._line)
-        with closing(self._items(order)) as items:
+        reporter = Reporter(task.job, previews=task.previews)
+        keep = Keeper(task, self._line)
+        with closing(self._items(task)) as items:
             for item in items:
                 self._tell_loads()
                 # Asked before anything is sent, so that no step shows after the one during which Cancel came.
-                if self._line.cancelled(order.job, reporter):
-                    return Cancelled(job=order.job)
+                if self._line.cancelled(task.job, reporter):
+                    return Cancelled(job=task.job)
                 match item:
                     case Picture():
                         keep.picture(item)
@@ -187,9 +188,10 @@ class Worker:
                             self._line.send(*report)
         return keep.done(time.monotonic() - began)
 
-    def _items(self, order: Order) -> abc.Generator[Item, None, None]:
+    def _items(self, task: Task) -> abc.Generator[Item, None, None]:
+        order = task.order
         if isinstance(order, Sample):
-            return self._generator.generate(order)
+            return self._generator.generate(order, task.pictures, task.cautious)
         from .conforming import resample
 
         return resample(order)

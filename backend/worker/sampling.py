@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 import torch
 
 from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, elevate
 from elevator.memory import enough_for
-from elevator.sidecar import Device, Sources
+from elevator.sidecar import Device
+from elevator.sources import Sources
 from shared_protocol.messages import Phase
 
 from ..failures import BackendError
 from ..orders import Sample
 from .advice import what_would_fit
-from .clip_record import Hashes, Record, sources_of
+from .clip_record import Hashes, Record
 from .footage import Footage, read_footage
 from .ladder import TooLittle, Way, climb, rungs
-from .maker import Advance, Item, Note, Picture
+from .maker import NO_PICTURES, Advance, Item, Note, Picture
 from .shelf import Shelf
 
 
@@ -44,10 +44,12 @@ class SamplingGenerator:
         """How many networks were read from disk."""
         return self._shelf.loads
 
-    def generate(self, order: Sample) -> Generator[Item, None, None]:
+    def generate(
+        self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
+    ) -> Generator[Item, None, None]:
         """See Generator."""
         try:
-            yield from self._generate(order)
+            yield from self._generate(order, pictures, cautious)
         except OutOfMemory as error:  # even while looking for what would fit
             raise BackendError("out_of_memory") from error
         except ModelError as error:
@@ -55,30 +57,30 @@ class SamplingGenerator:
         except ElevatorError as error:
             raise BackendError("bad_request", detail=_clause(error)) from error
 
-    def _generate(self, order: Sample) -> Generator[Item, None, None]:
-        plan = Plan.from_mapping(order.plan)
-        footage = read_footage(order)
+    def _generate(self, order: Sample, pictures: Mapping[str, str], cautious: bool) -> Generator[Item, None, None]:
+        plan = order.plan
+        footage = read_footage(order, pictures)
         yield from map(Note, footage.notes)
-        clip = (order.t2i, order.t2v, order.frames, order.height, order.width, plan)
+        clip = (order.sources.t2i, order.sources.t2v, order.frames, order.height, order.width, plan)
         way = self._ways.get(clip, Way(plan))
         if clip in self._ways:
             yield Note("Memory is saved as for the clip of this kind before.")
         ladder = rungs(way.plan, order.frames, max(order.height, order.width), self._on_processor)
         try:
-            made = yield from climb(way, ladder, partial(self._attempt, order, footage), order.cautious)
+            made = yield from climb(way, ladder, partial(self._attempt, order, footage), cautious)
         except TooLittle as error:
             size = (order.frames, order.height, order.width)
-            advice = what_would_fit(sources_of(order), self._dtype, self.device, error.way, size, error.phase)
+            advice = what_would_fit(order.sources, self._dtype, self.device, error.way, size, error.phase)
             raise BackendError("out_of_memory", detail=advice) from error
-        if made != Way(plan) and not order.cautious:
+        if made != Way(plan) and not cautious:
             self._ways[clip] = made
 
     def _attempt(self, order: Sample, footage: Footage, way: Way) -> Generator[Item, None, None]:
         """Make the clip in one way. Raises OutOfMemory."""
         offload = way.offload and not self._on_processor
         device = Device(self.device, str(self._dtype).removeprefix("torch."), offload)
-        record = Record(order, way, device, footage.notes)
-        models = yield from self._models(sources_of(order), offload, alone=way.offload)
+        record = Record(order, way, device, footage)
+        models = yield from self._models(order.sources, offload, alone=way.offload)
         record.took("loading")
         steps = elevate(
             models,
@@ -116,9 +118,7 @@ class SamplingGenerator:
                 break
             yield Advance("loading", 0, 0, bytes_done=step.done, bytes_total=step.total)
         with enough_for("loading"):
-            loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
-            models = models.with_loras(loras, on_t2v=sources.loras_on_t2v)
-            return models.with_embeddings(map(Path, sources.embeddings))
+            return models.with_sources(sources)
 
 
 def _clause(error: Exception) -> str:

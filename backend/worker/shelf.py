@@ -15,9 +15,9 @@ from torch import Tensor
 from elevator import Models
 from elevator.checkpoints.header import read_header
 from elevator.cost.shapes import networks
-from elevator.models.loading import WEIGHTS, Loading, Parts, VideoSource, loading
+from elevator.models.loading import WEIGHTS, Loading, Parts, loading
 from elevator.provenance import Found, found
-from elevator.sidecar import Sources
+from elevator.sources import Sources
 from elevator.text import TextEncoder
 
 from .device_memory import memory_of
@@ -59,16 +59,8 @@ class Shelf:
         Yields while they are read, and nothing if they are there. Closing it keeps what is there. Raises ModelError and
         OutOfMemory.
         """
-        base = Sources(
-            t2i=sources.t2i,
-            t2v=sources.t2v,
-            vae=sources.vae,
-            prediction_type=sources.prediction_type,
-            t2v_text=sources.t2v_text,
-            t2v_schedule=sources.t2v_schedule,
-            t2v_loras=sources.t2v_loras,
-        )
-        files = found(base, 1)
+        base = sources.pair
+        files = found(base)
         wanted = _Set(base, _stamps(files), offload)
         held, models = self._usable(wanted), self._sets.pop(wanted, None)
         if alone:
@@ -82,19 +74,11 @@ class Shelf:
         return models
 
     def _read(self, wanted: _Set, held: Parts) -> Generator[Loading, None, Models]:
-        sources, before = wanted.sources, self.loads
+        before = self.loads
         steps = loading(
-            Path(sources.t2i),
-            VideoSource(
-                Path(sources.t2v),
-                tuple((Path(lora.path), lora.weight) for lora in sources.t2v_loras),
-                _path(sources.t2v_text),
-                sources.t2v_schedule,
-            ),
+            wanted.sources,
             self._device,
             self._dtype,
-            vae=_path(sources.vae),
-            prediction_type=sources.prediction_type,
             offload=wanted.offload,
             held=held,
         )
@@ -158,7 +142,3 @@ def _bytes(sets: Iterable[Models], parts: Mapping[Any, Any] | None = None) -> in
         id(tensor): tensor for module in modules for tensor in (*module.parameters(), *module.buffers())
     }
     return sum(tensor.nbytes for tensor in tensors.values())
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import sidecar
 from ..errors import ElevatorError
+from ..pictures.clip_folder import RECORD
 from ..sidecar import Sidecar
 from .options import parser
 from .order import SEVERAL, SINGLE, Order, new_order, order_again
@@ -61,7 +61,7 @@ def _summary(order: Order, made: Sidecar) -> str:
     size = f"{settings.width} × {settings.height}"
     lines = [
         f"{settings.frames} frames of {size} pixels, seed {settings.seed}, made in {seconds:.1f} s:",
-        str(order.out / sidecar.FILE_NAME),
+        str(order.out / RECORD),
     ]
     if order.like is not None:
         pairs = zip(made.frames, order.like.frames, strict=True)

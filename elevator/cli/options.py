@@ -14,8 +14,9 @@ import re
 from pathlib import Path
 
 from ..arguments import ArgumentParser
-from ..provenance import EMBEDDED
-from ..sidecar import Lora, version
+from ..embedded import EMBEDDED
+from ..sidecar import version
+from ..sources import Lora
 from . import values
 from .order import FPS, FRAMES
 

@@ -14,8 +14,9 @@ import msgspec
 from .. import sidecar
 from ..errors import PlanError, RequestError
 from ..plan import Plan
-from ..provenance import pictures
-from ..sidecar import Device, Lora, Settings, Sidecar, Sources
+from ..provenance import pictures_of
+from ..sidecar import Device, Pictures, Settings, Sidecar
+from ..sources import Lora, Sources
 
 if TYPE_CHECKING:
     from ..models.pair import Models
@@ -24,7 +25,7 @@ FRAMES = 16
 FPS = 8.0
 SINGLE = ("t2i", "t2v", "vae", "t2v_text", "init", "anchor")
 SEVERAL = {"t2v_lora": "t2v_loras", "lora": "loras", "embedding": "embeddings"}
-"""Options that say where files lie, and the fields of Sources that they fill."""
+"""Options that say where files lie, and the fields of Sources and Pictures that they fill."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Order:
     """A clip to be made."""
 
     sources: Sources
+    pictures: Pictures
     device: Device
     """Name and dtype may be `auto`."""
     frames: int
@@ -52,15 +54,17 @@ class Order:
 def new_order(given: Mapping[str, Any]) -> Order:
     """A clip as the options say; what they leave open comes from the models."""
     init = given.get("init")
-    frames = FRAMES if init is None else min(FRAMES, len(pictures(Path(init))))
+    frames = FRAMES if init is None else min(FRAMES, len(pictures_of(Path(init))))
     frames = given.get("frames", frames)
     seed = given.get("seed", random.randrange(2**31))
     prompts = {0: given["prompt"]} if "prompt" in given else {}
     prompts |= dict(given.get("travel", ()))
     places: dict[str, Any] = {name: given.get(name) for name in (*SINGLE, "prediction_type", "t2v_schedule")}
+    pictures = Pictures(init=places.pop("init"), anchor=places.pop("anchor"))
     places |= {field: tuple(given.get(name, ())) for name, field in SEVERAL.items()}
     return Order(
         sources=Sources(**places),
+        pictures=pictures,
         device=_device(given, Device("auto", "auto")),
         frames=frames,
         settings=_settings(given, prompts, frames, seed),
@@ -75,8 +79,10 @@ def order_again(given: Mapping[str, Any]) -> Order:
     path: Path = given["again"].resolve()
     then = sidecar.read(path)
     folder = path if path.is_dir() else path.parent
+    sources, pictures = _moved(then.sources, then.pictures, given)
     return Order(
-        sources=_moved(then.sources, given),
+        sources=sources,
+        pictures=pictures,
         device=_device(given, then.device),
         frames=then.settings.frames,
         settings=lambda models: then.settings,
@@ -96,19 +102,19 @@ def _device(given: Mapping[str, Any], otherwise: Device) -> Device:
     )
 
 
-def _moved(sources: Sources, given: Mapping[str, Any]) -> Sources:
-    """The sources, each where the options say that it lies now. Raises RequestError for one that there was not."""
+def _moved(sources: Sources, pictures: Pictures, given: Mapping[str, Any]) -> tuple[Sources, Pictures]:
+    """Both, each file where the options say that it lies now. Raises RequestError for one that there was not."""
     changes: dict[str, Any] = {name: given[name] for name in SINGLE if name in given}
-    if sources.footage and "init" in changes:
-        files = pictures(Path(changes.pop("init")))[: len(sources.footage)]
-        if len(files) < len(sources.footage):
+    if pictures.footage and "init" in changes:
+        files = pictures_of(Path(changes.pop("init")))[: len(pictures.footage)]
+        if len(files) < len(pictures.footage):
             raise RequestError(
-                f"The clip was made from {len(sources.footage)} pictures; choose a --footage that holds them."
+                f"The clip was made from {len(pictures.footage)} pictures; choose a --footage that holds them."
             )
-        sources = msgspec.structs.replace(sources, footage=tuple(map(str, files)))
+        pictures = msgspec.structs.replace(pictures, footage=tuple(map(str, files)))
     changes |= {field: tuple(given[name]) for name, field in SEVERAL.items() if name in given}
     for name, paths in changes.items():
-        then = getattr(sources, name)
+        then = getattr(pictures if name in Pictures.__struct_fields__ else sources, name)
         if then is None or (isinstance(then, tuple) and len(then) != len(paths)):
             option = next((option for option, field in SEVERAL.items() if field == name), name)
             option = "footage" if option == "init" else option
@@ -116,7 +122,8 @@ def _moved(sources: Sources, given: Mapping[str, Any]) -> Sources:
             raise RequestError(f"The clip was made with {count} of --{option.replace('_', '-')}; give as many or none.")
         if then and isinstance(then, tuple) and isinstance(then[0], Lora):
             changes[name] = tuple(Lora(new.path, old.weight) for new, old in zip(paths, then, strict=True))
-    return msgspec.structs.replace(sources, **changes)
+    shown = {name: changes.pop(name) for name in Pictures.__struct_fields__ if name in changes}
+    return msgspec.structs.replace(sources, **changes), msgspec.structs.replace(pictures, **shown)
 
 
 def _settings(

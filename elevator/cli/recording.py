@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,25 +14,22 @@ import torch
 from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..clip_record import Clock, frame_name, record_of
+from ..clip_record import Clock, record_of
 from ..errors import ModelError, RequestError
-from ..memory import enough_for
 from ..models.loading import load_models
 from ..models.pair import Models
 from ..models.preview import Pixels
+from ..pictures.clip_folder import RECORD, SHEET, frame_name, frames_in
 from ..pictures.footage import read_picture, resized
-from ..pictures.sheet import contact_sheet
+from ..pictures.sheet import encoded_sheet
 from ..pipeline import fitted
-from ..provenance import differences, found, located, pictures, recorded
+from ..provenance import differences, found, pictures_of, recorded
 from ..sampler import elevate
-from ..sidecar import FILE_NAME, Device, File, Settings, Sidecar, Sources, encode, made_with
+from ..sidecar import Device, File, Pictures, Settings, Sidecar, encode, made_with
+from ..sources import Sources
 from ..text import parse
 from ..vocabulary import known_words, unknown_words
 from .order import Order
-
-SHEET = "contact_sheet.jpg"
-"""No PNG, so that all PNGs of the folder are frames."""
-_FRAME = re.compile(r"frame_\d{4,}\.png")
 
 
 def make(order: Order) -> Sidecar:
@@ -45,7 +41,7 @@ def make(order: Order) -> Sidecar:
     clock = Clock()
     check_folder(order.out, order.overwrite)
     files = []
-    named = found(order.sources, order.frames)
+    named = found(order.sources, order.pictures, order.frames)
     with tqdm(named, desc="hashing", unit="file", disable=_hidden(order), leave=False) as bar:
         for file in bar:
             bar.set_postfix_str(file.path.name)
@@ -55,14 +51,14 @@ def make(order: Order) -> Sidecar:
     clock.spent_on("hashing")
 
     device = _resolved(order.device)
-    models = _load(order.sources, device)
+    models = load_models(order.sources, device.name, getattr(torch, device.dtype), offload=device.offload)
     settings = order.settings(models)
     clock.spent_on("loading")
     with _workshop(order.out) as folder:
         clip, notes = _sample(order, models, settings, folder, clock)
-        contact_sheet(clip).save(folder / SHEET, quality=95, subsampling=0)
-        sidecar = record_of(clip, order.sources, device, settings, files, notes, clock)
-        (folder / FILE_NAME).write_bytes(encode(sidecar))
+        (folder / SHEET).write_bytes(encoded_sheet(clip))
+        sidecar = record_of(clip, order.sources, order.pictures, device, settings, files, notes, clock)
+        (folder / RECORD).write_bytes(encode(sidecar))
         _publish(folder, order.out)
     return sidecar
 
@@ -98,36 +94,11 @@ def _resolved(device: Device) -> Device:
     return Device(name, dtype, device.offload)
 
 
-def _load(sources: Sources, device: Device) -> Models:
-    """The models with their LoRAs and embeddings."""
-
-    def path(text: str | None) -> Path | None:
-        return None if text is None else Path(text)
-
-    models = load_models(
-        located(sources.t2i, "t2i"),
-        located(sources.t2v, "t2v"),
-        device.name,
-        getattr(torch, device.dtype),
-        vae=path(sources.vae),
-        prediction_type=sources.prediction_type,
-        t2v_loras=[(Path(lora.path), lora.weight) for lora in sources.t2v_loras],
-        t2v_text=path(sources.t2v_text),
-        t2v_schedule=sources.t2v_schedule,
-        offload=device.offload,
-    )
-    with enough_for("loading"):
-        loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
-        models = models.with_loras(loras, on_t2v=sources.loras_on_t2v)
-        return models.with_embeddings(map(Path, sources.embeddings))
-
-
 def _sample(
     order: Order, models: Models, settings: Settings, folder: Path, clock: Clock
 ) -> tuple[Pixels, tuple[str, ...]]:
     """The clip (F, H, W, 3), whose frames are in the folder then, and notes."""
-    sources, size = order.sources, (settings.width, settings.height)
-    init = _init(sources, size, settings.frames)
+    pictures, size = order.pictures, (settings.width, settings.height)
     steps = elevate(
         models,
         prompt=settings.prompt,
@@ -138,11 +109,11 @@ def _sample(
         width=settings.width,
         seed=settings.seed,
         prompts=settings.travel or None,
-        init_frames=init,
+        init_frames=_init(pictures, size, settings.frames),
         strength=settings.strength,
-        anchor_frame=None if sources.anchor is None else _read(Path(sources.anchor), size, sources.fit),
+        anchor_frame=None if pictures.anchor is None else _read(Path(pictures.anchor), size, pictures.fit),
     )
-    notes = _unknown(sources, settings)
+    notes = _unknown(order.sources, settings)
     _say(*notes)
     frames = []
     with tqdm(disable=_hidden(order), leave=False) as bar:
@@ -160,12 +131,12 @@ def _sample(
     return np.stack(frames), notes
 
 
-def _init(sources: Sources, size: tuple[int, int], frames: int) -> Pixels | None:
+def _init(pictures: Pictures, size: tuple[int, int], frames: int) -> Pixels | None:
     """The footage, (F, H, W, 3)."""
-    files = [Path(file) for file in sources.footage]
-    if sources.init is not None:
-        files = pictures(Path(sources.init))[:frames]
-    return np.stack([_read(file, size, sources.fit) for file in files]) if files else None
+    files = [Path(file) for file in pictures.footage]
+    if pictures.init is not None:
+        files = pictures_of(Path(pictures.init))[:frames]
+    return np.stack([_read(file, size, pictures.fit) for file in files]) if files else None
 
 
 def _read(file: Path, size: tuple[int, int], fit: str) -> Pixels:
@@ -184,7 +155,7 @@ def _unknown(sources: Sources, settings: Settings) -> tuple[str, ...]:
     text = " ".join(
         part.text for prompt in (settings.prompt, *settings.travel.values()) for part in parse(prompt).parts
     )
-    words = unknown_words(text, known_words(located(sources.t2i, "t2i")))
+    words = unknown_words(text, known_words(sources.t2i_path))
     listed = ", ".join(f"“{word}”" for word in words)
     return (f"The T2I does not know {listed}: the clip may not show it.",) if words else ()
 
@@ -199,10 +170,8 @@ def check_folder(out: Path, overwrite: bool) -> None:
 
 def _old(out: Path) -> Iterator[Path]:
     """The files of a clip in a folder, the sidecar first."""
-    files = sorted(out.iterdir()) if out.is_dir() else []
-    names = (FILE_NAME, SHEET)
-    yield from (out / name for name in names if out / name in files)
-    yield from (file for file in files if _FRAME.fullmatch(file.name))
+    yield from (file for name in (RECORD, SHEET) if (file := out / name).exists())
+    yield from frames_in(out)
 
 
 @contextmanager

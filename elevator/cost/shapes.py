@@ -7,11 +7,10 @@ would, with the same choice of kernels, so that what a call takes can be followe
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -19,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ..checkpoints.weights import SHAPES_ONLY, without_values
 from ..models.loading import load_models
 from ..models.pair import Models
+from ..sources import Sources
 from .allocations import Allocations
 
 
@@ -43,25 +43,16 @@ class Shapes:
         return sum(storages.values())
 
 
-def load_shapes(
-    t2i: Path,
-    t2v: Path,
-    dtype: torch.dtype = torch.float32,
-    *,
-    loras: Iterable[tuple[Path, float]] = (),
-    loras_on_t2v: bool = False,
-    **options: Any,
-) -> Shapes:
-    """What `load_models` would load from the same paths and options, without reading any weights.
+def load_shapes(sources: Sources, dtype: torch.dtype = torch.float32) -> Shapes:
+    """What `load_models` would load from the same sources, but for the embeddings, without reading any weights.
 
-    Only headers and configs are read. `loras`, `loras_on_t2v`: as `Models.with_loras`
-    takes them. Raises the errors of both.
+    Only headers and configs are read. Raises the errors of `load_models`.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     token = SHAPES_ONLY.set(mode)
     try:
         with Allocations() as held:
-            models = load_models(t2i, t2v, "cpu", dtype, **options).with_loras(loras, loras_on_t2v)
+            models = load_models(msgspec.structs.replace(sources, embeddings=()), "cpu", dtype)
     finally:
         SHAPES_ONLY.reset(token)
     return Shapes(models, mode, held.peak)

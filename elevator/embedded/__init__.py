@@ -1,5 +1,21 @@
-"""The embedded models: a small world, tiny models of it, and the scripts that train them.
+"""The embedded models: tiny models of a small world, in plain diffusers folders under `weights/`, and their names.
 
-Nothing here is imported by the sampler or the backend: they see only the plain
-diffusers folders under `weights/`.
+`training/` has the scripts that made them; nothing imports these. Importing this imports the standard library alone.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EMBEDDED = {
+    "embedded": {"t2i": "t2i", "t2v": "zeroscope"},
+    "embedded_animatediff": {"t2v": "animatediff"},
+}
+"""Names for the models that come with this library: which folder of its weights each means as T2I or T2V."""
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def located(name: str, part: str) -> Path:
+    """The path of a `part` (`t2i` or `t2v`), which may be one of the names in `EMBEDDED`."""
+    folder = EMBEDDED.get(name, {}).get(part)
+    return Path(name) if folder is None else WEIGHTS / folder

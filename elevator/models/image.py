@@ -24,6 +24,7 @@ from ..checkpoints import Family, Identity, Kind, Layout, identify
 from ..checkpoints.header import read_header
 from ..checkpoints.weights import load_tensors
 from ..errors import ModelError
+from ..sources import Sources
 from ..text import TextEncoder
 from .configs import text_config, unet_config, vae_config
 from .reading import Loading, Reader, clip_tokenizer, expect, plain_names, read_config
@@ -49,10 +50,10 @@ class ImageModel:
     family: Family
 
 
-def load_image_model(
-    read: Reader, path: Path, vae: Path | None, prediction_type: str | None
-) -> Generator[Loading, None, ImageModel]:
+def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
     """Load a T2I, with another VAE or prediction type than its own if they are given."""
+    path, prediction_type = sources.t2i_path, sources.prediction_type
+    vae = None if sources.vae is None else Path(sources.vae)
     if path.is_dir():
         expect(path / "unet", "UNet2DConditionModel")
     identity = identify(path)

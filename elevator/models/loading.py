@@ -8,7 +8,7 @@ no code.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,64 +21,40 @@ from ..errors import ModelError
 from ..memory import enough_for
 from ..presets import presets_of
 from ..provenance import found
-from ..sidecar import Sources
+from ..sources import Sources
 from .image import ImageModel, load_image_model
 from .offload import Room
 from .pair import InflatedT2I, Models, Reading, factor
 from .preview import latent_rgb
 from .reading import WEIGHTS, Loading, Part, Parts, Reader, read_config, stamp_of
-from .video import VideoModel, VideoSource, load_video_model
+from .video import VideoModel, load_video_model
 
-__all__ = ["WEIGHTS", "Loading", "Part", "Parts", "Reader", "VideoSource", "load_models", "loading", "stamp_of"]
+__all__ = ["WEIGHTS", "Loading", "Part", "Parts", "Reader", "load_models", "loading", "stamp_of"]
 
 
 def load_models(
-    t2i: Path,
-    t2v: Path,
-    device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    *,
-    vae: Path | None = None,
-    prediction_type: str | None = None,
-    t2v_loras: Iterable[tuple[Path, float]] = (),
-    t2v_text: Path | None = None,
-    t2v_schedule: str | None = None,
-    offload: bool = False,
+    sources: Sources, device: str = "cpu", dtype: torch.dtype = torch.float32, *, offload: bool = False
 ) -> Models:
-    """Load a T2I and a T2V.
+    """Load a T2I and a T2V with their LoRAs and embeddings.
 
-    t2i: a Stable Diffusion 1.x or 2.x model: a folder in diffusers layout, or one file in Stable Diffusion's own
-    layout with its text encoder and VAE.
-    t2v: a folder with `unet/` (ZeroScope) or `motion_adapter/`, a folder or file of AnimateDiff motion modules
-    (put on the T2I's own UNet), or LaVie's file. `text_encoder/`, `tokenizer/` and `scheduler/` in the folder,
-    or beside the file, are used where they exist, and so is a LoRA in a folder of motion modules.
-    vae: a folder or file to use instead of the T2I's. prediction_type: `epsilon` or `v_prediction`, where the
-    T2I's file does not say it (SD 2.x of 768 pixels predict v).
-    t2v_loras: (path, weight) of LoRAs that belong to motion modules alone, as AnimateLCM's does.
-    t2v_text: folder or checkpoint whose text encoder the T2V reads; without one of its own it reads the T2I's, which
-    for LaVie should be that of SD 1.4.
-    t2v_schedule: `animatediff`, `lavie`, `lcm`, `lightning` or `stable_diffusion`; by default what the
-    folder's scheduler says, else by kind. Files of motion modules with lcm or lightning in their names are taken so.
     offload: keep weights in the processor's memory, and on the device only the network that runs.
 
-    Raises ModelError if a part is missing or broken or the two do not fit each other, and OutOfMemory.
+    Raises ModelError if a part is missing or broken or the two do not fit each other, LoraError, and OutOfMemory.
     """
-    source = VideoSource(Path(t2v), tuple((Path(path), weight) for path, weight in t2v_loras), t2v_text, t2v_schedule)
-    return result(loading(Path(t2i), source, device, dtype, vae=vae, prediction_type=prediction_type, offload=offload))
+    models = result(loading(sources, device, dtype, offload=offload))
+    with enough_for("loading"):
+        return models.with_sources(sources)
 
 
 def loading(
-    t2i: Path,
-    t2v: VideoSource,
+    sources: Sources,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     *,
-    vae: Path | None = None,
-    prediction_type: str | None = None,
     offload: bool = False,
     held: Parts | None = None,
 ) -> Generator[Loading, None, Models]:
-    """As `load_models`, part by part; returns the models.
+    """The pair of models alone, part by part; returns it.
 
     Yields how far it is, first before anything is read, then after every `SPAN` bytes and every network. Closing it
     stops there and drops what was read.
@@ -88,13 +64,13 @@ def loading(
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"The device {device} is not available here; use cpu.")
     read = Reader(torch.device(device), dtype, waiting=torch.device("cpu") if offload else None, held=held or {})
-    read.total = _to_read(_sources(t2i, t2v, vae), read.held)
+    read.total = _to_read(sources.pair, read.held)
     yield read.progress()
     with enough_for("loading"):
-        image = yield from load_image_model(read, t2i, vae, prediction_type)
-        video = yield from load_video_model(read, t2v, image)
+        image = yield from load_image_model(read, sources)
+        video = yield from load_video_model(read, sources, image)
     _check_fit(image, video)
-    _check_vaes(t2v.path, image)
+    _check_vaes(sources.t2v_path, image)
     _share_attention(image.unet, anchored=True)
     _share_attention(video.network.unet, anchored=False)
     yield Loading(read.total, read.total, read.count)
@@ -108,7 +84,7 @@ def loading(
         t2i_schedule=image.schedule,
         t2v_schedule=video.schedule,
         size_multiple=factor(image.vae) * max(factor(image.unet), factor(video.network.unet)),
-        presets=presets_of(t2v.path, video.kind),
+        presets=presets_of(sources.t2v_path, video.kind),
         max_frames=video.network.unet.config.get("motion_max_seq_length"),
         rgb=latent_rgb(image.vae_folder, image.vae.config.latent_channels),
         reading=Reading(read.device, dtype, read.count, read.waiting),
@@ -117,15 +93,9 @@ def loading(
     )
 
 
-def _sources(t2i: Path, t2v: VideoSource, vae: Path | None) -> Sources:
-    """Where networks come from."""
-    text = None if t2v.text is None else str(t2v.text)
-    return Sources(t2i=str(t2i), t2v=str(t2v.path), vae=None if vae is None else str(vae), t2v_text=text)
-
-
 def _to_read(sources: Sources, held: Parts) -> int:
     """Bytes of the files of weights, without those of parts that are held."""
-    files = {file.path.absolute() for file in found(sources, 1) if file.path.suffix in WEIGHTS and file.path.is_file()}
+    files = {file.path.absolute() for file in found(sources) if file.path.suffix in WEIGHTS and file.path.is_file()}
     known = {part.path for part in held if part.stamp == stamp_of(part.path)}
     return sum(file.stat().st_size for file in files if not known & {file, file.parent})
 

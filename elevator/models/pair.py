@@ -22,6 +22,7 @@ from ..errors import LoraError, NumericsError
 from ..plan import Plan
 from ..presets import Preset
 from ..prompt_schedule import Prompts
+from ..sources import Sources
 from ..text import Embedding, TextEncoder, read_embedding
 from . import deep_cache, lora
 from .offload import Room
@@ -133,6 +134,11 @@ class Models:
     def place(self, latents: Tensor) -> Tensor:
         """The latents on the models' device."""
         return latents.to(self.reading.device)
+
+    def with_sources(self, sources: Sources) -> Models:
+        """These models with exactly the LoRAs and embeddings of these sources. Raises LoraError and ModelError."""
+        loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
+        return self.with_loras(loras, sources.loras_on_t2v).with_embeddings(map(Path, sources.embeddings))
 
     def with_loras(self, loras: Iterable[tuple[Path, float]], on_t2v: bool = False) -> Models:
         """These models with exactly the given (path, weight) LoRAs on the T2I and its text encoder; () takes all away.

@@ -16,6 +16,7 @@ from ..chain.schedule import Schedule
 from ..checkpoints import Family, Identity, Kind, Layout, identify
 from ..checkpoints.weights import load_tensors
 from ..errors import ModelError
+from ..sources import Sources
 from . import lora
 from .configs import lavie_config, motion_config
 from .image import ImageModel, load_text_encoder
@@ -31,19 +32,6 @@ LAVIE_CONFIG = "unet2d_config.json"
 """Beside LaVie's file, a config may stand that names what its weights do not show; they need none at true size."""
 
 
-@dataclass(frozen=True)
-class VideoSource:
-    """Where a T2V comes from."""
-
-    path: Path
-    loras: tuple[tuple[Path, float], ...] = ()
-    """That belong to the T2V alone, such as AnimateLCM's."""
-    text: Path | None = None
-    """Folder or checkpoint whose text encoder it reads, if not its own or the T2I's."""
-    schedule: str | None = None
-    """Name of a known schedule, if not its folder's own or its kind's."""
-
-
 @dataclass(frozen=True, eq=False)
 class VideoModel:
     """The parts of a T2V."""
@@ -56,31 +44,32 @@ class VideoModel:
     """Of its presets."""
 
 
-def load_video_model(read: Reader, source: VideoSource, t2i: ImageModel) -> Generator[Loading, None, VideoModel]:
+def load_video_model(read: Reader, sources: Sources, t2i: ImageModel) -> Generator[Loading, None, VideoModel]:
     """Load a T2V, on the T2I's UNet where it is made of motion modules. Raises ModelError if it does not fit."""
-    identity = identify(source.path)
-    beside = source.path if source.path.is_dir() else source.path.parent
-    network, kind = yield from _network(read, identity, source, t2i)
-    kind = next((each for each, schedule in SCHEDULES.items() if schedule == source.schedule), kind)
-    if source.text is not None:
-        text = yield from load_text_encoder(read, source.text)
+    path = sources.t2v_path
+    identity = identify(path)
+    beside = path if path.is_dir() else path.parent
+    network, kind = yield from _network(read, identity, sources, t2i)
+    kind = next((each for each, schedule in SCHEDULES.items() if schedule == sources.t2v_schedule), kind)
+    if sources.t2v_text is not None:
+        text = yield from load_text_encoder(read, Path(sources.t2v_text))
     elif (beside / "text_encoder").is_dir():
         text = yield from load_text_encoder(read, beside)
     else:
         text = t2i.text
-    return VideoModel(network, text, _schedule(source, beside, kind, t2i), kind)
+    return VideoModel(network, text, _schedule(sources, beside, kind, t2i), kind)
 
 
 def _network(
-    read: Reader, identity: Identity, source: VideoSource, t2i: ImageModel
+    read: Reader, identity: Identity, sources: Sources, t2i: ImageModel
 ) -> Generator[Loading, None, tuple[T2V, str]]:
     """The network, whatever kind the file or folder says that it is, and the name of that kind."""
-    path = source.path
+    path = sources.t2v_path
     if identity.kind is Kind.MOTION_MODULE:
         _check_motion_family(identity, t2i)
         adapter = yield from _motion_adapter(read, identity)
-        return T2V(_on_t2i(adapter, source, t2i), on_t2i=True), _motion_kind(identity)
-    if source.loras:
+        return T2V(_on_t2i(adapter, sources, t2i), on_t2i=True), _motion_kind(identity)
+    if sources.t2v_loras:
         raise ModelError(f"{path} is no motion module and takes no LoRAs; leave the T2V's LoRAs out.")
     if identity.layout is Layout.LAVIE:
         lavie = yield from read.part("LaVie", path, lambda: _lavie(read, path))
@@ -130,11 +119,12 @@ def _motion_kind(identity: Identity) -> str:
     return "animatelcm" if "lcm" in name else "lightning" if "lightning" in name else "animatediff"
 
 
-def _on_t2i(adapter: MotionAdapter, source: VideoSource, t2i: ImageModel) -> UNetMotionModel:
+def _on_t2i(adapter: MotionAdapter, sources: Sources, t2i: ImageModel) -> UNetMotionModel:
     """A motion model that shares the tensors of the T2I's UNet, but for the layers that the T2V's LoRAs change."""
     unet = t2i.unet
-    own = source.path / lora.FILE_NAME
-    files = (*([(own, 1.0)] if own.is_file() else []), *source.loras)
+    own = sources.t2v_path / lora.FILE_NAME
+    files = [(own, 1.0)] if own.is_file() else []
+    files += [(Path(each.path), each.weight) for each in sources.t2v_loras]
     if files:
         unet = lora.merged(unet, [(lora.read(path), weight) for path, weight in files])
     try:
@@ -144,7 +134,8 @@ def _on_t2i(adapter: MotionAdapter, source: VideoSource, t2i: ImageModel) -> UNe
         _share(motion, unet)
     except (ValueError, AttributeError) as error:
         raise ModelError(
-            f"The motion adapter in {source.path} does not fit this T2I; use a T2I of the family it was trained on."
+            f"The motion adapter in {sources.t2v_path} does not fit this T2I; "
+            "use a T2I of the family it was trained on."
         ) from error
     return motion.eval().requires_grad_(False)
 
@@ -172,10 +163,10 @@ def _lavie(read: Reader, path: Path) -> Generator[Loading, None, LaVieUNet]:
     return (yield from read.weights(LaVieUNet, config, tensors, path))
 
 
-def _schedule(source: VideoSource, beside: Path, kind: str, t2i: ImageModel) -> Schedule:
+def _schedule(sources: Sources, beside: Path, kind: str, t2i: ImageModel) -> Schedule:
     """As the caller says, as the T2V's own config says, or as its kind was trained."""
-    if source.schedule is not None:
-        return Schedule.of(source.schedule)
+    if sources.t2v_schedule is not None:
+        return Schedule.of(sources.t2v_schedule)
     own = beside / "scheduler" / "scheduler_config.json"
     if own.is_file():
         return Schedule.from_config(read_config(own))

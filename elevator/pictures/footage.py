@@ -1,4 +1,4 @@
-"""Pictures to start a clip from. Importing this imports OpenCV and no torch."""
+"""Pictures read from their files. Importing this imports OpenCV and no torch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ Pixels = NDArray[np.uint8]
 def read_picture(file: Path) -> Pixels:
     """A picture file in 8 bits. Raises RequestError if there is none, or it is none."""
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
-        # OpenCV's own reading of files knows no names outside of the code page on Windows.
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        pixels = decoded(file.read_bytes())
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({error.strerror}); choose another picture.") from error
-    except cv2.error as error:  # more pixels than OpenCV takes
-        raise RequestError(f"{file} is not a readable picture; choose a PNG.") from error
     if pixels is None:
         raise RequestError(f"{file} is not a readable picture; choose a PNG.")
-    return np.asarray(pixels, np.uint8)
+    return pixels
+
+
+def decoded(data: bytes) -> Pixels | None:
+    """A file's bytes as a picture of 8 bits; None if they are none, or one of more pixels than OpenCV takes."""
+    try:
+        # From memory, for OpenCV's own reading of files knows no names outside of the code page on Windows.
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    except cv2.error:
+        return None
+    return None if pixels is None else np.asarray(pixels, np.uint8)
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:

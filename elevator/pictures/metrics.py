@@ -30,6 +30,8 @@ from numpy.typing import NDArray
 
 from ..arguments import ArgumentParser
 from ..errors import RequestError
+from .clip_folder import pictures_in
+from .footage import decoded
 
 Frame = NDArray[np.uint8]
 """(H, W, 3), the last axis R, G, B."""
@@ -113,13 +115,13 @@ def measure(clip: Clip) -> ClipMetrics:
 
 
 def measure_folder(path: Path) -> ClipMetrics:
-    """Measure the PNG files of a folder as a clip, ordered by the numbers in their names (2 before 10).
+    """Measure the pictures of a folder, a clip's or another, ordered by the numbers in their names (2 before 10).
 
     Raises RequestError as `measure` does, and for no folder, no PNG files or one that cannot be read.
     """
     if not path.is_dir():
         raise RequestError(f"There is no folder {path}; choose a folder of PNG frames.")
-    files = sorted((file for file in path.iterdir() if file.suffix.lower() == ".png"), key=_natural)
+    files = sorted(pictures_in(path), key=_natural)
     if not files:
         raise RequestError(f"The folder {path} holds no PNG file; choose a folder of PNG frames.")
     return measure([_read(file) for file in files])
@@ -251,14 +253,12 @@ def _natural(file: Path) -> tuple[list[str | int], str]:
 def _read(file: Path) -> Frame:
     """A PNG file as R, G, B."""
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
+        frame = decoded(file.read_bytes())
     except OSError as error:
         raise RequestError(f"{file} could not be read ({error.strerror}); choose a folder of PNG frames.") from error
-    # OpenCV's own reading of files knows no names outside of the code page on Windows.
-    frame = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
     if frame is None:
         raise RequestError(f"{file} is no whole PNG file; remove or replace it.")
-    return np.asarray(frame, np.uint8)
+    return frame
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

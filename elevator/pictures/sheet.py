@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
@@ -28,3 +29,10 @@ def contact_sheet(clip: NDArray[np.uint8]) -> Image.Image:
         small = Image.fromarray(frame).resize(size, Image.Resampling.BOX)
         sheet.paste(small, (column * size[0], row * size[1]))
     return sheet
+
+
+def encoded_sheet(clip: NDArray[np.uint8]) -> bytes:
+    """The contact sheet of a clip (F, H, W, 3) as a JPEG file."""
+    file = io.BytesIO()
+    contact_sheet(clip).save(file, "jpeg", quality=95, subsampling=0)
+    return file.getvalue()

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from backend.orders import Lora, Sample
+from backend.orders import Sample
 from backend.settings import ROOT
 from backend.worker.maker import Advance, Extra, Item, Note, Picture
+from backend.worker.png import png
+from elevator import Lora, Plan, Sources
+from elevator.pictures.clip_folder import frame_name
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 SKETCH = WEIGHTS / "loras" / "sketch"
-PLAN = {"steps": 3, "refine": [3], "refine_steps": 1}
+
+
+class _Paths(dict[str, str]):
+    """Pictures that are named by their paths."""
+
+    def __missing__(self, path: str) -> str:
+        return path
+
+
+PATHS = _Paths()
+PLAN = Plan(steps=3, refine=(3,), refine_steps=1)
 """Paints, refines and inverts."""
 
 
@@ -54,21 +68,19 @@ class Made:
 
 
 def order(**fields: Any) -> Sample:
-    """A clip of 4 frames of 64 × 64, which takes under a second."""
+    """A clip of 4 frames of 64 × 64, which takes under a second; fields may be those of its sources too."""
+    files = {name: fields.pop(name) for name in Sources.__struct_fields__ if name in fields}
+    sources = Sources(**{"t2i": str(WEIGHTS / "t2i"), "t2v": str(WEIGHTS / "zeroscope"), **files})
     values = {
-        "job": "0" * 32,
+        "sources": sources,
         "prompt": "a cat",
         "negative_prompt": "",
-        "t2i": str(WEIGHTS / "t2i"),
-        "t2v": str(WEIGHTS / "zeroscope"),
-        "loras": (),
         "plan": PLAN,
         "frames": 4,
         "width": 64,
         "height": 64,
         "fps": 8.0,
         "seed": 1,
-        "previews": False,
     }
     return Sample(**{**values, **fields})
 
@@ -80,3 +92,13 @@ def lora(weight: float) -> tuple[Lora, ...]:
 
 def made(items: Iterable[Item]) -> Made:
     return Made(list(items))
+
+
+def written(result: Made, folder: Path) -> Path:
+    """The result as the worker leaves it."""
+    folder.mkdir()
+    for index, frame in enumerate(result.clip):
+        (folder / frame_name(index)).write_bytes(png(frame))
+    for name, data in result.extras.items():
+        (folder / name).write_bytes(data)
+    return folder

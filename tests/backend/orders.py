@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from backend.orders import Sample
+from elevator import Plan, Sources
 from shared_protocol.messages import Done
 
 
-def order(name: str) -> Sample:
+def order() -> Sample:
     """A tiny clip."""
     return Sample(
-        job=name,
         prompt="",
         negative_prompt="",
-        t2i="",
-        t2v="",
-        loras=(),
-        plan={},
+        sources=Sources("", ""),
+        plan=Plan(),
         frames=1,
         width=8,
         height=8,
         fps=8,
         seed=0,
-        previews=False,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from elevator import Models, load_models
+from elevator import Models, Sources, load_models
 from elevator.embedded.training.clips import Kind, sample
 from elevator.embedded.training.prompts import read_prompts
 from tests.benchmarks.options import no_options
@@ -34,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(2)
     print(f"load before {load:.1f}")
     for t2v in ("zeroscope", "animatediff"):
-        models = load_models(WEIGHTS / "t2i", WEIGHTS / t2v)
+        models = load_models(Sources.of(WEIGHTS / "t2i", WEIGHTS / t2v))
         seconds(models, Kind("warm-up", t2v, frames=1))
         whole = seconds(models, Kind("elevated", t2v))
         alone = seconds(models, Kind("alone", t2v, alone=True))

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from elevator import Plan, elevate, load_models
+from elevator import Plan, Sources, elevate, load_models
 from tests.benchmarks.options import no_options
 from tests.true_shapes.random_weights import write
 
@@ -99,7 +99,7 @@ def _sample(case: Case, folder: Path) -> Measured:
 
     began = time.perf_counter()
     loras = [(folder / case.t2v_lora, 0.8)] if case.t2v_lora else []
-    models = load_models(folder / case.t2i, folder / case.t2v, dtype=case.dtype, t2v_loras=loras)
+    models = load_models(Sources.of(folder / case.t2i, folder / case.t2v, t2v_loras=loras), dtype=case.dtype)
     if case.lora:
         models = models.with_loras([(folder / case.lora, 1.0)])
     loaded = time.perf_counter()

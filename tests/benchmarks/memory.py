@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from elevator import Plan, elevate, load_models
+from elevator import Plan, Sources, elevate, load_models
 from elevator.cost.estimating import Estimate, estimate
 from elevator.cost.shapes import load_shapes
 from tests.benchmarks.full_size import CASES, Case, alone
@@ -52,11 +52,13 @@ def foreseen(case: Case, folder: Path, clip: Clip) -> Estimate:
     """The estimate, from headers and configs alone."""
     loras = [(folder / case.t2v_lora, 0.8)] if case.t2v_lora else []
     shapes = load_shapes(
-        folder / case.t2i,
-        folder / case.t2v,
+        Sources.of(
+            folder / case.t2i,
+            folder / case.t2v,
+            t2v_loras=loras,
+            loras=[(folder / case.lora, 1.0)] if case.lora else [],
+        ),
         case.dtype,
-        t2v_loras=loras,
-        loras=[(folder / case.lora, 1.0)] if case.lora else [],
     )
     return estimate(PLAN, shapes, frames=clip.frames, height=clip.height, width=clip.width)
 
@@ -67,7 +69,7 @@ def measured(case: Case, folder: Path, clip: Clip) -> int:
 
     torch.set_num_threads(THREADS)
     loras = [(folder / case.t2v_lora, 0.8)] if case.t2v_lora else []
-    models = load_models(folder / case.t2i, folder / case.t2v, dtype=case.dtype, t2v_loras=loras)
+    models = load_models(Sources.of(folder / case.t2i, folder / case.t2v, t2v_loras=loras), dtype=case.dtype)
     if case.lora:
         models = models.with_loras([(folder / case.lora, 1.0)])
     size = {"frames": clip.frames, "height": clip.height, "width": clip.width}

@@ -12,6 +12,7 @@ from typing import Any
 from backend.styles.catalogue import read_catalogue
 from backend.worker.maker import Advance, Extra
 from backend.worker.sampling import SamplingGenerator
+from elevator import Plan
 from tests.backend.clip_orders import WEIGHTS, lora, order
 from tests.benchmarks.options import no_options
 
@@ -47,8 +48,8 @@ def main() -> None:
     """Measure and print."""
     generator = SamplingGenerator("cpu")
     recipe = read_catalogue().recipes["plain"]
-    long: dict[str, Any] = {"frames": 16, "plan": dict(recipe.plan)}
-    short: dict[str, Any] = {"frames": 1, "plan": {"steps": 1, "refine": []}}
+    long: dict[str, Any] = {"frames": 16, "plan": recipe.plan}
+    short: dict[str, Any] = {"frames": 1, "plan": Plan(steps=1, refine=())}
     rows = [("first job of the process", timed(generator, **long))]
     rows += [("the same again", timed(generator, **long)) for _ in range(ROUNDS)]
     for weight in (1.0, 0.5, 0.0):

@@ -24,12 +24,12 @@ import msgspec
 import numpy as np
 import zmq
 
-from backend.orders import Sample, WorkerKeys
+from backend.orders import Sample, Task, WorkerKeys
 from backend.server import security
 from backend.server.jobs import Job, Owner, State
 from backend.server.requests import resolve
 from backend.server.result_record import record
-from backend.server.results import RESULT_FILE, ResultStore, frame_name
+from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.security import KeyPair
 from backend.server.store import JobStore
 from backend.styles.catalogue import read_catalogue
@@ -38,6 +38,7 @@ from backend.worker.png import png
 from backend.worker.process import Keeper, Line
 from backend.worker.progress import Reporter
 from elevator.arguments import ArgumentParser
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol.client import new_job_id
 from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Done, Fetch, Fetched, Frame, Generate, Message, Progress
@@ -63,7 +64,7 @@ def noise(side: int) -> list[bytes]:
 
 def leave_result(frames: Sequence[bytes]) -> str:
     """A finished job as a backend leaves it, which the next one finds. Its name."""
-    job = Job(new_job_id(), Owner(security.LOCAL, ME), orders.order("0" * 32))
+    job = Job(new_job_id(), Owner(security.LOCAL, ME), orders.order())
     folder = places.data_folder() / "results" / job.id
     folder.mkdir(parents=True)
     for index, data in enumerate(frames):
@@ -99,7 +100,7 @@ def send_frames(keys: WorkerKeys, side: int) -> None:
 def seconds_from_worker(side: int) -> float:
     """From a worker's line to where a server reads it, the best of some rounds."""
     times = []
-    go = encode(orders.order("0" * 32))
+    go = encode(orders.order())
     for _ in range(ROUNDS):
         with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
             door = security.start_authenticator(context)
@@ -225,11 +226,11 @@ def in_this_process(style: str, jobs: int) -> list[dict[str, float]]:
             asked = request(style)
             order, _ = resolve(asked, read_catalogue(), fake=False, upload=lambda sha256: None)
             assert isinstance(order, Sample)
-            order = msgspec.structs.replace(order, folder=str(results.partial(asked.job)))
+            task = Task(job=asked.job, order=order, folder=str(results.partial(asked.job)))
             job = Job(asked.job, Owner(security.LOCAL, ME), order)
             store.add(job)
             store.move(job.id, State.LOADING)
-            spent, done = worker_loop(generator.generate(order), order)
+            spent, done = worker_loop(generator.generate(order), task)
             found.append(spent)
             began = time.perf_counter()
             size = results.publish(job.id, record(job, done))
@@ -240,11 +241,11 @@ def in_this_process(style: str, jobs: int) -> list[dict[str, float]]:
     return found[1:]
 
 
-def worker_loop(items: Iterator[Item], order: Sample) -> tuple[dict[str, float], Done]:
+def worker_loop(items: Iterator[Item], task: Task) -> tuple[dict[str, float], Done]:
     """As `Worker` does it: what took how long, and the job's end."""
     spent: dict[str, float] = defaultdict(float)
     line = Deaf()
-    keep, reporter = Keeper(order, line), Reporter(order.job, previews=False)
+    keep, reporter = Keeper(task, line), Reporter(task.job, previews=False)
     mark = time.perf_counter()
 
     def took(name: str) -> None:

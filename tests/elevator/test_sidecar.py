@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from hypothesis import given
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from elevator import LowPass, ModelError, Plan, PlanError, RequestError, load_models, sidecar
+from elevator.pictures.clip_folder import RECORD
 from elevator.provenance import differences, found, recorded
-from elevator.sidecar import Device, File, Frame, Lora, Settings, Sidecar, Sources
+from elevator.sidecar import Device, File, Frame, Pictures, Settings, Sidecar
+from elevator.sources import Lora, Sources
 from tests.elevator.golden import FOLDER
 from tests.parity import T2VS
 
@@ -49,7 +52,6 @@ def sidecars(draw):
     sources = st.builds(
         Sources,
         vae=MAYBE,
-        init=MAYBE,
         loras=LORAS,
         t2v_loras=LORAS,
         embeddings=st.lists(st.text(), max_size=2).map(tuple),
@@ -64,6 +66,7 @@ def sidecars(draw):
         notes=tuple(draw(st.lists(st.text(), max_size=2))),
         frames=tuple(draw(st.lists(st.builds(Frame, sha256=SHA), min_size=count, max_size=count))),
         metrics=draw(st.dictionaries(st.text(), st.none() | NUMBERS, max_size=2)),
+        pictures=draw(st.builds(Pictures, init=MAYBE, footage=st.lists(st.text(), max_size=2).map(tuple))),
     )
 
 
@@ -108,6 +111,14 @@ def test_fields_of_later_versions_are_ignored():
     assert sidecar.decode(json.dumps(content).encode(), PATH) == SAMPLE
 
 
+def test_pictures_that_an_earlier_version_wrote_among_the_sources_are_read():
+    content = json.loads(sidecar.encode(SAMPLE))
+    del content["pictures"]
+    content["sources"] |= {"init": "/i", "anchor": "/a", "footage": ["/f"], "fit": "stretch"}
+    pictures = Pictures(init="/i", anchor="/a", footage=("/f",), fit="stretch")
+    assert sidecar.decode(json.dumps(content).encode(), PATH) == msgspec.structs.replace(SAMPLE, pictures=pictures)
+
+
 def test_a_later_format_is_refused_by_its_number():
     content = json.loads(sidecar.encode(SAMPLE)) | {"format": 2, "settings": "quite different"}
     assert "is in format 2" in refused(json.dumps(content).encode())
@@ -138,7 +149,7 @@ def test_an_impossible_plan_is_refused_as_such():
 
 
 def test_it_is_read_from_its_file_or_folder(tmp_path):
-    file = tmp_path / sidecar.FILE_NAME
+    file = tmp_path / RECORD
     with pytest.raises(RequestError, match=re.escape(str(file))):
         sidecar.read(tmp_path)
     file.write_bytes(sidecar.encode(SAMPLE))
@@ -181,10 +192,10 @@ def without_others(folder: Path, named) -> None:
 @pytest.mark.parametrize("t2v", ["zeroscope", "animatediff", "lavie"])
 def test_the_files_that_are_found_are_those_that_are_read(tmp_path, t2v):
     sources = cluttered(tmp_path, t2v)
-    named = found(sources, 1)
-    whole = load_models(Path(sources.t2i), Path(sources.t2v))
+    named = found(sources)
+    whole = load_models(sources)
     without_others(tmp_path, named)
-    again = load_models(Path(sources.t2i), Path(sources.t2v))
+    again = load_models(sources)
     assert dict(whole.t2v.unet.config) == dict(again.t2v.unet.config)
     before, after = state(whole), state(again)
     assert before.keys() == after.keys()
@@ -193,7 +204,7 @@ def test_the_files_that_are_found_are_those_that_are_read(tmp_path, t2v):
         whole = file.read_bytes()
         file.write_bytes(whole[:-1])
         with pytest.raises(ModelError):
-            load_models(Path(sources.t2i), Path(sources.t2v))
+            load_models(sources)
         file.write_bytes(whole)
 
 
@@ -201,9 +212,9 @@ def test_a_vae_or_text_encoder_of_its_own_is_found_instead(tmp_path):
     sources = cluttered(tmp_path, "zeroscope")
     shutil.copytree(FOLDER / "t2i" / "vae", tmp_path / "own")
     other = Sources(t2i=sources.t2i, t2v=sources.t2v, vae=str(tmp_path / "own"), t2v_text=sources.t2i)
-    named = found(other, 1)
+    named = found(other)
     without_others(tmp_path, named)
-    load_models(Path(other.t2i), Path(other.t2v), vae=Path(other.vae), t2v_text=Path(other.t2v_text))
+    load_models(other)
     listed = {(file.source, file.name.split("/")[0]) for file in named}
     assert ("t2i", "vae") not in listed
     assert ("t2v", "text_encoder") not in listed
@@ -216,7 +227,7 @@ def test_shards_and_pytorch_files_are_found(tmp_path):
         (tmp_path / "unet" / name).touch()
     (tmp_path / "text_encoder").mkdir()
     (tmp_path / "text_encoder" / "pytorch_model.bin").touch()
-    named = [file.name for file in found(Sources(t2i=str(tmp_path), t2v="embedded_animatediff"), 1)]
+    named = [file.name for file in found(Sources(t2i=str(tmp_path), t2v="embedded_animatediff"))]
     assert named[:3] == [
         "unet/config.json",
         "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
@@ -236,10 +247,9 @@ def test_small_sources_are_found_each_under_its_number(tmp_path):
         loras=(Lora(file), Lora(folder)),
         t2v_loras=(Lora(file),),
         embeddings=(file,),
-        init=str(tmp_path / "frames"),
-        anchor=file,
     )
-    small = [(each.source, each.name) for each in found(sources, 2) if each.source not in ("t2i", "t2v")]
+    pictures = Pictures(init=str(tmp_path / "frames"), anchor=file)
+    small = [(each.source, each.name) for each in found(sources, pictures, 2) if each.source not in ("t2i", "t2v")]
     assert small == [
         ("t2v_loras 1", "."),
         ("loras 1", "."),
@@ -254,11 +264,11 @@ def test_small_sources_are_found_each_under_its_number(tmp_path):
 def test_a_file_is_recorded_with_size_and_hash(tmp_path):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"0123456789" * 100_000)
-    file = recorded(found(Sources(t2i="embedded", t2v="embedded", vae=str(path)), 1)[8])
+    file = recorded(found(Sources(t2i="embedded", t2v="embedded", vae=str(path)))[8])
     assert file == File("vae", ".", str(path), 1_000_000, hashlib.sha256(path.read_bytes()).hexdigest())
     path.unlink()
     with pytest.raises(ModelError, match=re.escape(str(path))):
-        recorded(found(Sources(t2i="embedded", t2v="embedded", vae=str(path)), 1)[8])
+        recorded(found(Sources(t2i="embedded", t2v="embedded", vae=str(path)))[8])
 
 
 def test_differences_name_files_by_where_they_are_read():
@@ -270,7 +280,7 @@ def test_differences_name_files_by_where_they_are_read():
 
 
 def test_the_embedded_models_are_found_by_name():
-    named = found(Sources(t2i="embedded", t2v="embedded_animatediff"), 1)
+    named = found(Sources(t2i="embedded", t2v="embedded_animatediff"))
     assert {file.name for file in named if file.source == "t2v"} == {
         "motion_adapter/config.json",
         "motion_adapter/diffusion_pytorch_model.safetensors",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from elevator import Plan, load_models
+from elevator import Plan, Sources, load_models
 from elevator.embedded.training import clips as clips_module
 from elevator.embedded.training.clips import PUBLISHED, Kind, clip_file, make_clips, read_clip, sample
 from elevator.embedded.training.evaluate import ALONE, ELEVATED, STYLED, Evaluation, _row
@@ -138,7 +138,7 @@ def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path,
 )
 def test_clips_repeat_with_their_seeds(kind: Kind, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips_module, "PUBLISHED", SHORT)
-    models = load_models(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope")
+    models = load_models(Sources.of(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope"))
     one, again, other = (sample(models, kind, PROMPTS[index]) for index in (0, 0, 1))
     assert one.shape == (frames, 64, 64, 3)
     assert np.array_equal(one, again)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from elevator import Models, Plan, elevate, load_models
+from elevator import Models, Plan, Sources, elevate, load_models
 from elevator.embedded.training.pictures import DrawnShapes
 from elevator.embedded.training.store import EMBEDDED
 from elevator.embedded.training.tracks import motion_of
@@ -22,7 +22,7 @@ PROMPT = "a pumpkin standing still, blue background"
 
 @cache
 def models() -> Models:
-    return load_models(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope")
+    return load_models(Sources.of(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope"))
 
 
 def footage(motion: str) -> NDArray[np.uint8]:

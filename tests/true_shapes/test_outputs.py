@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from elevator import Sources
 from elevator.chain.denoiser import result
 from elevator.models.image import load_image_model
 from elevator.models.loading import Reader
-from elevator.models.video import VideoSource, load_video_model
+from elevator.models.video import load_video_model
 from tests.parity import relative_error
 from tests.true_shapes.random_weights import write
 
@@ -42,7 +43,7 @@ def written(tmp_path_factory):
 @pytest.fixture(scope="module", params=T2IS)
 def t2i(request, read, written):
     """Its family's name, and its networks."""
-    return Path(request.param).stem, result(load_image_model(read, written(request.param), None, None))
+    return Path(request.param).stem, result(load_image_model(read, Sources.of(written(request.param), "")))
 
 
 @torch.inference_mode()
@@ -76,7 +77,7 @@ def test_motion_modules(t2i, motion, read, written):
 
     The original code normalises each frame; for such frames that is the same.
     """
-    unet = result(load_video_model(read, VideoSource(written(motion)), t2i[1])).network.unet
+    unet = result(load_video_model(read, Sources.of("", written(motion)), t2i[1])).network.unet
     names = [name for name in RECORDED if ".motion_modules." in name]
     assert len(names) == 21
     for name in names:

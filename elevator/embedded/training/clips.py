@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from elevator import Models, Plan, elevate, load_models
+from elevator import Models, Plan, Sources, elevate, load_models
 from elevator.chain.denoiser import result
 from elevator.chain.noise import starting_noise
 from elevator.chain.schedule import ddim_step
@@ -80,7 +80,7 @@ def read_clip(path: Path) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _models(weights: Path, t2v: str) -> Models:
-    return load_models(weights / "t2i", weights / t2v)
+    return load_models(Sources.of(weights / "t2i", weights / t2v))
 
 
 def _make(job: tuple[Path, Path, Kind, int, Prompt]) -> Path:

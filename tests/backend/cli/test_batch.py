@@ -17,8 +17,8 @@ import pytest
 from backend.cli.batch_file import Row, read_rows
 from backend.cli.batch_note import read_note
 from backend.client.api import Clip, connect
-from backend.client.saving import frames_in
 from backend.failures import BackendError
+from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import LoraChoice
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, running, until

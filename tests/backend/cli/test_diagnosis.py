@@ -30,6 +30,7 @@ from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
 from backend.server.security import server_keys
 from backend.server.store import JobStore
+from elevator import Plan, Sources
 from shared_protocol import connection
 from shared_protocol.machine import places
 from shared_protocol.messages import Failed
@@ -64,19 +65,15 @@ def store(home: Path) -> JobStore:
 
 def job(number: int = 0, prompt: str = PROMPT) -> Job:
     order = Sample(
-        job=f"{number:032x}",
         prompt=f"{prompt}, best quality",
         negative_prompt=NEGATIVE,
-        t2i="/m/t2i",
-        t2v="/m/t2v",
-        loras=(),
-        plan={},
+        sources=Sources("/m/t2i", "/m/t2v"),
+        plan=Plan(),
         frames=4,
         width=64,
         height=64,
         fps=8,
         seed=1,
-        previews=False,
     )
     return Job(order.job, Owner("local", "c" * 32), order, prompt)
 

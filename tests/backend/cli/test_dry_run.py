@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,8 +45,8 @@ def test_it_is_what_the_sampler_foresees(monkeypatch: pytest.MonkeyPatch) -> Non
     clip = Clip("a fox", style="plain", preset="fast", frames=4, width=96, settings={"chunk": 2})
     said = foreseen(clip)
     recipe = read_catalogue().recipes["plain"]
-    plan = Plan.from_mapping({**recipe.presets["fast"], "chunk": 2})
-    takes = estimate(plan, load_shapes(recipe.t2i, recipe.t2v), frames=4, height=64, width=96)
+    plan = replace(recipe.presets["fast"], chunk=2)
+    takes = estimate(plan, load_shapes(recipe.sources), frames=4, height=64, width=96)
     assert (said.calls, said.memory) == (takes.calls.total, takes.peak)
     assert said.tflop == pytest.approx(takes.flops / 1e12)
     assert (said.frames, said.width, said.height, said.disk) == (4, 96, 64, 4 * 96 * 64 * 3)
@@ -75,7 +76,7 @@ def test_another_rate_takes_its_place_on_the_disk_too() -> None:
 def test_footage_saves_calls(tmp_path: Path) -> None:
     shot = tmp_path / "shot.png"
     assert cv2.imwrite(str(shot), np.zeros((64, 64, 3), np.uint8))
-    plan = Plan.from_mapping(read_catalogue().recipes["plain"].presets["published"])
+    plan = read_catalogue().recipes["plain"].presets["published"]
     for strength, steps in ((1.0, plan.steps), (0.31, math.ceil(0.31 * plan.steps))):
         said = foreseen(Clip("a fox", preset="published", footage=(shot, shot), strength=strength))
         assert said.frames == 2

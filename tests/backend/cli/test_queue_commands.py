@@ -15,7 +15,7 @@ import pytest
 
 from backend.client import profiles
 from backend.client.api import Backend, connect
-from backend.client.saving import frames_in
+from elevator.pictures.clip_folder import frames_in
 from shared_protocol import connection
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller

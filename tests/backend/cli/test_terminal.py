@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from backend.cli.terminal import CLEAR_LINE, ProgressLine, bar, duration
-from backend.client.saving import NewFrames, check_space, frames_in
+from backend.client.saving import NewFrames, check_space
 from backend.failures import BackendError
+from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import Progress
 
 JOB = "0" * 32

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 import pytest
 
-from backend.server.results import frame_name
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol.client import new_job_id
 from shared_protocol.machine import places
 from shared_protocol.messages import (
@@ -259,7 +259,7 @@ def look_at(client: Conversation, book: Book, job: str, end: Message) -> None:
             folder = places.data_folder() / "results" / job
             names = {path.name for path in folder.iterdir()}
             pictures = {frame_name(index) for index in range(frames)}
-            assert names == pictures | {"clip.json", "contact_sheet.png", "result.json"}
+            assert names == pictures | {"clip.json", "contact_sheet.jpg", "result.json"}
             client.client.send(Fetch(job=job, count=64))
             client.expect(Fetched)
             sent = [(message, buffers) for message, buffers in client.of(job) if isinstance(message, Frame)]
@@ -270,7 +270,7 @@ def look_at(client: Conversation, book: Book, job: str, end: Message) -> None:
                 picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
                 assert picture is not None, "a frame is torn"
                 assert picture.shape == (height, width, 3)
-            assert cv2.imread(str(folder / "contact_sheet.png")) is not None
+            assert cv2.imread(str(folder / "contact_sheet.jpg")) is not None
             for name in ("clip.json", "result.json"):
                 assert msgspec.json.decode((folder / name).read_bytes())
 

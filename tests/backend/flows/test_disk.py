@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from backend.server.pause import ADVICE
-from backend.server.results import frame_name
 from backend.server.schema import SCHEMA_VERSION, STEPS
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol import connection
 from shared_protocol.client import Lost
 from shared_protocol.errors import NoBackend
@@ -390,7 +390,7 @@ def test_the_queue_of_the_first_release_goes_on(home: Path) -> None:
             base.execute(statement)
         base.execute("PRAGMA user_version = 1")
         for place, (job, state) in enumerate(zip(jobs, ("running", "queued", "queued", "done"), strict=True)):
-            order = msgspec.structs.replace(orders.order(job), width=64, height=64)
+            order = msgspec.structs.replace(orders.order(), width=64, height=64)
             end = msgspec.json.encode(orders.done(job)) if state == "done" else None
             values = (job, 10.0 - place, "local", ME, msgspec.json.encode(order), "a cat", state, 5.0, end, end and 1)
             base.execute(f"{row} (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)

@@ -98,7 +98,7 @@ def test_the_order_of_the_queue_does_not_hang_on_the_date(tmp_path: Path) -> Non
     dates = dict(zip((A, B, C, D), (5 * YEAR, 0.0, 50 * YEAR, -YEAR), strict=True))
     store = JobStore(tmp_path / "queue.db")
     for name, date in dates.items():
-        store.add(Job(name, ME, orders.order(name), submitted=date))
+        store.add(Job(name, ME, orders.order(), submitted=date))
     assert [job.id for job in store.queued()] == [A, B, C, D]
     store.close()
     store = JobStore(tmp_path / "queue.db")

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backend.failures import BackendError
-from backend.orders import Loaded, Preview, Ready, Sample, ToWorker
+from backend.orders import Loaded, Preview, Ready, Task, ToWorker
 from backend.server import scheduler as scheduler_module
 from backend.server import store as store_module
 from backend.server.jobs import Job, Owner, State
 from backend.server.pause import ROOM_SECONDS, SPARE_BYTES
-from backend.server.results import ResultStore, ResultWriter, frame_name
+from backend.server.results import ResultStore, ResultWriter
 from backend.server.scheduler import MOST_JOBS, SAVE_SECONDS, Scheduler, make_slots
 from backend.server.slot import CANCEL_SECONDS, START_SECONDS
 from backend.server.store import JobStore
 from backend.server.times import TELL_SECONDS
 from backend.settings import Settings
+from elevator.pictures.clip_folder import frame_name
 from shared_protocol.messages import (
     Accepted,
     Cancel,
@@ -70,6 +72,8 @@ class Stage:
         self.heard: list[Message] = []
         self.all_told: list[Message] = []
         self.broken = False
+        self.previewed: set[str] = set()
+        self.uploads: dict[str, Path] = {}
         self.now = 0.0
         self.store = JobStore(None)
         self.results = ResultStore(folder / "results")
@@ -81,6 +85,8 @@ class Stage:
             make_slots(devices, self.start, self.clock, self.settings),  # type: ignore[arg-type]
             emit=self.emit,
             broadcast=self.all_told.append,
+            previewed=lambda job: job in self.previewed,
+            upload=self.uploads.get,
             clock=self.clock,
         )
 
@@ -103,7 +109,7 @@ class Stage:
 
     def submit(self, *names: str) -> None:
         for name in names:
-            self.scheduler.submit(Job(name, ME, orders.order(name)), ())
+            self.scheduler.submit(Job(name, ME, orders.order()), ())
 
     def later(self, seconds: float) -> None:
         self.now += seconds
@@ -131,7 +137,7 @@ class Stage:
         return [(type(message), message.job) for message in self.ends()]  # type: ignore[attr-defined]
 
     def orders(self, worker: Puppet | None = None) -> list[str]:
-        return [message.job for message in (worker or self.worker).told if isinstance(message, Sample)]
+        return [message.job for message in (worker or self.worker).told if isinstance(message, Task)]
 
 
 @pytest.fixture
@@ -523,6 +529,39 @@ def test_previews_are_wished_of_the_worker_that_has_the_job(stage: Stage) -> Non
     stage.scheduler.want_previews(A, True)
     stage.scheduler.want_previews(B, True)
     assert stage.worker.told[1:] == [Preview(job=A, wanted=True)]
+
+
+def test_a_task_says_whether_previews_are_wanted_by_then(stage: Stage) -> None:
+    stage.previewed |= {A, C}
+    stage.submit(A, B, C)
+    stage.scheduler.want_previews(A, False)
+    stage.say(Ready(device="cpu"))
+    stage.say(stage.make(A))
+    stage.say(stage.make(B))
+    assert [task.previews for task in stage.worker.told if isinstance(task, Task)] == [False, False, True]
+
+
+def test_a_task_says_where_the_pictures_of_its_order_lie(stage: Stage, tmp_path: Path) -> None:
+    shown, look = "1" * 64, "2" * 64
+    stage.uploads |= {shown: tmp_path / "shown.png", look: tmp_path / "look.png", "3" * 64: tmp_path}
+    order = msgspec.structs.replace(orders.order(), footage=(shown,), anchor=look)
+    stage.scheduler.submit(Job(A, ME, order), ())
+    stage.say(Ready(device="cpu"))
+    (task,) = stage.worker.told
+    assert isinstance(task, Task)
+    assert task.order == order
+    assert task.pictures == {shown: str(tmp_path / "shown.png"), look: str(tmp_path / "look.png")}
+
+
+def test_a_picture_that_has_gone_ends_its_job_alone(stage: Stage) -> None:
+    order = msgspec.structs.replace(orders.order(), footage=("1" * 64,))
+    stage.scheduler.submit(Job(A, ME, order), ())
+    stage.submit(B)
+    (end,) = stage.ends()
+    assert isinstance(end, Failed)
+    assert (end.job, end.code) == (A, "footage_missing")
+    stage.say(Ready(device="cpu"))
+    assert stage.orders() == [B]
 
 
 def test_old_results_make_room_once_they_were_received(tmp_path: Path) -> None:

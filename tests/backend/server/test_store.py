@@ -16,6 +16,7 @@ from backend.server import store as store_module
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
 from backend.server.store import DamagedStore, JobStore, StoreFull
+from elevator import Plan
 from shared_protocol.messages import Cancelled, Done, Failed
 from tests.backend.orders import done, order
 
@@ -25,7 +26,7 @@ ME, YOU = Owner("local", "1" * 32), Owner("local", "2" * 32)
 
 
 def job(name: str, owner: Owner = ME, state: State = State.QUEUED) -> Job:
-    return Job(name, owner, order(name), prompt=f"a {name}", state=state, submitted=1.5)
+    return Job(name, owner, order(), prompt=f"a {name}", state=state, submitted=1.5)
 
 
 def stored(path: Path) -> list[tuple[str, str]]:
@@ -98,7 +99,7 @@ def test_a_name_is_taken_even_after_its_end_and_in_another_life(store: JobStore,
 
 
 def test_all_of_a_job_is_found_again(store: JobStore, path: Path) -> None:
-    whole = replace(job(A), order=msgspec.structs.replace(order(A), prompt="é", plan={"refine": [3, 1], "eta": 0.5}))
+    whole = replace(job(A), order=msgspec.structs.replace(order(), prompt="é", plan=Plan(refine=(30, 10), eta=0.5)))
     store.add(whole)
     store.close()
     again = JobStore(path)
@@ -148,12 +149,16 @@ def test_a_lost_worker_is_counted_for_ever(store: JobStore, path: Path) -> None:
     assert JobStore(path).get(A).losses == 1  # type: ignore[union-attr]
 
 
-def test_a_job_of_another_version_fails_and_the_others_stay(store: JobStore, path: Path) -> None:
+IMPOSSIBLE = msgspec.json.encode(order()).replace(b'"steps":50', b'"steps":0')
+
+
+@pytest.mark.parametrize("work", [b'{"type":"Dance"}', IMPOSSIBLE], ids=["unknown", "impossible plan"])
+def test_a_job_of_another_version_fails_and_the_others_stay(store: JobStore, path: Path, work: bytes) -> None:
     store.add(job(A))
     store.add(job(B))
     store.close()
     with sqlite3.connect(path) as base:
-        base.execute("UPDATE jobs SET work = ? WHERE id = ?", (b'{"type":"Dance"}', A))
+        base.execute("UPDATE jobs SET work = ? WHERE id = ?", (work, A))
     again = JobStore(path)
     assert names(again) == [B]
     assert isinstance(left := again.get(A).end, Failed)  # type: ignore[union-attr]
@@ -265,7 +270,7 @@ def test_an_old_database_is_brought_up_to_date_with_its_jobs(path: Path) -> None
     for statement in STEPS[0]:
         base.execute(statement)
     base.execute("PRAGMA user_version = 1")
-    work = msgspec.json.encode(order(A))
+    work = msgspec.json.encode(order())
     row = "INSERT INTO jobs (id, place, principal, client_id, work, prompt, state, submitted, losses) VALUES "
     base.execute(row + "(?, 1, 'local', ?, ?, 'a cat', 'running', 5, 1)", (A, "1" * 32, work))
     base.execute(row + "(?, 2, 'local', ?, ?, 'a dog', 'queued', 6, 0)", (B, "1" * 32, work))

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.failures import BackendError
-from backend.orders import Lora
 from backend.server.requests import resolve
 from backend.settings import ROOT
 from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
-from elevator import Plan
+from elevator import Lora, Plan, Sources
 from elevator.presets import presets_for
 from shared_protocol.messages import Generate
 
@@ -67,7 +66,7 @@ def test_a_users_style_is_found_and_may_replace_ours(own: Path) -> None:
     catalogue = read_catalogue()
     assert not catalogue.notes
     assert catalogue.recipes["plain"].style.title == "My plain"
-    (lora,) = catalogue.recipes["mine"].loras
+    (lora,) = catalogue.recipes["mine"].sources.loras
     assert Path(lora.path) == own / "l.safetensors"
     assert lora.weight == 0.5
 
@@ -130,8 +129,8 @@ def test_a_style_adds_its_words_and_settings(own: Path) -> None:
     order, warnings = resolve(request(negative_prompt=" dogs "), read_catalogue(), fake=True)
     assert order.prompt == "ink drawing of a cat, detailed"
     assert order.negative_prompt == "blurry, dogs"
-    assert order.plan["guidance"] == 5.0
-    assert order.plan["steps"] == read_catalogue().recipes["plain"].plan["steps"]
+    assert order.plan.guidance == 5.0
+    assert order.plan.steps == read_catalogue().recipes["plain"].plan.steps
     assert not warnings
 
 
@@ -145,7 +144,7 @@ def test_words_that_the_models_do_not_know_are_named(own: Path, tmp_path: Path) 
     (own / "mine.toml").write_text(GOOD, encoding="utf-8")
     catalogue = read_catalogue()
     (tmp_path / "known_words.txt").write_text("a\ncat\n", encoding="utf-8")
-    recipe = dataclasses.replace(catalogue.recipes["mine"], t2i=tmp_path, t2v=tmp_path)
+    recipe = dataclasses.replace(catalogue.recipes["mine"], sources=Sources.of(tmp_path, tmp_path))
     taught = dataclasses.replace(catalogue, recipes={"mine": recipe})
     _, (warning,) = resolve(request(prompt="a purple cat"), taught, fake=False)
     assert "“purple”" in warning
@@ -188,14 +187,20 @@ def write_own(own: Path, own_bases: Path, base: str, style: str = "", name: str 
 def test_a_users_base_starts_at_its_file_and_may_replace_ours(own: Path, own_bases: Path) -> None:
     write_own(own, own_bases, BASE + PRESET)
     recipe = read_catalogue().recipes["mine"]
-    assert (recipe.t2i, recipe.t2v) == (own_bases / "a.safetensors", Path("/m/b.ckpt"))
+    assert (recipe.sources.t2i_path, recipe.sources.t2v_path) == (own_bases / "a.safetensors", Path("/m/b.ckpt"))
     assert (recipe.style.width, recipe.style.height, recipe.style.frames, recipe.fps) == (512, 512, 16, 8)
-    assert read_catalogue().recipes["plain"].t2i == ROOT / "elevator/embedded/weights/t2i"
+    assert read_catalogue().recipes["plain"].sources.t2i_path == ROOT / "elevator/embedded/weights/t2i"
     write_own(own, own_bases, BASE + PRESET, name="embedded")
     catalogue = read_catalogue()
     assert not catalogue.notes
-    assert catalogue.recipes["plain"].t2i == catalogue.recipes["mine"].t2i == own_bases / "a.safetensors"
-    assert catalogue.recipes["plain_animatediff"].t2i == ROOT / "elevator/embedded/weights/t2i"
+    assert (
+        catalogue.recipes["plain"].sources.t2i_path
+        == catalogue.recipes["mine"].sources.t2i_path
+        == own_bases / "a.safetensors"
+    )
+    t2i = {name: recipe.sources.t2i_path for name, recipe in catalogue.recipes.items()}
+    assert t2i["plain"] == t2i["mine"] == own_bases / "a.safetensors"
+    assert t2i["plain_animatediff"] == ROOT / "elevator/embedded/weights/t2i"
 
 
 FULL_BASE = """
@@ -210,21 +215,21 @@ FULL_STYLE = 'loras_on_t2v = true\nembeddings = ["cat.pt", "/m/dog.pt"]\n[[loras
 
 def test_all_that_a_base_and_a_style_say_is_in_the_order(own: Path, own_bases: Path) -> None:
     write_own(own, own_bases, BASE + FULL_BASE + PRESET, FULL_STYLE)
-    order, _ = resolve(request(width=512, height=512), read_catalogue(), fake=True)
-    assert order.vae == str(own_bases / "vae.pt")
-    assert order.prediction_type == "v_prediction"
+    sources = resolve(request(width=512, height=512), read_catalogue(), fake=True)[0].sources
+    assert sources.vae == str(own_bases / "vae.pt")
+    assert sources.prediction_type == "v_prediction"
     named = own_bases / "loras" / "named"
-    assert order.t2v_loras == (
+    assert sources.t2v_loras == (
         Lora(path=str(own_bases / "motion.safetensors"), weight=0.8),
         Lora(path=str(named), weight=1.0),
     )
-    assert order.t2v_text == str(Path("/m/text"))
-    assert order.t2v_schedule == "lcm"
-    assert order.loras == (Lora(path=str(own_bases / "loras" / "ink"), weight=1.0),)
-    assert order.loras_on_t2v
-    assert order.embeddings == (str(own / "cat.pt"), str(Path("/m/dog.pt")))
+    assert sources.t2v_text == str(Path("/m/text"))
+    assert sources.t2v_schedule == "lcm"
+    assert sources.loras == (Lora(path=str(own_bases / "loras" / "ink"), weight=1.0),)
+    assert sources.loras_on_t2v
+    assert sources.embeddings == (str(own / "cat.pt"), str(Path("/m/dog.pt")))
     write_own(own, own_bases, BASE + PRESET)
-    bare, _ = resolve(request(width=512, height=512), read_catalogue(), fake=True)
+    bare = resolve(request(width=512, height=512), read_catalogue(), fake=True)[0].sources
     assert (bare.vae, bare.prediction_type, bare.t2v_text, bare.t2v_schedule) == (None,) * 4
     assert (bare.t2v_loras, bare.loras_on_t2v, bare.embeddings) == ((), False, ())
 
@@ -279,7 +284,7 @@ def test_the_guides_examples_work_and_hold_the_papers_settings(own: Path, own_ba
         recipe = catalogue.recipes["dreamshaper"]
         assert (recipe.style.width, recipe.style.height, recipe.fps) == (512, 512, 8)
         preset = presets_for(tomllib.loads(text)["presets"])["published"]
-        assert Plan.from_mapping(recipe.plan) == preset.plan
+        assert recipe.plan == preset.plan
     assert [tomllib.loads(text)["presets"] for text in published] == ["zeroscope", "lavie", "animatelcm"]
 
 
@@ -297,7 +302,7 @@ def test_a_base_without_presets_takes_those_in_its_models_folder(own: Path, own_
     folder.mkdir()
     (folder / "presets.toml").write_text("[published]\nsteps = 7\nrefine = []\n", encoding="utf-8")
     write_own(own, own_bases, re.sub("t2v = .*", "t2v = 't2v'", BASE))
-    assert Plan.from_mapping(read_catalogue().recipes["mine"].plan) == Plan(steps=7, refine=())
+    assert read_catalogue().recipes["mine"].plan == Plan(steps=7, refine=())
     (folder / "presets.toml").write_text("[published]\nsteps = 0\n", encoding="utf-8")
     (note,) = read_catalogue().notes
     assert "presets.toml is impossible: steps is 0; choose 1 or more." in note

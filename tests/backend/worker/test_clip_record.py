@@ -24,7 +24,7 @@ from elevator.pictures.metrics import measure
 from elevator.pictures.sheet import contact_sheet
 from elevator.provenance import recorded
 from elevator.sidecar import Sidecar, decode
-from tests.backend.clip_orders import SKETCH, WEIGHTS, Made, lora, made, order
+from tests.backend.clip_orders import PATHS, SKETCH, WEIGHTS, Made, lora, made, order, written
 
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
 torch.set_num_threads(1)
@@ -37,16 +37,6 @@ def generator() -> SamplingGenerator:
 
 def sidecar(result: Made) -> Sidecar:
     return decode(result.extras["clip.json"], Path("clip.json"))
-
-
-def written(result: Made, folder: Path) -> Path:
-    """The result as the worker leaves it."""
-    folder.mkdir()
-    for k, frame in enumerate(result.clip, start=1):
-        Image.fromarray(frame).save(folder / f"frame_{k:04d}.png")
-    for name, data in result.extras.items():
-        (folder / name).write_bytes(data)
-    return folder
 
 
 def pictures(folder: Path, count: int, size: tuple[int, int] = (64, 64)) -> tuple[str, ...]:
@@ -66,7 +56,7 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     result = made(generator.generate(wanted))
     kinds = [type(item) for item in result.items]
     assert kinds.index(Extra) > max(k for k, kind in enumerate(kinds) if kind is Picture)
-    assert list(result.extras) == ["clip.json", "contact_sheet.png"]
+    assert list(result.extras) == ["clip.json", "contact_sheet.jpg"]
     said = sidecar(result)
     assert (said.settings.prompt, said.settings.negative_prompt) == ("a cat (big:9)", "a dog")
     assert (said.settings.style, said.settings.preset, said.settings.seed) == ("sketch", "published", 1)
@@ -75,23 +65,24 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     assert said.notes == tuple(result.notes) != ()
     assert {"loading", "painting", "decoding", "measuring"} <= said.seconds.keys()
     for file in said.files:
-        assert file == recorded(clip_record.found(clip_record.sources_of(wanted), 1)[said.files.index(file)])
+        assert file == recorded(clip_record.found(wanted.sources)[said.files.index(file)])
     assert {Path(file.path).parent for file in said.files} >= {WEIGHTS / "t2i" / "unet", SKETCH}
-    sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.png"])))
-    assert np.array_equal(sheet, np.asarray(contact_sheet(result.clip)))
+    sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.jpg"])))
+    drawn = np.asarray(contact_sheet(result.clip))
+    assert np.abs(sheet.astype(int) - drawn).mean() < 2, "but for what JPEG loses"
 
 
 CLIPS: dict[str, dict[str, Any]] = {
     "plain": {},
     "lora": {"loras": lora(0.7)},
     "lora_on_both": {"loras": lora(0.7), "loras_on_t2v": True, "t2v": str(WEIGHTS / "animatediff")},
-    "cautious": {"cautious": True},
+    "cautious": {},
 }
 
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_the_command_line_makes_the_clip_again(name: str, generator: SamplingGenerator, tmp_path: Path) -> None:
-    result = made(generator.generate(order(**CLIPS[name])))
+    result = made(generator.generate(order(**CLIPS[name]), cautious=name == "cautious"))
     folder = written(result, tmp_path / "clip")
     again = make(order_again({"again": folder, "quiet": True}))
     assert again.frames == sidecar(result).frames
@@ -102,7 +93,7 @@ def test_a_clip_of_footage_is_made_again_even_from_another_folder(generator: Sam
     (tmp_path / "uploads").mkdir()
     # Of another size than the clip's: both must make it smaller in the same way.
     footage = pictures(tmp_path / "uploads", 4, (100, 80))
-    result = made(generator.generate(order(footage=footage, strength=0.6, anchor=footage[0])))
+    result = made(generator.generate(order(footage=footage, strength=0.6, anchor=footage[0]), PATHS))
     assert result.notes == ["Footage of 100 × 80 pixels is resized to the clip's 64 × 64."]
     folder = written(result, tmp_path / "clip")
     assert [file.path for file in sidecar(result).files][-5:] == [*footage, footage[0]]
@@ -116,7 +107,7 @@ def test_a_clip_of_footage_is_made_again_even_from_another_folder(generator: Sam
 
 def test_footage_of_no_strength_comes_out_as_it_is(generator: SamplingGenerator, tmp_path: Path) -> None:
     footage = pictures(tmp_path, 4)
-    result = made(generator.generate(order(footage=footage, strength=0.0)))
+    result = made(generator.generate(order(footage=footage, strength=0.0), PATHS))
     given = np.stack([np.asarray(Image.open(path)) for path in footage])
     through_vae = np.abs(result.clip.astype(int) - given).mean()
     swapped = np.abs(result.clip.astype(int) - given[..., ::-1]).mean()
@@ -139,13 +130,13 @@ def test_a_picture_that_cannot_be_read_is_named(
     broken.unlink() if damage == "missing" else broken.write_bytes(data[damage])
     fields = {"footage": paths} if part == "footage" else {"anchor": paths[-1]}
     with pytest.raises(BackendError, match=broken.name) as error:
-        made(generator.generate(order(**fields)))
+        made(generator.generate(order(**fields), PATHS))
     assert error.value.code == "footage_missing"
 
 
 def test_footage_of_another_length_is_a_bad_request(generator: SamplingGenerator, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="init_frames") as error:
-        made(generator.generate(order(footage=pictures(tmp_path, 3), strength=0.5)))
+        made(generator.generate(order(footage=pictures(tmp_path, 3), strength=0.5), PATHS))
     assert error.value.code == "bad_request"
     with pytest.raises(BackendError, match="strength"):
         made(generator.generate(order(strength=0.5)))
@@ -153,11 +144,11 @@ def test_footage_of_another_length_is_a_bad_request(generator: SamplingGenerator
 
 def test_sixteen_bits_become_eight(generator: SamplingGenerator, tmp_path: Path) -> None:
     paths = pictures(tmp_path, 4)
-    plain = made(generator.generate(order(footage=paths, strength=0.0))).clip
+    plain = made(generator.generate(order(footage=paths, strength=0.0), PATHS)).clip
     for path in paths:
         pixels = cv2.imdecode(np.frombuffer(Path(path).read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         Path(path).write_bytes(cv2.imencode(".png", pixels.astype(np.uint16) * 257)[1].tobytes())
-    assert np.array_equal(made(generator.generate(order(footage=paths, strength=0.0))).clip, plain)
+    assert np.array_equal(made(generator.generate(order(footage=paths, strength=0.0), PATHS)).clip, plain)
 
 
 def test_files_are_hashed_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

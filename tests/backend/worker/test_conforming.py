@@ -14,10 +14,10 @@ import pytest
 
 from backend.failures import BackendError
 from backend.orders import Resample
-from backend.server.results import frame_name
 from backend.worker.conforming import SHEET_FRAMES, resample
 from backend.worker.maker import Advance, Extra, Picture
 from backend.worker.png import png
+from elevator.pictures.clip_folder import frame_name
 from elevator.pictures.conform import conform
 from elevator.pictures.rates import length
 
@@ -43,7 +43,6 @@ def order(folder: Path, count: int, **changes) -> Resample:
     for index, pixels in enumerate(clip(count)):
         (source / frame_name(index)).write_bytes(png(pixels))
     fields = {
-        "job": "d" * 32,
         "source": str(source),
         "source_frames": count,
         "source_fps": (8, 1),
@@ -79,7 +78,7 @@ def test_items(tmp_path, method):
 def test_record_names_what_it_was_made_of(tmp_path):
     wish = order(tmp_path, 4, fps=(30000, 1001))
     extras = {item.name: item.data for item in resample(wish) if isinstance(item, Extra)}
-    assert list(extras) == ["clip.json", "contact_sheet.png"]
+    assert list(extras) == ["clip.json", "contact_sheet.jpg"]
     record = json.loads(extras["clip.json"])
     hashes = [hashlib.sha256((Path(wish.source) / frame_name(k)).read_bytes()).hexdigest() for k in range(4)]
     assert record == {
@@ -97,12 +96,17 @@ def test_record_names_what_it_was_made_of(tmp_path):
     assert str(tmp_path) not in extras["clip.json"].decode()
 
 
+def alike(shown, pixels):
+    """But for what JPEG loses."""
+    return np.abs(shown.astype(int) - pixels).mean() < 4
+
+
 def test_contact_sheet(tmp_path):
     extras = [item for item in resample(order(tmp_path, 3, fps=(24, 1))) if isinstance(item, Extra)]
     sheet = cv2.imdecode(np.frombuffer(extras[1].data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert sheet.shape == (3 * 24, 3 * 32, 3)
-    assert np.array_equal(sheet[:24, :32], clip(3)[0])
-    assert np.array_equal(sheet[-24:, -32:], clip(3)[2])
+    assert alike(sheet[:24, :32], clip(3)[0])
+    assert alike(sheet[-24:, -32:], clip(3)[2])
 
 
 def test_contact_sheet_of_a_long_clip_shows_some_frames(tmp_path):
@@ -110,8 +114,8 @@ def test_contact_sheet_of_a_long_clip_shows_some_frames(tmp_path):
     sheet = cv2.imdecode(np.frombuffer(list(resample(wish))[-1].data, np.uint8), cv2.IMREAD_COLOR_RGB)
     side = round(SHEET_FRAMES**0.5)
     assert sheet.shape == (side * 24, side * 32, 3)
-    assert np.array_equal(sheet[:24, :32], clip(3)[0])
-    assert np.array_equal(sheet[-24:, -32:], clip(3)[2])
+    assert alike(sheet[:24, :32], clip(3)[0])
+    assert alike(sheet[-24:, -32:], clip(3)[2])
 
 
 def test_fewer_frames(tmp_path):

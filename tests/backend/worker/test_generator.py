@@ -13,17 +13,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.failures import BackendError
-from backend.orders import Lora, Sample
+from backend.orders import Sample
 from backend.settings import ROOT
 from backend.styles.catalogue import ScheduleName
 from backend.worker.maker import Picture
 from backend.worker.sampling import SamplingGenerator
-from elevator import Plan, elevate, load_models
+from elevator import Lora, Plan, Sources, elevate, load_models
 from elevator.chain.schedule import KNOWN
 from tests.true_shapes.random_weights import write_embedding
 
 GOLDEN = ROOT / "tests" / "golden"
-PLAN = {"steps": 2, "refine": [2], "refine_steps": 1, "guidance": 2.0, "video_guidance": 2.0}
+PLAN = Plan(steps=2, refine=(2,), refine_steps=1, guidance=2.0, video_guidance=2.0)
 LAYERS = [
     f"down_blocks_0_attentions_0_transformer_blocks_0_{attention}_to_{side}"
     for attention in ("attn1", "attn2")
@@ -59,9 +59,9 @@ def generator() -> SamplingGenerator:
 
 
 def sample(**fields: Any) -> Sample:
-    values = {"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), "loras": (), **fields}
-    fixed = {"negative_prompt": "", "frames": 2, "width": 32, "height": 32, "fps": 8, "seed": 1, "previews": False}
-    return Sample(job="x", prompt="a cat", plan=PLAN, **fixed, **values)
+    sources = Sources(**{"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), **fields})
+    fixed = {"negative_prompt": "", "frames": 2, "width": 32, "height": 32, "fps": 8, "seed": 1}
+    return Sample(prompt="a cat", plan=PLAN, sources=sources, **fixed)
 
 
 def clip(generator: SamplingGenerator, **fields: Any) -> np.ndarray:
@@ -90,18 +90,19 @@ def test_all_of_an_order_reaches_the_sampler(files: Files, generator: SamplingGe
         embeddings=(files["cat"],),
     )
     models = load_models(
-        GOLDEN / "t2i",
-        GOLDEN / "animatediff",
-        vae=Path(files["vae"]),
-        prediction_type="v_prediction",
-        t2v_loras=[(Path(files["motion"]), 0.8)],
-        t2v_text=GOLDEN / "zeroscope",
-        t2v_schedule="lightning",
+        Sources.of(
+            GOLDEN / "t2i",
+            GOLDEN / "animatediff",
+            vae=Path(files["vae"]),
+            prediction_type="v_prediction",
+            t2v_loras=[(Path(files["motion"]), 0.8)],
+            t2v_text=GOLDEN / "zeroscope",
+            t2v_schedule="lightning",
+        )
     )
     models = models.with_embeddings([Path(files["cat"])])
     models = models.with_loras([(Path(files["style"]), 0.5)], on_t2v=True)
-    plan = Plan.from_mapping(PLAN)
-    steps = elevate(models, prompt="a cat", plan=plan, frames=2, height=32, width=32, seed=1)
+    steps = elevate(models, prompt="a cat", plan=PLAN, frames=2, height=32, width=32, seed=1)
     assert np.array_equal(made, np.stack([step.frame[1] for step in steps if step.frame]))
 
 

@@ -20,11 +20,11 @@ from backend.worker import advice
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
 from backend.worker.sampling import SamplingGenerator
-from elevator import Models, OutOfMemory, Plan, estimate, load_shapes
+from elevator import Models, OutOfMemory, Plan, Sources, estimate, load_shapes
 from elevator.models.pair import T2V, InflatedT2I
 from elevator.sidecar import decode
 from elevator.text import TextEncoder
-from tests.backend.clip_orders import WEIGHTS, Made, made, order
+from tests.backend.clip_orders import PATHS, WEIGHTS, Made, made, order
 
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
 torch.set_num_threads(1)
@@ -59,7 +59,7 @@ class Scarce:
 @pytest.fixture(scope="module")
 def generator() -> SamplingGenerator:
     generator = SamplingGenerator("cpu")
-    made(generator.generate(order(plan={"steps": 1, "refine": []})))
+    made(generator.generate(order(plan=Plan(steps=1, refine=()))))
     return generator
 
 
@@ -142,12 +142,12 @@ def test_where_chunks_do_not_help_other_models_are_put_away(
     wanted = order(anchor=str(WEIGHTS.parents[2] / "docs" / "demo.png"))
     with monkeypatch.context() as patch:
         Scarce(patch, *PLACES[phase], first(1))
-        result = made(generator.generate(wanted))
+        result = made(generator.generate(wanted, PATHS))
     assert result.again == [f"The memory was not enough while {phase}: all other models are put away."]
     assert generator._shelf.bytes < held
     generator._ways.clear()
     loads = generator.loads
-    assert near(result.clip, made(generator.generate(wanted)).clip)
+    assert near(result.clip, made(generator.generate(wanted, PATHS)).clip)
     assert generator.loads == loads
 
 
@@ -203,7 +203,7 @@ def test_what_helped_is_tried_first_next_time(
 
 
 def test_a_cautious_order_takes_little_from_the_start(generator: SamplingGenerator, untroubled: np.ndarray) -> None:
-    result = made(generator.generate(order(frames=6, cautious=True)))
+    result = made(generator.generate(order(frames=6), cautious=True))
     assert result.notes == ["The clip is made with as little memory as possible, which takes longer."]
     assert result.again == []
     assert plan_in(result).chunk == 1
@@ -216,7 +216,7 @@ def test_when_nothing_helps_the_error_says_what_would_fit(
 ) -> None:
     scarce = Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
     monkeypatch.setattr(advice, "available_on", lambda device: 552_000_000)
-    plan = {"steps": 1, "refine": [1], "refine_steps": 1}
+    plan = Plan(steps=1, refine=(1,), refine_steps=1)
     with pytest.raises(BackendError, match="was not enough: while refining; the clip takes about") as error:
         made(generator.generate(order(frames=16, plan=plan)))
     assert error.value.code == "out_of_memory"
@@ -227,7 +227,7 @@ def test_when_nothing_helps_the_error_says_what_would_fit(
 
 
 def test_two_chunks_tell_what_many_take() -> None:
-    shapes = load_shapes(GOLDEN / "t2i", GOLDEN / "zeroscope")
+    shapes = load_shapes(Sources.of(GOLDEN / "t2i", GOLDEN / "zeroscope"))
     plan = Plan(steps=2, refine=(2,), refine_steps=1, chunk=1)
     quick = advice._estimate(shapes, plan, (7, 64, 64))
     whole = estimate(plan, shapes, frames=7, height=64, width=64)
@@ -255,7 +255,7 @@ def test_after_all_failed_the_next_job_is_made(
         scarce = Scarce(patch, T2V, "__call__", lambda *_: True)
         patch.setattr("backend.worker.sampling.what_would_fit", lambda *_: "nothing would fit")
         with pytest.raises(BackendError, match="was not enough: nothing would fit"):
-            made(generator.generate(order(cautious=cautious)))
+            made(generator.generate(order(), cautious=cautious))
         assert scarce.failed == (1 if cautious else 2)
     assert near(made(generator.generate(order(frames=6))).clip, untroubled)
 

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from backend.worker.maker import Advance
 from backend.worker.sampling import SamplingGenerator
 from backend.worker.shelf import Shelf
+from elevator import Plan
 from elevator.chain.denoiser import result
-from elevator.sidecar import Sources
+from elevator.sources import Sources
 from tests.backend.clip_orders import WEIGHTS, lora, made, order
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -51,7 +52,7 @@ def test_what_a_job_may_change_reads_nothing() -> None:
         {"loras": lora(0.5)},
         {"prompt": "a dog"},
         {"negative_prompt": "a dog"},
-        {"plan": {"steps": 2, "refine": []}},
+        {"plan": Plan(steps=2, refine=())},
         {"seed": 2},
     ]
     for change in changes:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from elevator import LowPass, Plan, load_models
+from elevator import LowPass, Plan, Sources, load_models
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Text
 from elevator.chain.denoiser import Denoiser
@@ -57,7 +57,7 @@ def pair(config, tmp_path_factory):
     shutil.copytree(FOLDER / "t2i", folder)
     scheduler = folder / "scheduler" / "scheduler_config.json"
     scheduler.write_text(json.dumps({"_class_name": "DDIMScheduler"} | config))
-    return load_models(folder, FOLDER / "zeroscope")
+    return load_models(Sources.of(folder, FOLDER / "zeroscope"))
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4])

@@ -23,7 +23,8 @@ from elevator.cli.options import parser
 from elevator.cli.order import new_order
 from elevator.pictures.sheet import contact_sheet
 from elevator.pipeline import STRENGTH
-from elevator.sidecar import Lora, read
+from elevator.sidecar import read
+from elevator.sources import Lora
 from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
 from tests.elevator.golden import FOLDER, models
 
@@ -34,7 +35,7 @@ def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
 
     def noted(into, function):
         def call(*arguments, **settings):
-            into.update(settings)
+            into.update(settings, given=arguments)
             return function(*arguments, **settings)
 
         return call
@@ -69,8 +70,10 @@ def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
     assert np.array_equal(asked["anchor_frame"], pictures[2])
     assert asked["plan"].lowpass.method == "none"
     assert asked["frames"] == 3
-    assert (loaded["vae"], loaded["t2v_text"]) == (FOLDER / "t2i" / "vae", FOLDER / "t2i")
-    assert (loaded["t2v_schedule"], loaded["prediction_type"], loaded["offload"]) == ("lavie", "v_prediction", True)
+    sources = loaded["given"][0]
+    t2i = (FOLDER / "t2i").absolute()
+    assert (sources.vae, sources.t2v_text) == (str(t2i / "vae"), str(t2i))
+    assert (sources.t2v_schedule, sources.prediction_type, loaded["offload"]) == ("lavie", "v_prediction", True)
     listed = [file.source for file in read(tmp_path / "clip").files]
     assert {"anchor", "vae", "t2v_text"} <= set(listed)
     assert listed.count("init") == 3
@@ -79,7 +82,7 @@ def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
     assert run("--again", tmp_path / "clip", "--out", tmp_path / "again") == 0
     assert "All frames" in capsys.readouterr().out
     assert first.keys() == asked.keys()
-    assert all(np.array_equal(first[key], asked[key]) for key in first)
+    assert all(np.array_equal(first[key], asked[key]) for key in first.keys() - {"given"})
     Image.fromarray(pictures[0]).save(tmp_path / "frames" / "1.png")
     assert run("--again", tmp_path / "clip", "--out", tmp_path / "other") == 1
     assert "1.png has changed" in said(capsys)

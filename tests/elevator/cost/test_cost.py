@@ -16,7 +16,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 
-from elevator import ModelError, Plan, elevate, load_models
+from elevator import ModelError, Plan, Sources, elevate, load_models
 from elevator.chain.denoiser import result
 from elevator.checkpoints.weights import SHAPES_ONLY
 from elevator.cost.allocations import MAPPED, Allocations
@@ -37,7 +37,7 @@ MIB = 2**20
 
 @cache
 def shapes(t2v):
-    return load_shapes(FOLDER / "t2i", FOLDER / T2VS[t2v])
+    return load_shapes(Sources.of(FOLDER / "t2i", FOLDER / T2VS[t2v]))
 
 
 @cache
@@ -176,8 +176,8 @@ def test_files_and_folders_of_every_kind_have_shapes(tmp_path, t2i, t2v, options
     for name in (t2i, t2v):
         write(name.partition(".")[0], tmp_path / name, "tiny")
     made, loaded = (
-        load_shapes(tmp_path / t2i, tmp_path / t2v, **options),
-        load_models(tmp_path / t2i, tmp_path / t2v, **options),
+        load_shapes(Sources.of(tmp_path / t2i, tmp_path / t2v, **options)),
+        load_models(Sources.of(tmp_path / t2i, tmp_path / t2v, **options)),
     )
     assert [tensors(each) for each in networks(made.models)] == [tensors(each) for each in networks(loaded)]
     assert made.models.t2i_schedule.prediction_type == loaded.t2i_schedule.prediction_type
@@ -188,8 +188,8 @@ def test_files_and_folders_of_every_kind_have_shapes(tmp_path, t2i, t2v, options
 
 def test_loras_take_the_layers_that_they_change(tmp_path):
     paths = [write(name, tmp_path / f"{name}.safetensors", "tiny") for name in ("sd1", "motion_v3", "lora_kohya")]
-    made = load_shapes(*paths[:2], loras=[(paths[2], 0.8)])
-    loaded = load_models(*paths[:2]).with_loras([(paths[2], 0.8)])
+    made = load_shapes(Sources.of(*paths[:2], loras=[(paths[2], 0.8)]))
+    loaded = load_models(Sources.of(*paths[:2])).with_loras([(paths[2], 0.8)])
     assert made.models.loras == loaded.loras
     assert bytes_of(loaded.bare) < bytes_of(loaded) == made.weights
 
@@ -209,7 +209,7 @@ def test_no_weights_are_read_of_a_file_of_true_size(tmp_path):
     before, token = _resident(), SHAPES_ONLY.set(FakeTensorMode(allow_non_fake_inputs=True))
     try:
         read = Reader(torch.device("cpu"), torch.float32)
-        image = result(load_image_model(read, tmp_path / "sd1.safetensors", None, None))
+        image = result(load_image_model(read, Sources.of(tmp_path / "sd1.safetensors", "")))
     finally:
         SHAPES_ONLY.reset(token)
     assert sum(each.numel() for each in image.unet.parameters()) == 859_520_964
@@ -224,7 +224,7 @@ def _resident():
 
 def test_shapes_are_asked_for_no_longer_after_an_error(tmp_path):
     with pytest.raises(ModelError):
-        load_shapes(tmp_path / "nothing", FOLDER / "zeroscope")
+        load_shapes(Sources.of(tmp_path / "nothing", FOLDER / "zeroscope"))
     assert SHAPES_ONLY.get() is None
 
 
@@ -232,7 +232,7 @@ def test_a_folder_without_weights_is_refused(tmp_path):
     folder = write("sd1_folder", tmp_path / "sd1", "tiny")
     next((folder / "unet").glob("*.safetensors")).unlink()
     with pytest.raises(ModelError, match="holds no weights"):
-        load_shapes(folder, FOLDER / "zeroscope")
+        load_shapes(Sources.of(folder, FOLDER / "zeroscope"))
 
 
 # --- estimates ------------------------------------------------------------------------------------------------------

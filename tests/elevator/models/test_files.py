@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from elevator import LoraError, ModelError, Plan, elevate, load_models
+from elevator import LoraError, ModelError, Plan, Sources, elevate, load_models
 from tests.elevator.golden import Call, relative_error
 from tests.true_shapes.random_weights import write, write_embedding
 
@@ -61,14 +61,14 @@ MOTION = [
 
 @pytest.mark.parametrize(("t2i", "suffix"), T2IS)
 def test_sd1_in_every_layout_takes_a_step(files, t2i, suffix):
-    models = load_models(files(t2i, suffix), files("motion_v2", ".ckpt"))
+    models = load_models(Sources.of(files(t2i, suffix), files("motion_v2", ".ckpt")))
     assert len(guided_step(models)) == 2
     assert models.t2i_schedule.offset == 1
 
 
 @pytest.mark.parametrize(("t2v", "suffix"), MOTION)
 def test_motion_modules_in_every_layout_take_a_step(files, t2v, suffix):
-    models = load_models(files("sd1"), files(t2v, suffix))
+    models = load_models(Sources.of(files("sd1"), files(t2v, suffix)))
     assert len(guided_step(models)) == 2
     assert models.max_frames == 32
     assert models.t2v_schedule.lcm_steps == (50 if t2v == "motion_lcm" else 0)
@@ -77,19 +77,20 @@ def test_motion_modules_in_every_layout_take_a_step(files, t2v, suffix):
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_lavie_takes_a_step(files, suffix):
-    models = load_models(files("sd1"), files("lavie", suffix), t2v_text=files("sd1_bare"))
+    models = load_models(Sources.of(files("sd1"), files("lavie", suffix), t2v_text=files("sd1_bare")))
     assert len(guided_step(models)) == 2
     assert models.t2v_text.encoder is not models.t2i_text.encoder
 
 
 def test_sd2_and_zeroscope_take_a_step(files):
     for t2i, suffix in (("sd2", ".safetensors"), ("sd2", ".ckpt"), ("sd2_folder", "")):
-        assert len(guided_step(load_models(files(t2i, suffix), files("zeroscope", "")))) == 2
+        assert len(guided_step(load_models(Sources.of(files(t2i, suffix), files("zeroscope", ""))))) == 2
 
 
 def test_a_sd2_checkpoint_is_padded_with_zero_and_a_sd1_with_the_end(files):
     sd2, sd1 = (
-        load_models(files(t2i), files(t2v, "")) for t2i, t2v in (("sd2", "zeroscope"), ("sd1", "adapter_v2_folder"))
+        load_models(Sources.of(files(t2i), files(t2v, "")))
+        for t2i, t2v in (("sd2", "zeroscope"), ("sd1", "adapter_v2_folder"))
     )
     assert sd1.t2i_text.tokenizer.pad_token_id == 49407
     assert sd2.t2i_text.tokenizer.pad_token_id == 0
@@ -100,20 +101,20 @@ def test_the_prediction_type_is_the_files_the_callers_or_epsilon(files, tmp_path
     tensors = load_file(files("sd2"))
     save_file(tensors, tmp_path / "v.safetensors", {"modelspec.prediction_type": "v"})
     t2v = files("zeroscope", "")
-    assert load_models(files("sd2"), t2v).t2i_schedule.prediction_type == "epsilon"
-    assert load_models(tmp_path / "v.safetensors", t2v).t2i_schedule.prediction_type == "v_prediction"
-    asked = load_models(files("sd2"), t2v, prediction_type="v_prediction")
+    assert load_models(Sources.of(files("sd2"), t2v)).t2i_schedule.prediction_type == "epsilon"
+    assert load_models(Sources.of(tmp_path / "v.safetensors", t2v)).t2i_schedule.prediction_type == "v_prediction"
+    asked = load_models(Sources.of(files("sd2"), t2v, prediction_type="v_prediction"))
     assert asked.t2i_schedule.prediction_type == "v_prediction"
     with pytest.raises(ModelError, match="prediction_type is 'magic'; use a model that predicts epsilon or v"):
-        load_models(files("sd2"), t2v, prediction_type="magic")
+        load_models(Sources.of(files("sd2"), t2v, prediction_type="magic"))
 
 
 def test_another_vae_takes_the_place_of_the_checkpoints(files, tmp_path):
-    own = load_models(files("sd1"), files("motion_v2", ".ckpt"))
+    own = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt")))
     write("vae", tmp_path / "other.safetensors", "tiny", seed=5)
-    other = load_models(files("sd1"), files("motion_v2", ".ckpt"), vae=tmp_path / "other.safetensors")
-    folder = load_models(files("sd1"), files("motion_v2", ".ckpt"), vae=files("sd1_folder", "") / "vae")
-    own_folder = load_models(files("sd1_folder", ""), files("motion_v2", ".ckpt"))
+    other = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt"), vae=tmp_path / "other.safetensors"))
+    folder = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt"), vae=files("sd1_folder", "") / "vae"))
+    own_folder = load_models(Sources.of(files("sd1_folder", ""), files("motion_v2", ".ckpt")))
     z = torch.randn(4, 8, 8)
     assert (own.decode(z) != other.decode(z)).any()
     assert (own.decode(z) != folder.decode(z)).any()
@@ -121,23 +122,25 @@ def test_another_vae_takes_the_place_of_the_checkpoints(files, tmp_path):
     tensors = {name: t for name, t in load_file(files("sd1")).items() if not name.startswith("first_stage_model.")}
     save_file(tensors, tmp_path / "bare.safetensors")
     with pytest.raises(ModelError, match=r"holds no VAE; name one for it too, such as that of SD 1\.x"):
-        load_models(tmp_path / "bare.safetensors", files("motion_v2", ".ckpt"))
-    load_models(tmp_path / "bare.safetensors", files("motion_v2", ".ckpt"), vae=tmp_path / "other.safetensors")
+        load_models(Sources.of(tmp_path / "bare.safetensors", files("motion_v2", ".ckpt")))
+    load_models(
+        Sources.of(tmp_path / "bare.safetensors", files("motion_v2", ".ckpt"), vae=tmp_path / "other.safetensors")
+    )
 
 
 def test_animatelcms_lora_goes_on_the_t2v_alone(files):
-    plain = load_models(files("sd1"), files("motion_lcm", ".ckpt"))
-    tuned = load_models(files("sd1"), files("motion_lcm", ".ckpt"), t2v_loras=((files("lora_lcm"), 0.8),))
+    plain = load_models(Sources.of(files("sd1"), files("motion_lcm", ".ckpt")))
+    tuned = load_models(Sources.of(files("sd1"), files("motion_lcm", ".ckpt"), t2v_loras=((files("lora_lcm"), 0.8),)))
     z, text = torch.randn(1, 2, 4, 8, 8), torch.randn(1, 77, 64)
     with torch.inference_mode():
         assert torch.equal(plain.t2i(z, 500, Call.of(text)), tuned.t2i(z, 500, Call.of(text)))
         assert relative_error(tuned.t2v(z, 500, Call.of(text)), plain.t2v(z, 500, Call.of(text))) > 1e-3
     with pytest.raises(ModelError, match="no motion module and takes no LoRAs; leave the T2V's LoRAs out"):
-        load_models(files("sd1"), files("lavie"), t2v_loras=((files("lora_lcm"), 0.8),))
+        load_models(Sources.of(files("sd1"), files("lavie"), t2v_loras=((files("lora_lcm"), 0.8),)))
 
 
 def test_loras_go_to_the_t2v_only_if_asked(files):
-    base = load_models(files("sd1"), files("motion_v2", ".ckpt"))
+    base = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt")))
     loras = ((files("lora_kohya"), 0.7), (files("lora_peft"), -0.3))
     on_t2i, on_both = base.with_loras(loras), base.with_loras(loras, on_t2v=True)
     z, text = torch.randn(1, 2, 4, 8, 8), torch.randn(1, 77, 64)
@@ -153,11 +156,11 @@ def test_loras_go_to_the_t2v_only_if_asked(files):
     assert on_both.with_loras(()).t2v is base.t2v
     assert base.loads == on_both.loads
     with pytest.raises(LoraError, match="no layers of the T2I, so LoRAs cannot go to it"):
-        load_models(files("sd1"), files("lavie")).with_loras(loras, on_t2v=True)
+        load_models(Sources.of(files("sd1"), files("lavie"))).with_loras(loras, on_t2v=True)
 
 
 def test_embeddings_stay_when_loras_change(files, tmp_path):
-    base = load_models(files("sd1"), files("motion_v2", ".ckpt"))
+    base = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt")))
     write_embedding(tmp_path / "cat.safetensors", "a1111", vectors=3, width=64)
     taught = base.with_embeddings([tmp_path / "cat.safetensors"])
     assert relative_error(taught.t2i_text("a cat"), base.t2i_text("a cat")) > 1e-2
@@ -173,7 +176,7 @@ def test_embeddings_stay_when_loras_change(files, tmp_path):
 
 
 def test_a_long_prompt_and_its_notes_reach_the_caller(files):
-    models = load_models(files("sd1"), files("motion_v2", ".ckpt"))
+    models = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt")))
     plan = Plan(steps=1, refine=(1,), refine_steps=1, guidance=2)
     request = {"plan": plan, "frames": 1, "height": 64, "width": 64, "seed": 0}
     steps = list(elevate(models, prompt="dog, " * 100 + "(cat:1.3", negative_prompt="[a:b:0.5]", **request))
@@ -192,13 +195,13 @@ WRONG = {
 @pytest.mark.parametrize("family", WRONG)
 def test_a_wrong_file_as_t2i_is_named_for_what_it_is(files, family):
     with pytest.raises(ModelError, match=WRONG[family]):
-        load_models(files(family), files("motion_v2", ".ckpt"))
+        load_models(Sources.of(files(family), files("motion_v2", ".ckpt")))
 
 
 @pytest.mark.parametrize("family", ["sd1", "lora_peft", "vae"])
 def test_a_wrong_file_as_t2v_is_named_for_what_it_is(files, family):
     with pytest.raises(ModelError, match=r"no text-to-video model that is known here .*choose a motion module"):
-        load_models(files("sd1"), files(family))
+        load_models(Sources.of(files("sd1"), files(family)))
 
 
 def test_sdxl_and_inpainting_checkpoints_are_refused(files, tmp_path):
@@ -206,11 +209,11 @@ def test_sdxl_and_inpainting_checkpoints_are_refused(files, tmp_path):
     first = "model.diffusion_model.input_blocks.0.0.weight"
     save_file(tensors | {first: torch.ones(32, 9, 3, 3)}, tmp_path / "inpainting.safetensors")
     with pytest.raises(ModelError, match="takes 9 channels, as models that fill in parts of a picture do; choose"):
-        load_models(tmp_path / "inpainting.safetensors", files("motion_v2", ".ckpt"))
+        load_models(Sources.of(tmp_path / "inpainting.safetensors", files("motion_v2", ".ckpt")))
     sdxl = {name.replace("cond_stage_model", "conditioner.embedders.0"): tensor for name, tensor in tensors.items()}
     save_file(sdxl, tmp_path / "sdxl.safetensors")
     with pytest.raises(ModelError, match=r"is of SDXL; choose a checkpoint of SD 1\.x or SD 2\.x"):
-        load_models(tmp_path / "sdxl.safetensors", files("motion_v2", ".ckpt"))
+        load_models(Sources.of(tmp_path / "sdxl.safetensors", files("motion_v2", ".ckpt")))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,7 @@ def test_a_layer_that_is_missing_is_named(files, tmp_path, missing, part):
     del tensors[missing]
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match=rf"1 tensors that a {part} should not have, lacks.* such as .*bias; "):
-        load_models(tmp_path / "model.safetensors", files("motion_v2", ".ckpt"))
+        load_models(Sources.of(tmp_path / "model.safetensors", files("motion_v2", ".ckpt")))
 
 
 def test_a_truncated_file_is_refused_before_it_is_read(files, tmp_path):
@@ -234,7 +237,7 @@ def test_a_truncated_file_is_refused_before_it_is_read(files, tmp_path):
     cut = tmp_path / whole.name
     cut.write_bytes(whole.read_bytes()[:-100])
     with pytest.raises(ModelError, match="its end is missing; download or copy it again"):
-        load_models(files("sd1"), cut)
+        load_models(Sources.of(files("sd1"), cut))
 
 
 @pytest.mark.parametrize("place", ["t2i", "t2v", "vae"])
@@ -247,7 +250,7 @@ def test_a_hostile_pickle_is_refused_and_does_not_run(files, tmp_path, place):
         pickle.dump({"state_dict": Hostile()}, file, protocol=2)
     paths = {"t2i": files("sd1"), "t2v": files("motion_v2", ".ckpt")} | {place: tmp_path / "model.ckpt"}
     with pytest.raises(ModelError, match=r"holds code .* and is refused.*choose the same model as a \.safetensors"):
-        load_models(**paths)
+        load_models(Sources.of(**paths))
     assert not (tmp_path / "ran").exists()
 
 
@@ -256,7 +259,7 @@ def test_a_t2v_folder_whose_latents_are_scaled_otherwise_is_refused(files, tmp_p
     path = t2v / "vae" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"scaling_factor": 0.13025}))
     with pytest.raises(ModelError, match=r"scaled by 0\.13025 and the T2I's by 0\.18215; choose a T2V made for"):
-        load_models(files("sd2"), t2v)
+        load_models(Sources.of(files("sd2"), t2v))
 
 
 def test_a_motion_module_of_another_family_is_refused(files, tmp_path):
@@ -272,4 +275,4 @@ def test_a_motion_module_of_another_family_is_refused(files, tmp_path):
     }
     save_file(wide, t2i / "unet" / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ModelError, match=r"motion module for SD 1\.x, but the T2I is of SD 2\.x; choose a T2I of SD 1"):
-        load_models(t2i, files("motion_v2", ".ckpt"))
+        load_models(Sources.of(t2i, files("motion_v2", ".ckpt")))

@@ -10,20 +10,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from elevator import OutOfMemory, elevate, load_models
+from elevator import OutOfMemory, Sources, elevate, load_models
 from elevator.chain.denoiser import result
 from elevator.memory import is_shortage
 from elevator.models import reading
-from elevator.models.loading import VideoSource, loading
+from elevator.models.loading import loading
 from tests.elevator.golden import FOLDER
 from tests.true_shapes.random_weights import write
 
 T2I, ZEROSCOPE, ANIMATEDIFF = FOLDER / "t2i", FOLDER / "zeroscope", FOLDER / "animatediff"
 
 
-def pieces(t2i, source, **options):
+def pieces(sources, **options):
     """All that is told, and the models."""
-    told, steps = [], loading(t2i, source, **options)
+    told, steps = [], loading(sources, **options)
     while True:
         try:
             told.append(next(steps))
@@ -37,7 +37,7 @@ def weights_in(*folders):
 
 def test_bytes_rise_from_none_to_those_of_all_files(monkeypatch):
     monkeypatch.setattr(reading, "SPAN", 10_000)
-    told, models = pieces(T2I, VideoSource(ZEROSCOPE))
+    told, models = pieces(Sources.of(T2I, ZEROSCOPE))
     done = [step.done for step in told]
     assert {step.total for step in told} == {weights_in(T2I, ZEROSCOPE)}
     assert (done[0], done[-1]) == (0, told[-1].total)
@@ -51,7 +51,7 @@ def test_nothing_is_read_after_it_is_closed(monkeypatch):
     read = []
     load = reading.load_tensors
     monkeypatch.setattr(reading, "load_tensors", lambda path: read.append(path) or load(path))
-    steps = loading(T2I, VideoSource(ZEROSCOPE))
+    steps = loading(Sources.of(T2I, ZEROSCOPE))
     assert next(steps).done == 0
     assert read == []
     while next(steps).done == 0:
@@ -61,16 +61,16 @@ def test_nothing_is_read_after_it_is_closed(monkeypatch):
 
 
 def test_parts_of_other_models_are_taken_and_not_changed():
-    pair = load_models(T2I, ZEROSCOPE)
+    pair = load_models(Sources.of(T2I, ZEROSCOPE))
     before = frames(pair)
-    told, other = pieces(T2I, VideoSource(ANIMATEDIFF), held=pair.parts)
+    told, other = pieces(Sources.of(T2I, ANIMATEDIFF), held=pair.parts)
     assert other.loads == 1, "the motion modules alone"
     assert told[0].total == weights_in(ANIMATEDIFF)
     assert other.t2i.unet is pair.t2i.unet
     assert other.vae is pair.vae
-    assert (frames(other) == frames(load_models(T2I, ANIMATEDIFF))).all()
+    assert (frames(other) == frames(load_models(Sources.of(T2I, ANIMATEDIFF)))).all()
     assert (frames(pair) == before).all()
-    none, same = pieces(T2I, VideoSource(ZEROSCOPE), held={**pair.parts, **other.parts})
+    none, same = pieces(Sources.of(T2I, ZEROSCOPE), held={**pair.parts, **other.parts})
     assert (same.loads, none[-1].total) == (0, 0)
     assert (frames(same) == before).all()
 
@@ -84,16 +84,16 @@ def frames(models):
 @pytest.mark.parametrize("change", ["content", "dtype", "vae"])
 def test_what_is_another_part_is_read(change, tmp_path):
     t2i = shutil.copytree(T2I, tmp_path / "t2i")
-    held = load_models(t2i, ZEROSCOPE).parts
-    options = {}
+    held = load_models(Sources.of(t2i, ZEROSCOPE)).parts
+    options, vae = {}, None
     if change == "content":
         path = t2i / "vae" / "diffusion_pytorch_model.safetensors"
         save_file({name: 0.5 * tensor for name, tensor in load_file(path).items()}, path)
     elif change == "vae":
-        options["vae"] = shutil.copytree(T2I / "vae", tmp_path / "vae")
+        vae = shutil.copytree(T2I / "vae", tmp_path / "vae")
     else:
         options["dtype"] = torch.float16
-    _, models = pieces(t2i, VideoSource(ZEROSCOPE), held=held, **options)
+    _, models = pieces(Sources.of(t2i, ZEROSCOPE, vae=vae), held=held, **options)
     assert models.loads == (5 if change == "dtype" else 1)
 
 
@@ -101,12 +101,12 @@ def test_what_is_another_part_is_read(change, tmp_path):
 def test_parts_of_files_are_taken_without_reading_them(suffix, tmp_path, monkeypatch):
     t2i = write("sd1", tmp_path / f"model.{suffix}", "tiny")
     motion = write("motion_v2", tmp_path / f"motion.{suffix}", "tiny")
-    source = VideoSource(motion, text=t2i)
-    pair = load_models(t2i, motion, t2v_text=t2i)
+    sources = Sources.of(t2i, motion, t2v_text=t2i)
+    pair = load_models(sources)
     assert pair.loads == 4, "its text encoder is read once for both"
     for module in ("image", "video"):
         monkeypatch.setattr(f"elevator.models.{module}.load_tensors", lambda path: pytest.fail(f"{path} was read"))
-    _, again = pieces(t2i, source, held=pair.parts)
+    _, again = pieces(sources, held=pair.parts)
     assert again.loads == 0
     assert again.t2v_text.encoder is again.t2i_text.encoder is pair.t2i_text.encoder
 
@@ -118,7 +118,7 @@ def test_running_out_of_memory_is_said(error, monkeypatch):
 
     monkeypatch.setattr(torch.nn.Module, "load_state_dict", fails)
     with pytest.raises(OutOfMemory, match="while loading"):
-        result(loading(T2I, VideoSource(ZEROSCOPE)))
+        result(loading(Sources.of(T2I, ZEROSCOPE)))
 
 
 def test_a_lack_on_the_processor_is_known_by_what_torch_says():

@@ -11,7 +11,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from elevator import LoraError, Plan, elevate, load_models
+from elevator import LoraError, Plan, Sources, elevate, load_models
 from elevator.models.lora import merged, read
 from tests.elevator.golden import FOLDER, Call, models, relative_error
 
@@ -272,7 +272,7 @@ def test_a_lora_beside_a_motion_adapter_goes_to_the_t2v_alone(lora, tmp_path):
     trained_t2i, folder = lora
     motion = shutil.copytree(FOLDER / "animatediff", tmp_path / "motion")
     shutil.copy(folder / FILE, motion / FILE)
-    pair = load_models(FOLDER / "t2i", motion)
+    pair = load_models(Sources.of(FOLDER / "t2i", motion))
     assert torch.equal(output(pair.t2i.unet), BASE), "the T2I has no part in it"
     adapter = MotionAdapter.from_pretrained(motion / "motion_adapter", local_files_only=True)
     trained_t2i.fuse_lora()

@@ -1,0 +1,40 @@
+"""A clip's folder: how its frames are called, what lies beside them, and which of its files are pictures to start from.
+
+A clip's folder has `frame_0001.png` and so on, the record `clip.json` and the contact sheet. Frames are the only PNGs
+that are written there; earlier versions of the backend put `contact_sheet.png` beside them, so no reader takes all
+PNGs of a clip's folder for frames. Importing this imports the standard library alone.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+RECORD = "clip.json"
+SHEET = "contact_sheet.jpg"
+_FRAME = re.compile(r"frame_([0-9]{4,})\.png")
+
+
+def frame_name(index: int) -> str:
+    """Name of the file of frame `index`, counted from 0: 0 → "frame_0001.png"."""
+    return f"frame_{index + 1:04d}.png"
+
+
+def frames_in(folder: Path) -> tuple[Path, ...]:
+    """The frames that lie in a folder, in order; none if there is no such folder. Raises OSError."""
+    if not folder.is_dir():
+        return ()
+    found = {path: match for path in folder.iterdir() if (match := _FRAME.fullmatch(path.name))}
+    return tuple(sorted(found, key=lambda path: (int(found[path][1]), path.name)))
+
+
+def pictures_in(folder: Path) -> tuple[Path, ...]:
+    """The PNGs of a folder of pictures, in the order of their names; of a clip's folder, its frames alone.
+
+    None if there is no such folder. Raises OSError.
+    """
+    # A clip has a first frame; the names of other people's pictures may look like ours from the thousandth on.
+    if (folder / frame_name(0)).exists():
+        return frames_in(folder)
+    files = folder.iterdir() if folder.is_dir() else ()
+    return tuple(sorted(path for path in files if path.suffix.lower() == ".png"))
