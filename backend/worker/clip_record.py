@@ -13,6 +13,7 @@ from elevator.clip_record import Clock, record_of
 from elevator.pictures.sheet import contact_sheet
 from elevator.provenance import found, recorded
 from elevator.sidecar import FILE_NAME, Device, File, Lora, Settings, Sources, encode
+from elevator.steps import relay
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
@@ -88,14 +89,7 @@ class Record:
     def files(self, hashes: Hashes, done: int) -> Generator[Item, None, None]:
         """The files beside the frames. `done`: steps of the clip's work, all of which are done."""
         order, clip = self._order, np.stack(self._frames)
-        hashing = hashes.of(sources_of(order))
-        while True:
-            try:
-                next(hashing)
-            except StopIteration as end:
-                files: tuple[File, ...] = end.value
-                break
-            yield Advance("writing", done, done)
+        files = yield from relay(hashes.of(sources_of(order)), lambda _: Advance("writing", done, done))
         self._clock.spent_on("hashing")
         settings = Settings(
             prompt=order.prompt,

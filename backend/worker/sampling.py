@@ -12,6 +12,7 @@ import torch
 from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, elevate
 from elevator.memory import enough_for
 from elevator.sidecar import Device, Sources
+from elevator.steps import relay
 from shared_protocol.messages import Phase
 
 from ..failures import BackendError
@@ -107,14 +108,10 @@ class SamplingGenerator:
 
     def _models(self, sources: Sources, offload: bool, alone: bool) -> Generator[Item, None, Models]:
         """The models with their LoRAs and embeddings."""
-        steps = self._shelf.take(sources, offload, alone)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                models: Models = end.value
-                break
-            yield Advance("loading", 0, 0, bytes_done=step.done, bytes_total=step.total)
+        models = yield from relay(
+            self._shelf.take(sources, offload, alone),
+            lambda step: Advance("loading", 0, 0, bytes_done=step.done, bytes_total=step.total),
+        )
         with enough_for("loading"):
             loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
             models = models.with_loras(loras, on_t2v=sources.loras_on_t2v)

@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from ..chain.cross_frame import DeepFeatures, Text
-from ..chain.denoiser import Denoiser, result
+from ..chain.denoiser import Denoiser
 from ..models.offload import Room
 from ..models.pair import Models, factor
 from ..plan import Calls, Plan
+from ..steps import result
 from ..text import TextEncoder
 from .allocations import Allocations
 from .shapes import Shapes, shapes_of

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from elevator import OutOfMemory, elevate, load_models
-from elevator.chain.denoiser import result
 from elevator.memory import is_shortage
 from elevator.models import reading
-from elevator.models.loading import VideoSource, loading
+from elevator.models.loading import Loading, VideoSource, loading
+from elevator.steps import relay, result
 from tests.elevator.golden import FOLDER
 from tests.true_shapes.random_weights import write
 
@@ -23,12 +23,9 @@ T2I, ZEROSCOPE, ANIMATEDIFF = FOLDER / "t2i", FOLDER / "zeroscope", FOLDER / "an
 
 def pieces(t2i, source, **options):
     """All that is told, and the models."""
-    told, steps = [], loading(t2i, source, **options)
-    while True:
-        try:
-            told.append(next(steps))
-        except StopIteration as end:
-            return told, end.value
+    told: list[Loading] = []
+    models = result(relay(loading(t2i, source, **options), told.append))
+    return told, models
 
 
 def weights_in(*folders):
