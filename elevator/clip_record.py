@@ -10,7 +10,8 @@ from hashlib import sha256
 import torch
 
 from .models.preview import Pixels
-from .pictures.metrics import MIN_SIDE_PX, measure
+from .pictures.flow import MIN_SIDE_PX
+from .pictures.metrics import measure
 from .sidecar import Device, File, Frame, Settings, Sidecar, Sources, made_with
 
 
