@@ -70,8 +70,8 @@ def measured(case: Case, folder: Path, clip: Clip) -> int:
     models = load_models(folder / case.t2i, folder / case.t2v, dtype=case.dtype, t2v_loras=loras)
     if case.lora:
         models = models.with_loras([(folder / case.lora, 1.0)])
-    size = {"frames": clip.frames, "height": clip.height, "width": clip.width}
-    for _ in elevate(models, prompt="a cat", plan=PLAN, seed=0, **size):
+    steps = elevate(models, prompt="a cat", plan=PLAN, seed=0, frames=clip.frames, height=clip.height, width=clip.width)
+    for _ in steps:
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

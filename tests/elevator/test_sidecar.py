@@ -190,20 +190,21 @@ def test_the_files_that_are_found_are_those_that_are_read(tmp_path, t2v):
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
     for file in (file.path for file in named if file.path.suffix == ".safetensors"):
-        whole = file.read_bytes()
-        file.write_bytes(whole[:-1])
+        content = file.read_bytes()
+        file.write_bytes(content[:-1])
         with pytest.raises(ModelError):
             load_models(Path(sources.t2i), Path(sources.t2v))
-        file.write_bytes(whole)
+        file.write_bytes(content)
 
 
 def test_a_vae_or_text_encoder_of_its_own_is_found_instead(tmp_path):
     sources = cluttered(tmp_path, "zeroscope")
     shutil.copytree(FOLDER / "t2i" / "vae", tmp_path / "own")
-    other = Sources(t2i=sources.t2i, t2v=sources.t2v, vae=str(tmp_path / "own"), t2v_text=sources.t2i)
+    vae = tmp_path / "own"
+    other = Sources(t2i=sources.t2i, t2v=sources.t2v, vae=str(vae), t2v_text=sources.t2i)
     named = found(other, 1)
     without_others(tmp_path, named)
-    load_models(Path(other.t2i), Path(other.t2v), vae=Path(other.vae), t2v_text=Path(other.t2v_text))
+    load_models(Path(other.t2i), Path(other.t2v), vae=vae, t2v_text=Path(sources.t2i))
     listed = {(file.source, file.name.split("/")[0]) for file in named}
     assert ("t2i", "vae") not in listed
     assert ("t2v", "text_encoder") not in listed

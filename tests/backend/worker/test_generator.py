@@ -59,8 +59,16 @@ def generator() -> SamplingGenerator:
 
 
 def sample(**fields: Any) -> Sample:
-    values = {"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), "loras": (), **fields}
-    fixed = {"negative_prompt": "", "frames": 2, "width": 32, "height": 32, "fps": 8, "seed": 1, "previews": False}
+    values: dict[str, Any] = {"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), "loras": (), **fields}
+    fixed: dict[str, Any] = {
+        "negative_prompt": "",
+        "frames": 2,
+        "width": 32,
+        "height": 32,
+        "fps": 8,
+        "seed": 1,
+        "previews": False,
+    }
     return Sample(job="x", prompt="a cat", plan=PLAN, **fixed, **values)
 
 

@@ -62,7 +62,9 @@ def test_mask_of_each_case(name):
 
 @pytest.mark.parametrize("name", MASKS)
 def test_published_masks(name):
-    method, order, d_s, d_t = re.fullmatch(r"(\w+?)(?:_n(\d+))?_ds(.+)_dt(.+)", name).groups()
+    named = re.fullmatch(r"(\w+?)(?:_n(\d+))?_ds(.+)_dt(.+)", name)
+    assert named
+    method, order, d_s, d_t = named.groups()
     settings = LowPass(method, float(d_s), float(d_t), int(order or 4))
     assert torch.allclose(torch.fft.fftshift(mask(settings, 8, 8, 8)), MASKS[name], atol=1e-6)
 

@@ -7,6 +7,7 @@ import math
 import struct
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ from tests.parity import T2VS
 from tests.true_shapes.random_weights import file_entries, write
 
 T2V_NAMES = sorted(T2VS)
-SIZE = {"frames": 4, "height": 64, "width": 64}
+SIZE: dict[str, Any] = {"frames": 4, "height": 64, "width": 64}
 PLAN = Plan(steps=4, refine=(3,), refine_steps=2)
 MIB = 2**20
 
@@ -188,8 +189,8 @@ def test_files_and_folders_of_every_kind_have_shapes(tmp_path, t2i, t2v, options
 
 def test_loras_take_the_layers_that_they_change(tmp_path):
     paths = [write(name, tmp_path / f"{name}.safetensors", "tiny") for name in ("sd1", "motion_v3", "lora_kohya")]
-    made = load_shapes(*paths[:2], loras=[(paths[2], 0.8)])
-    loaded = load_models(*paths[:2]).with_loras([(paths[2], 0.8)])
+    made = load_shapes(paths[0], paths[1], loras=[(paths[2], 0.8)])
+    loaded = load_models(paths[0], paths[1]).with_loras([(paths[2], 0.8)])
     assert made.models.loras == loaded.loras
     assert bytes_of(loaded.bare) < bytes_of(loaded) == made.weights
 
@@ -252,7 +253,7 @@ def test_an_estimate_s_flops_and_calls_are_those_of_the_clip(t2v, settings):
     said = estimate(plan, shapes(t2v), **size)
     steps = elevate(models(t2v), prompt="a cat", plan=plan, seed=0, **size)
     next(steps)  # the text
-    phases = []
+    phases: list[str] = []
     clip = measure(lambda: phases.extend(step.phase for step in steps))
     assert said.flops == pytest.approx(clip.flops, rel=0.02)
     assert said.calls.total == len([phase for phase in phases if phase != "decoding"])

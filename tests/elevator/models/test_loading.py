@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from elevator import OutOfMemory, elevate, load_models
+from elevator.checkpoints.weights import load_tensors
 from elevator.memory import is_shortage
 from elevator.models import reading
 from elevator.models.loading import Loading, VideoSource, loading
@@ -46,7 +47,7 @@ def test_bytes_rise_from_none_to_those_of_all_files(monkeypatch):
 def test_nothing_is_read_after_it_is_closed(monkeypatch):
     monkeypatch.setattr(reading, "SPAN", 10_000)
     read = []
-    load = reading.load_tensors
+    load = load_tensors
     monkeypatch.setattr(reading, "load_tensors", lambda path: read.append(path) or load(path))
     steps = loading(T2I, VideoSource(ZEROSCOPE))
     assert next(steps).done == 0
