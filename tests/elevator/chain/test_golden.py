@@ -243,5 +243,11 @@ def test_all_that_a_case_may_hold_is_documented():
 
 def choices(kind: type[msgspec.Struct]) -> list[str]:
     """All words that fields of this kind may hold."""
-    fields = msgspec.inspect.type_info(kind).fields
-    return [name for one in fields if isinstance(one.type, msgspec.inspect.LiteralType) for name in one.type.values]
+    told = msgspec.inspect.type_info(kind)
+    assert isinstance(told, msgspec.inspect.StructType)
+    return [
+        str(name)
+        for one in told.fields
+        if isinstance(one.type, msgspec.inspect.LiteralType)
+        for name in one.type.values
+    ]
