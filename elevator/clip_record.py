@@ -11,7 +11,8 @@ import torch
 
 from .models.preview import Pixels
 from .pictures.clip_folder import frame_name
-from .pictures.metrics import MIN_SIDE_PX, measure
+from .pictures.flow import MIN_SIDE_PX
+from .pictures.metrics import measure
 from .sidecar import Device, File, Frame, Pictures, Settings, Sidecar, made_with
 from .sources import Sources
 

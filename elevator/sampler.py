@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from torch import Tensor
 from .chain.algorithm import as_it_is, chain
 from .chain.noise import chain_noise, starting_noise
 from .chain.schedule import END, Schedule, add_noise
-from .chain.stages import Hold
+from .chain.stages import Hold, Unit
 from .errors import RequestError
 from .memory import enough_for
 from .models.pair import Models
 from .models.preview import Pixels
 from .plan import Plan
 from .prompt_schedule import Prompts
+from .steps import relay
 
 __all__ = ["Step", "elevate"]
 
@@ -41,14 +43,9 @@ class Step:
     """While decoding: frame number, (H, W, 3)."""
     notes: tuple[str, ...] = ()
     """With the text: a sentence for each thing in the prompts that is not understood."""
-    draft: Callable[[], Pixels | None] = field(default=lambda: None, repr=False)
-
-    def preview(self) -> Pixels | None:
-        """The clip as predicted so far, (F, h, w, 3) at latent resolution, or None when there is nothing to show.
-
-        Computed on each call, cheaply: a linear map from latents to colours.
-        """
-        return self.draft()
+    preview: Callable[[], Pixels | None] = field(default=lambda: None, repr=False)
+    """Gives the clip as predicted so far, (F, h, w, 3) at latent resolution, or None when there is nothing to show.
+    Computed on each call, cheaply: a linear map from latents to colours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,17 +123,18 @@ def _elevate(
     with enough_for("text"):
         t2i, t2v = models.denoisers(prompts, frames, plan, schedules)
     texts = (prompts.negative, *prompts.texts)
-    yield Step("text", 1, total, notes=tuple(dict.fromkeys(note for text in texts for note in models.notes(text))))
+    number = count(1)
+    yield Step(
+        "text", next(number), total, notes=tuple(dict.fromkeys(note for text in texts for note in models.notes(text)))
+    )
 
     shape = models.latent_shape(*size[1:])
     z = models.place(starting_noise(seed, plan.alpha, frames, shape))
-    done = 1
     pictures: list[Tensor] = []
     for picture in _pictures(footage):
         with enough_for("encoding"):
             pictures.append(models.encode(picture))
-        done += 1
-        yield Step("encoding", done, total)
+        yield Step("encoding", next(number), total)
     hold = as_it_is if footage.anchor is None else _holding(schedule, pictures.pop(), z[0])
     if pictures:
         clean = z.new_empty(z.shape)
@@ -147,21 +145,16 @@ def _elevate(
     def noise(purpose: str, n: int, k: int = 0) -> Tensor:
         return models.place(chain_noise(seed, frames, shape, purpose, n, k))
 
-    units = chain(t2i, t2v, plan, z, noise, start, hold)
-    while True:
-        try:
-            with enough_for("painting"):  # what no phase has claimed
-                unit = next(units)
-        except StopIteration as end:
-            z = end.value
-            break
-        done += 1
-        yield Step(unit.phase, done, total, unit.timestep, draft=partial(models.draft, unit.clean))
+    def step(unit: Unit) -> Step:
+        return Step(unit.phase, next(number), total, unit.timestep, preview=partial(models.draft, unit.clean))
+
+    with enough_for("painting"):  # what no phase has claimed
+        z = yield from relay(chain(t2i, t2v, plan, z, noise, start, hold), step)
 
     for k in range(frames):
         with enough_for("decoding"):
             picture = models.decode(z[k], plan.tile)
-        yield Step("decoding", done + k + 1, total, frame=(k, picture), draft=partial(models.draft, z))
+        yield Step("decoding", next(number), total, frame=(k, picture), preview=partial(models.draft, z))
 
 
 def _pictures(footage: Footage) -> list[Pixels]:

@@ -31,6 +31,7 @@ from elevator.chain.frequency import lowpass, mask
 from elevator.chain.noise import mix
 from elevator.chain.schedule import Schedule
 from elevator.chain.stages import Unit
+from elevator.steps import relay, result
 
 TOLERANCE = 1e-4
 T2VS = {"zeroscope": "zeroscope", "animatediff": "animatediff", "lavie": "lavie/lavie_base.safetensors"}
@@ -153,11 +154,7 @@ def denoisers(case: Case, models: Models) -> tuple[Denoiser, Denoiser]:
 def drain(units: Generator[Unit, None, Tensor]) -> tuple[list[Unit], Tensor]:
     """All units of a chain, and its result."""
     seen: list[Unit] = []
-    while True:
-        try:
-            seen.append(next(units))
-        except StopIteration as end:
-            return seen, end.value
+    return seen, result(relay(units, seen.append))
 
 
 def relative_error(x: Tensor, reference: Tensor) -> float:

@@ -99,7 +99,8 @@ class Published:
 
     @torch.inference_mode()
     def __call__(self, z: Tensor, noises: list[Tensor]) -> Tensor:
-        plan, path, refined = self.plan, [], 0
+        plan, refined = self.plan, 0
+        path: list[Tensor] = []
         for i, t in enumerate(self.scheduler.timesteps):
             negative, positive = self.image_pair(z, t)
             step = self.scheduler.step(negative + plan.guidance * (positive - negative), int(t), z)

@@ -14,6 +14,7 @@ from elevator.pictures.sheet import encoded_sheet
 from elevator.provenance import found, recorded
 from elevator.sidecar import Device, File, Pictures, Settings, encode
 from elevator.sources import Sources
+from elevator.steps import relay
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
@@ -70,13 +71,7 @@ class Record:
         """The files beside the frames. `done`: steps of the clip's work, all of which are done."""
         order, clip = self._order, np.stack(self._frames)
         hashing = hashes.of(order.sources, self._pictures)
-        while True:
-            try:
-                next(hashing)
-            except StopIteration as end:
-                files: tuple[File, ...] = end.value
-                break
-            yield Advance("writing", done, done)
+        files = yield from relay(hashing, lambda _: Advance("writing", done, done))
         self._clock.spent_on("hashing")
         settings = Settings(
             prompt=order.prompt,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import psutil  # type: ignore[import-untyped]  # accelerate needs it, so it is always there
+import psutil  # accelerate needs it, so it is always there
 import torch
 
 

@@ -12,6 +12,7 @@ from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, eleva
 from elevator.memory import enough_for
 from elevator.sidecar import Device
 from elevator.sources import Sources
+from elevator.steps import relay
 from shared_protocol.messages import Phase
 
 from ..failures import BackendError
@@ -109,14 +110,10 @@ class SamplingGenerator:
 
     def _models(self, sources: Sources, offload: bool, alone: bool) -> Generator[Item, None, Models]:
         """The models with their LoRAs and embeddings."""
-        steps = self._shelf.take(sources, offload, alone)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                models: Models = end.value
-                break
-            yield Advance("loading", 0, 0, bytes_done=step.done, bytes_total=step.total)
+        models = yield from relay(
+            self._shelf.take(sources, offload, alone),
+            lambda step: Advance("loading", 0, 0, bytes_done=step.done, bytes_total=step.total),
+        )
         with enough_for("loading"):
             return models.with_sources(sources)
 

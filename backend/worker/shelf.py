@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,6 +17,7 @@ from elevator.cost.shapes import networks
 from elevator.models.loading import WEIGHTS, Loading, Parts, loading
 from elevator.provenance import Found, found
 from elevator.sources import Sources
+from elevator.steps import relay
 from elevator.text import TextEncoder
 
 from .device_memory import memory_of
@@ -82,15 +82,12 @@ class Shelf:
             offload=wanted.offload,
             held=held,
         )
-        with closing(steps):
-            while True:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    models: Models = end.value
-                    return models
-                self.loads = before + step.networks
-                yield step
+
+        def counted(step: Loading) -> Loading:
+            self.loads = before + step.networks
+            return step
+
+        return (yield from relay(steps, counted))
 
     def _usable(self, wanted: _Set) -> Parts:
         """The parts that are there of what will be read."""

@@ -17,7 +17,7 @@ from ..plan import Plan
 from .denoiser import Denoiser
 from .frequency import lowpass, mask
 from .schedule import END, ddim_sigma, ddim_step, move, predict
-from .stages import Hold, Reuse, Unit, hand_back, refine, told
+from .stages import Hold, Reuse, Unit, calling, hand_back, refine
 
 
 class Noise(Protocol):
@@ -53,7 +53,7 @@ def chain(
     clean = z = hold(z, schedule.after(start - 1))
     for i in range(start, plan.steps):
         t, t_next = schedule.timesteps[i], schedule.after(i)
-        output = yield from told("painting", t, z, clean, t2i.guided(z, t, painting.next()))
+        output = yield from calling("painting", t, z, clean, t2i.guided(z, t, painting.next()))
         painted = predict(schedule, output.guided, z, t)
         z_next, clean = move(schedule, painted, t_next), painted.x0
         if plan.eta:
@@ -75,7 +75,7 @@ def chain(
             on_path = y is z  # right after a refinement: what is known of the one is known of the other
             prompted = output.prompted
             if not on_path:
-                prompted = yield from told("painting", t, z_next, clean, t2i.with_prompt(y, t, correcting.next()))
+                prompted = yield from calling("painting", t, z_next, clean, t2i.with_prompt(y, t, correcting.next()))
             z = hold(z_next + path[-1] - ddim_step(schedule, prompted, y, t, t_next)[0], t_next)
             if not on_path:
                 yield Unit("painting", t, z, clean)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from ..spans import Span, chunks
 from .cross_frame import Call, DeepFeatures, KeysValues, Text
 from .schedule import Schedule
 
-Result = TypeVar("Result")
 NEGATIVE, POSITIVE, BOTH = slice(0, 1), slice(1, 2), slice(0, 2)
 """Prompts of a denoiser's text."""
 
@@ -33,16 +32,6 @@ class Output(NamedTuple):
     guided: Tensor
     prompted: Tensor
     """The half for the prompt alone."""
-
-
-def result(calls: Generator[Any, None, Result]) -> Result:
-    """Run a generator to its end, and return what it returns."""
-    while True:
-        try:
-            next(calls)
-        except StopIteration as end:
-            value: Result = end.value
-            return value
 
 
 def whole_clip(frames: int) -> tuple[Span, ...]:

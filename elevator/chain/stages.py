@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..memory import enough_for
 from ..plan import BLEND, Plan
+from ..steps import relay
 from .cross_frame import DeepFeatures
 from .denoiser import Denoiser
 from .schedule import END, Prediction, add_noise, ddim_invert_step, ddim_step, lcm_step, move
@@ -54,21 +55,15 @@ class Reuse:
         return self.features
 
 
-def told(
+def calling(
     phase: str, t: int, latents: Tensor, clean: Tensor, calls: Generator[None, None, Result]
 ) -> Generator[Unit, None, Result]:
-    """Pass on what a denoiser yields between two calls of one step, which has led nowhere yet.
+    """A denoiser's calls of one step, with a unit between two of them, which has led nowhere yet.
 
     Raises OutOfMemory with the phase.
     """
-    while True:
-        try:
-            with enough_for(phase):
-                next(calls)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        yield Unit(phase, t, latents, clean)
+    with enough_for(phase):
+        return (yield from relay(calls, lambda _: Unit(phase, t, latents, clean)))
 
 
 def refine(
@@ -82,7 +77,7 @@ def refine(
     y = add_noise(schedule, x0, noise(0), level)
     for k in range(i, i + steps):
         t, t_next = schedule.timesteps[k], schedule.after(k)
-        output = (yield from told("refining", t, y, x0, t2v.guided(y, t))).guided
+        output = (yield from calling("refining", t, y, x0, t2v.guided(y, t))).guided
         if schedule.lcm_steps:
             y, x0 = lcm_step(schedule, output, y, t, t_next, partial(noise, k - i + 1))
         else:
@@ -102,7 +97,7 @@ def invert(t2i: Denoiser, x0: Tensor, plan: Plan, i: int, hold: Hold) -> Generat
     reuse = Reuse(plan.cache_interval)
     for k in plan.inverts_to(i):
         t = t2i.schedule.timesteps[k]
-        output = yield from told("inverting", t, z, x0, t2i.with_negative(z, t, reuse.next()))
+        output = yield from calling("inverting", t, z, x0, t2i.with_negative(z, t, reuse.next()))
         z = hold(ddim_invert_step(t2i.schedule, output, z, t_from, t), t)
         t_from = t
         path.append(z)

@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from ..chain.cross_frame import DeepFeatures, Text
-from ..chain.denoiser import Denoiser, result
+from ..chain.denoiser import Denoiser
 from ..models.offload import Room
-from ..models.pair import Models, factor
+from ..models.pair import Models, decoded
 from ..plan import Calls, Plan
+from ..steps import result
 from ..text import TextEncoder
 from .allocations import Allocations
 from .shapes import Shapes, shapes_of
@@ -123,7 +124,7 @@ def estimate(
         guided = _repeated(t2i.guided, z, plan)
         single = _repeated(t2i.with_prompt, z, plan)
         refining = measure(lambda: result(t2v.guided(z, 0))) if once.refining else NOTHING
-        decoding = measure(lambda: _decoded(own, z[:1], plan.tile))
+        decoding = measure(lambda: decoded(own.vae, z[:1].float(), plan.tile))
     flops = (
         guided.flops(once.painting, once.shallow_painting)
         + single.flops(once.correction + once.inverting, once.shallow_correction + once.shallow_inverting)
@@ -171,14 +172,3 @@ def _text(models: Models, encoder: TextEncoder, chunks: int) -> Text:
     """Embeddings of two prompts."""
     shape = 2, 1, chunks * encoder.length, encoder.encoder.config.hidden_size
     return Text(torch.empty(shape, dtype=models.reading.dtype))
-
-
-def _decoded(models: Models, z: Tensor, tile: int | None) -> Tensor:
-    """A picture (1, 3, H, W) from latents (1, C, h, w), as `Models.decode` makes it."""
-    vae = models.vae
-    if tile is not None and max(z.shape[-2:]) > tile // factor(vae):
-        vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // factor(vae)
-        picture: Tensor = vae.tiled_decode(z.float()).sample
-    else:
-        picture = vae.decode(z.float()).sample
-    return picture

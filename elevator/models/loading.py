@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from ..chain.cross_frame import ClipAttention
-from ..chain.denoiser import result
 from ..errors import ModelError
 from ..memory import enough_for
 from ..presets import presets_of
 from ..provenance import found
 from ..sources import Sources
+from ..steps import result
 from .image import ImageModel, load_image_model
 from .offload import Room
 from .pair import InflatedT2I, Models, Reading, factor

@@ -236,11 +236,7 @@ class Models:
         """
         self.room.bring(self.vae)
         z = latents[None].float() / self.vae.config.scaling_factor
-        if tile is not None and max(z.shape[-2:]) > tile // factor(self.vae):
-            self.vae.tile_sample_min_size, self.vae.tile_latent_min_size = tile, tile // factor(self.vae)
-            picture: Tensor = self.vae.tiled_decode(z).sample[0]
-        else:
-            picture = self.vae.decode(z).sample[0]
+        picture = decoded(self.vae, z, tile)[0]
         if not torch.isfinite(picture).all():
             raise NumericsError("The VAE gave numbers that are not finite while decoding; check its files.")
         return to_pixels(picture.permute(1, 2, 0).cpu().numpy())
@@ -252,6 +248,16 @@ class Models:
         picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
         latents: Tensor = self.vae.encode(self.place(picture)).latent_dist.mode()[0]
         return latents * float(self.vae.config.scaling_factor)
+
+
+def decoded(vae: Any, z: Tensor, tile: int | None) -> Tensor:
+    """What a VAE makes of latents (1, C, h, w), whole or in tiles: (1, 3, H, W)."""
+    if tile is None or max(z.shape[-2:]) <= tile // factor(vae):
+        whole: Tensor = vae.decode(z).sample
+        return whole
+    vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // factor(vae)
+    tiled: Tensor = vae.tiled_decode(z).sample
+    return tiled
 
 
 def factor(network: Any) -> int:

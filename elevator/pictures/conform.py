@@ -6,10 +6,9 @@
 along the optical flow, forwards from the frame before and backwards from the frame after, and what only one of the two
 shows is taken from that one. How many frames there are, and when, says `rates`. Importing this imports OpenCV.
 
-Flow is found by dense inverse search (Kroeger et al., arXiv 1603.03590) on grey values; motions of more than about 16
-pixels between two frames are found too short. The flow at the time of the new frame is that of both frames carried
-there ("forward splatting", as in Niklaus and Liu, arXiv 2003.05534, with equal weights). Where too little of the flow
-is confirmed, as at a cut, the nearer frame is shown instead.
+Motions of more than about 16 pixels between two frames are found too short, see `flow`. The flow at the time of the
+new frame is that of both frames carried there ("forward splatting", as in Niklaus and Liu, arXiv 2003.05534, with equal
+weights). Where too little of the flow is confirmed, as at a cut, the nearer frame is shown instead.
 """
 
 from __future__ import annotations
@@ -21,21 +20,15 @@ from typing import Literal, Protocol, TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import RequestError
+from .flow import Field, Pixels, confirmed, flow_of, places, warped
 from .rates import length, times
 
 __all__ = ["Footage", "Method", "Pixels", "conform", "length"]
 
 Method: TypeAlias = Literal["hold", "flow"]
-Pixels: TypeAlias = NDArray[np.uint8]
-"""(H, W, 3), R, G, B."""
-Field: TypeAlias = NDArray[np.float32]
-"""(H, W) or (H, W, 2)."""
-
-MIN_SIDE_PX = 16
-"""OpenCV's search fails on less than 12 pixels a side; smaller frames are continued at their borders."""
+"""Of making the pictures of a new rate."""
 MIN_CONFIRMED = 0.25
 """Of the pixels. With less, the two frames do not show the same."""
 
@@ -111,10 +104,10 @@ class _Between:
     def __init__(self, index: int, before: Pixels, after: Pixels) -> None:
         self.index = index
         self._before, self._after = before, after
-        self._forward, self._backward = _flow(before, after), _flow(after, before)
-        self._seen_after = _confirmed(self._forward, self._backward)
+        self._forward, self._backward = flow_of(before, after), flow_of(after, before)
+        self._seen_after = confirmed(self._forward, self._backward).astype(np.float32)
         """(H, W): 1 where a pixel of the earlier frame is seen in the later one too, else 0."""
-        self._seen_before = _confirmed(self._backward, self._forward)
+        self._seen_before = confirmed(self._backward, self._forward).astype(np.float32)
         self._same = min(float(self._seen_after.mean()), float(self._seen_before.mean())) >= MIN_CONFIRMED
 
     def at(self, time: float) -> Pixels:
@@ -140,43 +133,9 @@ class _Between:
         return _filled(total[..., :2], total[..., 2]), _known(total[..., 2])
 
 
-def _flow(start: Pixels, end: Pixels) -> Field:
-    """How far each pixel of `start` moves in x and y, (H, W, 2), pixels."""
-    height, width = start.shape[:2]
-    down, right = max(MIN_SIDE_PX - height, 0), max(MIN_SIDE_PX - width, 0)
-    grey = [
-        cv2.copyMakeBorder(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), 0, down, 0, right, cv2.BORDER_REPLICATE)
-        for each in (start, end)
-    ]
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)  # the preset stops at half resolution
-    return np.asarray(search.calc(grey[0], grey[1], None)[:height, :width], np.float32)
-
-
-def _confirmed(flow: Field, back: Field) -> Field:
-    """1 where a pixel stays in the picture and `back` leads back to it, as UnFlow has it (arXiv 1711.07837), else 0."""
-    x, y = _places(flow)
-    height, width = x.shape
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    returned = cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    bound = 0.01 * ((flow**2).sum(-1) + (returned**2).sum(-1)) + 0.5
-    return np.asarray(inside & (((flow + returned) ** 2).sum(-1) < bound), np.float32)
-
-
-def _places(flow: Field) -> tuple[Field, Field]:
-    """Where the pixels end up: x and y, each (H, W)."""
-    height, width = flow.shape[:2]
-    x = np.arange(width, dtype=np.float32) + flow[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    return x, y
-
-
 def _moved(picture: Pixels, seen: Field, flow: Field) -> tuple[Field, Field]:
     """The picture, (H, W, 3), and what is seen, (H, W), read where `flow` leads; outside the border goes on."""
-    x, y = _places(flow)
-    # Lanczos, because the blur of a bilinear reading would come and go between the frames of the clip.
-    pixels = cv2.remap(picture.astype(np.float32), x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-    return pixels, cv2.remap(seen, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return warped(picture, flow), cv2.remap(seen, *places(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _carried(flow: Field, weight: Field, time: float, vectors: Field) -> Field:
@@ -184,7 +143,7 @@ def _carried(flow: Field, weight: Field, time: float, vectors: Field) -> Field:
 
     A pixel that ends between four others is shared among them.
     """
-    x, y = _places(time * flow)
+    x, y = places(time * flow)
     height, width = x.shape
     left, top = np.floor(x), np.floor(y)
     right_share, down_share = x - left, y - top

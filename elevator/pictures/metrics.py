@@ -7,8 +7,7 @@ Nothing here needs downloaded weights. No measure alone says that a clip is good
 may be smooth or frozen, and only the flow tells which, so every report shows both. The warp error is what is left of
 the frame difference once motion is taken out.
 
-Flow is found on grey values by OpenCV's dense inverse search (Kroeger et al., arXiv 1603.03590), the medium preset
-carried on to full resolution; 16 frames of 512 × 512 take about 4 s of one core. Frames need 16 pixels a side. On
+Flow is that of `flow`; 16 frames of 512 × 512 take about 4 s of one core. Frames need 16 pixels a side. On
 textured frames motions of up to a tenth of the shorter side, and at most 16 pixels, are right to .2 pixel, so 64
 pixels a side are sensible; motions of a fifth and more are found too short. Importing this module imports OpenCV.
 """
@@ -31,15 +30,12 @@ from numpy.typing import NDArray
 from ..arguments import ArgumentParser
 from ..errors import RequestError
 from .clip_folder import pictures_in
+from .flow import MIN_SIDE_PX, Pixels, confirmed, flow_of, warped
 from .footage import decoded
 
-Frame = NDArray[np.uint8]
-"""(H, W, 3), the last axis R, G, B."""
-Clip = NDArray[np.uint8] | Sequence[Frame]
+Frames = Pixels | Sequence[Pixels]
 """(F, H, W, 3), or its frames."""
 
-MIN_SIDE_PX = 16
-"""Least height and width of a frame. OpenCV's patches are 8 pixels wide; it fails below 12."""
 MIN_SPECTRUM_FRAMES = 8
 """Least frames for `high_frequency_share`: with fewer, the window lets slow changes count as fast ones."""
 
@@ -94,7 +90,7 @@ class Motion(NamedTuple):
     """(H, W), |second frame warped back by the flow − first frame|, levels."""
 
 
-def measure(clip: Clip) -> ClipMetrics:
+def measure(clip: Frames) -> ClipMetrics:
     """Measure a clip (F, H, W, 3) uint8, given whole or as F frames.
 
     Raises RequestError for no frames, other types or shapes, frames of different sizes or of less than 16 pixels a
@@ -127,28 +123,15 @@ def measure_folder(path: Path) -> ClipMetrics:
     return measure([_read(file) for file in files])
 
 
-def motion(before: Frame, after: Frame) -> Motion:
+def motion(before: Pixels, after: Pixels) -> Motion:
     """Flow between two frames (H, W, 3) uint8, where it is confirmed, and what it leaves unexplained.
 
-    A pixel is confirmed if |forward + backward|² < .01 (|forward|² + |backward|²) + .5 (UnFlow, arXiv 1711.07837),
-    the backward flow read where the forward flow ends. Raises RequestError as `measure` does.
+    Raises RequestError as `measure` does.
     """
     before, after = _checked((before, after))
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # The preset stops at half resolution, where motions of half a pixel are found 10 % too long.
-    search.setFinestScale(0)
-    forward = search.calc(_gray(before), _gray(after), None)
-    backward = search.calc(_gray(after), _gray(before), None)
-    height, width = before.shape[:2]
-    x = np.arange(width, dtype=np.float32) + forward[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + forward[..., 1]
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    returned = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    # Lanczos, because the blur of a bilinear warp would count as warp error wherever motion is sub-pixel.
-    warped = cv2.remap(after.astype(np.float32), x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-    bound = 0.01 * ((forward**2).sum(-1) + (returned**2).sum(-1)) + 0.5
-    confirmed = inside & (((forward + returned) ** 2).sum(-1) < bound)
-    return Motion(forward, confirmed, np.abs(warped - before).mean(-1))
+    forward, backward = flow_of(before, after), flow_of(after, before)
+    residual = np.abs(warped(after, forward) - before).mean(-1)
+    return Motion(forward, confirmed(forward, backward), residual)
 
 
 def table(metrics: Sequence[tuple[str, ClipMetrics]]) -> str:
@@ -182,7 +165,7 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def _checked(clip: Clip) -> NDArray[np.uint8]:
+def _checked(clip: Frames) -> NDArray[np.uint8]:
     """The clip as one array (F, H, W, 3), contiguous as OpenCV wants it."""
     frames = [np.asarray(frame) for frame in clip]
     if not frames:
@@ -204,7 +187,7 @@ def _checked(clip: Clip) -> NDArray[np.uint8]:
     return np.stack(frames)
 
 
-def _size(frame: Frame) -> str:
+def _size(frame: Pixels) -> str:
     return f"{frame.shape[1]}×{frame.shape[0]}"
 
 
@@ -237,7 +220,7 @@ def _high_frequency_share(frames: NDArray[np.uint8]) -> float:
     return float(energy[np.abs(np.fft.fftfreq(count)) > 0.25].sum() / total) if total else 0.0
 
 
-def _gray(frame: Frame) -> NDArray[np.uint8]:
+def _gray(frame: Pixels) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
@@ -250,7 +233,7 @@ def _natural(file: Path) -> tuple[list[str | int], str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file.name)], file.name
 
 
-def _read(file: Path) -> Frame:
+def _read(file: Path) -> Pixels:
     """A PNG file as R, G, B."""
     try:
         frame = decoded(file.read_bytes())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from blender_addon.clip.actions import Action, KeepStyles, Reach, Write
 from blender_addon.clip.job import Job, Place
 from blender_addon.clip.link import Link
@@ -44,9 +46,9 @@ def done(job: str, frames: int = 4) -> Done:
     return Done(job=job, frames=frames, width=64, height=64, fps=8.0, seed=1, seconds=1.0)
 
 
-def known(job: str, state: JobState = "queued", **more: object) -> Jobs:
+def known(job: str, state: JobState = "queued", **more: Any) -> Jobs:
     """What a backend answers about a job that it has."""
-    view = JobView(job=job, state=state, mine=True, frames=4, width=64, height=64, **more)  # type: ignore[arg-type]
+    view = JobView(job=job, state=state, mine=True, frames=4, width=64, height=64, **more)
     return Jobs(queue=QueueState(), jobs=(view,))
 
 

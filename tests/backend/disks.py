@@ -37,7 +37,7 @@ class SmallDisk:
 
     def __init__(self, holder: int, folder: Path) -> None:
         self.data = Path(f"/proc/{holder}/root{folder}")
-        self.through = ("nsenter", f"--target={holder}", "--mount", f"--wd={ROOT}")
+        self.through: tuple[str, ...] = ("nsenter", f"--target={holder}", "--mount", f"--wd={ROOT}")
         self._filler = self.data / "filler"
 
     def fill(self, backend: Running) -> None:
@@ -54,7 +54,7 @@ class LimitedDisk:
 
     def __init__(self, folder: Path) -> None:
         self.data = folder
-        self.through = ()
+        self.through: tuple[str, ...] = ()
 
     def fill(self, backend: Running) -> None:
         limit([backend.process.pid, *(process.pid for process in backend.family)], 0)

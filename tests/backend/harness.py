@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import psutil
 
@@ -118,11 +118,11 @@ class Conversation:
             assert not isinstance(message, Lost), message
         raise AssertionError
 
-    def submit(self, prompt: str = "a pumpkin", **fields: object) -> str:
+    def submit(self, prompt: str = "a pumpkin", **fields: Any) -> str:
         """Ask for a small clip. The job's name."""
         job = new_job_id()
         small = {"style": "plain", "frames": 4, "width": 64, "height": 64, "seed": 1}
-        self.client.send(Generate(**{"job": job, "prompt": prompt, **small, **fields}))  # type: ignore[arg-type]
+        self.client.send(Generate(**{"job": job, "prompt": prompt, **small, **fields}))
         return job
 
     def end_of(self, job: str) -> Message:

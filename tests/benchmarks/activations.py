@@ -15,10 +15,11 @@ from functools import partial
 import torch
 
 from elevator.chain.cross_frame import ClipAttention, Text
-from elevator.chain.denoiser import Denoiser, result
+from elevator.chain.denoiser import Denoiser
 from elevator.chain.schedule import Schedule
 from elevator.models.pair import InflatedT2I
 from elevator.spans import chunks
+from elevator.steps import result
 from tests.benchmarks.call_shapes import image_unet
 from tests.benchmarks.full_size import alone
 from tests.benchmarks.options import no_options

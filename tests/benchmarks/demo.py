@@ -26,7 +26,14 @@ def main() -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "ELEVATOR_HOME": str(Path(folder) / "home")}
-        command = [sys.executable, ROOT / "install.py", "demo", PROMPT, "--out", Path(folder) / "demo"]
+        command: list[str | Path] = [
+            sys.executable,
+            ROOT / "install.py",
+            "demo",
+            PROMPT,
+            "--out",
+            Path(folder) / "demo",
+        ]
         began = time.monotonic()
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, encoding="utf-8") as process:
             assert process.stdout is not None

@@ -72,8 +72,8 @@ def measured(case: Case, folder: Path, clip: Clip) -> int:
     models = load_models(Sources.of(folder / case.t2i, folder / case.t2v, t2v_loras=loras), dtype=case.dtype)
     if case.lora:
         models = models.with_loras([(folder / case.lora, 1.0)])
-    size = {"frames": clip.frames, "height": clip.height, "width": clip.width}
-    for _ in elevate(models, prompt="a cat", plan=PLAN, seed=0, **size):
+    steps = elevate(models, prompt="a cat", plan=PLAN, seed=0, frames=clip.frames, height=clip.height, width=clip.width)
+    for _ in steps:
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

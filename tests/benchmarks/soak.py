@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 
@@ -151,7 +152,8 @@ def settle(backend: Running, customers: Sequence[Customer], began: float) -> Sam
 
 def soak(jobs: int, clients: int, seed: int) -> int:
     """Run it. The exit code."""
-    chance, samples = random.Random(seed), []
+    chance = random.Random(seed)
+    samples: list[Any] = []
     print("  jobs  seconds  server MB  worker MB  server fds  worker fds")
     with running("--stay", "--keep", "100", step_seconds=0.0005) as backend:
         customers = [Customer(backend, f"{number:032x}", chance) for number in range(1, clients + 1)]

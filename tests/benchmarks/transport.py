@@ -198,6 +198,7 @@ def seen_by_client(style: str, jobs: int) -> list[dict[str, float]]:
                     elif isinstance(message, Done):
                         at["done"] = now
                         break
+                assert isinstance(message, Done)
                 kept = msgspec.json.decode((Path(message.folder) / "clip.json").read_bytes())["seconds"]
                 sampling = sum(kept.get(phase, 0.0) for phase in SAMPLING)
                 found.append(

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,11 @@ from PIL import Image
 from elevator import LoraError, Plan, PlanError, RequestError, VideoElevatorPipeline, elevate, pipeline
 from elevator.pipeline import STRENGTH, fitted, native_size, with_steps
 from elevator.presets import T2VS, presets_for
+from elevator.sampler import Step
 from tests.elevator.golden import FOLDER, models
 
 PLAN = Plan(steps=3, refine=(2,), refine_steps=1)
-SIZE = {"height": 16, "width": 32}
+SIZE: dict[str, Any] = {"height": 16, "width": 32}
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def asked(monkeypatch):
     def noting(given, **settings):
         elevate(given, **settings).close()  # checked, but not sampled
         noted.update(settings)
-        yield pipeline.Step("decoding", 1, 1, frame=(0, np.full((16, 32, 3), 128, np.uint8)))
+        yield Step("decoding", 1, 1, frame=(0, np.full((16, 32, 3), 128, np.uint8)))
 
     monkeypatch.setattr(pipeline, "elevate", noting)
     return noted

@@ -201,11 +201,11 @@ def test_the_files_that_are_found_are_those_that_are_read(tmp_path, t2v):
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
     for file in (file.path for file in named if file.path.suffix == ".safetensors"):
-        whole = file.read_bytes()
-        file.write_bytes(whole[:-1])
+        content = file.read_bytes()
+        file.write_bytes(content[:-1])
         with pytest.raises(ModelError):
             load_models(sources)
-        file.write_bytes(whole)
+        file.write_bytes(content)
 
 
 def test_a_vae_or_text_encoder_of_its_own_is_found_instead(tmp_path):

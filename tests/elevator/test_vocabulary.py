@@ -12,7 +12,7 @@ WORDS = frozenset({"a", "pumpkin", "moving", "right", "blue", "background", "t",
 
 def test_words_are_read_one_a_line(tmp_path):
     (tmp_path / "known_words.txt").write_text("Pumpkin\n\n blue \n", encoding="utf-8")
-    assert known_words(tmp_path) == {"pumpkin", "blue"}
+    assert known_words(tmp_path) == frozenset({"pumpkin", "blue"})
 
 
 def test_a_folder_without_the_file_knows_words_in_general(tmp_path):

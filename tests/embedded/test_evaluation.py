@@ -92,7 +92,7 @@ def test_the_distance_of_a_stretched_set() -> None:
     values -= values.mean(0)
     stretched = values * [3.0, 1.0]
     expected = (2 * values[:, 0].std(ddof=1)) ** 2
-    correlation = np.corrcoef(values.T)[0, 1]
+    correlation = np.asarray(np.corrcoef(values.T))[0, 1]
     assert frechet_distance(values, stretched) == pytest.approx(expected, rel=abs(correlation) + 0.01)
 
 

@@ -25,7 +25,7 @@ FPS = 8
 def pictures(made: Made) -> list[NDArray[np.uint8]]:
     """The frames, as OpenCV reads them."""
     files = sorted(made.folder.glob("elevator/*/frame_*.png"))
-    return [cv2.imread(str(file), cv2.IMREAD_COLOR) for file in files]
+    return [np.asarray(cv2.imread(str(file), cv2.IMREAD_COLOR), np.uint8) for file in files]
 
 
 def enlarged(picture: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
@@ -60,7 +60,7 @@ def test_frames_are_there(made: Made) -> None:
 
 
 def test_contact_sheet_shows_all_frames(made: Made) -> None:
-    sheet = cv2.imread(str(made.folder / "contact_sheet.png"), cv2.IMREAD_COLOR)
+    sheet = np.asarray(cv2.imread(str(made.folder / "contact_sheet.png"), cv2.IMREAD_COLOR))
     cell = 3 * SIZE + 8
     assert sheet.shape == (4 * cell + 8, 4 * cell + 8, 3)
     for index, frame in enumerate(pictures(made)):

@@ -38,7 +38,7 @@ class TestPython:
 class TestBlender:
     @pytest.fixture
     def no_module(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(demo.environments, "is_complete", lambda environment: False)
+        monkeypatch.setattr("backend.installer.environments.is_complete", lambda environment: False)
         monkeypatch.setattr(demo, "find_python", lambda environment: None)
 
     @staticmethod
@@ -72,7 +72,7 @@ class TestSystemPackages:
     def commands(self, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         ran: list[list[str]] = []
         monkeypatch.setattr(system_packages, "run", lambda args, **_: ran.append(list(args)))
-        monkeypatch.setattr(system_packages.shutil, "which", lambda name: f"/usr/bin/{name}")
+        monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
         monkeypatch.setattr(system_packages, "_is_root", lambda: True)
         return ran
 
@@ -108,7 +108,7 @@ class TestSystemPackages:
         assert not commands
 
     def test_other_systems_get_the_names(self, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(system_packages.shutil, "which", lambda name: None)
+        monkeypatch.setattr("shutil.which", lambda name: None)
         with pytest.raises(Problem, match=r"lacks libSM\.so\.6.*package manager"):
             system_packages.provide([], ["libSM.so.6"])
 

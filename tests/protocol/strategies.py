@@ -21,8 +21,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     match kind:
         case msgspec.inspect.StrType(pattern=None):
             return st.text(SAFE_TEXT, min_size=kind.min_length or 0, max_size=min(kind.max_length or 50, 50))
-        case msgspec.inspect.StrType():
-            return st.from_regex(kind.pattern)
+        case msgspec.inspect.StrType(pattern=str(pattern)):
+            return st.from_regex(pattern)
         case msgspec.inspect.IntType():
             return st.integers(kind.ge, kind.le)
         case msgspec.inspect.FloatType():

@@ -47,7 +47,7 @@ class Backend:
         self.socket.bind("tcp://127.0.0.1:0")
         ours, theirs = zmq.curve_keypair()
         self.connection = Connection(
-            endpoint=self.socket.last_endpoint.decode(),
+            endpoint=self.socket.getsockopt_string(zmq.LAST_ENDPOINT),
             server_key=public.decode(),
             client_public=ours.decode(),
             client_secret=theirs.decode(),
@@ -58,7 +58,7 @@ class Backend:
         self.peer = b""
 
     def hear(self) -> Message:
-        assert self.socket.poll(LONG * 1000), "nothing came"
+        assert self.socket.poll(round(LONG * 1000)), "nothing came"
         self.peer, *frames = self.socket.recv_multipart()
         return wire.decode_request(frames).message
 
@@ -199,7 +199,7 @@ def test_a_backend_without_encryption_is_noticed(backend: Backend) -> None:
     with backend.context.socket(zmq.ROUTER) as plain:
         plain.linger = 0
         plain.bind("tcp://127.0.0.1:0")
-        other = msgspec.structs.replace(backend.connection, endpoint=plain.last_endpoint.decode())
+        other = msgspec.structs.replace(backend.connection, endpoint=plain.getsockopt_string(zmq.LAST_ENDPOINT))
         with Client(other, name="test") as client:
             assert reason(client)
 
@@ -225,7 +225,7 @@ def test_a_client_that_slept_blames_nobody(backend: Backend, monkeypatch: pytest
         backend.hear()
         for _ in range(5):
             now = time.monotonic()
-            monkeypatch.setattr(client_module.time, "monotonic", lambda later=now + 3600: later)
+            monkeypatch.setattr(time, "monotonic", lambda later=now + 3600: later)
             assert not list(client.poll())
             monkeypatch.undo()
         assert client.lost is None

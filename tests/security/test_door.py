@@ -79,7 +79,7 @@ def test_a_client_without_encryption_is_refused(shared: Running, mechanism: str)
         with suppress(zmq.Again):  # it may have been sent away already
             socket.send_multipart(wire.encode(Hello(client="plain")), zmq.NOBLOCK)
             socket.send_multipart(wire.encode(Shutdown()), zmq.NOBLOCK)
-        assert monitor.poll(REFUSED_SECONDS * 1000), "it was not sent away"
+        assert monitor.poll(round(REFUSED_SECONDS * 1000)), "it was not sent away"
         recv_monitor_message(monitor)
         assert not socket.poll(0), "it was answered"
         socket.disable_monitor()
@@ -213,7 +213,7 @@ def test_a_clients_key_does_not_open_the_workers_door(shared: Running) -> None:
             socket.setsockopt(zmq.RECONNECT_IVL, -1)
             monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
             socket.connect(f"tcp://127.0.0.1:{line}")
-            assert monitor.poll(REFUSED_SECONDS * 1000)
+            assert monitor.poll(round(REFUSED_SECONDS * 1000))
             assert recv_monitor_message(monitor)["event"] == zmq.EVENT_DISCONNECTED
             socket.disable_monitor()
             monitor.close()

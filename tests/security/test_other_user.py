@@ -108,7 +108,7 @@ def test_the_attack_would_find_an_open_door(open_home: Path) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         socket.linger = 0
         socket.bind("tcp://127.0.0.1:0")
-        got = attack(open_home, KeyPair.fresh().public, [socket.last_endpoint.decode()])
+        got = attack(open_home, KeyPair.fresh().public, [socket.getsockopt_string(zmq.LAST_ENDPOINT)])
         assert socket.poll(1000), "it has knocked"
     assert "read state/connection.json" in got["files"]
     assert "listed state/connection.json" in got["files"]

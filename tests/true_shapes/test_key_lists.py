@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -78,7 +79,8 @@ def safetensors_size(held, kind, by_dtype):
     """Bytes of the file that the library makes; in 2022 it sorted by name alone and did not pad the header to 8."""
     order = ["I64", "F32", "I32", "F16"]
     kinds = {key: KINDS.get(entry.dtype, kind) for key, entry in held.items()}
-    header, end = {"__metadata__": {"format": "pt"}}, 0
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
     for key in sorted(held, key=lambda key: (order.index(kinds[key][1]) if by_dtype else 0, key)):
         start, end = end, end + kinds[key][0] * math.prod(held[key].shape)
         header[key] = {"dtype": kinds[key][1], "shape": held[key].shape, "data_offsets": [start, end]}
@@ -147,7 +149,7 @@ def test_the_domain_adapter_is_as_large_as_published():
 
 def layers(width):
     """Shapes of the layers that a LoRA can change, under every flat name that the formats give them."""
-    found = {}
+    found: dict[Any, Any] = {}
     for name, prefixes in (("unet_sd1", ("", "unet_")), ("clip_l", ("te_", "text_encoder_"))):
         for key, entry in entries(name, width).items():
             flat = key.removesuffix(".weight").replace(".", "_")

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from elevator import Sources
-from elevator.chain.denoiser import result
 from elevator.models.image import load_image_model
 from elevator.models.loading import Reader
 from elevator.models.video import load_video_model
+from elevator.steps import result
 from tests.parity import relative_error
 from tests.true_shapes.random_weights import write
 

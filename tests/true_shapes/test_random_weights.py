@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import pytest
 import torch
@@ -132,7 +133,11 @@ def test_rank_alpha_and_metadata_of_a_lora(tmp_path):
 
 
 def test_the_three_embedding_formats(tmp_path):
-    names = {"a1111_pt": "cat.pt", "a1111": "cat.safetensors", "diffusers": "learned_embeds.bin"}
+    names: dict[Literal["a1111_pt", "a1111", "diffusers"], str] = {
+        "a1111_pt": "cat.pt",
+        "a1111": "cat.safetensors",
+        "diffusers": "learned_embeds.bin",
+    }
     paths = {style: tmp_path / name for style, name in names.items()}
     values = {style: write_embedding(path, style, "<cat>", vectors=3, width=1024) for style, path in paths.items()}
     read = {

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from elevator import Models, Plan, Sources, elevate, load_models
-from elevator.chain.denoiser import result
 from elevator.chain.noise import starting_noise
 from elevator.chain.schedule import ddim_step
 from elevator.presets import FILE_NAME, read_presets
 from elevator.prompt_schedule import Prompts
+from elevator.steps import result
 
 from .prompts import Prompt
 from .store import Folders

@@ -49,7 +49,7 @@ def test_a_prompt_becomes_a_strip() -> None:
     assert job.state is State.ADDING
     assert session.busy
     assert session.added(A, "4 frames added.", ["It plays 3 times as fast."]) == [Send(Received(job=A))]
-    assert job.state is State.DONE
+    assert session.jobs[A].state is State.DONE
     assert not session.busy
     assert session.status(job) == Status("4 frames added.", "", "done")
     assert job.warnings == ["The models do not know “zebra”.", "It plays 3 times as fast."]

@@ -182,7 +182,7 @@ def check_all_jobs_come_back_in_their_order() -> None:
 def check_scripts_go_on_as_well() -> None:
     open_project("script")
     with _slowly():
-        killed = []
+        killed: list[Any] = []
 
         def kill(status: Any) -> None:
             if status.phase == "painting" and not killed:

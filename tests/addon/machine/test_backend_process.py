@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def tell(**changes: object) -> None:
+def tell(**changes: Any) -> None:
     file = places.install_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     told = {"python": sys.executable, "root": str(ROOT), "version": VERSION}

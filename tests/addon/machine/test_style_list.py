@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blender_addon.machine import style_list
-from tests.addon.clip.test_session import STYLE
+from tests.addon.sessions import STYLE
 
 
 def test_kept_list_is_read_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 
 from backend.cli.batch_file import Row, read_rows
 from backend.cli.batch_note import read_note
-from backend.client.api import Clip, connect
+from backend.client.api import Backend, Clip, Job, connect
 from backend.failures import BackendError
 from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import LoraChoice
@@ -291,18 +292,17 @@ def test_a_result_that_is_gone_is_made_anew(backend: Running, call: Call, tmp_pa
 def test_more_rows_than_the_queue_takes_wait_for_their_turn(
     backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from backend.cli import batch
 
-    submit = batch.Backend.submit
-    under_way = []
+    submit = Backend.submit
+    under_way: list[Any] = []
 
-    def crowded(backend: batch.Backend, clip: Clip) -> batch.Job:
+    def crowded(backend: Backend, clip: Clip) -> Job:
         if sum(job.end is None for job in under_way) >= 2:
             raise BackendError("queue_full", most=2)
         under_way.append(submit(backend, clip))
         return under_way[-1]
 
-    monkeypatch.setattr(batch.Backend, "submit", crowded)
+    monkeypatch.setattr(Backend, "submit", crowded)
     path = file(tmp_path, "prompt\n" + "a fox\n" * 5)
     assert call("generate", "--from", path, "--out", tmp_path / "out", "--frames", "1").code == 0
     assert len(jobs_of(tmp_path / "out")) == len(under_way) == 5

@@ -24,6 +24,7 @@ from backend import __main__, logs
 from backend.cli import diagnosis
 from backend.cli.report import Redactor
 from backend.installer import doctor
+from backend.installer.clone import BACKEND
 from backend.installer.doctor import Finding
 from backend.orders import Sample
 from backend.server.jobs import Job, Owner
@@ -75,7 +76,7 @@ def job(number: int = 0, prompt: str = PROMPT) -> Job:
         fps=8,
         seed=1,
     )
-    return Job(order.job, Owner("local", "c" * 32), order, prompt)
+    return Job(f"{number:032x}", Owner("local", "c" * 32), order, prompt)
 
 
 def test_all_is_well_here(home: Path) -> None:
@@ -215,7 +216,7 @@ def test_what_is_wrong_is_found_and_nothing_else(
 def test_packages_of_other_versions_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text('# why\npyzmq==1.0\nnot-there==2\nmsgspec>=0.1\nno==1; sys_platform == "none"\n', encoding="utf-8")
-    monkeypatch.setattr(diagnosis, "BACKEND", dataclasses.replace(diagnosis.BACKEND, lock=lock))
+    monkeypatch.setattr(diagnosis, "BACKEND", dataclasses.replace(BACKEND, lock=lock))
     (finding,) = [one for one in wrong() if one.what.startswith("packages")]
     assert f"pyzmq is {zmq.__version__} instead of 1.0" in finding.what
     assert "not-there is missing" in finding.what

@@ -85,7 +85,7 @@ def test_footage_saves_calls(tmp_path: Path) -> None:
 
 def test_models_are_read_once_for_all_clips_of_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
     read, counted = [], []
-    load, count = dry_run.load_shapes, dry_run.estimate
+    load, count = load_shapes, estimate
     monkeypatch.setattr(dry_run, "load_shapes", lambda *paths, **options: read.append(paths) or load(*paths, **options))
     monkeypatch.setattr(dry_run, "estimate", lambda *plan, **size: counted.append(plan) or count(*plan, **size))
     dry_run._shapes.cache_clear()

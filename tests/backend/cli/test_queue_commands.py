@@ -154,7 +154,16 @@ def test_a_paused_queue_is_said_and_the_place_in_it(paused: Backend, tmp_path: P
 def test_settings_footage_and_another_rate_reach_the_clip(backend: Running, call: Call, tmp_path: Path) -> None:
     shots = tmp_path / "shots"
     assert call("generate", "a fox", "--frames", "4", "--seed", "1", "--out", shots).code == 0
-    options = ["--preset", "fast", "--set", "guidance=7", "--set", "lowpass.method=none", "--strength", "0.5"]
+    options: list[str | Path] = [
+        "--preset",
+        "fast",
+        "--set",
+        "guidance=7",
+        "--set",
+        "lowpass.method=none",
+        "--strength",
+        "0.5",
+    ]
     options += ["--footage", shots, "--anchor", shots / "frame_0001.png", "--fps", "30000/1001", "--method", "flow"]
     made = call("generate", "a cat", *options, "--out", tmp_path / "out", "--json")
     assert made.code == 0, made.err

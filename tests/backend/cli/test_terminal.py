@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from shared_protocol.messages import Progress
 JOB = "0" * 32
 
 
-def progress(phase: str, step: int = 0, steps: int = 0, **fields: object) -> Progress:
+def progress(phase: str, step: int = 0, steps: int = 0, **fields: Any) -> Progress:
     return Progress(job=JOB, phase=phase, step=step, steps=steps, **fields)  # type: ignore[arg-type]
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from backend.client import api, profiles
-from backend.client.api import Backend, BackendError, Clip, connect
+from backend.client.api import Backend, BackendError, Clip, Job, connect
 from backend.client.uploading import WINDOW, footage_files, send_file
 from shared_protocol import connection
 from shared_protocol.machine import places
@@ -26,7 +27,7 @@ from shared_protocol.messages import Accepted, Cancelled, Chunk, Done, Failed, F
 from shared_protocol.wire import CHUNK_BYTES
 from tests.backend.harness import ROOT, Running, running, until
 
-SMALL = {"frames": 4, "seed": 1}
+SMALL: dict[str, Any] = {"frames": 4, "seed": 1}
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_cancel_ends_this_job_and_no_other(slow: Backend) -> None:
 
 def test_several_jobs_are_followed_at_once(connected: Backend) -> None:
     jobs = [connected.submit("a fox", frames=2, seed=seed) for seed in range(3)]
-    ended = []
+    ended: list[Job] = []
     while any(job.end is None for job in jobs):
         job, incoming = connected.next_event(jobs)
         assert job is None or incoming.message.job == job.id  # type: ignore[attr-defined]
@@ -249,7 +250,7 @@ def test_the_queue_is_paused_moved_and_resumed(connected: Backend, tmp_path: Pat
     with connect(name="another") as other:
         assert not other.resume().paused
     assert not connected.status().queue.paused, "which does not swallow what comes unasked"
-    ended = []
+    ended: list[Job] = []
     said = []
     while len(ended) < 3:
         job, incoming = connected.next_event(jobs)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -275,7 +276,7 @@ def look_at(client: Conversation, book: Book, job: str, end: Message) -> None:
                 assert msgspec.json.decode((folder / name).read_bytes())
 
 
-def chaos(rounds: int, folder: Path, **options: object) -> None:
+def chaos(rounds: int, folder: Path, **options: Any) -> None:
     seed = int(os.environ.get("ELEVATOR_CHAOS_SEED", random.randrange(2**32)))
     chance, book = random.Random(seed), Book(fake=bool(options.get("fake", True)))
     heard = folder / "heard"

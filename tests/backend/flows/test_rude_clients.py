@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from contextlib import closing
+from typing import Any
 
 import pytest
 import zmq
@@ -43,7 +44,7 @@ ROUNDS, BATCH = 30, 100
 def originals(job: str) -> list[Message]:
     """A message of each kind, but for Pause, which a guest may send with right. `job`: an honest client's."""
     sha = "0123456789abcdef" * 4
-    new = {"negative_prompt": "", "style": "nosuch", "frames": 4, "width": 64, "height": 64, "seed": 1}
+    new: dict[str, Any] = {"negative_prompt": "", "style": "nosuch", "frames": 4, "width": 64, "height": 64, "seed": 1}
     return [
         Hello(client="rude", client_id="d" * 32),
         Generate(job=new_job_id(), prompt="a pumpkin", settings={"steps": 3, "x": [1], "y": {"a": 1.5}}, **new),

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -204,10 +205,15 @@ def start(home: Path) -> Iterator[Callable[[], WorkerProcess]]:
         door.stop()
 
 
+def came(worker: WorkerProcess) -> bool:
+    """Whether it has said something."""
+    return bool(worker.socket.poll(0))
+
+
 def test_workers_of_one_device_that_start_at_once_all_come_in(start: Callable[[], WorkerProcess]) -> None:
     workers = [start(), start()]
     for worker in workers:
-        assert until(lambda worker=worker: bool(worker.socket.poll(0)))
+        assert until(partial(came, worker))
         assert [incoming.message for incoming in worker.receive()] == [Ready(device="none")]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import psutil
@@ -71,7 +73,7 @@ def test_frames_arrive_complete_and_in_order(shared: Running) -> None:
 
 
 def test_the_same_seed_gives_the_same_clip_and_another_another(shared: Running) -> None:
-    def clip(client: Conversation, **fields: object) -> list[bytes]:
+    def clip(client: Conversation, **fields: Any) -> list[bytes]:
         job = client.submit(frames=2, **fields)
         client.end_of(job)
         return [bytes(buffers[0]) for message, buffers in client.of(job) if isinstance(message, Frame)]

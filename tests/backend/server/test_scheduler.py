@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -67,7 +68,7 @@ class Puppet:
 class Stage:
     """A scheduler, its puppets, and all that clients are told."""
 
-    def __init__(self, folder: Path, devices: Sequence[str] = ("cpu",), **settings: object) -> None:
+    def __init__(self, folder: Path, devices: Sequence[str] = ("cpu",), **settings: Any) -> None:
         self.workers: list[Puppet] = []
         self.heard: list[Message] = []
         self.all_told: list[Message] = []
@@ -77,7 +78,7 @@ class Stage:
         self.now = 0.0
         self.store = JobStore(None)
         self.results = ResultStore(folder / "results")
-        self.settings = Settings(**settings)  # type: ignore[arg-type]
+        self.settings = Settings(**settings)
         self.scheduler = Scheduler(
             self.store,
             self.results,

@@ -57,9 +57,8 @@ def test_every_state_is_in_the_table() -> None:
 def test_only_the_table_moves_jobs(before: State, after: State) -> None:
     store = JobStore(None)
     store.add(job(A, state=before))
-    end = {State.DONE: done(A), State.CANCELLED: Cancelled(job=A)}.get(
-        after, Failed(job=A, code="internal", message="", next_step="")
-    )
+    ends: dict[State, Done | Cancelled] = {State.DONE: done(A), State.CANCELLED: Cancelled(job=A)}
+    end = ends.get(after) or Failed(job=A, code="internal", message="", next_step="")
     change = (lambda: store.finish(end)) if after in ENDED else (lambda: store.move(A, after))
     if after in ALLOWED[before]:
         assert change().state is after

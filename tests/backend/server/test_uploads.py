@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.server import uploads as module
 from backend.server.uploads import IDLE_SECONDS, MAX_PARTIAL, OLD_SECONDS, UploadRefused, Uploads
 from shared_protocol.messages import MAX_UPLOAD_BYTES
 
@@ -93,7 +92,7 @@ def test_a_real_picture_in_parts(uploads, root):
     assert uploads.size_of(name) == (50, 30)
     path = uploads.path(name)
     assert path == root / f"{name}.png"
-    assert np.array_equal(cv2.imread(str(path)), pixels)
+    assert np.array_equal(np.asarray(cv2.imread(str(path))), pixels)
     assert names(root) == [f"{name}.png"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
@@ -447,7 +446,7 @@ def test_full_disk_half_way(uploads, root, monkeypatch):
     (partial,) = root.iterdir()
     partial.write_bytes(data[:100] + data[100:150])  # what such a write leaves
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(OSError, match="full"):
             uploads.append(name, 100, data[100:])
     assert uploads.path(name) is None

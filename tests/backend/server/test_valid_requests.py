@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from shared_protocol.messages import (
     Message,
     Pause,
     Queue,
+    Request,
     Resume,
     Shutdown,
 )
@@ -34,20 +36,22 @@ from tests.backend.harness import Running, greet
 from tests.protocol.strategies import REQUESTS, of_any, values, with_buffers
 
 ANY = of_any(tuple(kind for kind in REQUESTS if kind not in (Hello, Shutdown)))
-SETTING = next(field.type for field in msgspec.inspect.type_info(Generate).fields if field.name == "settings")
+ASKED = msgspec.inspect.type_info(Generate)
+assert isinstance(ASKED, msgspec.inspect.StructType)
+SETTING: Any = next(field.type for field in ASKED.fields if field.name == "settings")
 PLANS = st.dictionaries(st.sampled_from([field.name for field in fields(Plan)]), values(SETTING.value_type), max_size=3)
 LONG = "\x01" * 2000
 """A prompt that takes six times its length on the line."""
 
 
-def clip(**more: object) -> Generate:
-    small = {"prompt": "a pumpkin", "style": "plain", "frames": 1, "width": 64, "height": 64, "seed": 1}
-    return Generate(**{"job": new_job_id(), **small, **more})  # type: ignore[arg-type]
+def clip(**more: Any) -> Generate:
+    small: dict[str, Any] = {"prompt": "a pumpkin", "style": "plain", "frames": 1, "width": 64, "height": 64, "seed": 1}
+    return Generate(**{"job": new_job_id(), **small, **more})
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=st.lists(ANY | PLANS.map(lambda plan: clip(settings=plan)), min_size=1, max_size=12))
-def test_any_request_leaves_the_backend_alive(shared: Running, requests: list[Message]) -> None:
+def test_any_request_leaves_the_backend_alive(shared: Running, requests: list[Request]) -> None:
     with shared.client() as client:
         greet(client)
         for request in requests:
@@ -103,7 +107,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
 ) -> None:
     """A client that has submitted waits for an end, not for a denial."""
 
-    def fails(*_: object, **__: object) -> None:
+    def fails(*_: object, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(desk, "resolve", fails)

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,9 +27,9 @@ PRESET = "[presets.published]\n"
 JOB = "0" * 32
 
 
-def request(**fields: object) -> Generate:
+def request(**fields: Any) -> Generate:
     values = {"prompt": "a cat", "style": "mine", "frames": 16, "width": 64, "height": 64, "seed": 1, **fields}
-    return Generate(job=JOB, **values)  # type: ignore[arg-type]
+    return Generate(job=JOB, **values)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -52,7 +53,9 @@ def resampled(tmp_path: Path) -> Made:
 
 @pytest.mark.parametrize("earlier", [False, True], ids=["this version's", "an earlier version's"])
 @pytest.mark.parametrize("make", [fake, sampled, resampled])
-def test_only_frames_are_read(make: object, earlier: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_frames_are_read(
+    make: Callable[[Path], Made], earlier: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ELEVATOR_FAKE_STEP_SECONDS", "0")
     result = make(tmp_path)
     folder = written(result, tmp_path / "clip")
@@ -63,4 +66,4 @@ def test_only_frames_are_read(make: object, earlier: bool, tmp_path: Path, monke
     assert footage_files(folder) == frames
     init = new_order({"t2i": "a", "t2v": "b", "prompt": "a cat", "init": str(folder)})
     assert init.frames == len(frames)
-    assert [file.path for file in found(init.sources, init.frames) if file.source == "init"] == frames
+    assert [file.path for file in found(init.sources, init.pictures, init.frames) if file.source == "init"] == frames

@@ -22,7 +22,7 @@ from elevator.cli.order import order_again
 from elevator.cli.recording import make
 from elevator.pictures.metrics import measure
 from elevator.pictures.sheet import contact_sheet
-from elevator.provenance import recorded
+from elevator.provenance import found, recorded
 from elevator.sidecar import Sidecar, decode
 from tests.backend.clip_orders import PATHS, SKETCH, WEIGHTS, Made, lora, made, order, written
 
@@ -65,7 +65,7 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     assert said.notes == tuple(result.notes) != ()
     assert {"loading", "painting", "decoding", "measuring"} <= said.seconds.keys()
     for file in said.files:
-        assert file == recorded(clip_record.found(wanted.sources)[said.files.index(file)])
+        assert file == recorded(found(wanted.sources)[said.files.index(file)])
     assert {Path(file.path).parent for file in said.files} >= {WEIGHTS / "t2i" / "unet", SKETCH}
     sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.jpg"])))
     drawn = np.asarray(contact_sheet(result.clip))
@@ -146,18 +146,16 @@ def test_sixteen_bits_become_eight(generator: SamplingGenerator, tmp_path: Path)
     paths = pictures(tmp_path, 4)
     plain = made(generator.generate(order(footage=paths, strength=0.0), PATHS)).clip
     for path in paths:
-        pixels = cv2.imdecode(np.frombuffer(Path(path).read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        pixels = np.asarray(cv2.imdecode(np.frombuffer(Path(path).read_bytes(), np.uint8), cv2.IMREAD_COLOR))
         Path(path).write_bytes(cv2.imencode(".png", pixels.astype(np.uint16) * 257)[1].tobytes())
     assert np.array_equal(made(generator.generate(order(footage=paths, strength=0.0), PATHS)).clip, plain)
 
 
 def test_files_are_hashed_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator, hashed = SamplingGenerator("cpu"), []
-    real = clip_record.recorded
-    monkeypatch.setattr(clip_record, "recorded", lambda file: hashed.append(file.path) or real(file))
+    monkeypatch.setattr(clip_record, "recorded", lambda file: hashed.append(file.path) or recorded(file))
     style = shutil.copytree(SKETCH, tmp_path / "style")
-    loras = ({"path": str(style), "weight": 1.0},)
-    wanted = order(loras=tuple(type(lora(1)[0])(**each) for each in loras))
+    wanted = order(loras=(type(lora(1)[0])(path=str(style), weight=1.0),))
     first = sidecar(made(generator.generate(wanted)))
     assert len(hashed) == len(set(hashed)) == len(first.files)
     hashed.clear()

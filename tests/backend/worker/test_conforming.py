@@ -7,6 +7,7 @@ import json
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,7 +43,7 @@ def order(folder: Path, count: int, **changes) -> Resample:
     source.mkdir()
     for index, pixels in enumerate(clip(count)):
         (source / frame_name(index)).write_bytes(png(pixels))
-    fields = {
+    fields: dict[str, Any] = {
         "source": str(source),
         "source_frames": count,
         "source_fps": (8, 1),
@@ -103,7 +104,7 @@ def alike(shown, pixels):
 
 def test_contact_sheet(tmp_path):
     extras = [item for item in resample(order(tmp_path, 3, fps=(24, 1))) if isinstance(item, Extra)]
-    sheet = cv2.imdecode(np.frombuffer(extras[1].data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    sheet = np.asarray(cv2.imdecode(np.frombuffer(extras[1].data, np.uint8), cv2.IMREAD_COLOR_RGB))
     assert sheet.shape == (3 * 24, 3 * 32, 3)
     assert alike(sheet[:24, :32], clip(3)[0])
     assert alike(sheet[-24:, -32:], clip(3)[2])
@@ -111,7 +112,9 @@ def test_contact_sheet(tmp_path):
 
 def test_contact_sheet_of_a_long_clip_shows_some_frames(tmp_path):
     wish = order(tmp_path, 3, source_fps=(1, 1), fps=(100, 1))
-    sheet = cv2.imdecode(np.frombuffer(list(resample(wish))[-1].data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    last = list(resample(wish))[-1]
+    assert isinstance(last, Extra)
+    sheet = np.asarray(cv2.imdecode(np.frombuffer(last.data, np.uint8), cv2.IMREAD_COLOR_RGB))
     side = round(SHEET_FRAMES**0.5)
     assert sheet.shape == (side * 24, side * 32, 3)
     assert alike(sheet[:24, :32], clip(3)[0])
@@ -122,7 +125,9 @@ def test_fewer_frames(tmp_path):
     wish = order(tmp_path, 6, fps=(4, 1))
     items = list(resample(wish))
     assert all(np.array_equal(*pair) for pair in zip(pictures(items), clip(6)[::2], strict=True))
-    record = json.loads(items[-2].data)
+    said = items[-2]
+    assert isinstance(said, Extra)
+    record = json.loads(said.data)
     assert len(record["source_frames"]) == 6  # those that were passed over too
 
 

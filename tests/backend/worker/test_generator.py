@@ -60,7 +60,7 @@ def generator() -> SamplingGenerator:
 
 def sample(**fields: Any) -> Sample:
     sources = Sources(**{"t2i": str(GOLDEN / "t2i"), "t2v": str(GOLDEN / "animatediff"), **fields})
-    fixed = {"negative_prompt": "", "frames": 2, "width": 32, "height": 32, "fps": 8, "seed": 1}
+    fixed: dict[str, Any] = {"negative_prompt": "", "frames": 2, "width": 32, "height": 32, "fps": 8, "seed": 1}
     return Sample(prompt="a cat", plan=PLAN, sources=sources, **fixed)
 
 

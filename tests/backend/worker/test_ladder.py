@@ -29,7 +29,7 @@ from tests.backend.clip_orders import PATHS, WEIGHTS, Made, made, order
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
 torch.set_num_threads(1)
 GOLDEN = ROOT / "tests" / "golden"
-SHORTAGES = {
+SHORTAGES: dict[str, Callable[[], BaseException]] = {
     "device": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     "host": lambda: RuntimeError(
         "[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory"

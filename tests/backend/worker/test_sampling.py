@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,12 +78,12 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             yield backend
 
 
-def clip(client: Conversation, **fields: object) -> np.ndarray:
+def clip(client: Conversation, **fields: Any) -> np.ndarray:
     job = client.submit(**{"style": "quick", "frames": 4, **fields})
     done = client.end_of(job)
     assert isinstance(done, Done), done
     frames = [buffers[0] for message, buffers in client.of(job) if isinstance(message, Frame)]
-    return np.stack([cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) for png in frames])
+    return np.stack([np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)) for png in frames])
 
 
 def test_jobs_of_one_base_read_its_models_once_whatever_their_style(backend: Running) -> None:

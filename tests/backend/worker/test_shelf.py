@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from backend.worker.maker import Advance
 from backend.worker.sampling import SamplingGenerator
 from backend.worker.shelf import Shelf
 from elevator import Plan
-from elevator.chain.denoiser import result
 from elevator.sources import Sources
+from elevator.steps import result
 from tests.backend.clip_orders import WEIGHTS, lora, made, order
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -27,7 +28,7 @@ OWN = {"zeroscope": 2, "animatediff": 1}
 """Networks that belong to a T2V alone: a UNet and a text encoder; motion modules."""
 
 
-def golden(t2v: str, **others: str) -> Sources:
+def golden(t2v: str, **others: Any) -> Sources:
     return Sources(t2i=str(GOLDEN / "t2i"), t2v=str(GOLDEN / t2v), **others)
 
 
@@ -47,7 +48,7 @@ def test_what_a_job_may_change_reads_nothing() -> None:
     clips = [made(generator.generate(order())).clip]
     loads = generator.loads
     assert loads == 5
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"loras": lora(1.0)},
         {"loras": lora(0.5)},
         {"prompt": "a dog"},
@@ -99,7 +100,7 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
 
 def test_sets_that_share_a_t2i_make_the_clips_that_they_make_alone() -> None:
     together = SamplingGenerator("cpu")
-    shared = {}
+    shared: dict[Any, Any] = {}
     for name in (ZEROSCOPE, ANIMATEDIFF, ZEROSCOPE, ANIMATEDIFF):
         fields = {"t2v": name, "loras": lora(1.0), "loras_on_t2v": name == ANIMATEDIFF}
         for key, change in (("plain", {"t2v": name}), ("sketch", fields)):

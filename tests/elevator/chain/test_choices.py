@@ -12,9 +12,10 @@ from torch import Tensor
 from elevator import Plan, PlanError
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Call, DeepFeatures, Text
-from elevator.chain.denoiser import Denoiser, result
+from elevator.chain.denoiser import Denoiser
 from elevator.chain.noise import chain_noise, starting_noise
 from elevator.chain.schedule import Schedule, add_noise, predict
+from elevator.steps import result
 from tests.elevator.golden import drain, models, relative_error
 
 PLAN = Plan(steps=6, refine=(5, 3), refine_steps=2)

@@ -62,7 +62,9 @@ def test_mask_of_each_case(name):
 
 @pytest.mark.parametrize("name", MASKS)
 def test_published_masks(name):
-    method, order, d_s, d_t = re.fullmatch(r"(\w+?)(?:_n(\d+))?_ds(.+)_dt(.+)", name).groups()
+    named = re.fullmatch(r"(\w+?)(?:_n(\d+))?_ds(.+)_dt(.+)", name)
+    assert named
+    method, order, d_s, d_t = named.groups()
     settings = LowPass(method, float(d_s), float(d_t), int(order or 4))
     assert torch.allclose(torch.fft.fftshift(mask(settings, 8, 8, 8)), MASKS[name], atol=1e-6)
 
@@ -241,5 +243,11 @@ def test_all_that_a_case_may_hold_is_documented():
 
 def choices(kind: type[msgspec.Struct]) -> list[str]:
     """All words that fields of this kind may hold."""
-    fields = msgspec.inspect.type_info(kind).fields
-    return [name for one in fields if isinstance(one.type, msgspec.inspect.LiteralType) for name in one.type.values]
+    told = msgspec.inspect.type_info(kind)
+    assert isinstance(told, msgspec.inspect.StructType)
+    return [
+        str(name)
+        for one in told.fields
+        if isinstance(one.type, msgspec.inspect.LiteralType)
+        for name in one.type.values
+    ]

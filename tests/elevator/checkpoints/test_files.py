@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -175,14 +176,15 @@ def test_code_in_a_pickle_is_named_and_never_runs(tmp_path, zipped):
 
 
 def test_no_weights_in_a_pickle(tmp_path):
-    for content in (
+    contents: tuple[Any, ...] = (
         {"a": 1},
         [torch.ones(1)],
         torch.ones(1),
         {"state_dict": {}},
         {},
         {"a": {"b": {"c": torch.ones(1)}}},
-    ):
+    )
+    for content in contents:
         torch.save(content, tmp_path / "x.pt")
         refused(tmp_path / "x.pt", "holds no weights by name; choose a model file")
 
@@ -200,7 +202,7 @@ def test_shapes_of_a_pickle_are_found_without_its_weights(tmp_path, monkeypatch,
 
 
 def test_a_pickle_that_holds_itself_ends(tmp_path):
-    content = {}
+    content: dict[Any, Any] = {}
     content["state_dict"] = content["ema"] = content
     torch.save(content, tmp_path / "loop.pt")
     refused(tmp_path / "loop.pt", "holds no weights by name")

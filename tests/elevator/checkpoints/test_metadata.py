@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.elevator.checkpoints.written import ldm_checkpoint, write
 
 SD1, SD2, SDXL = Family.SD1, Family.SD2, Family.SDXL
 
-METADATA = {
+METADATA: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "modelspec.title": ({"modelspec.title": "Oil", "ss_output_name": "oil_v2"}, {"title": "Oil"}),
     "output name": ({"ss_output_name": "oil_v2"}, {"title": "oil_v2"}),
     "base model": ({"ss_sd_model_name": "a.ckpt", "ss_base_model_version": "sd_v1"}, {"base_model": "a.ckpt"}),

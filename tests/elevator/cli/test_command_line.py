@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from elevator import elevate
+from elevator import elevate, load_models
 from elevator.cli import recording
 from elevator.cli.options import parser
 from elevator.cli.order import new_order
@@ -31,7 +32,8 @@ from tests.elevator.golden import FOLDER, models
 
 def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
     """Checked where the sampler is called: what it makes of these is the sampler's own business."""
-    asked, loaded = {}, {}
+    asked: dict[str, Any] = {}
+    loaded: dict[str, Any] = {}
 
     def noted(into, function):
         def call(*arguments, **settings):
@@ -40,8 +42,8 @@ def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
 
         return call
 
-    monkeypatch.setattr(recording, "elevate", noted(asked, recording.elevate))
-    monkeypatch.setattr(recording, "load_models", noted(loaded, recording.load_models))
+    monkeypatch.setattr(recording, "elevate", noted(asked, elevate))
+    monkeypatch.setattr(recording, "load_models", noted(loaded, load_models))
     pictures = np.random.default_rng(0).integers(0, 256, (4, 16, 32, 3), np.uint8)
     (tmp_path / "frames").mkdir()
     for k, picture in enumerate(pictures):
@@ -241,7 +243,7 @@ def test_the_sheet_shows_every_frame_once(shape, size):
     clip = np.broadcast_to(np.arange(10, 10 + 3 * shape[0]).reshape(-1, 1, 1, 3).astype(np.uint8), shape)
     sheet = contact_sheet(clip)
     assert sheet.size == size
-    colours = {colour for _, colour in sheet.getcolors()}
+    colours = {colour for _, colour in sheet.getcolors() or ()}
     assert colours - {(0, 0, 0)} == {tuple(map(int, frame[0, 0])) for frame in clip}
     assert sheet.getpixel((0, 0)) == tuple(clip[0, 0, 0])
 

@@ -7,6 +7,7 @@ import math
 import struct
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,6 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 
 from elevator import ModelError, Plan, Sources, elevate, load_models
-from elevator.chain.denoiser import result
 from elevator.checkpoints.weights import SHAPES_ONLY
 from elevator.cost.allocations import MAPPED, Allocations
 from elevator.cost.estimating import PROCESS, Cost, Estimate, estimate, measure
@@ -25,12 +25,13 @@ from elevator.cost.shapes import load_shapes, networks, shapes_of
 from elevator.models.image import load_image_model
 from elevator.models.loading import Reader
 from elevator.plan import Calls
+from elevator.steps import result
 from tests.elevator.golden import FOLDER, Call, models
 from tests.parity import T2VS
 from tests.true_shapes.random_weights import file_entries, write
 
 T2V_NAMES = sorted(T2VS)
-SIZE = {"frames": 4, "height": 64, "width": 64}
+SIZE: dict[str, Any] = {"frames": 4, "height": 64, "width": 64}
 PLAN = Plan(steps=4, refine=(3,), refine_steps=2)
 MIB = 2**20
 
@@ -252,7 +253,7 @@ def test_an_estimate_s_flops_and_calls_are_those_of_the_clip(t2v, settings):
     said = estimate(plan, shapes(t2v), **size)
     steps = elevate(models(t2v), prompt="a cat", plan=plan, seed=0, **size)
     next(steps)  # the text
-    phases = []
+    phases: list[str] = []
     clip = measure(lambda: phases.extend(step.phase for step in steps))
     assert said.flops == pytest.approx(clip.flops, rel=0.02)
     assert said.calls.total == len([phase for phase in phases if phase != "decoding"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from functools import cache, partial
+from typing import Any
 
 import pytest
 import torch
@@ -96,7 +97,8 @@ def test_chunks_of_4_take_a_third_of_the_memory_at_most():
         t2i, text, z = InflatedT2I(unet), Text(torch.zeros(2, 1, 77, 768)), torch.zeros(2, 16, 4, 64, 64)
 
         def guided(size):
-            anchors, outputs = {}, []
+            anchors: dict[Any, Any] = {}
+            outputs: list[Any] = []
             for span in chunks(16, size):
                 call = Call(text, slice(0, 2), span.frames, anchors)
                 outputs.append(t2i(z[:, span.frames], 500, call))

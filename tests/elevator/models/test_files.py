@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import socket
+from typing import Any
 
 import pytest
 import torch
@@ -178,7 +179,7 @@ def test_embeddings_stay_when_loras_change(files, tmp_path):
 def test_a_long_prompt_and_its_notes_reach_the_caller(files):
     models = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt")))
     plan = Plan(steps=1, refine=(1,), refine_steps=1, guidance=2)
-    request = {"plan": plan, "frames": 1, "height": 64, "width": 64, "seed": 0}
+    request: dict[str, Any] = {"plan": plan, "frames": 1, "height": 64, "width": 64, "seed": 0}
     steps = list(elevate(models, prompt="dog, " * 100 + "(cat:1.3", negative_prompt="[a:b:0.5]", **request))
     assert steps[-1].frame is not None
     assert len(steps[0].notes) == 2

@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from elevator import OutOfMemory, Sources, elevate, load_models
-from elevator.chain.denoiser import result
+from elevator.checkpoints.weights import load_tensors
 from elevator.memory import is_shortage
 from elevator.models import reading
-from elevator.models.loading import loading
+from elevator.models.loading import Loading, loading
+from elevator.steps import relay, result
 from tests.elevator.golden import FOLDER
 from tests.true_shapes.random_weights import write
 
@@ -23,12 +24,9 @@ T2I, ZEROSCOPE, ANIMATEDIFF = FOLDER / "t2i", FOLDER / "zeroscope", FOLDER / "an
 
 def pieces(sources, **options):
     """All that is told, and the models."""
-    told, steps = [], loading(sources, **options)
-    while True:
-        try:
-            told.append(next(steps))
-        except StopIteration as end:
-            return told, end.value
+    told: list[Loading] = []
+    models = result(relay(loading(sources, **options), told.append))
+    return told, models
 
 
 def weights_in(*folders):
@@ -49,7 +47,7 @@ def test_bytes_rise_from_none_to_those_of_all_files(monkeypatch):
 def test_nothing_is_read_after_it_is_closed(monkeypatch):
     monkeypatch.setattr(reading, "SPAN", 10_000)
     read = []
-    load = reading.load_tensors
+    load = load_tensors
     monkeypatch.setattr(reading, "load_tensors", lambda path: read.append(path) or load(path))
     steps = loading(Sources.of(T2I, ZEROSCOPE))
     assert next(steps).done == 0

@@ -32,6 +32,12 @@ TEXT_LAYERS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 
 
 @cache
+def matches(read):
+    """How many of a LoRA's keys fit the bases, and how many it has."""
+    unet, text = bases()
+    return lora.matches(unet, text, read)
+
+
 def bases():
     unet = UNet2DConditionModel.from_pretrained(FOLDER / "t2i" / "unet", local_files_only=True)
     text = CLIPTextModel.from_pretrained(FOLDER / "t2i" / "text_encoder", dtype=torch.float32, local_files_only=True)
@@ -149,9 +155,9 @@ def test_every_style_of_names_equals_pefts_forward_pass(tmp_path, style):
     file = written(reference.tensors())
     save_file(file, tmp_path / "lora.safetensors")
     read = lora.read(tmp_path / "lora.safetensors")
-    assert lora.matches(*bases(), read) == (len(file), len(file))
-    parts = zip(bases(), ("unet", "text_encoder"), strict=True)
-    ours = outputs(*(lora.merged(base, [(read, 1.0)], part=part) for base, part in parts))
+    assert matches(read) == (len(file), len(file))
+    unet, text = bases()
+    ours = outputs(lora.merged(unet, [(read, 1.0)], part="unet"), lora.merged(text, [(read, 1.0)], part="text_encoder"))
     for result, expected, plain in zip(ours, outputs(reference.unet, reference.text), outputs(*bases()), strict=True):
         assert relative_error(result, expected) < 1e-5
         assert relative_error(plain, expected) > 1e-2
@@ -214,7 +220,7 @@ def test_a_motion_network_takes_the_loras_of_its_t2i(tmp_path):
     save_file(kohya(trained("all").tensors()), tmp_path / "lora.safetensors")
     read = lora.read(tmp_path / "lora.safetensors")
     motion = models("animatediff").t2v.unet
-    assert lora.matches(motion, bases()[1], read) == lora.matches(*bases(), read)
+    assert lora.matches(motion, bases()[1], read) == matches(read)
     merged, t2i = lora.merged(motion, [(read, 0.7)]), lora.merged(bases()[0], [(read, 0.7)])
     for name, weight in t2i.named_parameters():
         assert torch.equal(merged.get_parameter(name), weight), name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_weights_are_frozen_and_in_the_wanted_precision():
 def test_half_precision_samples():
     pair = load_models(Sources.of(FOLDER / "t2i", FOLDER / "animatediff"), dtype=torch.float16)
     plan = Plan(steps=3, refine=(2,), refine_steps=1, guidance=2, video_guidance=2)
-    request = {"prompt": "a", "plan": plan, "frames": 2, "height": 32, "width": 32, "seed": 0}
+    request: dict[str, Any] = {"prompt": "a", "plan": plan, "frames": 2, "height": 32, "width": 32, "seed": 0}
     half = [step.frame[1] for step in elevate(pair, **request) if step.frame]
     full = [step.frame[1] for step in elevate(models("animatediff"), **request) if step.frame]
     assert np.abs(np.stack(half).astype(int) - np.stack(full)).mean() < 4
@@ -103,7 +104,13 @@ def test_prompts_are_padded_to_the_tokenizers_length(t2i):
     pair = load_models(Sources.of(t2i, FOLDER / "zeroscope"))
     assert pair.t2i_text("a dog").shape == (1, 24, 32)
     assert pair.t2v_text("a dog").shape == (1, 77, 32)
-    request = {"plan": Plan(steps=2, refine=(2,), refine_steps=1), "frames": 1, "height": 32, "width": 32, "seed": 0}
+    request: dict[str, Any] = {
+        "plan": Plan(steps=2, refine=(2,), refine_steps=1),
+        "frames": 1,
+        "height": 32,
+        "width": 32,
+        "seed": 0,
+    }
     assert list(elevate(pair, prompt="a dog", **request))[-1].phase == "decoding"
 
 
@@ -128,6 +135,7 @@ def test_previews_use_the_map_beside_the_vae(t2i):
     path.write_text(json.dumps({"factors": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], "bias": [0, 0, -1]}))
     pair = load_models(Sources.of(t2i, FOLDER / "zeroscope"))
     draft = pair.draft(torch.ones(1, 4, 2, 2))
+    assert draft is not None
     assert draft[0, 0, 0].tolist() == [255, 255, 128]
     path.write_text(json.dumps({"factors": [[1, 0, 0]]}))
     with pytest.raises(ModelError, match="not a preview map of 4 channels"):

@@ -24,8 +24,9 @@ def test_clips_play_side_by_side_in_whole_squares(tmp_path):
     out = tmp_path / "both.webp"
     assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out), "--size", "9", "--fps", "4"]) == 0
     with Image.open(out) as moving:
-        assert (moving.n_frames, moving.info["loop"]) == (3, 0)
+        assert moving.info["loop"] == 0
         shown = [(picture.convert("RGB"), picture.info["duration"]) for picture in ImageSequence.Iterator(moving)]
+    assert len(shown) == 3
     assert [duration for _, duration in shown] == [250] * 3
     for k, (picture, _) in enumerate(shown):
         pixels = np.asarray(picture)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -277,7 +278,7 @@ def test_a_long_clip_takes_no_more_memory_than_a_short_one(method):
     """Of 400 frames never more than a few are alive."""
     import weakref
 
-    alive: list[weakref.ref] = []
+    alive: list[weakref.ref[Any]] = []
 
     class Counted(Numbered):
         def __getitem__(self, index: int, /) -> np.ndarray:

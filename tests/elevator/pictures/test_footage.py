@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from elevator.prompt_schedule import Prompts
 from tests.elevator.golden import models
 
 PLAN = Plan(steps=5, refine=(4, 2), refine_steps=1)
-REQUEST = {"prompt": "a dog", "frames": 4, "height": 32, "width": 48, "seed": 1, "plan": PLAN}
+REQUEST: dict[str, Any] = {"prompt": "a dog", "frames": 4, "height": 32, "width": 48, "seed": 1, "plan": PLAN}
 
 
 def moving(frames: int = 4) -> np.ndarray:
@@ -132,6 +133,7 @@ def test_prompts_of_different_lengths_travel():
 def test_embeddings_are_mixed_in_straight_lines():
     mixing = Prompts.of("", "", {6: "c", 2: "a", 4: "b"}, 9).mixing(9)
     expected = [[1, 0, 0]] * 3 + [[0.5, 0.5, 0], [0, 1, 0], [0, 0.5, 0.5]] + [[0, 0, 1]] * 3
+    assert mixing is not None
     assert torch.equal(mixing, torch.tensor(expected))
     assert Prompts.of("a", "", None, 9).mixing(9) is None
 
@@ -139,7 +141,7 @@ def test_embeddings_are_mixed_in_straight_lines():
 def test_64_frames_of_a_t2v_that_makes_16():
     pair = dataclasses.replace(models("animatediff"), max_frames=16)
     plan = dataclasses.replace(PLAN, window=16, overlap=4, chunk=8)
-    seen = {"T2I": [], "T2V": []}
+    seen: dict[str, list[Any]] = {"T2I": [], "T2V": []}
 
     class Noted:
         def __init__(self, name, network):
@@ -149,7 +151,8 @@ def test_64_frames_of_a_t2v_that_makes_16():
             seen[self.name].append(z.shape[1])
             return self.network(z, t, call)
 
-    pair = dataclasses.replace(pair, t2i=Noted("T2I", pair.t2i), t2v=Noted("T2V", pair.t2v))
+    noted: dict[str, Any] = {"t2i": Noted("T2I", pair.t2i), "t2v": Noted("T2V", pair.t2v)}
+    pair = dataclasses.replace(pair, **noted)
     clip = sampled(pair, frames=64, height=16, width=16, plan=plan)
     assert clip.shape == (64, 16, 16, 3)
     assert set(seen["T2V"]) == {16}
@@ -220,7 +223,7 @@ class Moved(nn.Module):
 
 
 def test_one_network_at_a_time_is_on_the_device():
-    log = []
+    log: list[Any] = []
     room = Room(torch.device("cpu"))
     first, second = Moved("first", log), Moved("second", log)
     assert [room.bring(each) for each in (first, first, second, first)] == [first, first, second, first]
