@@ -129,6 +129,14 @@ def test_one_folder_of_the_sampler_knows_diffusers() -> None:
     assert {file for file in knowing if file.parts[0] not in ("models", "embedded")} == {Path("text/tokenizer.py")}
 
 
+def test_the_product_needs_no_training() -> None:
+    training = "elevator.embedded.training"
+    others = [file for file in modules(*OURS) if ROOT / "elevator/embedded/training" not in file.parents]
+    assert {training} < {name for file in modules("tests/embedded") for name in imports(file)}, "it would be seen"
+    for file in others:
+        assert not any(name == training or name.startswith(f"{training}.") for name in imports(file)), file
+
+
 @pytest.mark.parametrize("file", modules("blender_addon"), ids=lambda file: file.name)
 def test_addon_keeps_blenders_manners(file: Path) -> None:
     assert not tops(file) & {"threading", "concurrent", "multiprocessing", "asyncio", "pip"}

@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..arguments import ArgumentParser
 from ..errors import ElevatorError, RequestError
+from .clip_folder import frames_in
 from .footage import read_picture
 
 GAP_PX = 8
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _frames(folder: Path) -> NDArray[np.uint8]:
-    files = sorted(folder.glob("frame_*.png"))
+    files = frames_in(folder)
     if not files:
         raise RequestError(f"{folder} holds no frames; name a folder with frame_0001.png and so on.")
     return np.stack([read_picture(file) for file in files])
