@@ -25,6 +25,8 @@ from shared_protocol import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT
 
+pytestmark = pytest.mark.slow
+
 GIGA = 10**9
 
 

@@ -17,6 +17,8 @@ from elevator.networks import VideoSource, loading, reading
 from tests.elevator.golden import FOLDER
 from tests.true_shapes.random_weights import write
 
+pytestmark = pytest.mark.slow
+
 T2I, ZEROSCOPE, ANIMATEDIFF = FOLDER / "t2i", FOLDER / "zeroscope", FOLDER / "animatediff"
 
 

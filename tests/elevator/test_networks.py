@@ -15,6 +15,8 @@ from elevator import ModelError, Plan, elevate, load_models
 from elevator.preview import STABLE_DIFFUSION, LatentRgb, fit
 from tests.elevator.golden import FOLDER, Call, models
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def t2i(tmp_path):

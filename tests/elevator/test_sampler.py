@@ -20,6 +20,8 @@ from elevator.noise import chain_noise, starting_noise
 from elevator.schedule import Schedule
 from tests.elevator.golden import drain, models
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(steps=5, refine=(4, 3), refine_steps=2)
 PUBLISHED = Plan()
 REQUEST = {"prompt": "a dog", "negative_prompt": "blurry", "frames": 3, "height": 32, "width": 48, "seed": 1}

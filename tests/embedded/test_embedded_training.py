@@ -30,6 +30,8 @@ from elevator.embedded.tokenizer import build_tokenizer
 from elevator.embedded.vae import VaePart, vae_frames
 from elevator.embedded.world import played_backwards
 
+pytestmark = pytest.mark.slow
+
 SHAPES = DrawnShapes()
 _UNET = {
     "sample_size": 16,
