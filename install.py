@@ -12,8 +12,8 @@ import argparse
 import io
 from pathlib import Path
 
-from backend.installer import demo, doctor, environments, readiness
-from backend.installer.children import end_on_signals, started
+from backend.installer import checks, demo, doctor, readiness
+from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
@@ -63,8 +63,8 @@ def _demo(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER], options.torch_index)
     long = ["--long"] if options.long else []
-    with started([environments.python_of(BACKEND), "-m", "pytest", *long, *options.rest], cwd=ROOT) as tests:
-        return tests.wait()
+    wrong = checks.check()
+    return checks.test([*long, *options.rest]) or wrong
 
 
 def _package(options: argparse.Namespace) -> int:
@@ -115,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--out", type=Path, default=ROOT / "demo", metavar="FOLDER", help="where to (default: demo)")
     show.add_argument("--blender", type=Path, metavar="PROGRAM", help="use this Blender instead of the bpy module")
     show.add_argument("--fake", action="store_true", help="test pictures instead of the models, in a few seconds")
-    test = add("test", _test, "Set up what the tests need and run them. Further arguments go to pytest.")
+    test = add(
+        "test", _test, "Set up what the tests need, run scripts/check and all tests. Further arguments go to pytest."
+    )
     test.add_argument("--long", action="store_true", help="also run the tests that take long")
     package = add(
         "package",

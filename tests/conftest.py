@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import lanes
+
 # Set before anything imports torch: small models are fastest, and the same every time, on one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -26,7 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption(option, action="store_true", help=f"also run the tests marked {mark}: each {cost}")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(lanes.Guard())
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks are selected
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        lanes.mark(item)
     for mark, (option, cost) in SELECTED.items():
         if config.getoption(option):
             continue

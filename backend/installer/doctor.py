@@ -62,8 +62,8 @@ def findings() -> Iterator[Finding]:
 
 
 def _environment(environment: Environment, remedy: str, *, needed: bool) -> Finding:
-    complete = environments.is_complete(environment)
-    return Finding(f"{environment.name} is complete", "" if complete else remedy, needed)
+    lacks = environments.lacks(environment)
+    return Finding(f"{environment.name} is complete" + (f": {lacks}" if lacks else ""), lacks and remedy, needed)
 
 
 def _blender_was_told() -> bool:

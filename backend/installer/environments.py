@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from backend.installer import contents
 from backend.installer.children import run
 from backend.installer.clone import LOGS, Environment
 from backend.installer.interpreters import version_of
@@ -34,10 +35,33 @@ def python_of(environment: Environment) -> Path:
 
 
 def is_complete(environment: Environment) -> bool:
-    """Whether it holds exactly what its lock file says, and its interpreter starts."""
+    """Whether it holds exactly what its lock file says, whole and unchanged, and its interpreter starts."""
+    return not lacks(environment)
+
+
+def lacks(environment: Environment) -> str:
+    """What it lacks to be complete, or nothing."""
     stamp = _stamp(environment)
-    version = version_of(python_of(environment)) if stamp == wanted_stamp(environment) else None
-    return version is not None and _fits(environment, version)
+    if stamp is None:
+        return "not made yet"
+    if stamp == UNFINISHED:
+        return "an installation was cut off"
+    if stamp != wanted_stamp(environment):
+        return "made for another lock file or system"
+    version = version_of(python_of(environment))
+    if version is None or not _fits(environment, version):
+        return "its Python does not start or is another"
+    return "; ".join(str(each) for each in damages(environment)[:3])
+
+
+def damages(environment: Environment) -> list[contents.Damage]:
+    """Packages that are not there, or not as they were installed."""
+    wanted = contents.pins(environment.lock.read_text(encoding="utf-8") + f"\n{environment.package}")
+    try:
+        complete_at = (environment.folder / STAMP).stat().st_mtime
+    except OSError:
+        complete_at = 0.0
+    return list(contents.damages(environment.folder, wanted, complete_at))
 
 
 def wanted_stamp(environment: Environment) -> str:
@@ -50,8 +74,8 @@ def wanted_stamp(environment: Environment) -> str:
 def ensure(environment: Environment, base: Path, more_arguments: PipArguments | None = None) -> None:
     """Make the environment complete. `base` is the interpreter from which it is made.
 
-    One that was cut off in its middle is made anew: packages that are half there look whole to pip. One without
-    a stamp was made by hand, and one with an old stamp belongs to an older lock file: pip brings both up to date.
+    One that was cut off in its middle is made anew. One without a stamp was made by hand, and one with an old stamp
+    belongs to an older lock file: pip brings both up to date. Damaged packages, which look whole to pip, come again.
     """
     if is_complete(environment):
         return
@@ -59,13 +83,21 @@ def ensure(environment: Environment, base: Path, more_arguments: PipArguments | 
     version = version_of(python_of(environment))
     if _stamp(environment) == UNFINISHED or version is None or not _fits(environment, version):
         _create(environment, base)
+    damaged = damages(environment) if _stamp(environment) != UNFINISHED else []
+    if damaged and _stamp(environment) == wanted_stamp(environment):
+        say(f"{environment.name} is damaged ({'; '.join(str(each) for each in damaged[:3])}): it is mended.")
     _write_stamp(environment, UNFINISHED)
+    for each in damaged:
+        if not each.replaces:
+            contents.forget(environment.folder, each.package)
     pip = _pip(environment, base)
     command = [*pip, "install", "--disable-pip-version-check", "--no-input", "-r", environment.lock]
     if environment.package:
         command.append(environment.package)
     command += more_arguments(pip) if more_arguments else ()
     run(command, what=f"Installing packages into {environment.name}", log=LOGS / f"pip{environment.name}.log")
+    if left := damages(environment):
+        raise Problem(f"{environment.name} is not whole ({left[0]}): delete it and start again.")
     _write_stamp(environment, wanted_stamp(environment))
 
 
@@ -98,15 +130,9 @@ def _create(environment: Environment, base: Path) -> None:
 def _pip(environment: Environment, base: Path) -> list[str | Path]:
     """The pip command for it: its own, or that of `base` where it has none."""
     python = python_of(environment)
-    if has_module(environment, "pip"):
+    if contents.has_module(environment.folder, "pip"):
         return [python, "-m", "pip"]
     return [base, "-m", "pip", "--python", python]
-
-
-def has_module(environment: Environment, module: str) -> bool:
-    """Whether a package is installed in it, seen from outside."""
-    site = "Lib/site-packages" if sys.platform == "win32" else "lib/python*/site-packages"
-    return any(environment.folder.glob(f"{site}/{module}"))
 
 
 def _stamp(environment: Environment) -> str | None:

@@ -40,7 +40,7 @@ def tell_blender() -> Path:
     """Write the file by which the add-on finds this clone's backend."""
     path = places.install_file()
     content = {"python": str(environments.python_of(BACKEND)), "root": str(ROOT), "version": VERSION}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, path)

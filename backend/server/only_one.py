@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared_protocol.machine import locks
+from shared_protocol.machine import files, locks
 
 
 @contextmanager
 def only_one(path: Path) -> Iterator[bool]:
     """Whether this process is the only holder of `path` now; held until the block ends. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         yield locks.take(file.fileno())

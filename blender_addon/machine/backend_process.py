@@ -17,11 +17,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from shared_protocol import VERSION, connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
-from shared_protocol.machine import places
+from shared_protocol.machine import files, places
 
 START_SECONDS = 60.0
 """The backend's server is ready within a second; this is for a machine that is swapping."""
@@ -106,6 +106,13 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.upper().startswith(_NOT_INHERITED)}
 
 
+def _new_private(path: Path) -> BinaryIO:
+    """An empty file that is its owner's alone from its first moment. Raises OSError."""
+    files.make_folder(path.parent)
+    path.unlink(missing_ok=True)  # one that is there would keep its mode
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "wb")
+
+
 class BackendProcess:
     """One way to a backend that runs: the one that is there, or else a new one."""
 
@@ -164,8 +171,7 @@ class BackendProcess:
         if sys.platform == "win32":
             detached = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
         try:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            with self._log.open("wb") as log:
+            with _new_private(self._log) as log:
                 return subprocess.Popen(
                     command,
                     cwd=install.root,

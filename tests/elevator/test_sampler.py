@@ -22,6 +22,8 @@ from elevator.chain.noise import chain_noise, starting_noise
 from elevator.chain.schedule import Schedule
 from tests.elevator.golden import drain, models
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(steps=5, refine=(4, 3), refine_steps=2)
 PUBLISHED = Plan()
 REQUEST: dict[str, Any] = {

@@ -30,6 +30,8 @@ from elevator.embedded.training.tokenizer import build_tokenizer
 from elevator.embedded.training.vae import VaePart, vae_frames
 from elevator.embedded.training.world import played_backwards
 
+pytestmark = pytest.mark.slow
+
 SHAPES = DrawnShapes()
 _UNET = {
     "sample_size": 16,

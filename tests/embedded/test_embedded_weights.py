@@ -25,6 +25,8 @@ from elevator.embedded.training.text import direction_gate
 from elevator.embedded.training.tracks import bare, motion_of
 from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Background, Scene
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = EMBEDDED / "weights"
 T2I, T2V = WEIGHTS / "t2i", WEIGHTS / "zeroscope"
 COLOURS = {b.name: b for b in BACKGROUNDS}

@@ -29,6 +29,8 @@ from elevator.embedded.training.world import (
     trained_backgrounds,
 )
 
+pytestmark = pytest.mark.slow
+
 SHAPES = DrawnShapes()
 
 

@@ -28,6 +28,8 @@ from elevator.embedded.training.styles import STYLES, WEIGHTS, filter_clip, wash
 from elevator.embedded.training.world import render_clip
 from elevator.presets import read_presets
 
+pytestmark = pytest.mark.slow
+
 SHAPES = DrawnShapes()
 PROMPTS = read_prompts()[:28]
 SHORT = Plan(steps=4, refine=(4, 2), refine_steps=2, guidance=2.2, video_guidance=3.0)

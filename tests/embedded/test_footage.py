@@ -15,6 +15,8 @@ from elevator.embedded.training.tracks import motion_of
 from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, render_clip
 from elevator.pictures.metrics import measure
 
+pytestmark = pytest.mark.slow
+
 BACKGROUND = next(background for background in BACKGROUNDS if background.name == "blue")
 PLAN = Plan(steps=10, refine=(9, 5), refine_steps=2, guidance=2.2, video_guidance=3.0)
 PROMPT = "a pumpkin standing still, blue background"

@@ -8,6 +8,8 @@ import pytest
 
 from tests.benchmarks.full_size import CASES, measure
 
+pytestmark = pytest.mark.slow
+
 MEMORY = 14e9
 """Bytes: a computer of 16 GB, with room for the system."""
 

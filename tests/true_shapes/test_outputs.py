@@ -20,6 +20,8 @@ from elevator.steps import result
 from tests.parity import relative_error
 from tests.true_shapes.random_weights import write
 
+pytestmark = pytest.mark.slow
+
 RECORDED = load_file(Path(__file__).parent / "outputs.safetensors")
 INPUTS = {name: tensor.float() for name, tensor in RECORDED.items() if tensor.dtype == torch.float16}
 TOLERANCE = 1e-4

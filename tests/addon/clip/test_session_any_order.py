@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,8 @@ from shared_protocol.messages import (
     Refused,
 )
 from tests.addon.sessions import PLACE, PNG, WELCOME, A, B, done, known, unknown
+
+pytestmark = pytest.mark.slow
 
 JOBS = (A, B)
 job_ids = st.sampled_from(JOBS)

@@ -26,6 +26,8 @@ from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT
 
+pytestmark = pytest.mark.slow
+
 GIGA = 10**9
 
 

@@ -26,7 +26,10 @@ from elevator.provenance import found, recorded
 from elevator.sidecar import Sidecar, decode
 from tests.backend.clip_orders import PATHS, SKETCH, WEIGHTS, Made, lora, made, order, written
 
-pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there"),
+]
 torch.set_num_threads(1)
 
 

@@ -22,6 +22,8 @@ from elevator import Lora, Plan, Sources, elevate, load_models
 from elevator.chain.schedule import KNOWN
 from tests.true_shapes.random_weights import write_embedding
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = ROOT / "tests" / "golden"
 PLAN = Plan(steps=2, refine=(2,), refine_steps=1, guidance=2.0, video_guidance=2.0)
 LAYERS = [

@@ -26,7 +26,10 @@ from elevator.sidecar import decode
 from elevator.text import TextEncoder
 from tests.backend.clip_orders import PATHS, WEIGHTS, Made, made, order
 
-pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there"),
+]
 torch.set_num_threads(1)
 GOLDEN = ROOT / "tests" / "golden"
 SHORTAGES: dict[str, Callable[[], BaseException]] = {

@@ -20,6 +20,7 @@ from tests.true_shapes.random_weights import write, write_embedding
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there"),
     pytest.mark.timeout(300),
 ]

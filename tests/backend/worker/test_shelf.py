@@ -22,7 +22,10 @@ from tests.backend.clip_orders import WEIGHTS, lora, made, order
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 ZEROSCOPE, ANIMATEDIFF = str(WEIGHTS / "zeroscope"), str(WEIGHTS / "animatediff")
-pytestmark = pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there"),
+]
 torch.set_num_threads(1)
 OWN = {"zeroscope": 2, "animatediff": 1}
 """Networks that belong to a T2V alone: a UNet and a text encoder; motion modules."""

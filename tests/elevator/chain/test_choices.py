@@ -18,6 +18,8 @@ from elevator.chain.schedule import Schedule, add_noise, predict
 from elevator.steps import result
 from tests.elevator.golden import drain, models, relative_error
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(steps=6, refine=(5, 3), refine_steps=2)
 SHAPE = (4, 8, 8)
 TEXT = torch.randn(2, 1, 77, 32, generator=torch.Generator().manual_seed(0))

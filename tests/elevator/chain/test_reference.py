@@ -21,6 +21,8 @@ from elevator.chain.noise import chain_noise, starting_noise
 from tests.elevator.golden import FOLDER, drain, relative_error
 from tests.published import FirstFrame, Published
 
+pytestmark = pytest.mark.slow
+
 EPSILON = {
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,

@@ -29,6 +29,8 @@ from elevator.sources import Lora
 from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
 from tests.elevator.golden import FOLDER, models
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
     """Checked where the sampler is called: what it makes of these is the sampler's own business."""

@@ -30,6 +30,8 @@ from tests.elevator.golden import FOLDER, Call, models
 from tests.parity import T2VS
 from tests.true_shapes.random_weights import file_entries, write
 
+pytestmark = pytest.mark.slow
+
 T2V_NAMES = sorted(T2VS)
 SIZE: dict[str, Any] = {"frames": 4, "height": 64, "width": 64}
 PLAN = Plan(steps=4, refine=(3,), refine_steps=2)

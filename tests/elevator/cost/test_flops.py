@@ -27,6 +27,8 @@ from tests.benchmarks.call_shapes import (
     video_unet,
 )
 
+pytestmark = pytest.mark.slow
+
 FRAMES, PIXELS = 8, 512
 LIMITS = {
     "zeroscope": {"published": 0.87, "balanced": 0.50, "fast": 0.20, "draft": 0.20},

@@ -16,6 +16,8 @@ from elevator import LoraError, ModelError, Plan, Sources, elevate, load_models
 from tests.elevator.golden import Call, relative_error
 from tests.true_shapes.random_weights import write, write_embedding
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

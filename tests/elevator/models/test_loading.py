@@ -19,6 +19,8 @@ from elevator.steps import relay, result
 from tests.elevator.golden import FOLDER
 from tests.true_shapes.random_weights import write
 
+pytestmark = pytest.mark.slow
+
 T2I, ZEROSCOPE, ANIMATEDIFF = FOLDER / "t2i", FOLDER / "zeroscope", FOLDER / "animatediff"
 
 

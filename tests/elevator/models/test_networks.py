@@ -16,6 +16,8 @@ from elevator import ModelError, Plan, Sources, elevate, load_models
 from elevator.models.preview import STABLE_DIFFUSION, LatentRgb, fit
 from tests.elevator.golden import FOLDER, Call, models
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def t2i(tmp_path):

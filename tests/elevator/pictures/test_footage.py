@@ -15,6 +15,8 @@ from elevator.models.offload import Room
 from elevator.prompt_schedule import Prompts
 from tests.elevator.golden import models
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(steps=5, refine=(4, 2), refine_steps=1)
 REQUEST: dict[str, Any] = {"prompt": "a dog", "frames": 4, "height": 32, "width": 48, "seed": 1, "plan": PLAN}
 

@@ -48,6 +48,7 @@ def diffusers_states(learned, prompt):
 
 
 @pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.slow
 def test_words_equal_diffusers(count):
     learned = {"<cat-toy>": vectors(count), "<night>": vectors(2, seed=2)}
     encoder = text_encoder().with_embeddings(Embedding(*item) for item in learned.items())

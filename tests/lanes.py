@@ -1,0 +1,105 @@
+"""Which lane a test runs in: found out from what it uses, so that nobody has to remember a mark.
+
+A test that starts a process is of the slow lane, and so is one that needs Blender. Both are read off the code of the
+test, its fixtures and the helpers of `tests` that these call. What is missed there fails in the fast lane by a guard.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import pytest
+
+STARTERS = {"subprocess", "multiprocessing"}
+"""Modules that start processes."""
+OUR_STARTERS = {"WorkerProcess", "BackendProcess", "start_backend", "ensure"}
+"""What starts one in the project itself, where no test does so with its own hands."""
+BLENDERS = {"blender_python", "old_blender_python"}
+"""Fixtures that are a Python with bpy."""
+WRAPPERS = (MethodType, staticmethod, classmethod)
+STARTED = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
+"""Events of Python's own audit when a process is started."""
+
+
+def mark(item: pytest.Item) -> None:
+    """Mark a test with the lane it belongs to, and for the worker of pytest-xdist that it shares with others."""
+    if not isinstance(item, pytest.Function):
+        return
+    if BLENDERS & set(item.fixturenames):
+        item.add_marker(pytest.mark.blender)
+    if starts_processes(item):
+        item.add_marker(pytest.mark.process)
+    room = item.path.relative_to(item.config.rootpath).parts[1]
+    # A file's tests share fixtures that cost; these rooms share the clone itself: its environments, build and demo.
+    of_clone = room in ("end_to_end", "install") or not {"extension_zip", *BLENDERS}.isdisjoint(item.fixturenames)
+    item.add_marker(pytest.mark.xdist_group("clone" if of_clone else item.path.stem))
+
+
+def starts_processes(item: pytest.Function) -> bool:
+    """Whether the test, a fixture of it or a helper of these names something that starts processes."""
+    seen: set[CodeType] = set()
+    fixtures = [each.func for all_of_name in item._fixtureinfo.name2fixturedefs.values() for each in all_of_name]
+    return any(_starts(_function(each), seen) for each in (item.function, *fixtures))
+
+
+def _starts(function: FunctionType | None, seen: set[CodeType]) -> bool:
+    if function is None or function.__code__ in seen or not function.__module__.startswith("tests."):
+        return False
+    seen.add(function.__code__)
+    names = set(_names(function.__code__))
+    if names & OUR_STARTERS:
+        return True
+    for name in names & set(function.__globals__):
+        value = function.__globals__[name]
+        if isinstance(value, ModuleType):
+            if value.__name__ in STARTERS:
+                return True
+            inside = [vars(value).get(each) for each in names] if value.__name__.startswith("tests.") else []
+            if any(_starts(_function(each), seen) for each in inside):
+                return True
+        elif isinstance(value, type):
+            if any(_starts(_function(each), seen) for each in vars(value).values()):
+                return True
+        elif _starts(_function(value), seen):
+            return True
+    return False
+
+
+def _function(thing: Any) -> FunctionType | None:
+    """The function inside a method or a decorated one."""
+    while thing is not None and not (isinstance(thing, FunctionType) and "__wrapped__" not in vars(thing)):
+        inside: dict[str, Any] = getattr(thing, "__dict__", {})
+        thing = getattr(thing, "__func__", None) if isinstance(thing, WRAPPERS) else inside.get("__wrapped__")
+    return thing
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+class Guard:
+    """Notes the processes that a test starts though it says that it starts none."""
+
+    def __init__(self) -> None:
+        self._started: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in STARTED:
+            self._started.append(f"{event} {arguments[0]}")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        """Fail a test of no lane that has started a process."""
+        report = yield
+        started, self._started = self._started, []
+        if started and report.passed and not {"process", "blender"} & {each.name for each in item.iter_markers()}:
+            report.outcome = "failed"
+            report.longrepr = f"It starts a process ({started[0]}): mark it with pytest.mark.process."
+        return report
