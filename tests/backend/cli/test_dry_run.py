@@ -64,7 +64,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def calls_alone(plan: Plan, shapes: None, frames: int, height: int, width: int, start: int) -> SimpleNamespace:
         return SimpleNamespace(calls=plan.calls(frames, start), peak=1, flops=1, fits=lambda memory: True)
 
-    monkeypatch.setattr(dry_run, "_shapes_of", lambda order: None)
+    monkeypatch.setattr(dry_run, "_shapes", lambda sources: None)
     monkeypatch.setattr(dry_run, "_estimate", calls_alone)
 
 
