@@ -227,7 +227,7 @@ def test_edges_are_not_half_transparent(monkeypatch):
     for k, way in ((0, 8), (1, -8)):
         frames[k][20:40, 20 + 8 * k : 40 + 8 * k] = 255
         flows[k][20:40, 20 + 8 * k : 40 + 8 * k, 0] = way
-    monkeypatch.setattr("elevator.pictures.conform._flow", lambda start, end: flows[0 if start is frames[0] else 1])
+    monkeypatch.setattr("elevator.pictures.conform.flow_of", lambda start, end: flows[0 if start is frames[0] else 1])
     made = list(conform(frames, EIGHT, Fraction(16), "flow"))[1]
     true = np.zeros((64, 64, 3), np.uint8)
     true[20:40, 24:44] = 255
