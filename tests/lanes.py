@@ -6,17 +6,25 @@ test, its fixtures and the helpers of `tests` that these call. What is missed th
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 STARTERS = {"subprocess", "multiprocessing"}
 """Modules that start processes."""
 OUR_STARTERS = {"WorkerProcess", "BackendProcess", "start_backend", "ensure"}
 """What starts one in the project itself, where no test does so with its own hands."""
+OF_PROCESSES = {"install", "end_to_end", "flows"}
+"""Rooms of tests that start processes, each of them."""
+CLONE = re.compile(r"tests/(install|end_to_end)/|tests/addon/test_(in_blender|package)\.py")
+"""Files of tests that share the clone itself: its environments, build and demo."""
+SLOW_ROOMS = {"true_shapes", "embedded", "models", "cost", "worker"}
+"""Rooms of tests that load networks, which takes seconds each."""
 BLENDERS = {"blender_python", "old_blender_python"}
 """Fixtures that are a Python with bpy."""
 WRAPPERS = (MethodType, staticmethod, classmethod)
@@ -25,17 +33,16 @@ STARTED = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.ex
 
 
 def mark(item: pytest.Item) -> None:
-    """Mark a test with the lane it belongs to, and for the worker of pytest-xdist that it shares with others."""
+    """Mark a test with the lane it belongs to."""
     if not isinstance(item, pytest.Function):
         return
     if BLENDERS & set(item.fixturenames):
         item.add_marker(pytest.mark.blender)
-    if starts_processes(item):
+    rooms = item.path.relative_to(item.config.rootpath).parts
+    if OF_PROCESSES & set(rooms) or starts_processes(item):
         item.add_marker(pytest.mark.process)
-    room = item.path.relative_to(item.config.rootpath).parts[1]
-    # A file's tests share fixtures that cost; these rooms share the clone itself: its environments, build and demo.
-    of_clone = room in ("end_to_end", "install") or not {"extension_zip", *BLENDERS}.isdisjoint(item.fixturenames)
-    item.add_marker(pytest.mark.xdist_group("clone" if of_clone else item.path.stem))
+    if SLOW_ROOMS & set(rooms):
+        item.add_marker(pytest.mark.slow)
 
 
 def starts_processes(item: pytest.Function) -> bool:
@@ -91,8 +98,12 @@ class Guard:
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in STARTED:
+        if event in STARTED and arguments[0] != "uname":  # which Python's own platform asks
             self._started.append(f"{event} {arguments[0]}")
+
+    def pytest_collection_finish(self) -> None:
+        """Forget what was started while modules were imported, to see what this machine can do."""
+        self._started.clear()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -103,3 +114,14 @@ class Guard:
             report.outcome = "failed"
             report.longrepr = f"It starts a process ({started[0]}): mark it with pytest.mark.process."
         return report
+
+
+class Scheduling(LoadScopeScheduling):
+    """Which tests share a worker of pytest-xdist: those of a file, and all that use the clone's own environments.
+
+    Marks of groups are of no use: pytest 9.2 has no place in which pytest-xdist 3.8 could note them.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "the clone" if CLONE.match(file) else file

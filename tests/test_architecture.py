@@ -163,6 +163,7 @@ def test_one_file_knows_how_words_of_commands_are_read() -> None:
     assert makers == {"blender_addon/tools/packing.py"}
 
 
+@pytest.mark.slow
 def test_no_pickles() -> None:
     for file in modules(*OURS, "install.py"):
         assert not tops(file) & {"dill", "shelve", "marshal", "joblib"}, file

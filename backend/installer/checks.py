@@ -24,7 +24,7 @@ CHECKS: dict[str, Sequence[str]] = {
 }
 """By name: a module of the backend's environment and its arguments."""
 FAST = ["-m", "not process and not blender and not slow", "--ignore=tests/end_to_end", "--ignore=tests/benchmarks"]
-WORKERS = ["-n", "2", "--dist", "loadgroup"]
+WORKERS = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
 """Two tests at a time; what shares more than the machine's time stays on one worker (tests/lanes.py)."""
 ONE_BY_ONE = {"-n", "--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co", "-p"}
 """Arguments with which pytest runs in one process, or as they say."""

@@ -144,6 +144,7 @@ def test_missing_pins_are_said(tmp_path: Path) -> None:
         packing._pins(tmp_path / "requirements.lock", ["pyzmq", "msgspec"])
 
 
+@pytest.mark.process
 def test_failing_download_is_said(tmp_path: Path) -> None:
     build = packing.Build("elevator-has-no-such-package", "3.11", "cp311")
     with pytest.raises(packing.PackageError, match="pip could not fetch elevator-has-no-such-package"):

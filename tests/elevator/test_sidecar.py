@@ -189,6 +189,7 @@ def without_others(folder: Path, named) -> None:
             path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("t2v", ["zeroscope", "animatediff", "lavie"])
 def test_the_files_that_are_found_are_those_that_are_read(tmp_path, t2v):
     sources = cluttered(tmp_path, t2v)

@@ -24,6 +24,7 @@ JOB = "0123456789abcdef" * 2
 REQUEST = Generate(job=JOB, prompt="a pumpkin", style="plain", frames=16, width=64, height=64, seed=1)
 
 
+@pytest.mark.slow
 @given(of_any(REQUESTS))
 @settings(max_examples=400, deadline=None)
 def test_every_request_comes_back_as_it_was(message: Message) -> None:
@@ -31,6 +32,7 @@ def test_every_request_comes_back_as_it_was(message: Message) -> None:
     assert wire.decode_request(wire.encode(message, buffers)) == Incoming(message, tuple(buffers))
 
 
+@pytest.mark.slow
 @given(of_any(EVENTS))
 @settings(max_examples=800, deadline=None)
 def test_every_event_comes_back_as_it_was(message: Message) -> None:
@@ -175,6 +177,7 @@ def outcome(decode: Decode, frames: list[bytes]) -> Incoming | ProtocolError:
         raise AssertionError(f"{error!r} of {frames}") from error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decode", "kinds", "seed"), [(wire.decode_request, REQUESTS, 6), (wire.decode_event, EVENTS, 1)]
 )

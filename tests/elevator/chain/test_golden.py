@@ -26,6 +26,7 @@ MASKS = load_file(FOLDER / "masks.safetensors")
 SINGLE = load_file(FOLDER / "cases" / "single_forward.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_chain_equals_the_recording_at_every_stage(name):
     recorded = case(name)
@@ -95,6 +96,7 @@ def test_decode_gives_the_recorded_pictures_as_pixels():
         assert (pixels - picture.clamp(-1, 1)).abs().max() <= 1 / 255 + 1e-5
 
 
+@pytest.mark.slow
 def test_the_parity_command_says_which_case_fails(tmp_path, capsys):
     for file in (*(FOLDER / "cases").glob("one_step.*"), *(FOLDER / "cases").glob("no_refining.*")):
         shutil.copy(file, tmp_path)
@@ -152,6 +154,7 @@ def change(folder: Path, change: object) -> None:
     (folder / "new.json").write_text(json.dumps(settings))
 
 
+@pytest.mark.slow
 def test_a_butterworth_case_is_read_and_compared(tmp_path, capsys):
     lowpass = LowPass("butterworth", 0.6, 0.3, order=2)
     lpff = {"method": "butterworth", "d_s": 0.6, "d_t": 0.3, "n": 2}

@@ -31,13 +31,13 @@ RESNETS = ["conv1", "conv2", "conv_shortcut", "time_emb_proj", "downsamplers.0.c
 TEXT_LAYERS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 
 
-@cache
 def matches(read):
     """How many of a LoRA's keys fit the bases, and how many it has."""
     unet, text = bases()
     return lora.matches(unet, text, read)
 
 
+@cache
 def bases():
     unet = UNet2DConditionModel.from_pretrained(FOLDER / "t2i" / "unet", local_files_only=True)
     text = CLIPTextModel.from_pretrained(FOLDER / "t2i" / "text_encoder", dtype=torch.float32, local_files_only=True)
