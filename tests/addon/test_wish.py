@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_addon import words
 from blender_addon.terminal import ProgressLines
-from blender_addon.wish import MAX_SEED, Wish, WishError, check, find_style, folder_name, random_seed, slug
+from blender_addon.wish import (
+    MAX_FRAMES,
+    MAX_PROMPT,
+    MAX_SEED,
+    MAX_SIZE,
+    MIN_SIZE,
+    Wish,
+    WishError,
+    check,
+    find_style,
+    folder_name,
+    random_seed,
+    settle,
+    slug,
+)
+from shared_protocol.messages import Generate
+from tests.addon.sessions import STYLE, A
 
 
 @pytest.mark.parametrize(
@@ -33,6 +50,66 @@ def test_bad_wishes(wish: Wish, sentence: str) -> None:
         check(wish)
     assert caught.value.sentence == sentence
     assert caught.value.next_step.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most"),
+    [
+        ("frames", 1, MAX_FRAMES),
+        ("width", MIN_SIZE, MAX_SIZE),
+        ("height", MIN_SIZE, MAX_SIZE),
+        ("seed", 0, MAX_SEED),
+    ],
+)
+def test_both_ends_of_a_range_can_be_wished_for(field: str, least: int, most: int) -> None:
+    for value in (least, most):
+        check(Wish("a fox", **{field: value}))
+    for value in (-1, most + 1):
+        with pytest.raises(WishError):
+            check(Wish("a fox", **{field: value}))
+
+
+def test_a_longest_prompt_can_be_wished_for() -> None:
+    check(Wish("a" * MAX_PROMPT, negative_prompt="b" * MAX_PROMPT))
+
+
+def test_limits_are_those_of_the_protocol() -> None:
+    """Nothing that may be wished for is refused on its way, and nothing that may be sent cannot be wished for."""
+    info = msgspec.inspect.type_info(Generate)
+    assert isinstance(info, msgspec.inspect.StructType)
+    types = {field.name: field.type for field in info.fields}
+    for name, least, most in (
+        ("frames", 1, MAX_FRAMES),
+        ("width", MIN_SIZE, MAX_SIZE),
+        ("height", MIN_SIZE, MAX_SIZE),
+        ("seed", 0, MAX_SEED),
+    ):
+        assert (types[name].ge, types[name].le) == (least, most), name
+    assert {types[name].max_length for name in ("prompt", "negative_prompt")} == {MAX_PROMPT}
+
+
+def test_both_ends_of_what_a_style_makes_are_granted() -> None:
+    for size in (STYLE.min_size, STYLE.max_size):
+        request = settle(Wish("a fox", width=size, height=size, frames=STYLE.max_frames), A, (STYLE,))
+        assert (request.width, request.height, request.frames) == (size, size, STYLE.max_frames)
+    assert settle(Wish("a fox", frames=1), A, (STYLE,)).frames == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (Wish("a", frames=33), "makes at most 32 frames, not 33."),
+        (Wish("a", width=24), "cannot make a width of 24 pixels."),
+        (Wish("a", width=136), "cannot make a width of 136 pixels."),
+        (Wish("a", height=24), "cannot make a height of 24 pixels."),
+        (Wish("a", height=136), "cannot make a height of 136 pixels."),
+        (Wish("a", height=60), "cannot make a height of 60 pixels."),
+    ],
+)
+def test_what_lies_beyond_a_style_is_said(wish: Wish, sentence: str) -> None:
+    with pytest.raises(WishError) as caught:
+        settle(wish, A, (STYLE,))
+    assert caught.value.sentence == f"The style “plain” {sentence}"
 
 
 def test_a_backend_without_styles_is_said() -> None:
