@@ -25,7 +25,7 @@ from .connection import Connection
 from .errors import ProtocolError
 from .machine.processes import is_running
 from .messages import Alive, Hello, Message, Refused, Request
-from .wire import MAX_BUFFER_BYTES, Buffer, Incoming, decode_event, encode
+from .wire import ENCRYPTION_BYTES, MAX_BUFFER_BYTES, Buffer, Incoming, decode_event, encode
 
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 10_000
@@ -83,7 +83,7 @@ class Client:
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._socket.setsockopt(zmq.CONNECT_TIMEOUT, HANDSHAKE_MS)
         self._socket.setsockopt(zmq.IPV6, int("[" in connection.endpoint))
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BUFFER_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BUFFER_BYTES + ENCRYPTION_BYTES)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         self._socket.curve_serverkey = connection.server_key.encode()

@@ -20,6 +20,8 @@ from .messages import MAJOR, Chunk, Event, Frame, JobId, Message, Progress, Requ
 TAG = b"elevator/%d" % MAJOR
 MAX_HEADER_BYTES = 1 << 20
 MAX_BUFFER_BYTES = 64 << 20
+ENCRYPTION_BYTES = 64
+"""More than CURVE adds to a frame. ZeroMQ's own limit counts frames as they come over the line, encrypted."""
 CHUNK_BYTES = 512 << 10
 """How much of an uploaded file goes into one message: requests must stay below the backend's limit of a message."""
 MAX_WORDS = 300

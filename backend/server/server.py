@@ -119,7 +119,7 @@ class Server:
         socket.sndhwm = 0  # a client that looks away for a while must lose nothing
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # mail to a client that is gone is an error, not lost in silence
         socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_HEADER_BYTES)
+        socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_HEADER_BYTES + wire.ENCRYPTION_BYTES)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         self._endpoint = security.bind_guarded(socket, self._keys, CLIENTS)

@@ -77,7 +77,7 @@ class WorkerProcess:
         opened.callback(self.socket.close)
         self.socket.linger = 0
         self.socket.sndhwm = self.socket.rcvhwm = 0
-        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_BUFFER_BYTES)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_BUFFER_BYTES + wire.ENCRYPTION_BYTES)
         return WorkerKeys(
             endpoint=bind_guarded(self.socket, ours, domain),
             server_key=ours.public,

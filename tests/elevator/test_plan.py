@@ -64,6 +64,7 @@ def test_published_call_counts():
         ({"inversion_steps": 5, "correction": True}, "set it to false, or way_back to inversion without"),
         ({"eta": 0.5, "correction": True}, "in a chain without noise"),
         ({"correction": 1}, "correction is 1; choose true or false"),
+        ({"lowpass": {"order": 0}}, "lowpass order is 0; choose 1 or more"),
         ({"inversion_steps": 0}, "choose 1 or more"),
         ({"inversion_steps": 45}, "no inversion has more than 44 steps; choose fewer"),
         ({"way_back": "random_noise", "inversion_steps": 5}, "nothing is inverted; leave it out"),
@@ -73,7 +74,7 @@ def test_published_call_counts():
         ({"eta": -0.5}, "eta is -0.5; choose 0"),
         ({"chunk": 0}, "chunk is 0; choose 1 or more"),
         ({"window": 0}, "window is 0; choose 1 or more"),
-        ({"tile": 32}, "tile is 32; choose 64 or more"),
+        ({"tile": 63}, "tile is 63; choose 64 or more"),
         ({"overlap": 4}, "there are no windows; give a window too or leave overlap out"),
         ({"window": 8, "overlap": 8}, "a window has 8 frames; choose fewer"),
         ({"window": 8, "overlap": -1}, "choose 0 or more"),
@@ -84,6 +85,40 @@ def test_impossible_settings_say_what_to_change(settings, sentence):
         Plan.from_mapping(settings)
     assert str(raised.value).endswith(".")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 1, "refine": [], "refine_steps": 1},
+        {"steps": 1, "refine": [1], "refine_steps": 1},
+        {"refine": [50]},
+        {"refine": [8]},
+        {"refine": [9, 8]},
+        {"alpha": 0},
+        {"guidance": 1, "refine": []},
+        {"video_guidance": 1},
+        {"lowpass": {"d_s": 1e-9, "d_t": 1e-9, "order": 1}},
+        {"way_back": "blend", "blend": 1e-9},
+        {"way_back": "blend", "blend": 1},
+        {"inversion_steps": 1},
+        {"inversion_steps": 44},
+        {"refine": [1], "refine_steps": 1, "inversion_steps": 1},
+        {"cache_interval": 1},
+        {"eta": 0},
+        {"eta": 1},
+        {"chunk": 1},
+        {"window": 1, "overlap": 0},
+        {"window": 8, "overlap": 7},
+        {"tile": 64},
+    ],
+)
+def test_the_ends_of_every_range_belong_to_it(settings):
+    plan = Plan.from_mapping(settings)
+    assert plan.calls(frames=4).total > 0
+    for name, value in settings.items():
+        if not isinstance(value, (list, dict)):
+            assert getattr(plan, name) == value
 
 
 def test_guidance_of_one_is_fine_where_nothing_is_corrected():

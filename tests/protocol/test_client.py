@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -32,6 +33,10 @@ JOB = "0" * 32
 WELCOME = Welcome(major=1, minor=0, backend="0", session="0", device="none", styles=())
 LONG = 20.0
 """More than anything here takes, seconds."""
+
+
+SHORT = 0.3
+"""A wait that ends on its own, seconds."""
 
 
 class Backend:
@@ -254,6 +259,99 @@ def test_an_event_that_cannot_be_read_ends_the_conversation(backend: Backend) ->
         backend.hear()
         backend.socket.send_multipart([backend.peer, b"elevator/2", b"{}"])
         assert "version 2" in reason(client)
+
+
+def quiet(backend: Backend, client: Client) -> None:
+    """Until the handshake is over and all that it brings is read, so that nothing more will come."""
+    backend.hear()
+    backend.say(WELCOME)
+    assert first(client) == WELCOME
+    client.wait(SHORT)
+    assert not list(client.poll())
+
+
+def waited(client: Client, timeout: float) -> tuple[bool, float, float]:
+    """What `wait` says, and how long it took: seconds of the clock, and seconds that the processor worked."""
+    start, worked = time.monotonic(), time.process_time()
+    heard = client.wait(timeout)
+    return heard, time.monotonic() - start, time.process_time() - worked
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.05, SHORT, 1.2])
+def test_a_wait_for_nothing_is_false_after_its_time_and_sleeps(backend: Backend, timeout: float) -> None:
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        heard, took, worked = waited(client, timeout)
+        assert not heard
+        assert timeout - 0.01 <= took < timeout + 0.5
+        assert worked < 0.02 + timeout / 4, "it spins"
+        assert client.lost is None
+
+
+def test_a_wait_ends_when_something_comes_and_says_so_until_it_is_read(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        speaker = threading.Timer(SHORT, backend.say, [WELCOME])
+        speaker.start()
+        heard, took, _ = waited(client, LONG)
+        speaker.join()
+        assert heard
+        assert SHORT / 2 < took < LONG / 2
+        assert client.wait(LONG), "it is still there"
+        assert [message for message, _ in client.poll()] == [WELCOME]
+        assert not client.wait(0.0)
+
+
+def test_a_process_that_is_killed_during_a_wait_ends_it(backend: Backend) -> None:
+    """Its socket may live on for a while, as this one does: only the process tells."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        connection = msgspec.structs.replace(backend.connection, pid=process.pid)
+        with Client(connection, name="test") as client:
+            quiet(backend, client)
+            killer = threading.Timer(SHORT, lambda: (process.kill(), process.wait()))
+            killer.start()
+            heard, took, _ = waited(client, LONG)
+            killer.join()
+            assert heard
+            assert took < 3, "it is looked for once a second"
+            assert client.lost is not None
+            assert [type(message) for message, _ in client.poll()] == [Lost]
+            assert not client.wait(LONG), "nothing comes after the loss"
+
+
+def test_silence_ends_a_wait(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.5)
+        heard, took, _ = waited(client, LONG)
+        assert heard
+        assert took < LONG / 2
+        assert "stuck" in reason(client)
+
+
+def test_a_message_larger_than_any_is_not_taken_into_memory(backend: Backend) -> None:
+    """ZeroMQ refuses it by its length; were it read first, its content would be the reason."""
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        backend.socket.send_multipart([backend.peer, bytes(wire.MAX_BUFFER_BYTES + 2 * wire.ENCRYPTION_BYTES)])
+        assert reason(client) == client_module._LOST[zmq.EVENT_DISCONNECTED]
+
+
+def test_a_largest_buffer_is_taken(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        backend.say(Frame(job=JOB, index=0, frames=1), bytes(wire.MAX_BUFFER_BYTES))
+        assert client.wait(LONG)
+        assert [len(buffers[0]) for _, buffers in client.poll()] == [wire.MAX_BUFFER_BYTES]
+
+
+def test_a_machine_that_does_not_answer_is_given_up_in_time(backend: Backend) -> None:
+    """What the system would do for two minutes cannot be shown without a dead line; that ZeroMQ was told can."""
+    with Client(backend.connection, name="test") as client:
+        for option in (zmq.CONNECT_TIMEOUT, zmq.HANDSHAKE_IVL):
+            assert client._socket.getsockopt(option) == client_module.HANDSHAKE_MS
+        assert client._socket.getsockopt(zmq.HEARTBEAT_TIMEOUT) == client_module.HEARTBEAT_TIMEOUT_MS
+        assert client._socket.getsockopt(zmq.HEARTBEAT_IVL) == client_module.HEARTBEAT_MS
 
 
 def test_closing_twice_does_no_harm(backend: Backend) -> None:

@@ -24,7 +24,19 @@ from shared_protocol.messages import (
     Received,
     Refused,
 )
-from tests.addon.sessions import PLACE, PNG, STYLE, WELCOME, A, B, deliver, done, ready, running
+from tests.addon.sessions import (
+    PLACE,
+    PNG,
+    STYLE,
+    WELCOME,
+    A,
+    B,
+    deliver,
+    done,
+    ready,
+    running,
+    unknown,
+)
 
 
 def test_a_prompt_becomes_a_strip() -> None:
@@ -96,6 +108,14 @@ def test_cancel_waits_for_the_backends_word() -> None:
     assert str(session.status(job)) == "Cancelling"
     assert session.receive(Cancelled(job=A)) == [Tidy(A), Send(Received(job=A))]
     assert job.state is State.CANCELLED
+
+
+def test_a_cancel_of_what_the_backend_does_not_have_ends_the_job() -> None:
+    session, job = running()
+    session.cancel(A)
+    assert session.receive(unknown(A, "Cancel")) == [Tidy(A)]
+    assert (job.state, job.problem) == (State.CANCELLED, None)
+    assert session.watch(CANCEL_SECONDS + 1) == [], "nothing is waited for any more"
 
 
 def test_cancel_without_an_answer_ends_all_the_same() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from blender_addon.clip import words
 from blender_addon.clip.actions import HangUp, Reach, Send, Tidy
 from blender_addon.clip.job import FETCH_FRAMES, Problem, State
@@ -19,6 +21,8 @@ from shared_protocol.messages import (
     Frame,
     Generate,
     Goodbye,
+    Message,
+    Notice,
     Progress,
     Received,
     Shutdown,
@@ -212,3 +216,38 @@ def test_silence_of_the_lost_backend_does_not_count_against_the_next() -> None:
     assert str(session.status(job)) == "Painting"
     session.watch(1100.0)
     assert str(session.status(job)) == "Painting — no news for 2 min"
+
+
+def test_nor_does_a_next_one_that_cannot_be_reached() -> None:
+    session, job = running()
+    session.submit(B, Wish("a hare"), PLACE, "/clips/b")
+    deliver(session, A, range(4))
+    session.receive(done(A))
+    session.receive(Lost(reason="gone"))
+    assert session.unreachable(Problem("No such thing.")) == [HangUp(), Tidy(B)]
+    assert (job.state, session.jobs[B].state) == (State.ADDING, State.FAILED)
+    session.added(A, "added")
+    assert job.state is State.DONE
+
+
+@pytest.mark.parametrize(
+    ("message", "state"),
+    [
+        (Accepted(job=A, position=1), State.RUNNING),
+        (Progress(job=A, phase="painting", step=1, steps=4), State.RUNNING),
+        (Notice(job=A, message="Once more.", again=True), State.RUNNING),
+        (Frame(job=A, index=0, frames=4), State.RUNNING),
+        (done(A), State.FETCHING),
+        (Failed(job=A, code="internal", message="m", next_step="n"), State.FAILED),
+        (Cancelled(job=A), State.CANCELLED),
+    ],
+)
+def test_whatever_the_next_backend_says_first_shows_that_it_has_the_job(message: Message, state: State) -> None:
+    """Today's says `Jobs` before anything else of the job; it need not."""
+    session, job = running()
+    deliver(session, A, range(4))
+    session.receive(Lost(reason="gone"))
+    come_back(session)
+    session.receive(message, (PNG,) if isinstance(message, Frame) else ())
+    assert job.state is state
+    assert not job.written, "frames of the earlier try do not count"

@@ -35,6 +35,7 @@ from tests.addon.sessions import PLACE, PNG, WELCOME, A, B, done, known, unknown
 
 pytestmark = pytest.mark.slow
 
+Events = list[tuple[str, object]]
 JOBS = (A, B)
 job_ids = st.sampled_from(JOBS)
 messages = st.one_of(
@@ -65,13 +66,41 @@ happenings = st.one_of(
     st.tuples(st.just("give up"), job_ids),
     st.tuples(st.just("pass"), st.floats(0.1, 30)),
     st.tuples(st.just("deliver"), job_ids),
+    st.tuples(st.just("add strips"), st.none()),
 )
+
+
+LOST = ("receive", Lost(reason="gone"))
+CONNECT = [("reach", None), ("connected", None)]
+BACK = [*CONNECT, ("receive", WELCOME)]
+WAITING = [("submit", A), *BACK]
+RUNNING = [*WAITING, ("receive", Accepted(job=A, position=0))]
+MADE = [*RUNNING, ("deliver", A), ("receive", done(A))]
+STARTS: dict[str, Events] = {
+    "nothing": [],
+    "two jobs": [*RUNNING, ("submit", B), ("receive", Accepted(job=B, position=1))],
+    "lost while it runs": [*RUNNING, LOST],
+    "lost, and back": [*RUNNING, LOST, *BACK],
+    "lost, and back before it was accepted": [*WAITING, LOST, *BACK],
+    "lost, back, and done before Jobs": [*RUNNING, LOST, *BACK, ("receive", done(A))],
+    "lost, back, and a frame before Jobs": [*RUNNING, LOST, *BACK, ("deliver", A)],
+    "lost, back, and ended before Jobs": [*RUNNING, LOST, *BACK, ("receive", Cancelled(job=A))],
+    "fetching": [*RUNNING, ("receive", done(A))],
+    "fetching, lost, and back": [*RUNNING, ("receive", done(A)), LOST, *BACK],
+    "cancelled, and no answer yet": [*RUNNING, ("cancel", A)],
+    "cancelled, and denied": [*RUNNING, ("cancel", A), ("receive", unknown(A, "Cancel"))],
+    "made, and lost": [*MADE, LOST],
+    "made, lost, and no other to be had": [*MADE, LOST, ("reach", None), ("unreachable", None)],
+    "lost once more than a job may be": [*RUNNING, *(one for _ in range(MOST_LOSSES) for one in (LOST, *BACK))],
+}
+"""Ways to states that random events seldom find."""
+starts = st.sampled_from([*STARTS.values()])
 
 
 class World:
     """Does what the session asks for, as the pump does, and watches that it all makes sense."""
 
-    def __init__(self, disk_fails: bool, strip_fails: bool) -> None:
+    def __init__(self, disk_fails: bool, strip_fails: bool, strip_waits: bool = False) -> None:
         self.session = Session()
         self.now = 0.0
         self.open = False
@@ -82,7 +111,8 @@ class World:
         self.sent: Counter[str] = Counter()
         self.denied: Counter[str] = Counter()
         self.received: Counter[str] = Counter()
-        self._disk_fails, self._strip_fails = disk_fails, strip_fails
+        self._disk_fails, self._strip_fails, self._strip_waits = disk_fails, strip_fails, strip_waits
+        self.to_add: list[str] = []
 
     def happen(self, kind: str, what: object) -> None:
         before = {job.id: job.state for job in self.session.jobs.values()}
@@ -113,18 +143,31 @@ class World:
             for index in range(4):
                 self.happen("receive", Frame(job=str(what), index=index, frames=4))
             return  # each of them was counted
+        elif kind == "add strips":
+            actions = self.add_strip()
         self.perform(actions)
-        if (complete := self.session.complete) is not None:
-            self.strips[complete.id] += 1
-            assert len(complete.written) == 4
-            ended = self.session.could_not_add if self._strip_fails else self.session.added
-            self.perform(ended(complete.id, "so"))
+        if not self._strip_waits:
+            self.perform(self.add_strip())
         for job in self.session.jobs.values():
             was = before.get(job.id)
             if was in ENDED:
                 assert job.state is was, "an ended job stays as it ended"
             elif job.ended:
                 self.ended[job.id] += 1
+            if was is State.ADDING and (isinstance(what, Lost | Goodbye) or kind in ("unreachable", "reach")):
+                assert job.state is State.ADDING, "all of it is here: no backend is needed any more"
+            if isinstance(what, Denied) and what.request == "Cancel" and what.job == job.id and self.open:
+                assert job.ended or job.cancel_asked is None, "what the backend does not have needs no cancel"
+
+    def add_strip(self) -> list[Action]:
+        """Lay the strip that is next, as Blender allows it."""
+        complete = self.session.complete
+        if complete is None:
+            return []
+        self.strips[complete.id] += 1
+        assert len(complete.written) == 4
+        ended = self.session.could_not_add if self._strip_fails else self.session.added
+        return ended(complete.id, "so")
 
     def perform(self, actions: list[Action]) -> None:
         for action in actions:
@@ -151,10 +194,12 @@ class World:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(happenings, max_size=60), st.booleans(), st.booleans())
-def test_any_order_of_events_makes_sense(events: list[tuple[str, object]], disk_fails: bool, strip_fails: bool) -> None:
-    world = World(disk_fails, strip_fails)
-    for kind, what in events:
+@given(starts, st.lists(happenings, max_size=60), st.booleans(), st.booleans(), st.booleans())
+def test_any_order_of_events_makes_sense(
+    start: Events, events: Events, disk_fails: bool, strip_fails: bool, strip_waits: bool
+) -> None:
+    world = World(disk_fails, strip_fails, strip_waits)
+    for kind, what in (*start, *events):
         world.happen(kind, what)
         for job in world.session.jobs.values():
             assert world.session.status(job)
@@ -169,10 +214,10 @@ def test_any_order_of_events_makes_sense(events: list[tuple[str, object]], disk_
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(happenings, max_size=40))
-def test_every_job_ends_when_the_backend_is_gone(events: list[tuple[str, object]]) -> None:
-    world = World(disk_fails=False, strip_fails=False)
-    for kind, what in events:
+@given(starts, st.lists(happenings, max_size=40), st.booleans())
+def test_every_job_ends_when_the_backend_is_gone(start: Events, events: Events, strip_waits: bool) -> None:
+    world = World(disk_fails=False, strip_fails=False, strip_waits=strip_waits)
+    for kind, what in (*start, *events, ("add strips", None)):
         world.happen(kind, what)
     for _ in range(MOST_LOSSES):
         world.happen("reach", None)
@@ -180,3 +225,27 @@ def test_every_job_ends_when_the_backend_is_gone(events: list[tuple[str, object]
         world.happen("receive", Lost(reason="gone"))
     assert not world.session.active
     assert not world.session.busy
+
+
+@pytest.mark.parametrize("name", STARTS)
+@pytest.mark.parametrize("strip_waits", [False, True])
+def test_every_start_is_a_way_that_a_session_can_go(name: str, strip_waits: bool) -> None:
+    world = World(disk_fails=False, strip_fails=False, strip_waits=strip_waits)
+    for kind, what in STARTS[name]:
+        world.happen(kind, what)
+    state = world.session.jobs[A].state if world.session.jobs else None
+    added = State.ADDING if strip_waits else State.DONE
+    assert state is {
+        "nothing": None,
+        "lost while it runs": State.REATTACHING,
+        "lost, and back": State.REATTACHING,
+        "lost, and back before it was accepted": State.REATTACHING,
+        "lost, back, and done before Jobs": State.FETCHING,
+        "lost, back, and ended before Jobs": State.CANCELLED,
+        "fetching": State.FETCHING,
+        "fetching, lost, and back": State.REATTACHING,
+        "cancelled, and denied": State.CANCELLED,
+        "made, and lost": added,
+        "made, lost, and no other to be had": added,
+        "lost once more than a job may be": State.FAILED,
+    }.get(name, State.RUNNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -39,6 +40,21 @@ def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     with pytest.raises(FrameFileError, match="cannot be written"):
         FrameFolder.make(tmp_path / "elevator", "clip")
     assert (tmp_path / "elevator").read_text() == "in the way"
+
+
+@pytest.mark.parametrize("refused", ["touch", "unlink"])
+def test_where_folders_can_be_made_but_no_files_no_empty_folder_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def full(path: Path, **options: bool) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if refused == "unlink":  # a name was made, and then the disk went away
+        monkeypatch.setattr(Path, "touch", lambda path, exist_ok: None)
+    monkeypatch.setattr(Path, refused, full)
+    with pytest.raises(FrameFileError, match="cannot be written: the disk is full"):
+        FrameFolder.make(tmp_path / "elevator", "clip")
+    assert not (tmp_path / "elevator").exists()
 
 
 def test_a_name_that_is_too_long_is_said(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from backend.durable import write_file
 from backend.failures import BackendError, cannot_keep, cannot_write
-from backend.server.results import ResultStore, ResultWriter, to_drop
+from backend.server.results import FORGOTTEN, PARTIAL, ResultStore, ResultWriter, to_drop
 from elevator.pictures.clip_folder import frame_name
 from tests.backend.harness import ROOT
 
@@ -106,6 +106,32 @@ def test_forgetting(store):
     assert names(store.folder(JOB).parent) == [OTHER]
     with pytest.raises(FileNotFoundError):
         store.frame(JOB, 0)
+
+
+@pytest.mark.parametrize("kind", ["file", "link to a folder", "link to nothing"])
+def test_what_lies_where_a_partial_folder_belongs_is_taken_away(store, tmp_path, kind):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+
+    def lay(begin: str) -> None:
+        path = store.folder(JOB).parent / f"{begin}{JOB}"
+        if kind == "file":
+            path.touch()
+        else:
+            path.symlink_to(elsewhere if kind == "link to a folder" else tmp_path / "nothing")
+
+    lay(PARTIAL)
+    folder = store.partial(JOB)
+    assert folder.is_dir()
+    assert not folder.is_symlink()
+    for clear in (store.sweep, lambda: store.forget(JOB)):
+        shutil.rmtree(folder, ignore_errors=True)
+        lay(PARTIAL)
+        lay(FORGOTTEN)
+        clear()
+        assert names(store.folder(JOB).parent) == []
+    assert names(elsewhere) == ["precious"], "what a link leads to is left alone"
 
 
 def test_half_forgotten_result_is_never_seen(store, monkeypatch):

@@ -212,6 +212,40 @@ def test_undelivered_ends_are_those_of_one_owner_until_received(store: JobStore,
     assert not again.ended("another", 2)
 
 
+def test_rows_of_ended_jobs_are_forgotten_once_there_are_too_many(
+    store: JobStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "KEPT_ROWS", 2)
+    for name in (A, B, C, D):
+        store.add(job(name))
+        store.finish(Cancelled(job=name))
+        store.receive(name)
+    store.add(job("e" * 32))
+    assert store.get(A) is not None, "only a start looks for them"
+    store.close()
+    again = JobStore(path)
+    assert [again.get(name) is not None for name in (A, B, C, D, "e" * 32)] == [False, False, True, True, True]
+
+
+def test_rows_that_are_still_needed_are_never_forgotten(
+    store: JobStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end that was not received will be told, and a result that is there can be fetched."""
+    monkeypatch.setattr(store_module, "KEPT_ROWS", 1)
+    for name in (A, B, C, D):
+        store.add(job(name))
+        if name == B:
+            store.move(name, State.LOADING)
+            store.finish(done(name), 100)
+        else:
+            store.finish(Cancelled(job=name))
+        if name != A:
+            store.receive(name)
+    store.close()
+    again = JobStore(path)
+    assert [again.get(name) is not None for name in (A, B, C, D)] == [True, True, False, True]
+
+
 def test_a_client_id_belongs_to_the_key_that_used_it_first(store: JobStore, path: Path) -> None:
     assert store.bind("1" * 32, "local")
     assert store.bind("1" * 32, "local")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -14,7 +16,19 @@ from safetensors.numpy import load_file, save_file
 
 from backend.settings import ROOT
 from shared_protocol.client import Lost
-from shared_protocol.messages import Accepted, Cancel, Cancelled, Done, Failed, Frame, Progress
+from shared_protocol.messages import (
+    Accepted,
+    Cancel,
+    Cancelled,
+    Chunk,
+    Done,
+    Failed,
+    Frame,
+    Have,
+    LoraChoice,
+    Offer,
+    Progress,
+)
 from tests.backend.harness import Conversation, Running, greet, running, until
 from tests.true_shapes.random_weights import write, write_embedding
 
@@ -36,6 +50,8 @@ def write_styles(folder: Path) -> None:
     chance = np.random.default_rng(0)
     loud = {name: chance.normal(0, 0.05, values.shape).astype(np.float16) for name, values in load_file(lora).items()}
     save_file(loud, folder / "loud.safetensors")
+    (folder.parent / "loras").mkdir()
+    save_file(loud, folder.parent / "loras" / "named.safetensors")
     (folder / "torn.safetensors").write_bytes(b"torn")
     for name, rest in {
         "quick": PLAN,
@@ -98,6 +114,54 @@ def test_jobs_of_one_base_read_its_models_once_whatever_their_style(backend: Run
     assert plain.shape == (4, 64, 64, 3)
     assert np.array_equal(plain, again), "the same seed gives the same clip, and the LoRA is gone again"
     assert not np.array_equal(plain, loud)
+
+
+def test_a_lora_that_a_request_names_is_that_of_a_style(backend: Running) -> None:
+    named = LoraChoice(name="named.safetensors")
+    with backend.client() as client:
+        plain = clip(client)
+        loud = clip(client, loras=(named,))
+        assert np.array_equal(loud, clip(client, style="loud"))
+        assert not np.array_equal(loud, plain)
+        assert np.array_equal(plain, clip(client, loras=(msgspec.structs.replace(named, weight=0.0),)))
+        sketch = clip(client, loras=(LoraChoice(name="sketch"),))
+        assert not np.array_equal(sketch, plain), "one of the base's own"
+
+
+def upload(client: Conversation, picture: np.ndarray) -> str:
+    """Send a picture to the backend. Its hash."""
+    png = cv2.imencode(".png", picture)[1].tobytes()
+    sha256 = hashlib.sha256(png).hexdigest()
+    client.client.send(Offer(sha256=sha256, size=len(png)))
+    there = client.expect(Have).offset
+    if there < len(png):
+        client.client.send(Chunk(sha256=sha256, offset=there), [png[there:]])
+        assert client.expect(Have).offset == len(png)
+    return sha256
+
+
+def plain_picture(blue: int, green: int, red: int) -> np.ndarray:
+    return np.full((64, 64, 3), (blue, green, red), np.uint8)
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean difference of the colours of two pictures, 0 … 255."""
+    return float(np.abs(one.mean((0, 1)) - other.mean((0, 1))).mean())
+
+
+def test_uploaded_footage_and_anchor_are_seen_in_the_clip(backend: Running) -> None:
+    dark, light = plain_picture(20, 20, 40), plain_picture(230, 220, 210)
+    shots = [dark, light, light, dark]
+    with backend.client() as client:
+        footage = tuple(upload(client, shot) for shot in shots)
+        kept = clip(client, footage=footage, strength=0.0)
+        for frame, shot in zip(kept, shots, strict=True):
+            assert distance(frame, shot) < 25, "nothing is made anew"
+        free = clip(client, footage=footage, strength=1.0)
+        assert np.array_equal(free, clip(client)), "nothing of it is kept"
+        anchored = clip(client, footage=footage, strength=0.0, anchor=upload(client, light))
+        assert distance(anchored[0], light) < 25
+        assert distance(anchored[3], dark) < 25
 
 
 def test_phases_previews_and_warnings_of_a_real_job(backend: Running) -> None:

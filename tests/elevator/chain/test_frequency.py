@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -77,6 +79,14 @@ def test_temporal_leaves_each_frame_sharp(frames):
     flicker = clip(frames, 8, 8)
     filtered = lowpass(flicker, mask(LowPass("temporal", d_t=0.2), frames, 8, 8))
     assert filtered.diff(dim=0).abs().mean() < 0.4 * flicker.diff(dim=0).abs().mean()
+
+
+@pytest.mark.parametrize("d_t", [0.2, 0.4, 1.0])
+def test_temporal_has_the_gaussians_gains_over_time_alone(d_t):
+    gain = mask(LowPass("temporal", d_t=d_t), 8, 4, 4)
+    frequencies = [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25]  # of Nyquist, in FFT order
+    assert gain[:, 0, 0].tolist() == pytest.approx([math.exp(-(f**2) / (2 * d_t**2)) for f in frequencies], abs=1e-6)
+    assert torch.equal(gain, gain[:, :1, :1].expand_as(gain))
 
 
 def test_half_precision_is_filtered_in_float32():

@@ -53,3 +53,25 @@ def test_drawing_leaves_the_global_generator_alone():
 def test_mix_is_the_formula():
     shared, residual = torch.ones(1, 1, 1, 1), torch.zeros(3, 1, 1, 1)
     assert mix(shared, residual, 2.0).flatten().tolist() == pytest.approx([2 / 5**0.5] * 3)
+
+
+LATENTS = (4, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("noise", "recorded"),
+    [
+        (lambda: draw(7, "shared", LATENTS), [-1.0628, 1.07984, 0.13496, -1.16487]),
+        (lambda: draw(7, "frame", LATENTS), [0.07273, 1.05258, -0.03477, 0.9213]),
+        (lambda: draw(7, "frame", LATENTS, 3), [-0.70863, -1.89709, 0.38583, 0.39077]),
+        (lambda: draw(2**31 - 1, "frame", LATENTS), [-1.14779, 0.9603, 0.1277, 0.82616]),
+        (lambda: starting_noise(7, 1.5, 2, LATENTS)[1], [-0.19369, -0.01968, 0.19754, -0.98399]),
+        (lambda: chain_noise(7, 2, LATENTS, "refine", 1)[1], [2.18571, -0.15729, 0.23941, -0.70116]),
+        (lambda: chain_noise(7, 2, LATENTS, "refine", 1, 2)[0], [0.69577, 0.83903, 0.88898, 0.84442]),
+    ],
+    ids=["shared", "frame", "fourth frame", "largest seed", "start", "on the way", "on the way, at a step"],
+)
+def test_a_seed_draws_what_it_drew_in_every_release(noise, recorded):
+    """These numbers change only on purpose: with them changes every clip that somebody wrote down the seed of."""
+    drawn = noise().flatten()[[0, 1, 100, 255]]
+    assert drawn.tolist() == pytest.approx(recorded, abs=2e-5)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from elevator import elevate, load_models
 from elevator.cli import recording
-from elevator.cli.options import parser
+from elevator.cli.options import MAX_SEED, parser
 from elevator.cli.order import new_order
 from elevator.pictures.sheet import contact_sheet
 from elevator.pipeline import STRENGTH
@@ -213,6 +213,17 @@ def test_a_weight_is_what_follows_the_last_colon(path, weight):
 
     assert asked(f"{path}:{weight}") == Lora(str(Path(path).absolute()), weight)
     assert asked(f"{path}.safetensors") == Lora(str(Path(f"{path}.safetensors").absolute()), 1.0)
+
+
+@pytest.mark.parametrize(("seed", "fits"), [(0, True), (MAX_SEED, True), (-1, False), (MAX_SEED + 1, False)])
+def test_both_ends_of_the_range_of_seeds_can_be_given(capsys, seed, fits):
+    arguments = ["a cat", f"--seed={seed}"]
+    if fits:
+        assert parser().parse_args(arguments).seed == seed
+    else:
+        with pytest.raises(SystemExit):
+            parser().parse_args(arguments)
+        assert f"{seed} is not between 0 and {MAX_SEED}" in capsys.readouterr().err
 
 
 def test_drive_letters_are_no_paths_of_their_own():

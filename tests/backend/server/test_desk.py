@@ -1,0 +1,137 @@
+"""What the desk asks of the queue and answers to clients, without sockets and workers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from backend.server.connections import Connection, Connections
+from backend.server.desk import Desk
+from backend.server.jobs import Job, Owner, State
+from backend.server.open_stores import Kept
+from backend.server.results import RESULT_FILE, ResultStore
+from backend.server.scheduler import Scheduler
+from backend.server.store import JobStore
+from backend.server.uploads import Uploads
+from backend.settings import Settings
+from backend.styles.catalogue import Catalogue
+from elevator.pictures.clip_folder import frame_name
+from shared_protocol.messages import Denied, Fetch, Fetched, Frame, Message, QueueState, Watch
+from shared_protocol.wire import Buffer, Incoming
+from tests.backend.orders import done, order
+
+A, B = "a" * 32, "b" * 32
+ME = Owner("local", "1" * 32)
+FRAMES = 3
+
+
+class Queueing:
+    """Stands where the scheduler does, and writes down what it is asked about previews."""
+
+    state = QueueState()
+
+    def __init__(self) -> None:
+        self.previews: list[tuple[str, bool]] = []
+
+    def want_previews(self, job_id: str, wanted: bool) -> None:
+        self.previews.append((job_id, wanted))
+
+    def forecast(self) -> dict[str, object]:
+        return {}
+
+    def progress(self, job_id: str) -> None:
+        return None
+
+
+class Office:
+    """A desk with one running job and one that is done, and two clients before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.results = JobStore(None), ResultStore(folder / "results")
+        self.queue, self.connections = Queueing(), Connections()
+        self.told: list[tuple[bytes, Message, int]] = []
+        kept = Kept(self.store, self.results, Uploads(folder / "uploads", 1 << 20), ())
+        scheduler = cast("Scheduler", self.queue)
+        catalogue = Catalogue({}, ())
+        self.desk = Desk(Settings(), catalogue, kept, scheduler, self.connections, "s", self._told, lambda: None)
+        self.clients = [Connection(name, name.decode(), ME) for name in (b"one", b"two")]
+        for client in self.clients:
+            self.connections.add(client)
+        self.store.add(Job(A, ME, order(), state=State.RUNNING))
+        self.store.add(Job(B, ME, order(), state=State.RUNNING))
+        partial = self.results.partial(B)
+        for index in range(FRAMES):
+            (partial / frame_name(index)).write_bytes(bytes(index + 1))
+        end = done(B)
+        size = self.results.publish(B, b'{"frames":%d}' % FRAMES)
+        self.store.finish(
+            type(end)(**{name: getattr(end, name) for name in end.__struct_fields__} | {"frames": FRAMES}), size
+        )
+
+    def _told(self, identity: bytes, message: Message, buffers: Sequence[Buffer]) -> None:
+        self.told.append((identity, message, sum(len(buffer) for buffer in buffers)))
+
+    def ask(self, request: Message, client: int = 0) -> list[Message]:
+        """What this client is told then."""
+        self.told.clear()
+        self.desk.answer(self.clients[client], Incoming(request, ()))
+        assert {identity for identity, _, _ in self.told} == {self.clients[client].identity}
+        return [message for _, message, _ in self.told]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def test_previews_are_made_until_the_last_who_wants_them_says_otherwise(office: Office) -> None:
+    office.ask(Watch(job=A, previews=True), 0)
+    office.ask(Watch(job=A, previews=True), 1)
+    office.ask(Watch(job=A), 0)
+    office.ask(Watch(job=A), 1)
+    assert office.queue.previews == [(A, True), (A, True), (A, True), (A, False)]
+
+
+def test_previews_are_made_until_the_last_who_wants_them_has_left(office: Office) -> None:
+    for number in (0, 1):
+        office.ask(Watch(job=A, previews=True), number)
+    office.queue.previews.clear()
+    for client in office.clients:
+        office.connections.remove(client.identity)
+        office.desk.client_left(client)
+        assert office.queue.previews == ([] if client is office.clients[0] else [(A, False)])
+
+
+def test_frames_are_fetched_from_where_they_are_asked_for(office: Office) -> None:
+    def frames(*indices: int) -> list[Message]:
+        return [Frame(job=B, index=index, frames=FRAMES) for index in indices]
+
+    assert office.ask(Fetch(job=B)) == [*frames(0, 1, 2), Fetched(job=B, first=0, count=3)]
+    assert [size for _, _, size in office.told] == [1, 2, 3, 0]
+    assert office.ask(Fetch(job=B, first=1, count=1)) == [*frames(1), Fetched(job=B, first=1, count=1)]
+    assert office.ask(Fetch(job=B, first=2, count=64)) == [*frames(2), Fetched(job=B, first=2, count=1)]
+
+
+@pytest.mark.parametrize("lost", ["folder", "first", "last"])
+def test_frames_that_somebody_has_deleted_are_not_said_to_have_come(office: Office, lost: str) -> None:
+    folder = office.results.folder(B)
+    assert (folder / RESULT_FILE).exists()
+    if lost == "folder":
+        shutil.rmtree(folder)
+    else:
+        (folder / frame_name(0 if lost == "first" else FRAMES - 1)).unlink()
+    *frames, denied = office.ask(Fetch(job=B))
+    assert isinstance(denied, Denied)
+    assert (denied.request, denied.job, denied.code) == ("Fetch", B, "no_result")
+    assert len(frames) == (FRAMES - 1 if lost == "last" else 0)
+
+
+@pytest.mark.parametrize(("job", "first"), [(A, 0), (B, FRAMES), ("c" * 32, 0)])
+def test_frames_that_are_not_there_are_denied(office: Office, job: str, first: int) -> None:
+    (denied,) = office.ask(Fetch(job=job, first=first))
+    assert isinstance(denied, Denied)
+    assert denied.code == ("unknown_job" if job[0] == "c" else "no_result")
