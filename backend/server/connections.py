@@ -18,7 +18,7 @@ class Connection:
     watched: set[str] = field(default_factory=set)
     """Jobs of the same key that it asked to hear of."""
     previews: set[str] = field(default_factory=set)
-    """Those of which it wants previews."""
+    """Jobs of which it wants previews."""
 
     def hears(self, job: Job) -> bool:
         """Whether events of the job go to it."""
@@ -54,9 +54,9 @@ class Connections:
         """A client is gone."""
         return self._all.pop(identity, None)
 
-    def hearing(self, job: Job) -> Iterator[Connection]:
-        """To whom events of the job go."""
-        return (connection for connection in self if connection.hears(job))
+    def hearing(self, job: Job) -> Iterator[tuple[Connection, bool]]:
+        """To whom events of the job go, and whether its previews go there, too."""
+        return ((connection, job.id in connection.previews) for connection in self if connection.hears(job))
 
     def want_previews(self, job_id: str) -> bool:
         """Whether anybody does."""

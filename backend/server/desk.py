@@ -98,7 +98,10 @@ class Desk:
         except StoreFull as error:  # it is let in all the same: the jobs carry the key, too
             log.warning("A client's id could not be stored: %s.", error)
         client = Connection(identity, hello.client, Owner(principal, client_id))
+        replaced = self._connections.remove(identity)
         self._connections.add(client)
+        if replaced is not None:
+            self.client_left(replaced)
         log.info("A client has come: %s.", hello.client)
         fake, device = self._settings.fake, self._scheduler.device or likely_device(self._settings.device)
         self._send(
@@ -122,8 +125,7 @@ class Desk:
     def client_left(self, client: Connection) -> None:
         """A client is gone; its jobs go on."""
         for job_id in client.previews:
-            if not self._connections.want_previews(job_id):
-                self._scheduler.want_previews(job_id, False)
+            self._scheduler.preview(job_id)
 
     def answer(self, client: Connection, incoming: Incoming) -> None:
         """Follow one request."""
@@ -184,9 +186,10 @@ class Desk:
             job, warnings = self._conform(client, request), ()
         if self._settings.log_prompts:
             log.info("Job %s: %r", request.job, job.prompt)
-        if isinstance(request, Generate) and request.previews:
-            client.previews.add(job.id)
         self._scheduler.submit(job, warnings)
+        if isinstance(request, Generate) and request.previews:  # not before: the name may be another job's
+            client.previews.add(job.id)
+            self._scheduler.preview(job.id)
 
     def _conform(self, client: Connection, request: Conform) -> Job:
         source = self._store.get(request.source)
@@ -216,7 +219,7 @@ class Desk:
             client.previews.add(job.id)
         else:
             client.previews.discard(job.id)
-        self._scheduler.want_previews(job.id, self._connections.want_previews(job.id))
+        self._scheduler.preview(job.id)
         where = self._scheduler.forecast().get(job.id)
         shown = view(job, client.owner, where, self._scheduler.progress(job.id))
         self._send(client, Jobs(queue=self._scheduler.state, jobs=(shown,)))

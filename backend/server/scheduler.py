@@ -163,11 +163,11 @@ class Scheduler:
             if slot.job is None:
                 slot.drop()
 
-    def want_previews(self, job_id: str, wanted: bool) -> None:
-        """Have previews of a running job made, or no more."""
+    def preview(self, job_id: str) -> None:
+        """Who wants previews of a job may have changed: have them made from now on, or no more."""
         slot = self._slot_of(job_id)
         if slot is not None:
-            slot.preview(wanted)
+            slot.preview(self._previewed(job_id))
 
     # The round ----------------------------------------------------------------------------------------------
 

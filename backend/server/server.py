@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Sequence
 
+import msgspec
 import zmq
 
 from shared_protocol import VERSION, connection, wire
@@ -19,7 +20,7 @@ from shared_protocol.connection import Connection as ConnectionFile
 from shared_protocol.errors import ProtocolError, VersionMismatch
 from shared_protocol.machine import places
 from shared_protocol.machine.processes import start_time
-from shared_protocol.messages import Alive, Goodbye, Hello, Message, Refused
+from shared_protocol.messages import Alive, Goodbye, Hello, Message, Progress, Refused
 from shared_protocol.wire import Buffer
 
 from ..failures import BackendError
@@ -195,8 +196,11 @@ class Server:
         self._part_from(identity)
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
-        for client in self._connections.hearing(job):
-            self._send(client.identity, message, buffers)
+        for client, wants_preview in self._connections.hearing(job):
+            if isinstance(message, Progress) and message.preview_frames and not wants_preview:
+                self._send(client.identity, msgspec.structs.replace(message, preview_frames=0))
+            else:
+                self._send(client.identity, message, buffers)
 
     def _broadcast(self, message: Message) -> None:
         for client in self._connections:

@@ -62,6 +62,12 @@ def frames(client: Conversation, job: str) -> list[int]:
     return [message.index for message, _ in client.of(job) if isinstance(message, Frame)]
 
 
+def previews(client: Conversation, job: str) -> list[Progress]:
+    progress = [(message, buffers) for message, buffers in client.of(job) if isinstance(message, Progress)]
+    assert all(bool(message.preview_frames) == bool(buffers) for message, buffers in progress)
+    return [message for message, _ in progress if message.preview_frames]
+
+
 @pytest.fixture
 def two() -> Iterator[Running]:
     with running("--device", "cpu,cpu", step_seconds=0.1) as backend:
@@ -301,6 +307,57 @@ def test_another_of_the_same_key_may_watch_with_previews_and_cancel() -> None:
             watcher.client.send(Cancel(job=job))
             assert watcher.end_of(job) == Cancelled(job=job)
         assert owner.end_of(job) == Cancelled(job=job)
+
+
+def test_previews_go_only_to_the_connection_that_asked() -> None:
+    with (
+        running(step_seconds=0.05) as backend,
+        backend.client(client_id=ME) as asks,
+        backend.client(client_id=ME) as no,
+    ):
+        with backend.client(client_id=OTHER) as watcher:
+            greet(no)
+            job = asks.submit(previews=True)
+            asks.expect(Progress, lambda message: message.preview_frames > 0)
+            watcher.client.send(Watch(job=job))
+            for client in (asks, no, watcher):
+                assert isinstance(client.end_of(job), Done)
+        assert len(previews(asks, job)) > 1
+        for client in (no, watcher):
+            assert client.of(job), "it hears of the job"
+            assert not previews(client, job)
+
+
+def test_previews_end_when_nobody_wants_them_any_more() -> None:
+    with running(step_seconds=0.1) as backend, backend.client(client_id=ME) as client:
+        with backend.client(client_id=ME) as leaves:
+            greet(leaves)
+            job = client.submit(previews=True, frames=8)
+            leaves.client.send(Watch(job=job, previews=True))
+            leaves.expect(Progress, lambda message: message.preview_frames > 0)
+            client.client.send(Watch(job=job, previews=False))
+            client.expect(Jobs)
+            before = len(previews(client, job))
+            leaves.expect(Progress, lambda message: message.preview_frames > 0)
+        assert isinstance(client.end_of(job), Done)
+        assert len(previews(client, job)) == before
+
+
+def test_a_refused_request_brings_no_previews_of_the_job_that_has_its_name() -> None:
+    with running(step_seconds=0.05) as backend, backend.client(client_id=ME) as client:
+        _, waits = client.submit(), client.submit()
+        client.submit(job=waits, previews=True)
+        client.expect(Failed, lambda message: message.code == "duplicate_job")
+        client.expect(Done, lambda message: message.job == waits)
+        assert not previews(client, waits)
+
+
+def test_a_job_that_waits_is_watched_with_previews() -> None:
+    with running(step_seconds=0.05) as backend, backend.client(client_id=ME) as client:
+        _, waits = client.submit(), client.submit()
+        client.client.send(Watch(job=waits, previews=True))
+        assert isinstance(client.end_of(waits), Done)
+        assert previews(client, waits)
 
 
 def test_the_order_of_the_queue_and_its_pause_outlive_the_server() -> None:

@@ -524,18 +524,21 @@ def test_what_a_client_is_told_of_a_job(stage: Stage) -> None:
 
 def test_previews_are_wished_of_the_worker_that_has_the_job(stage: Stage) -> None:
     stage.submit(A, B)
-    stage.scheduler.want_previews(A, True)
-    assert not stage.worker.told, "it is not ready"
     stage.say(Ready(device="cpu"))
-    stage.scheduler.want_previews(A, True)
-    stage.scheduler.want_previews(B, True)
-    assert stage.worker.told[1:] == [Preview(job=A, wanted=True)]
+    stage.previewed |= {A, B}
+    stage.scheduler.preview(A)
+    stage.scheduler.preview(B)
+    stage.previewed.clear()
+    stage.scheduler.preview(A)
+    assert stage.worker.told[1:] == [Preview(job=A, wanted=True), Preview(job=A, wanted=False)]
 
 
 def test_a_task_says_whether_previews_are_wanted_by_then(stage: Stage) -> None:
     stage.previewed |= {A, C}
     stage.submit(A, B, C)
-    stage.scheduler.want_previews(A, False)
+    stage.previewed.remove(A)
+    stage.scheduler.preview(A)
+    assert not stage.worker.told, "it is not ready"
     stage.say(Ready(device="cpu"))
     stage.say(stage.make(A))
     stage.say(stage.make(B))
