@@ -39,7 +39,7 @@ def test_a_job_is_heard_by_its_owner_and_by_who_watches_it_with_the_same_key() -
     for connection in connections:
         if connection.name in ("watcher", "stranger"):
             connection.watched.add(A)
-    assert [one.name for one in connections.hearing(Job(A, ME, order()))] == ["owner", "watcher"]
+    assert [one.name for one, _ in connections.hearing(Job(A, ME, order()))] == ["owner", "watcher"]
 
 
 def test_nobody_speaks_in_anothers_name() -> None:

@@ -34,11 +34,12 @@ class Queueing:
 
     state = QueueState()
 
-    def __init__(self) -> None:
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
         self.previews: list[tuple[str, bool]] = []
 
-    def want_previews(self, job_id: str, wanted: bool) -> None:
-        self.previews.append((job_id, wanted))
+    def preview(self, job_id: str) -> None:
+        self.previews.append((job_id, self.connections.want_previews(job_id)))
 
     def forecast(self) -> dict[str, object]:
         return {}
@@ -52,7 +53,8 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.store, self.results = JobStore(None), ResultStore(folder / "results")
-        self.queue, self.connections = Queueing(), Connections()
+        self.connections = Connections()
+        self.queue = Queueing(self.connections)
         self.told: list[tuple[bytes, Message, int]] = []
         kept = Kept(self.store, self.results, Uploads(folder / "uploads", 1 << 20), ())
         scheduler = cast("Scheduler", self.queue)
