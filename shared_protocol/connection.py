@@ -42,6 +42,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 def write(path: Path, connection: Connection) -> None:
     """Write the file in one step, readable by its owner alone. Raises OSError."""
+    files.make_folder(path.parent)
     files.write(path, msgspec.json.encode(connection))
 
 

@@ -102,16 +102,16 @@ def test_what_the_installer_needs_of_others_is_standard_library_too() -> None:
     for file in modules(
         "backend/__init__.py",
         "shared_protocol/__init__.py",
-        "shared_protocol/machine/__init__.py",
-        "shared_protocol/machine/places.py",
-        "shared_protocol/machine/processes.py",
+        "shared_protocol/errors.py",
+        "shared_protocol/machine",
         "elevator/arguments.py",
     ):
-        assert tops(file) <= STDLIB, file
+        others = {name for name in imports(file) if name.split(".")[0] not in STDLIB}
+        assert all(name.startswith("shared_protocol.errors") for name in others), file
 
 
 def test_installer_is_written_for_python_3_10() -> None:
-    needs = ("shared_protocol/machine", "elevator/__init__.py", "elevator/arguments.py")
+    needs = ("shared_protocol/machine", "shared_protocol/errors.py", "elevator/__init__.py", "elevator/arguments.py")
     for file in modules("install.py", "backend/installer", *needs):
         ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 10))
         assert not tops(file) & {"tomllib"}, file

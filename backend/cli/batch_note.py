@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from elevator.pictures.clip_folder import frames_in
+from shared_protocol.machine import files
 from shared_protocol.messages import JobId, LoraChoice
 
 from ..client.uploading import footage_files, read_picture
-from ..durable import write_file
 from ..failures import cannot_write
 from .batch_file import Row
 
@@ -48,7 +48,7 @@ def read_note(folder: Path) -> Note | None:
 def write_note(folder: Path, note: Note) -> None:
     """Write the note, whole or not at all. Raises BackendError."""
     try:
-        write_file(folder / NAME, msgspec.json.format(msgspec.json.encode(note)))
+        files.write(folder / NAME, msgspec.json.format(msgspec.json.encode(note)))
     except OSError as error:
         raise cannot_write(folder, error) from error
 

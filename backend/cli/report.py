@@ -125,6 +125,7 @@ def run_report(options: argparse.Namespace) -> int:
         for log in sorted(places.state_folder().glob("*.log*")):
             archive.writestr(f"logs/{redactor.text(log.name)}", redactor.text(_tail(log)))
     try:
+        files.make_folder(path.parent)
         files.write(path, packed.getvalue())
     except OSError as error:
         raise cannot_write(path.parent, error) from error

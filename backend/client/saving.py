@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from elevator.pictures.clip_folder import frame_name, frames_in
+from shared_protocol.machine import files
 from shared_protocol.wire import Buffer
 
-from ..durable import sync_folder
 from ..failures import BackendError, cannot_write
 
 
@@ -92,4 +92,4 @@ class NewFrames:
             path.unlink()
         for name in self._names:
             os.replace(self._apart / name, self._folder / name)
-        sync_folder(self._folder)
+        files.sync_folder(self._folder)

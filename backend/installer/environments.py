@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import sys
@@ -18,6 +17,7 @@ from backend.installer.interpreters import version_of
 from backend.installer.problem import Problem
 from backend.installer.system_packages import has_ensurepip
 from backend.installer.terminal import say
+from shared_protocol.machine import files
 
 STAMP = "elevator-stamp.json"
 """Lies in an environment: what it was made of, or that it is unfinished. Written last."""
@@ -144,6 +144,4 @@ def _stamp(environment: Environment) -> str | None:
 
 def _write_stamp(environment: Environment, text: str) -> None:
     environment.folder.mkdir(parents=True, exist_ok=True)
-    temporary = environment.folder / f"{STAMP}.tmp"
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, environment.folder / STAMP)
+    files.write(environment.folder / STAMP, text.encode(), private=False, durable=False)

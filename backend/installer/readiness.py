@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from backend.installer.interpreters import need_python
 from backend.installer.one_at_a_time import one_at_a_time
 from backend.installer.terminal import say
 from shared_protocol import VERSION
-from shared_protocol.machine import places
+from shared_protocol.machine import files, places
 
 
 def make_ready(wanted: Sequence[Environment], torch_index: str | None = None) -> None:
@@ -40,8 +39,6 @@ def tell_blender() -> Path:
     """Write the file by which the add-on finds this clone's backend."""
     path = places.install_file()
     content = {"python": str(environments.python_of(BACKEND)), "root": str(ROOT), "version": VERSION}
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    files.make_folder(path.parent)
+    files.write(path, f"{json.dumps(content, ensure_ascii=False, indent=2)}\n".encode(), durable=False)
     return path

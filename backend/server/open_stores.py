@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..durable import make_folder
+from shared_protocol.machine import files
+
 from ..failures import BackendError, cannot_keep
 from ..settings import Settings
 from .result_record import job_of
@@ -36,7 +37,7 @@ class Kept:
 def open_all(folder: Path, settings: Settings) -> Kept:
     """Open everything below `folder`, making what is missing. Raises BackendError."""
     try:
-        make_folder(folder)
+        files.make_folder(folder)
         results = ResultStore(folder / "results")
         uploads = Uploads(folder / "uploads", settings.upload_bytes)
         store, harm = _open_store(folder / DATABASE)

@@ -16,8 +16,7 @@ from pathlib import Path
 import msgspec
 
 from elevator.pictures.clip_folder import frame_name
-
-from ..durable import make_folder, sync_folder, write_file
+from shared_protocol.machine import files
 
 RESULT_FILE = "result.json"
 MAX_RESULT_FILE = 4 << 20
@@ -53,7 +52,7 @@ class ResultWriter:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file of the result to the disk. Raises OSError, and then no such file is there."""
-        write_file(self._folder / name, data)
+        files.write(self._folder / name, data)
 
 
 class ResultStore:
@@ -61,7 +60,7 @@ class ResultStore:
 
     def __init__(self, root: Path) -> None:
         """Makes `root` if it is missing. Raises OSError."""
-        make_folder(root)
+        files.make_folder(root)
         self._root = root
 
     def folder(self, job: str) -> Path:
@@ -99,10 +98,10 @@ class ResultStore:
         if self.has(job):
             _remove(partial)
         else:
-            write_file(partial / RESULT_FILE, done)
-            sync_folder(partial)
+            files.write(partial / RESULT_FILE, done)
+            files.sync_folder(partial)
             partial.rename(folder)
-        sync_folder(self._root)  # in both cases: the crash may have come before it
+        files.sync_folder(self._root)  # in both cases: the crash may have come before it
         return self.size(job)
 
     def frame(self, job: str, index: int) -> bytes:

@@ -187,6 +187,7 @@ def write_pair(path: Path, pair: KeyPair) -> None:
 
     Raises FileExistsError and OSError.
     """
+    files.make_folder(path.parent)
     files.write(path, msgspec.json.encode(pair), replace=False)
     path.with_suffix(".pub").write_text(pair.public + "\n", encoding="ascii")
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared_protocol.machine import files
 from shared_protocol.messages import MAX_UPLOAD_BYTES
 
-from ..durable import make_folder, sync_folder
 from ..failures import BackendError
 
 MAX_PARTIAL = 64
@@ -60,7 +60,7 @@ class Uploads:
 
     def __init__(self, root: Path, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
         """max_bytes: of all pictures together. clock: seconds since 1970. Makes `root` if it is missing."""
-        make_folder(root)
+        files.make_folder(root)
         self._root = root
         self._max_bytes = max_bytes
         self._clock = clock
@@ -219,7 +219,7 @@ class Uploads:
             self._drop(key)
             raise
         os.replace(upload.path, self._path(sha256))
-        sync_folder(self._root)
+        files.sync_folder(self._root)
         del self._uploads[key]
         self._files[sha256] = upload.size
         for other in [other for other in self._uploads if other[0] == sha256]:

@@ -7,11 +7,12 @@ fsynced: that could stall Blender's interface for as long as the disk likes.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+
+from shared_protocol.machine import files
 
 from ..clip.job import Job
 
@@ -71,13 +72,9 @@ class FrameFolder:
         if bytes(data[:8]) != PNG_SIGNATURE:
             raise FrameFileError(f"Frame {index + 1} that the backend sent is not a PNG picture.")
         path = self.path / frame_name(index)
-        temporary = path.with_suffix(".tmp")
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
-            os.replace(temporary, path)
+            files.write(path, data, private=False, durable=False)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise FrameFileError(f"Frame {index + 1} cannot be written to {self.path}: {why(error)}.") from error
         return path
 

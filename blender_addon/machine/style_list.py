@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
+from shared_protocol.machine import files
 from shared_protocol.messages import Style
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,7 @@ def read(file: Path) -> tuple[Style, ...]:
 
 def keep(file: Path, styles: tuple[Style, ...]) -> None:
     """Keep the list in one step. A list that cannot be kept is no reason to bother an artist."""
-    temporary = file.with_suffix(".tmp")
     try:
-        temporary.write_bytes(msgspec.json.encode(styles))
-        os.replace(temporary, file)
+        files.write(file, msgspec.json.encode(styles), durable=False)
     except OSError as error:
         log.warning("The list of styles was not kept: %s", error)

@@ -1,45 +1,71 @@
-"""Files that hold secrets: their owner's alone to read, written in one step. Standard library only."""
+"""Files that are there whole or not at all, and folders that are their owner's alone. Standard library only."""
 
 from __future__ import annotations
 
 import os
 import stat
-import tempfile
+import sys
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ExposedFile
 
 MAX_BYTES = 64 << 10
+_WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-def write(path: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write the file whole, readable by its owner alone.
+def write(
+    path: Path,
+    data: bytes | bytearray | memoryview,
+    *,
+    private: bool = True,
+    durable: bool = True,
+    replace: bool = True,
+) -> None:
+    """Write the file in one step: whoever opens it sees the old bytes or the new ones, and after an error the old.
 
-    Raises FileExistsError if there is one and it shall not be replaced, and OSError.
+    A `private` file is at no moment readable by others. A `durable` one is on the disk when this returns;
+    `sync_folder` does the same for its name. Raises FileExistsError if there is one and it shall not be replaced, and
+    OSError.
     """
-    make_folder(path.parent)
-    # mkstemp creates with mode 0600, so the secret is at no moment readable by others.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    # A name of its own: two processes that write the same file do not mix their bytes.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(os.open(temporary, _WRITE_NEW, 0o600 if private else 0o666), "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         if replace:
             os.replace(temporary, path)
         else:
             os.link(temporary, path)
             os.unlink(temporary)
     except OSError:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):  # the first error says more
+            temporary.unlink(missing_ok=True)
         raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Bring the names in `folder` to the disk. Raises OSError. Windows can do this for no folder and needs no help:
+    NTFS has a journal of names."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def make_folder(folder: Path) -> None:
-    """Make `folder`, and those above it that are missing, for their owner alone. Raises OSError."""
-    missing = [folder, *folder.parents]
-    for each in reversed(missing[: next(place for place, each in enumerate(missing) if each.exists())]):
-        each.mkdir(mode=0o700, exist_ok=True)
+    """Make `folder`, and those above it that are missing, for their owner alone; one that is there stays as it is.
+    Raises OSError."""
+    if not folder.parent.exists():
+        make_folder(folder.parent)  # mkdir(parents=True) would open these to all
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def read(path: Path) -> bytes:

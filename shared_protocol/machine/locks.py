@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+_BEHIND = 1 << 16
+"""Windows lets nobody read a byte that is held: this one lies behind what a holder may write about itself."""
 
 
 def take(descriptor: int) -> bool:
@@ -11,7 +15,12 @@ def take(descriptor: int) -> bool:
         if sys.platform == "win32":
             import msvcrt
 
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            here = os.lseek(descriptor, 0, os.SEEK_CUR)
+            os.lseek(descriptor, _BEHIND, os.SEEK_SET)
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            finally:
+                os.lseek(descriptor, here, os.SEEK_SET)
         else:
             import fcntl
 

@@ -43,7 +43,7 @@ def check_full_disk_loses_nothing() -> None:
     strip = next(strip for strip in all_strips() if strip.name == "a hare")
     assert Path(strip.directory).is_relative_to(HOME / "state" / "clips"), strip.directory
     assert len(list(Path(strip.directory).glob("frame_*.png"))) == 8
-    assert not list(PROJECTS.rglob("*.tmp"))
+    assert not list(PROJECTS.rglob("*.part"))
 
 
 def check_no_room_anywhere() -> None:

@@ -33,7 +33,7 @@ def test_it_is_kept_from_one_start_to_the_next(tmp_path: Path) -> None:
     second = ClientId(tmp_path)
     second.close()
     assert second.value == first.value
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_two_blenders_have_two_names_and_a_killed_one_lets_go(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -19,10 +20,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.durable import write_file
 from backend.failures import BackendError, cannot_keep, cannot_write
 from backend.server.results import FORGOTTEN, PARTIAL, ResultStore, ResultWriter, to_drop
 from elevator.pictures.clip_folder import frame_name
+from shared_protocol.machine import files
 from tests.backend.harness import ROOT
 
 JOB, OTHER = "a" * 32, "b" * 32
@@ -230,6 +231,7 @@ import json, sys, hashlib
 from pathlib import Path
 from backend.server.results import ResultStore, ResultWriter
 from elevator.pictures.clip_folder import frame_name
+from shared_protocol.machine import files
 root, seed = Path(sys.argv[1]), int(sys.argv[2])
 store = ResultStore(root)
 print(flush=True)
@@ -284,6 +286,7 @@ import errno, sys
 from pathlib import Path
 from backend.server.results import ResultStore, ResultWriter
 from elevator.pictures.clip_folder import frame_name
+from shared_protocol.machine import files
 from backend.failures import cannot_keep
 store = ResultStore(Path(sys.argv[1]))
 job = "a" * 32
@@ -343,6 +346,7 @@ import os, sys
 from pathlib import Path
 from backend.server.results import ResultStore, ResultWriter
 from elevator.pictures.clip_folder import frame_name
+from shared_protocol.machine import files
 from backend.failures import cannot_keep
 root = Path(".")  # no way down to it is needed
 store, job, nobody = ResultStore(root), "a" * 32, 65534
@@ -425,7 +429,7 @@ def test_everything_is_synced_before_it_gets_its_name(store, monkeypatch):
         return descriptor
 
     def synced(descriptor):
-        done.append(f"sync {paths[descriptor]}")
+        done.append(f"sync {re.sub(r'[0-9a-f]{32}(?=.part)', '…', paths[descriptor])}")
         real["fsync"](descriptor)
 
     def renamed(old, new, **keywords):
@@ -438,9 +442,9 @@ def test_everything_is_synced_before_it_gets_its_name(store, monkeypatch):
     monkeypatch.setattr(os, "rename", renamed)
     result(store, frames=1)
     assert done == [
-        "sync .frame_0001.png.part",
+        "sync .frame_0001.png.….part",
         "name frame_0001.png",
-        "sync .result.json.part",
+        "sync .result.json.….part",
         "name result.json",
         f"sync .partial-{JOB}",
         f"name {JOB}",
@@ -449,13 +453,13 @@ def test_everything_is_synced_before_it_gets_its_name(store, monkeypatch):
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
-    write_file(tmp_path / "a", b"old")
+    files.write(tmp_path / "a", b"old")
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="full"):
-        write_file(tmp_path / "a", b"new")
+        files.write(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == ["a", "mon été"] or names(tmp_path) == ["a"]
