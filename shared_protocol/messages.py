@@ -6,13 +6,14 @@ default; unknown fields are ignored. Limits stand in the types and are checked w
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 MAJOR = 1
-MINOR = 1
+MINOR = 0
 
 JobId: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """Made by the client: the 32 hex digits of a UUID4, so that a job has its name before anyone has answered."""
@@ -344,16 +345,19 @@ class Done(Message, frozen=True, kw_only=True, tag=True):
     frames: ClipFrames
     width: Pixels
     height: Pixels
-    fps: Annotated[float, Meta(gt=0, le=1000)]
-    """Frames per second at which the clip was meant to be seen."""
+    fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
+    fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    """Frames a second at which the clip is meant to be seen, such as 30000/1001."""
     seed: Seed
     seconds: Seconds
     """From the start of the work to its end."""
     folder: Annotated[str, Meta(max_length=4096)] = ""
     """Where the result lies, on the backend's machine."""
-    fps_numerator: Count = 0
-    fps_denominator: Count = 1
-    """The exact rate; 0: `fps` is exact."""
+
+    @property
+    def fps(self) -> Fraction:
+        """The rate as one number."""
+        return Fraction(self.fps_numerator, self.fps_denominator)
 
 
 FailureCode: TypeAlias = Literal[
@@ -501,11 +505,6 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
 class Status(Message, frozen=True, kw_only=True, tag=True):
     """What the backend does now."""
 
-    running: JobId | None
-    """The job that the first busy worker has."""
-    waiting: Count
-    worker_pid: Count
-    """Process id of the first worker that runs; 0 when none does."""
     loads: Count
     """How many times models were read from disk since the start."""
     clients: Count

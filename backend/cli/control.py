@@ -20,7 +20,8 @@ def status(options: argparse.Namespace) -> int:
     for style in welcome.styles:
         output.line(style, type="Style")
     output.say(f"Backend {welcome.backend} serves {now.clients} clients, this one included; device: {welcome.device}.")
-    output.say(f"Running: {now.running or 'nothing'}; waiting: {now.waiting}; models read from disk {now.loads} times.")
+    runs = ", ".join(worker.job for worker in now.workers if worker.job)
+    output.say(f"Running: {runs or 'nothing'}; waiting: {now.queue.waiting}; models read from disk {now.loads} times.")
     if (said := state_of(now.queue)) is not None:
         output.say(said)
     for worker in now.workers:

@@ -115,8 +115,9 @@ def saved(output: Output, job: Job, paths: Sequence[Path], label: str = "", **mo
     """Say where a clip lies now: `label` for people, `more` for scripts."""
     done = job.result()
     folder = paths[0].parent.resolve()
+    rate = float(done.fps)
     output.say(
-        f"{label}{done.frames} frames of {done.width} × {done.height} pixels, {done.fps:g} a second, seed {done.seed}, "
+        f"{label}{done.frames} frames of {done.width} × {done.height} pixels, {rate:g} a second, seed {done.seed}, "
         f"made in {done.seconds:.1f} s:\n{folder / paths[0].name} … {paths[-1].name}"
     )
     record = Saved(
@@ -125,7 +126,7 @@ def saved(output: Output, job: Job, paths: Sequence[Path], label: str = "", **mo
         frames=done.frames,
         width=done.width,
         height=done.height,
-        fps=done.fps,
+        fps=rate,
         seed=done.seed,
     )
     output.line(record, **more)

@@ -309,9 +309,6 @@ class Desk:
     def _status(self) -> Status:
         state, workers = self._scheduler.state, self._scheduler.workers
         return Status(
-            running=next((worker.job for worker in workers if worker.job), None),
-            waiting=state.waiting,
-            worker_pid=next((worker.pid for worker in workers if worker.pid), 0),
             loads=self._scheduler.loads,
             clients=len(self._connections),
             notes=self._notes,

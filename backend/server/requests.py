@@ -77,7 +77,7 @@ def _check_size(request: Generate, recipe: Recipe) -> None:
 
 def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
     """The order for the worker. `source`: how the finished clip in `folder` ended. Raises BackendError."""
-    then = Fraction(source.fps_numerator, source.fps_denominator) if source.fps_numerator else Fraction(source.fps)
+    then = source.fps
     now = Fraction(request.fps_numerator, request.fps_denominator)
     frames = length(source.frames, then, now)
     if frames > MOST_FRAMES:

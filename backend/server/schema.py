@@ -18,15 +18,13 @@ STEPS: tuple[tuple[str, ...], ...] = (
             losses INTEGER NOT NULL DEFAULT 0,
             ending BLOB,
             ended INTEGER,
+            interruptions INTEGER NOT NULL DEFAULT 0,
+            received INTEGER NOT NULL DEFAULT 0,
+            bytes INTEGER NOT NULL DEFAULT 0,
             CHECK ((ending IS NULL) = (state IN ('queued', 'loading', 'running')))
         )""",
         "CREATE TABLE clients (client_id TEXT PRIMARY KEY, principal TEXT NOT NULL)",
         "CREATE TABLE facts (name TEXT PRIMARY KEY, value)",
-    ),
-    (
-        "ALTER TABLE jobs ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE jobs ADD COLUMN received INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE jobs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0",
         "CREATE TABLE paces (kind TEXT PRIMARY KEY, seconds REAL NOT NULL)",
         "CREATE INDEX jobs_by_end ON jobs (ended)",
         "CREATE INDEX jobs_by_owner ON jobs (principal, client_id, received)",

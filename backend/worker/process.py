@@ -112,7 +112,6 @@ class Keeper:
             frames=order.frames,
             width=order.width,
             height=order.height,
-            fps=float(rate),
             fps_numerator=rate.numerator,
             fps_denominator=rate.denominator,
             seed=order.seed,

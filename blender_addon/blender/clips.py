@@ -86,7 +86,7 @@ def _settings(job: Job) -> dict[str, str | int | float]:
         "width": request.width,
         "height": request.height,
         "frames": request.frames,
-        "fps": done.fps,
+        "fps": float(done.fps),
         "version": VERSION,
     }
 
@@ -96,7 +96,7 @@ def _warnings(scene: Any, strip: Any, job: Job, place: Place, channel: int) -> l
     if place.channel and channel != place.channel:
         warnings.append(f"Channel {place.channel} is taken there, so the strip is on channel {channel}.")
     assert job.done is not None
-    if notice := words.rate_notice(job.done.fps, strips.frame_rate(scene)):
+    if notice := words.rate_notice(float(job.done.fps), strips.frame_rate(scene)):
         warnings.append(notice)
     if not strips.is_srgb(strip):
         warnings.append("This Blender's color configuration has no sRGB: check the strip's color space.")

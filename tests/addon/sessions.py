@@ -43,7 +43,7 @@ WELCOME = Welcome(major=1, minor=0, backend="0.1.0", session="s", device="cpu", 
 
 
 def done(job: str, frames: int = 4) -> Done:
-    return Done(job=job, frames=frames, width=64, height=64, fps=8.0, seed=1, seconds=1.0)
+    return Done(job=job, frames=frames, width=64, height=64, fps_numerator=8, seed=1, seconds=1.0)
 
 
 def known(job: str, state: JobState = "queued", **more: Any) -> Jobs:

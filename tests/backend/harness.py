@@ -143,9 +143,14 @@ class Conversation:
 
     def until_settled(self) -> Status:
         """Ask until nothing runs: whatever could still come for a job has then come before."""
-        while (status := self.status()).running or status.waiting:
+        while (status := self.status()).queue.running or status.queue.waiting:
             time.sleep(0.02)
         return status
+
+
+def pid_of(status: Status) -> int:
+    """Process id of the first worker that runs; 0 when none does."""
+    return next((worker.pid for worker in status.workers if worker.pid), 0)
 
 
 @contextmanager

@@ -24,4 +24,4 @@ def order() -> Sample:
 
 def done(name: str) -> Done:
     """The end of that clip."""
-    return Done(job=name, frames=1, width=8, height=8, fps=8, seed=0, seconds=1)
+    return Done(job=name, frames=1, width=8, height=8, fps_numerator=8, seed=0, seconds=1)

@@ -24,7 +24,7 @@ import psutil
 
 from elevator.arguments import ArgumentParser
 from shared_protocol.messages import Accepted, Cancel, Cancelled, Done, Failed, Fetch, Fetched, Message, Received
-from tests.backend.harness import Conversation, Running, running, until
+from tests.backend.harness import Conversation, Running, pid_of, running, until
 
 EVERY, WARM = 100, 800
 """Jobs between two lines; jobs after which nothing may grow any more, which are made beside those asked for."""
@@ -130,14 +130,15 @@ def settle(backend: Running, customers: Sequence[Customer], began: float) -> Sam
                 customer.hear()
             status = probe.status()
             busy = any(customer.open or customer.asked for customer in customers)
-            return not busy and not status.running and not status.waiting and status.clients == len(customers) + 1
+            idle = not status.queue.running and not status.queue.waiting
+            return not busy and idle and status.clients == len(customers) + 1
 
         if not until(quiet):
             lost = {job for customer in customers for job in customer.open | customer.asked}
             raise SystemExit(f"These jobs were accepted and never ended: {', '.join(lost)}")
         time.sleep(0.5)  # what the last messages held is given back
         server = psutil.Process(backend.process.pid)
-        worker = psutil.Process(probe.status().worker_pid)
+        worker = psutil.Process(pid_of(probe.status()))
         return Sample(
             jobs=sum(len(customer.ends) for customer in customers),
             seconds=time.monotonic() - began,

@@ -71,7 +71,7 @@ def knock(endpoint: str, server_key: str, *, plain: bool) -> list[str]:
             socket.curve_serverkey, socket.curve_publickey, socket.curve_secretkey = server_key.encode(), public, secret
         socket.connect(endpoint)
         frame = wire.encode(Frame(job=JOB, index=0, frames=1), [b"\x89PNG forged"])
-        done = wire.encode(Done(job=JOB, frames=1, width=64, height=64, fps=8, seed=1, seconds=1))
+        done = wire.encode(Done(job=JOB, frames=1, width=64, height=64, fps_numerator=8, seed=1, seconds=1))
         for message in (wire.encode(Hello(client="other")), frame, done, wire.encode(Shutdown())):
             with suppress(zmq.Again):
                 socket.send_multipart(message, zmq.NOBLOCK)

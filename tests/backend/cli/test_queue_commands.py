@@ -19,7 +19,7 @@ from elevator.pictures.clip_folder import frames_in
 from shared_protocol import connection
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
-from tests.backend.harness import ROOT, Running, command, running, until
+from tests.backend.harness import ROOT, Running, command, pid_of, running, until
 
 
 @pytest.fixture
@@ -114,9 +114,9 @@ def test_pause_resume_and_free_say_what_is_so(backend: Running, call: Call) -> N
     assert "goes on" in call("resume").out
     with connect() as connected:
         connected.submit("a fox", frames=2).wait()
-        assert connected.status().worker_pid
+        assert pid_of(connected.status())
         assert "free" in call("free").out
-        assert until(lambda: not connected.status().worker_pid)
+        assert until(lambda: not pid_of(connected.status()))
     lines = call("status", "--json").lines
     assert lines[0]["type"] == "Status"
     assert {line["name"] for line in lines[1:]} >= {"plain", "sketch"}

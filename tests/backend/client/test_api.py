@@ -25,7 +25,7 @@ from shared_protocol import connection
 from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Cancelled, Chunk, Done, Failed, Frame, Notice, Offer, Progress, Queue
 from shared_protocol.wire import CHUNK_BYTES
-from tests.backend.harness import ROOT, Running, running, until
+from tests.backend.harness import ROOT, Running, pid_of, running, until
 
 SMALL: dict[str, Any] = {"frames": 4, "seed": 1}
 
@@ -260,7 +260,7 @@ def test_the_queue_is_paused_moved_and_resumed(connected: Backend, tmp_path: Pat
             ended.append(job)
     assert ended == [jobs[2], jobs[0], jobs[1]]
     assert any(isinstance(message, Queue) and not message.queue.paused for message in said)
-    assert connected.free().worker_pid == 0
+    assert pid_of(connected.free()) == 0
     connected.forget(jobs[0].id)
     with pytest.raises(BackendError) as caught:
         jobs[0].fetch(tmp_path / "out")

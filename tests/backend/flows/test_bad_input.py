@@ -12,7 +12,7 @@ import zmq
 from shared_protocol import wire
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Accepted, Alive, Done, Failed, Hello, Refused
-from tests.backend.harness import Running, greet, run, running, until
+from tests.backend.harness import Running, greet, pid_of, run, running, until
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_missing_models_are_named(home: Path) -> None:
         assert isinstance(failed, Failed)
         assert failed.code == "model_missing"
         assert str(styles / "gone") in failed.message
-        assert client.until_settled().worker_pid == 0, "nothing was started for it"
+        assert pid_of(client.until_settled()) == 0, "nothing was started for it"
 
 
 def test_a_broken_style_is_skipped_and_said(home: Path) -> None:

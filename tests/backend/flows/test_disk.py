@@ -104,7 +104,7 @@ def test_a_full_disk_stops_the_queue_with_one_sentence_and_loses_nothing(disk: D
         sentence = client.expect(Queue).queue.stopped
         assert sentence == f"The disk is full. Free some space there and try again. {ADVICE}"
         status = client.status()
-        assert (status.running, status.waiting, status.queue.stopped) == (None, 3, sentence)
+        assert (status.queue.running, status.queue.waiting, status.queue.stopped) == (0, 3, sentence)
         assert [(view.job, view.state) for view in client.jobs().jobs] == [(job, "queued") for job in jobs]
         (notice,) = [message for message, _ in client.of(jobs[0]) if isinstance(message, Notice)]
         assert notice.again
@@ -270,7 +270,7 @@ def test_a_results_folder_that_cannot_be_written_stops_the_queue(as_nobody: tupl
         assert sentence.startswith(f"The folder of results {results}")
         assert "cannot be written: Permission denied. Give its owner the right" in sentence
         assert not ends(client)
-        assert client.status().waiting == 1
+        assert client.status().queue.waiting == 1
         results.chmod(0o700)
         client.client.send(Resume())
         assert isinstance(client.end_of(job), Done)
@@ -288,7 +288,7 @@ def test_a_results_folder_that_gets_locked_while_a_job_runs(as_nobody: tuple[Pat
         assert not ends(client)
         client.client.send(Cancel(job=doomed))  # what it has left cannot be deleted
         assert client.end_of(doomed) == Cancelled(job=doomed)
-        assert client.status().waiting == 1
+        assert client.status().queue.waiting == 1
         results.chmod(0o700)
         client.client.send(Resume())
         assert isinstance(client.end_of(job), Done)

@@ -18,7 +18,7 @@ from shared_protocol import connection
 from shared_protocol.client import Lost
 from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Done, Goodbye, Jobs, Progress, Shutdown
-from tests.backend.harness import ENDS, Running, greet, run, running, until
+from tests.backend.harness import ENDS, Running, greet, pid_of, run, running, until
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 
@@ -125,7 +125,7 @@ def test_a_killed_backend_is_noticed_and_its_worker_ends() -> None:
 def test_a_machine_without_memory_ends_the_worker_first(backend: Running) -> None:
     with backend.client() as client:
         client.end_of(client.submit())
-        pids = (client.status().worker_pid, backend.process.pid)
+        pids = (pid_of(client.status()), backend.process.pid)
     worker, server = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in pids)
     assert worker > server
 

@@ -16,7 +16,7 @@ from backend.server.slot import START_SECONDS
 from backend.server.store import JobStore
 from shared_protocol.messages import Cancel, Cancelled, Done, Jobs, Notice, Progress
 from tests.backend import orders
-from tests.backend.harness import ENDS, greet, running
+from tests.backend.harness import ENDS, greet, pid_of, running
 from tests.backend.server.test_scheduler import ME, Stage
 
 YEAR = 365 * 86_400.0
@@ -136,7 +136,7 @@ def test_a_backend_whose_date_jumps_does_its_work(wall_clock_jumps: dict[str, An
             client.until_settled()
             assert [message.job for message, _ in client.heard if isinstance(message, Done)] == jobs
             assert not [message for message, _ in client.heard if isinstance(message, Notice)]
-            first = client.status().worker_pid
+            first = pid_of(client.status())
         time.sleep(3.0)
         assert backend.process.poll() is None, "the grace is not over"
         with backend.client(client_id="1" * 32) as client:
@@ -144,4 +144,4 @@ def test_a_backend_whose_date_jumps_does_its_work(wall_clock_jumps: dict[str, An
             assert [view.job for view in client.expect(Jobs).jobs] == jobs[::-1]
             client.status()
             assert [message.job for message, _ in client.heard if isinstance(message, ENDS)] == jobs
-            assert client.status().worker_pid == first, "it was not idle for long"
+            assert pid_of(client.status()) == first, "it was not idle for long"

@@ -28,7 +28,7 @@ from shared_protocol.messages import (
     Received,
 )
 from shared_protocol.wire import Buffer
-from tests.backend.harness import ENDS, Conversation, Running, greet, running, until
+from tests.backend.harness import ENDS, Conversation, Running, greet, pid_of, running, until
 
 
 def picture(png: Buffer) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_a_job_from_start_to_end(shared: Running) -> None:
         job = client.submit(frames=5, width=96, height=64)
         done = client.end_of(job)
         assert isinstance(done, Done)
-        assert (done.frames, done.width, done.height, done.fps, done.seed) == (5, 96, 64, 8, 1)
+        assert (done.frames, done.width, done.height, done.fps_numerator, done.seed) == (5, 96, 64, 8, 1)
         assert done.seconds > 0
         client.until_settled()
         assert kinds(client, job)[0] is Accepted
@@ -137,7 +137,7 @@ def test_the_worker_and_its_models_stay_for_the_next_job(backend: Running) -> No
         before = client.until_settled()
         client.end_of(client.submit(style="sketch"))
         after = client.until_settled()
-        assert before.worker_pid == after.worker_pid != 0
+        assert pid_of(before) == pid_of(after) != 0
         assert before.loads == after.loads == 1
 
 
@@ -161,7 +161,7 @@ def test_cancel_takes_effect_within_one_step() -> None:
         assert len(ends(client, job)) == 1
         later = [message.step for message, _ in client.of(job) if isinstance(message, Progress) and message.step > at]
         assert len(later) <= 1
-        assert status.worker_pid, "the worker is kept"
+        assert pid_of(status), "the worker is kept"
         assert isinstance(client.end_of(client.submit()), Done)
 
 
@@ -261,13 +261,13 @@ def test_a_job_whose_worker_dies_is_made_by_another() -> None:
         job = client.submit(frames=4)
         waiting = client.submit(frames=1)
         client.expect(Progress, lambda message: message.phase == "painting")
-        before = client.status().worker_pid
+        before = pid_of(client.status())
         psutil.Process(before).kill()
         assert client.expect(Notice, lambda notice: notice.job == job).again
         assert isinstance(client.end_of(job), Done)
         assert isinstance(client.end_of(waiting), Done)
         after = client.until_settled()
-        assert after.worker_pid not in (0, before)
+        assert pid_of(after) not in (0, before)
         assert after.loads == 2
         assert len(ends(client, job)) == 1
 
@@ -287,6 +287,6 @@ def test_a_job_that_ends_every_worker_fails_after_two(backend: Running) -> None:
 def test_an_idle_worker_that_dies_harms_nobody(backend: Running) -> None:
     with backend.client() as client:
         client.end_of(client.submit())
-        psutil.Process(client.until_settled().worker_pid).kill()
-        assert until(lambda: client.status().worker_pid == 0)
+        psutil.Process(pid_of(client.until_settled())).kill()
+        assert until(lambda: pid_of(client.status()) == 0)
         assert isinstance(client.end_of(client.submit()), Done)

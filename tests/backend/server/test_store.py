@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.server import schema
 from backend.server import store as store_module
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
@@ -300,38 +302,40 @@ def test_results_are_listed_oldest_first(store: JobStore) -> None:
     assert store.get(C).received  # type: ignore[union-attr]
 
 
+@pytest.fixture
+def next_release(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database with two jobs, and a release whose tables have one column more."""
+    store = JobStore(path)
+    store.add(job(A, state=State.RUNNING))
+    store.add(job(B))
+    store.pause(True)
+    store.close()
+    more = ("ALTER TABLE jobs ADD COLUMN mood TEXT", "CREATE TABLE moods (name TEXT)")
+    monkeypatch.setattr(schema, "STEPS", (*STEPS, more))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+
+
+@pytest.mark.usefixtures("next_release")
 def test_an_old_database_is_brought_up_to_date_with_its_jobs(path: Path) -> None:
-    base = sqlite3.connect(path, isolation_level=None)
-    for statement in STEPS[0]:
-        base.execute(statement)
-    base.execute("PRAGMA user_version = 1")
-    work = msgspec.json.encode(order())
-    row = "INSERT INTO jobs (id, place, principal, client_id, work, prompt, state, submitted, losses) VALUES "
-    base.execute(row + "(?, 1, 'local', ?, ?, 'a cat', 'running', 5, 1)", (A, "1" * 32, work))
-    base.execute(row + "(?, 2, 'local', ?, ?, 'a dog', 'queued', 6, 0)", (B, "1" * 32, work))
-    base.execute("INSERT INTO facts VALUES ('paused', 1)")
-    base.close()
     store = JobStore(path)
     assert names(store) == [A, B]
     assert store.paused
-    assert store.get(A).losses == 1  # type: ignore[union-attr]
-    assert store._base.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert store._base.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION + 1,)
+    assert "mood" in [column[1] for column in store._base.execute("PRAGMA table_info(jobs)")]
     store.close()
     assert names(JobStore(path)) == [A, B]
 
 
-def test_a_migration_that_fails_leaves_the_old_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = sqlite3.connect(path, isolation_level=None)
-    for statement in STEPS[0]:
-        base.execute(statement)
-    base.execute("PRAGMA user_version = 1")
-    base.execute("CREATE TABLE paces (kind TEXT)")  # in the way of the second step
-    base.close()
+@pytest.mark.usefixtures("next_release")
+def test_a_migration_that_fails_leaves_the_old_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("CREATE TABLE moods (name TEXT)")  # in the way of the step's second half
+        base.commit()
     with pytest.raises((DamagedStore, sqlite3.OperationalError)):
         JobStore(path)
-    base = sqlite3.connect(path)
-    assert base.execute("PRAGMA user_version").fetchone() == (1,)
-    assert "interruptions" not in [column[1] for column in base.execute("PRAGMA table_info(jobs)")]
+    with closing(sqlite3.connect(path)) as base:
+        assert base.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert "mood" not in [column[1] for column in base.execute("PRAGMA table_info(jobs)")]
 
 
 def test_a_database_of_a_newer_release_is_left_alone(store: JobStore, path: Path) -> None:
@@ -366,9 +370,7 @@ def test_the_file_is_its_owners_alone(store: JobStore, path: Path) -> None:
 
 
 def test_ends_are_told_as_they_were(store: JobStore, path: Path) -> None:
-    end = Done(
-        job=A, frames=2, width=8, height=8, fps=23.976, fps_numerator=24000, fps_denominator=1001, seed=1, seconds=0.1
-    )
+    end = Done(job=A, frames=2, width=8, height=8, fps_numerator=24000, fps_denominator=1001, seed=1, seconds=0.1)
     store.add(job(A))
     store.move(A, State.LOADING)
     store.finish(end)
