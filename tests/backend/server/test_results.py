@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from backend.durable import write_file
 from backend.failures import BackendError, cannot_keep, cannot_write
-from backend.server.results import FORGOTTEN, PARTIAL, ResultStore, ResultWriter, to_drop
+from backend.result_files import ResultWriter
+from backend.server.results import FORGOTTEN, PARTIAL, ResultStore, to_drop
 from elevator.pictures.clip_folder import frame_name
 from tests.backend.harness import ROOT
 
@@ -228,7 +229,8 @@ def test_room_is_made_of_what_was_received(results, max_count, max_bytes):
 WRITES = """
 import json, sys, hashlib
 from pathlib import Path
-from backend.server.results import ResultStore, ResultWriter
+from backend.result_files import ResultWriter
+from backend.server.results import ResultStore
 from elevator.pictures.clip_folder import frame_name
 root, seed = Path(sys.argv[1]), int(sys.argv[2])
 store = ResultStore(root)
@@ -282,7 +284,8 @@ def test_killed_at_any_moment_no_result_is_torn(tmp_path):
 FILLS = """
 import errno, sys
 from pathlib import Path
-from backend.server.results import ResultStore, ResultWriter
+from backend.result_files import ResultWriter
+from backend.server.results import ResultStore
 from elevator.pictures.clip_folder import frame_name
 from backend.failures import cannot_keep
 store = ResultStore(Path(sys.argv[1]))
@@ -341,7 +344,8 @@ def test_limit_of_files(tmp_path):
 FORBIDDEN = """
 import os, sys
 from pathlib import Path
-from backend.server.results import ResultStore, ResultWriter
+from backend.result_files import ResultWriter
+from backend.server.results import ResultStore
 from elevator.pictures.clip_folder import frame_name
 from backend.failures import cannot_keep
 root = Path(".")  # no way down to it is needed
