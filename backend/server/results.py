@@ -1,7 +1,7 @@
 """Results on the disk: one folder for each finished clip, which is there whole or not at all.
 
 The worker writes into `.partial-JOB`; the server gives that folder its name, JOB, when everything in it is on the
-disk. In the folder lie `frame_0001.png` and so on, what else the generator made, and `result.json`, from which a lost
+disk. In the folder lie `frame_0001.png` and so on, what else the worker made, and `result.json`, from which a lost
 database can be built again. One thread of one process uses a store.
 """
 
@@ -42,17 +42,6 @@ def to_drop(
         dropped.append(job)
         count, size = count - 1, size - its_bytes
     return tuple(dropped)
-
-
-class ResultWriter:
-    """The worker's way into a partial folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file of the result to the disk. Raises OSError, and then no such file is there."""
-        files.write(self._folder / name, data)
 
 
 class ResultStore:

@@ -31,7 +31,7 @@ from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, No
 from .. import logs
 from ..failures import BackendError, cannot_keep
 from ..orders import Loaded, Preview, Ready, Resample, Sample, Task, WorkerKeys, to_worker
-from ..server.results import ResultWriter
+from ..result_files import ResultWriter
 from .maker import Advance, Extra, Generator, Item, Note, Picture
 from .png import png
 from .progress import Reporter

@@ -117,6 +117,8 @@ def words_of(command: str, workplace: Path) -> list[str]:
 def prepare(command: str, workplace: Path) -> None:
     """What the lines before a command have left, whichever ran here."""
     keys = workplace / "home" / "config" / "keys"
+    if out := re.search(r" --out (\w+)", command):
+        shutil.rmtree(workplace / out[1], ignore_errors=True)
     if " key studio" in command:
         for file in keys.glob("studio.*"):
             file.unlink()

@@ -94,7 +94,7 @@ def test_setup_tells_blender_and_is_quick_the_second_time(copy: Path, offline: d
 def test_doctor_says_what_is_missing_and_what_mends_it(copy: Path, offline: dict[str, str]) -> None:
     done = install(copy, offline, "doctor")
     assert done.returncode == 1
-    assert "MISSING  .venv is complete → python3 install.py setup" in done.stdout
+    assert "MISSING  .venv is complete: not made yet → python3 install.py setup" in done.stdout
     assert "git checkout -- elevator/embedded/weights" in done.stdout
     assert not (copy / ".venv").exists()
 

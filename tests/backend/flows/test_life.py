@@ -40,7 +40,7 @@ def test_it_is_ready_within_a_second_of_work() -> None:
 
 def test_the_server_never_imports_torch() -> None:
     code = (
-        "import sys, threading; from backend import server; from backend.__main__ import main;"
+        "import sys, threading; from backend.server import server; from backend.__main__ import main;"
         "real = server.Server._close;"
         "server.Server._close = lambda self: (real(self), print(*sys.modules, file=sys.stderr));"
         "sys.exit(main(['serve', '--fake', '--grace', '0']))"

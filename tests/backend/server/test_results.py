@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.failures import BackendError, cannot_keep, cannot_write
-from backend.server.results import FORGOTTEN, PARTIAL, ResultStore, ResultWriter, to_drop
+from backend.result_files import ResultWriter
+from backend.server.results import FORGOTTEN, PARTIAL, ResultStore, to_drop
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.machine import files
 from tests.backend.harness import ROOT
@@ -229,7 +230,8 @@ def test_room_is_made_of_what_was_received(results, max_count, max_bytes):
 WRITES = """
 import json, sys, hashlib
 from pathlib import Path
-from backend.server.results import ResultStore, ResultWriter
+from backend.result_files import ResultWriter
+from backend.server.results import ResultStore
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.machine import files
 root, seed = Path(sys.argv[1]), int(sys.argv[2])
@@ -284,7 +286,8 @@ def test_killed_at_any_moment_no_result_is_torn(tmp_path):
 FILLS = """
 import errno, sys
 from pathlib import Path
-from backend.server.results import ResultStore, ResultWriter
+from backend.result_files import ResultWriter
+from backend.server.results import ResultStore
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.machine import files
 from backend.failures import cannot_keep
@@ -344,7 +347,8 @@ def test_limit_of_files(tmp_path):
 FORBIDDEN = """
 import os, sys
 from pathlib import Path
-from backend.server.results import ResultStore, ResultWriter
+from backend.result_files import ResultWriter
+from backend.server.results import ResultStore
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.machine import files
 from backend.failures import cannot_keep

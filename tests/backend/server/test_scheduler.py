@@ -11,11 +11,12 @@ import pytest
 
 from backend.failures import BackendError
 from backend.orders import Loaded, Preview, Ready, Task, ToWorker
+from backend.result_files import ResultWriter
 from backend.server import scheduler as scheduler_module
 from backend.server import store as store_module
 from backend.server.jobs import Job, Owner, State
 from backend.server.pause import ROOM_SECONDS, SPARE_BYTES
-from backend.server.results import ResultStore, ResultWriter
+from backend.server.results import ResultStore
 from backend.server.scheduler import MOST_JOBS, SAVE_SECONDS, Scheduler, make_slots
 from backend.server.slot import CANCEL_SECONDS, START_SECONDS
 from backend.server.store import JobStore
