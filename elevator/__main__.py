@@ -6,7 +6,12 @@ import os
 import signal
 import sys
 
-from .cli import command_line
+from .arguments import without_packages
+
+try:
+    from .cli import command_line
+except ModuleNotFoundError as error:
+    sys.exit(without_packages("elevator", error))
 
 
 def main() -> int:
