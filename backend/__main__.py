@@ -13,13 +13,16 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from elevator.arguments import ArgumentParser
+from elevator.arguments import ArgumentParser, without_packages
 from shared_protocol import VERSION
 from shared_protocol.machine import places
 
-from .cli.arguments import add_commands
-from .cli.output import Error, Output, warn
-from .failures import EXIT_INTERRUPTED, BackendError
+try:
+    from .cli.arguments import add_commands
+    from .cli.output import Error, Output, warn
+    from .failures import EXIT_INTERRUPTED, BackendError
+except ModuleNotFoundError as error:
+    sys.exit(without_packages("backend", error))
 
 log = logging.getLogger(__name__)
 

@@ -59,3 +59,16 @@ class ArgumentParser(argparse.ArgumentParser):
         value = self._get_value(action, *arg_strings)
         self._check_value(action, value)
         return value
+
+
+def without_packages(module: str, error: ModuleNotFoundError) -> str:
+    """What to say where `python -m module` meets a Python without the project's packages.
+
+    Raises the error again if it is one of ours that is not there.
+    """
+    if error.name is None or error.name.partition(".")[0] in ("elevator", "backend", "shared_protocol"):
+        raise error
+    return (
+        f"{sys.executable} does not have the package {error.name}: set everything up with "
+        f'"python3 install.py setup", then use ".venv/bin/python -m {module}".'
+    )

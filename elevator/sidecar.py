@@ -7,13 +7,13 @@ versions may have more fields, which are ignored; a later `format` is refused. I
 from __future__ import annotations
 
 import platform
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from ._version import VERSION
 from .errors import RequestError
 from .pictures.clip_folder import RECORD
 from .plan import Plan
@@ -162,8 +162,7 @@ def read(path: Path) -> Sidecar:
 
 def version() -> str:
     """Elevator's own."""
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    return str(project["project"]["version"])
+    return VERSION
 
 
 def made_with() -> dict[str, str]:

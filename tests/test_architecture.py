@@ -6,10 +6,14 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import shared_protocol
+from elevator._version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"shared_protocol", "elevator", "backend", "blender_addon"}
@@ -184,3 +188,9 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
         and (match := forbidden.search(path.read_text(encoding="utf-8", errors="replace")))
     ]
     assert not found
+
+
+def test_all_parts_carry_one_version() -> None:
+    manifest = tomllib.loads((ROOT / "blender_addon" / "blender_manifest.toml").read_text(encoding="utf-8"))
+    assert manifest["version"] == shared_protocol.VERSION == VERSION
+    assert f"version: {VERSION}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

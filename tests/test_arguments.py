@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.arguments import ArgumentParser
+from elevator.arguments import ArgumentParser, without_packages
 
 COMMANDS = {
     "python -m backend": "backend.__main__",
@@ -158,3 +162,21 @@ def test_the_two_commands_that_make_clips_have_one_grammar() -> None:
     assert both >= {"--anchor", "--preset", "--device", "--out", "--overwrite", "--quiet"}
     for option in ("--size", "--set"):
         assert ours._option_string_actions[option].type is theirs._option_string_actions[option].type
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("module", ["backend", "elevator"])
+def test_a_python_without_the_packages_is_told_which_to_use(module: str, root: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-S", "-m", module, "--help"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{sys.executable} does not have the package ")
+    assert done.stderr.endswith(
+        f': set everything up with "python3 install.py setup", then use ".venv/bin/python -m {module}".\n'
+    )
+
+
+def test_a_module_of_ours_that_is_not_there_is_a_fault() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        without_packages("backend", ModuleNotFoundError(name="backend.cli.nowhere"))

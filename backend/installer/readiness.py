@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backend.installer import environments, system_packages, torch_wheel
 from backend.installer.clone import BACKEND, BUILD, ROOT, Environment
+from backend.installer.commands import write_commands
 from backend.installer.interpreters import need_python
 from backend.installer.one_at_a_time import one_at_a_time
 from backend.installer.terminal import say
@@ -33,6 +34,8 @@ def make_ready(wanted: Sequence[Environment], torch_index: str | None = None) ->
         for environment in incomplete:
             arguments = torch_arguments if environment is BACKEND else None
             environments.ensure(environment, pythons[environment.name], arguments)
+        if BACKEND in wanted:
+            write_commands(BACKEND)
 
 
 def tell_blender() -> Path:

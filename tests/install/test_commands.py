@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+import venv
 from pathlib import Path
 
 import pytest
 
 from backend.installer import demo
+from backend.installer.clone import Environment
+from backend.installer.commands import write_commands
 from backend.installer.problem import Problem
 from shared_protocol import VERSION
 from shared_protocol.machine.processes import is_running
@@ -84,11 +89,33 @@ def test_setup_tells_blender_and_is_quick_the_second_time(copy: Path, offline: d
     assert first.returncode == 0, first.stdout + first.stderr
     told = json.loads((Path(offline["ELEVATOR_HOME"]) / "config" / "backend.json").read_text(encoding="utf-8"))
     assert told == {"python": str(copy / ".venv" / "bin" / "python"), "root": str(copy), "version": VERSION}
+    assert os.access(copy / ".venv" / "bin" / "video-elevator", os.X_OK)
     began = time.monotonic()
     second = install(copy, offline, *SETUP)
     assert second.returncode == 0
     assert time.monotonic() - began < 3
     assert "Installing" not in second.stdout
+
+
+@pytest.mark.parametrize(("name", "word"), [("video-elevator", "generate"), ("elevator", "--t2v")])
+def test_commands_run_the_clone_from_any_folder(environment: Environment, name: str, word: str, tmp_path: Path) -> None:
+    """The environment's folder has spaces and letters that not every shell takes."""
+    venv.create(environment.folder, symlinks=True)
+    (site,) = environment.folder.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    write_commands(environment)
+    (tmp_path / "backend.py").write_text("raise SystemExit('a file of the folder it is started in')", encoding="utf-8")
+    env = {each: value for each, value in os.environ.items() if not each.startswith("PYTHON")}
+    done = subprocess.run(
+        [environment.folder / "bin" / name, "--help"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert word in done.stdout
 
 
 def test_doctor_says_what_is_missing_and_what_mends_it(copy: Path, offline: dict[str, str]) -> None:
