@@ -108,9 +108,7 @@ def words_of(command: str, workplace: Path) -> list[str]:
         words[:1] = [sys.executable, "-m", "pytest"]
     elif words[0].startswith(".venv/bin/"):
         words[0] = str(ROOT / words[0])
-    if words[1:2] == ["install.py"] or words[0].startswith("scripts/"):
-        index = 1 if words[1:2] == ["install.py"] else 0
-        words[index] = str(ROOT / words[index])
+    words = [str(ROOT / word) if word == "install.py" or word.startswith("scripts/") else word for word in words]
     return words
 
 
