@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -67,18 +68,111 @@ def sources() -> list[Path]:
 BINARY = {".safetensors", ".png", ".mp4", ".npz", ".blend", ".pyc"}
 
 
+DOORS: dict[str, set[str]] = {
+    "shared_protocol": {"shared_protocol.machine"},
+    "shared_protocol.machine": {"shared_protocol"},  # errors alone: see test_what_the_installer_needs_…
+    "elevator": {f"elevator.{room}" for room in ("chain", "checkpoints", "cli", "cost", "embedded", "models")}
+    | {"elevator.pictures", "elevator.presets"},
+    "elevator.chain": {"elevator"},
+    "elevator.checkpoints": {"elevator"},
+    "elevator.presets": {"elevator"},
+    "elevator.pictures": {"elevator"},
+    "elevator.text": {"elevator", "elevator.checkpoints"},
+    "elevator.models": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.presets", "elevator.text"},
+    "elevator.cost": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.models", "elevator.text"},
+    "elevator.cli": {"elevator", "elevator.embedded", "elevator.models", "elevator.pictures", "elevator.text"},
+    "elevator.embedded": set(),
+    "elevator.embedded.training": {"elevator", "elevator.chain", "elevator.models", "elevator.pictures"}
+    | {"elevator.presets"},
+    "backend": {"shared_protocol", "shared_protocol.machine", "elevator", "backend.cli"},
+    "backend.styles": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.presets", "backend"},
+    "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "elevator.text"}
+    | {"backend", "backend.styles"},
+    "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
+    | {"elevator.cost", "elevator.models", "elevator.pictures", "elevator.text", "backend"},
+    "backend.client": {"shared_protocol", "shared_protocol.machine", "elevator.pictures", "backend"},
+    "backend.cli": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints", "elevator.cli"}
+    | {"elevator.cost", "elevator.pictures", "backend", "backend.client", "backend.server", "backend.styles"}
+    | {"backend.installer"},
+    "backend.installer": {"shared_protocol", "shared_protocol.machine"},
+    "blender_addon": {"blender_addon.machine", "blender_addon.blender"},
+    "blender_addon.clip": {"shared_protocol"},
+    "blender_addon.machine": {"shared_protocol", "shared_protocol.machine", "blender_addon.clip"}
+    | {"blender_addon.blender"},  # the pump lays strips, the timer is Blender's
+    "blender_addon.blender": {"shared_protocol", "shared_protocol.machine", "blender_addon.clip"}
+    | {"blender_addon.machine"},
+    "blender_addon.tools": set(),
+}
+"""Which rooms of the project each room imports: no others, and none that it does not. A room is a folder without those
+in it that are rooms themselves. Server, worker and client import nothing of each other; the cli alone knows two."""
+
+
+def name_of(file: Path) -> str:
+    """A file's module."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    """The innermost room that a module lies in."""
+    return max((room for room in DOORS if module == room or module.startswith(f"{room}.")), key=len)
+
+
+def test_rooms_have_just_these_doors() -> None:
+    found: dict[str, set[str]] = {room: set() for room in DOORS}
+    for file in modules(*OURS):
+        here = room_of(name_of(file))
+        found[here] |= {room_of(name) for name in imports(file) if name.split(".")[0] in OURS} - {here}
+    assert found == DOORS
+
+
+def imported_at_once(file: Path, known: set[str]) -> Iterator[str]:
+    """Modules of ours that a file imports while it is imported itself, not later in a function or for types alone."""
+    package = file.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            for each in node.names:
+                yield f"{module}.{each.name}" if f"{module}.{each.name}" in known else module
+        elif isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+
+
+def test_no_modules_import_each_other() -> None:
+    known = {name_of(file) for file in modules(*OURS)}
+    graph = {
+        name_of(file): {each for each in imported_at_once(file, known) if each in known and each != name_of(file)}
+        for file in modules(*OURS)
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+PICTURES = ("animation", "clip_folder", "conform", "flow", "footage", "metrics", "rates", "sheet")
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(
-    ("room", "doors"),
+    ("module", "heavy"),
     [
-        ("shared_protocol", set()),
-        ("elevator", set()),
-        ("backend", {"shared_protocol", "elevator"}),
-        ("blender_addon", {"shared_protocol"}),
+        ("backend.server.server", {"torch", "numpy", "cv2"}),
+        ("backend.client", {"torch", "numpy", "cv2"}),
+        ("elevator.sources, elevator.plan, elevator.presets, elevator.errors", {"torch", "numpy", "cv2"}),
+        (
+            ", ".join(f"elevator.pictures.{name}" for name in PICTURES),
+            {"torch"},
+        ),
+        ("elevator.sampler", {"diffusers", "transformers"}),
     ],
 )
-def test_rooms_have_only_these_doors(room: str, doors: set[str]) -> None:
-    for file in modules(room):
-        assert not (tops(file) & OURS) - doors - {room}, file
+def test_what_is_light_stays_light(module: str, heavy: set[str]) -> None:
+    code = f"import {module}, sys; print(*({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_clip_of_the_addon_is_pure() -> None:
+    for file in modules("blender_addon/clip"):
+        assert not tops(file) & {"bpy", "zmq", "os", "socket", "time", "subprocess"}, file
 
 
 def test_addon_needs_what_blender_has_and_its_wheels() -> None:

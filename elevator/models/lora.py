@@ -30,7 +30,7 @@ from ..checkpoints.header import read_header
 from ..checkpoints.identity import LORA_FILE
 from ..checkpoints.weights import load_tensors
 from ..errors import LoraError, ModelError
-from .sharing import sharing_copy
+from ..sharing import sharing_copy
 
 FILE_NAME = LORA_FILE
 Part = Literal["unet", "text_encoder"]

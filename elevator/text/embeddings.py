@@ -19,7 +19,7 @@ from torch.nn import functional
 from ..checkpoints.header import read_header
 from ..checkpoints.weights import load_pickle, load_tensors
 from ..errors import ModelError
-from ..models.sharing import sharing_copy
+from ..sharing import sharing_copy
 
 _NAMELESS = ("*", "emb_params")
 _SDXL = {"clip_l", "clip_g"}
