@@ -176,12 +176,12 @@ def test_shapes_are_those_of_the_loaded_models(t2v):
     ],
 )
 def test_files_and_folders_of_every_kind_have_shapes(tmp_path, t2i, t2v, options):
+    options = dict(options)
     for name in (t2i, t2v):
         write(name.partition(".")[0], tmp_path / name, "tiny")
-    made, loaded = (
-        load_shapes(Sources.of(tmp_path / t2i, tmp_path / t2v, **options)),
-        load_models(Sources.of(tmp_path / t2i, tmp_path / t2v, **options)),
-    )
+    dtype = options.pop("dtype", torch.float32)
+    sources = Sources.of(tmp_path / t2i, tmp_path / t2v, **options)
+    made, loaded = load_shapes(sources, dtype), load_models(sources, dtype=dtype)
     assert [tensors(each) for each in networks(made.models)] == [tensors(each) for each in networks(loaded)]
     assert made.models.t2i_schedule.prediction_type == loaded.t2i_schedule.prediction_type
     assert made.models.size_multiple == loaded.size_multiple
