@@ -25,12 +25,12 @@ pytestmark = [
 
 ASK = """
 import sys
-from backend import remote
+from backend.client import profiles
 from shared_protocol.client import Client, new_job_id
 from shared_protocol.messages import AskJobs, Done, Fetch, Fetched, Frame, Generate, Jobs, Welcome
 from tests.backend.harness import Conversation
 
-with Conversation(Client(remote.find_profile("gpu"), name="elsewhere")) as client:
+with Conversation(Client(profiles.find_profile("gpu"), name="elsewhere")) as client:
     client.expect(Welcome)
     job = client.submit("a pumpkin")
     print(type(client.end_of(job)).__name__, sum(isinstance(message, Frame) for message, _ in client.of(job)))
@@ -41,13 +41,13 @@ with Conversation(Client(remote.find_profile("gpu"), name="elsewhere")) as clien
 """
 STRANGER = """
 import sys
-from backend import remote
+from backend.client import profiles
 from backend.server.security import KeyPair
 from shared_protocol.client import Client
 from tests.backend.harness import Conversation
 from tests.security.guests import with_key
 
-with Conversation(Client(with_key(remote.find_profile("gpu"), KeyPair.fresh()), name="stranger")) as client:
+with Conversation(Client(with_key(profiles.find_profile("gpu"), KeyPair.fresh()), name="stranger")) as client:
     print(next(client.arrivals()).message)
 """
 
