@@ -128,7 +128,7 @@ def test_the_table_says_which_bars_are_reached() -> None:
 
 @pytest.mark.parametrize("base", ["embedded", "embedded_animatediff"])
 def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path, base: str) -> None:
-    content = tomllib.loads((root / "backend" / "bases" / f"{base}.toml").read_text("utf-8"))
+    content = tomllib.loads((root / "backend" / "styles" / "bases" / f"{base}.toml").read_text("utf-8"))
     assert "presets" not in content
     assert read_presets(root / content["t2v"] / "presets.toml")["published"].plan == PUBLISHED
 
@@ -164,8 +164,10 @@ def test_styles_are_evaluated_at_the_weight_that_they_ship_with(root, style):
     assert STYLED[style].lora_weight == WEIGHTS[style]
 
 
-def test_the_readme_shows_the_evaluation_that_is_committed(root):
+def test_the_figures_shown_are_of_the_evaluation_that_is_committed(root):
     content = json.loads((root / "docs" / "evaluation.json").read_text("utf-8"))
-    assert table(Figures(content["judges"], content["kinds"])).strip() in (root / "README.md").read_text("utf-8")
+    assert table(Figures(content["judges"], content["kinds"])).strip() in (root / "docs" / "MEASURED.md").read_text(
+        "utf-8"
+    )
     assert content["kinds"].keys() >= {f"style_{name}" for name in STYLES} | {"t2i", "unrefined"}
     assert {content["kinds"][kind]["clips"] for kind in ("t2i", "zeroscope_elevated", "animatediff_elevated")} == {96}

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .optimizer import Optimizer
+from .precision import half_precision
 
 _OPTIMIZER = "optimizer/"  # prefix of its tensors in a checkpoint
 
@@ -132,7 +133,7 @@ class Run:
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + self.step)
         # Dropout inside the models draws from the global generator: tie it to the step too.
         torch.manual_seed(settings.seed * 1_000_003 + self.step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+        with half_precision(settings.autocast):
             loss, figures = self.part.loss(generator)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .captions import full_caption
 from .pictures import SubjectSource
+from .precision import half_precision
 from .preview import to_pixels
 from .styles import filter_clip, washed_out
 from .vae import encode_frames
@@ -64,7 +65,7 @@ def motion_probe(
     predictions = {}
     for scene in scenes:
         caption = full_caption(scene)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             predictions[caption] = predict_clean([caption], noise)[0].float()
     right: dict[str, float] = {}
     wrong: dict[str, float] = {}

@@ -14,6 +14,7 @@ from .captions import full_caption, random_caption
 from .data import Encoded
 from .diffusion import NoiseLevels, add_noise, ddim, v_loss
 from .models import plain_attention
+from .precision import half_precision
 from .preview import save_sheet, to_pixels
 from .text import CaptionHead, direction_gate, embed, tokens
 from .world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene
@@ -95,7 +96,7 @@ class T2IPart:
             guided: Tensor = without + guidance * (with_text - without)
             return guided
 
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             latents = ddim(predict, noise, steps)
             images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return images

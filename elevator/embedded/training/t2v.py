@@ -15,6 +15,7 @@ from .captions import full_caption, random_caption
 from .data import Encoded
 from .diffusion import ALPHAS, NoiseLevels, add_noise, ddim, v_loss, velocity
 from .models import plain_attention
+from .precision import half_precision
 from .preview import save_sheet, to_pixels
 from .probe import motion_probe
 from .t2i import CAPTION_DROPOUT, preview_scenes
@@ -119,7 +120,7 @@ class T2VPart:
             without, with_text = self.predict(torch.cat([x, x]), torch.cat([t, t]), states).chunk(2)
             return without + guidance * (with_text - without)
 
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             latents = ddim(guided, noise, steps) / self.vae.config.scaling_factor
             images: Tensor = self.vae.decode(latents.flatten(0, 1)).sample
         return images.view(len(captions), CLIP_FRAMES, *images.shape[1:])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .pictures import SubjectSource
+from .precision import half_precision
 from .preview import save_sheet, to_pixels, to_tensor
 from .styles import STYLES, washed_out
 from .world import Frame, random_scene, render
@@ -107,7 +108,7 @@ class VaePart:
 def encode_frames(vae: AutoencoderKL, frames: NDArray[np.uint8], batch: int = 64) -> Tensor:
     """Unscaled latent means (n, 4, 16, 16) of frames (n, 64, 64, 3)."""
     vae.eval()
-    with torch.autocast("cpu", torch.bfloat16):
+    with half_precision():
         chunks = [
             vae.encode(to_tensor(frames[i : i + batch])).latent_dist.mean.float() for i in range(0, len(frames), batch)
         ]
