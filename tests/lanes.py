@@ -17,7 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 STARTERS = {"subprocess", "multiprocessing"}
 """Modules that start processes."""
-OUR_STARTERS = {"WorkerProcess", "BackendProcess", "start_backend", "ensure"}
+OUR_STARTERS = {"WorkerProcess", "BackendProcess", "Starter", "start_backend", "ensure"}
 """What starts one in the project itself, where no test does so with its own hands."""
 OF_PROCESSES = {"install", "end_to_end", "flows"}
 """Rooms of tests that start processes, each of them."""

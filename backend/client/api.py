@@ -67,7 +67,7 @@ from shared_protocol.wire import Buffer, Incoming
 from ..failures import BackendError
 from .clip import Clip
 from .conversation import ENDS, Conversation, SaidByBackend
-from .launch import START_GRACE, release, start_backend
+from .launch import START_GRACE, start_backend
 from .profiles import find_profile
 from .saving import NewFrames
 from .uploading import Piece, read_picture, send_file
@@ -113,8 +113,7 @@ def connect(
         if found is None:
             if not start:
                 raise BackendError("no_backend")
-            found, process = start_backend(fake=fake, device=device, grace=grace)
-            release(process)
+            found = start_backend(fake=fake, device=device, grace=grace)
         try:
             return Backend(found, name=name, client_id=client_id)
         except BackendError:

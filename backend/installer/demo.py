@@ -22,6 +22,7 @@ from backend.installer.problem import Problem
 from backend.installer.terminal import Ticker, say
 from shared_protocol.machine import places
 from shared_protocol.machine.processes import is_running
+from shared_protocol.starting import clean_environment
 
 SCRIPT = ROOT / "blender_addon" / "tools" / "demo.py"
 """Runs inside Blender."""
@@ -33,9 +34,6 @@ PROFILE = BUILD / "demo-blender"
 """A Blender profile of the demo's own, as fresh as on the first day."""
 START_S = 60.0
 """How long the backend may take to be ready; it takes about one second."""
-
-_FOREIGN = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
-"""Variables that belong to another Python."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def package(out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     log = LOGS / "package.log"
     command: Command = [python_of(BACKEND), ROOT / "blender_addon" / "tools" / "packing.py", "--out", out.absolute()]
-    run(command, what="Building the extension", log=log, cwd=ROOT, env=_clean_environment())
+    run(command, what="Building the extension", log=log, cwd=ROOT, env=clean_environment(os.environ))
     return Path(last_line(log))
 
 
@@ -119,7 +117,10 @@ def _backend(fake: bool) -> Iterator[None]:
     places.connection_file().unlink(missing_ok=True)
     shutil.rmtree(places.data_folder(), ignore_errors=True)  # a demo that was killed leaves its clip in the queue
     command: Command = [python_of(BACKEND), "-m", "backend", "serve", *(["--fake"] if fake else [])]
-    with log.open("wb") as output, started(command, cwd=ROOT, env=_clean_environment(), output=output) as process:
+    with (
+        log.open("wb") as output,
+        started(command, cwd=ROOT, env=clean_environment(os.environ), output=output) as process,
+    ):
         say(f"The backend starts (process {process.pid}).")
         try:
             yield
@@ -152,17 +153,13 @@ def _wait_until_ready() -> None:
         time.sleep(0.05)
 
 
-def _clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-
-
 def _make_in_blender(wish: Wish, program: Path | None, zip_file: Path, folder: Path) -> Mapping[str, Any]:
     """Run the script in Blender and show its progress. Returns what it made."""
     request = PROFILE / "request.json"
     content = {**asdict(wish), "zip": str(zip_file), "folder": str(folder)}
     request.write_text(json.dumps(content), encoding="utf-8")
     start = [program, "--background", "--python-exit-code", "1", "--python"] if program else [python_of(BLENDER)]
-    env = {**_clean_environment(), "BLENDER_USER_RESOURCES": str(PROFILE), "PYTHONUNBUFFERED": "1"}
+    env = {**clean_environment(os.environ), "BLENDER_USER_RESOURCES": str(PROFILE), "PYTHONUNBUFFERED": "1"}
     made: Mapping[str, Any] | None = None
     notes: list[str] = []
     log = LOGS / "demo-blender.log"
@@ -200,7 +197,13 @@ def _animate(made: Mapping[str, Any], folder: Path) -> None:
     clips: Command = [folder / each for each in made["folders"]]
     options: Command = ["--out", folder / "demo.webp", "--fps", str(made["fps"])]
     command: Command = [python_of(BACKEND), "-m", "elevator.pictures.animation", *clips, *options]
-    run(command, what="Drawing the moving picture", log=LOGS / "animation.log", cwd=ROOT, env=_clean_environment())
+    run(
+        command,
+        what="Drawing the moving picture",
+        log=LOGS / "animation.log",
+        cwd=ROOT,
+        env=clean_environment(os.environ),
+    )
 
 
 def _tell(made: Mapping[str, Any], folder: Path, zip_file: Path, seconds: float) -> None:

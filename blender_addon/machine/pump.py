@@ -164,7 +164,7 @@ class Pump:
             return
         try:
             if self._process is None:
-                self._process = BackendProcess(time.monotonic())
+                self._process = BackendProcess()
             connection = self._process.poll(time.monotonic())
             if connection is None:
                 return

@@ -57,3 +57,8 @@ def connection_file() -> Path:
 def log_file() -> Path:
     """The backend's log."""
     return state_folder() / "backend.log"
+
+
+def start_log_file() -> Path:
+    """What a backend said that was started in the background, before its own log was open or beside it."""
+    return state_folder() / "backend_start.log"

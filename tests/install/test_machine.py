@@ -66,6 +66,18 @@ class TestBlender:
         with pytest.raises(Problem, match=r"is no Blender 4\.2 or newer"):
             demo._pick_blender(folder / "nothing")
 
+    def test_what_the_demo_runs_inherits_nothing_of_another_python(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: dict[str, str] = {}
+        monkeypatch.setattr(demo, "run", lambda args, *, env, **_: given.update(env))
+        monkeypatch.setattr(demo, "last_line", lambda log: "the.zip")
+        monkeypatch.setenv("CONDA_PREFIX", "/another")
+        monkeypatch.setenv("ELEVATOR_HOME", "kept")
+        demo.package(folder)
+        assert given["ELEVATOR_HOME"] == "kept"
+        assert "CONDA_PREFIX" not in given
+
 
 class TestSystemPackages:
     @pytest.fixture

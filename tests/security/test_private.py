@@ -17,6 +17,7 @@ from backend.installer import doctor, readiness
 from blender_addon.machine.backend_process import BackendProcess
 from blender_addon.machine.client_id import ClientId
 from shared_protocol.machine import places
+from shared_protocol.machine.processes import is_running
 from tests.backend.harness import run, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
@@ -45,33 +46,21 @@ def test_fresh_install_leaves_nothing_open(home: Path, tmp_path: Path) -> None:
     footage.mkdir()
     for number in range(2):
         cv2.imwrite(str(footage / f"{number}.png"), np.full((64, 64, 3), 90, np.uint8))
-    process = BackendProcess(time.monotonic())
+    process = BackendProcess()
     try:
         assert until(lambda: process.poll(time.monotonic()) is not None, 60)
         made = run("generate", "a boat", "--footage", str(footage), "--out", str(tmp_path / "out"))
         assert made.returncode == 0, made.stderr
     finally:
         run("stop")
-        assert process._process is not None
-        process._process.wait(60)
-    assert (places.state_folder() / "backend_start.log").exists()
+        starter = process._starter
+        assert starter is not None
+        assert until(lambda: not is_running(starter.pid or 0), 60)
+        starter.stop()  # a process that nobody has waited for is warned of
+    assert places.start_log_file().exists()
     assert list(places.data_folder().iterdir())
     assert not open_to_others(places.state_folder(), places.data_folder())
     assert not [each for each in diagnosis.examine() if "others can" in each.what]
-
-
-def test_log_that_was_open_is_closed(home: Path) -> None:
-    """One that an earlier start left readable by all is not written again as it is."""
-    log = places.state_folder() / "backend_start.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("old words", encoding="utf-8")
-    told = readiness.tell_blender()
-    told.write_text(json.dumps({**json.loads(told.read_text()), "arguments": ["--no-such"]}), encoding="utf-8")
-    process = BackendProcess(time.monotonic())._process
-    assert process is not None
-    process.wait(60)
-    assert log.stat().st_mode & 0o777 == 0o600
-    assert "old words" not in log.read_text(encoding="utf-8")
 
 
 def test_client_ids_are_private(home: Path, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from harness import (
     generate,
     largest,
     open_project,
-    part,
     press_generate,
     pump,
     refuse,
@@ -143,6 +142,8 @@ def check_killed_backend_gives_the_clip_all_the_same() -> None:
 
 
 def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
+    from shared_protocol.starting import clean_environment
+
     open_project("meanwhile")
     told = json.loads(INSTALL_FILE.read_text(encoding="utf-8"))
     with _slowly():
@@ -150,8 +151,7 @@ def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
         _kill()
         # Blender is busy, and somebody else starts a backend, which makes the clip.
         command = [told["python"], "-m", "backend", "serve", "--fake", "--grace", "20"]
-        environment = part("machine.backend_process").clean_environment(os.environ)
-        with subprocess.Popen(command, cwd=told["root"], env=environment) as other:
+        with subprocess.Popen(command, cwd=told["root"], env=clean_environment(os.environ)) as other:
             try:
                 _until((_result(job.id) / "result.json").exists)
                 assert not job.ended

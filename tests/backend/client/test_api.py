@@ -351,7 +351,7 @@ def test_without_a_backend_or_with_a_lost_one_there_is_one_sentence(home: Path) 
 
 def test_a_backend_that_ends_just_now_is_followed_by_another(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It still holds its lock while it lets nobody in any more."""
-    monkeypatch.setattr("backend.client.launch.AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("shared_protocol.starting.AGAIN_SECONDS", 0.0)
     with running("--grace", "0.1") as backend, connect() as connected:
         pid = backend.process.pid
         job = connected.submit("a fox", **SMALL).id

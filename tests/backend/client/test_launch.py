@@ -1,0 +1,37 @@
+"""A backend that is started in the background and waited for: what is said when none gets ready."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from backend.client.launch import start_backend
+from backend.failures import BackendError
+from shared_protocol.machine import places
+
+
+def problem(device: str = "auto") -> str:
+    with pytest.raises(BackendError) as caught:
+        start_backend(fake=True, device=device, grace=0.0)
+    assert (caught.value.code, caught.value.exit_code) == ("not_started", 3)
+    assert str(places.log_file()) in caught.value.next_step
+    return caught.value.sentence
+
+
+def test_one_that_ends_at_once_is_said_with_its_last_words(home: Path) -> None:
+    sentence = problem(device="abacus")
+    assert sentence.startswith("The backend did not start: ")
+    assert '"abacus" is no device' in sentence
+
+
+def test_one_that_is_late_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared_protocol.starting.START_SECONDS", 0.0)
+    assert problem().startswith("The backend did not start: it was not ready within 60 seconds.")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other words")
+def test_a_home_that_cannot_be_made_is_said(home: Path) -> None:
+    home.write_text("a file where a folder should be", encoding="utf-8")
+    assert problem() == f"The backend did not start: {home / 'state'}: Not a directory."
