@@ -61,11 +61,20 @@ class Client:
     It says Hello by itself; the first message polled is `Welcome`, `Refused` or `Lost`.
     """
 
-    def __init__(self, connection: Connection, *, name: str, identity: str | None = None, client_id: str = "") -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        name: str,
+        identity: str | None = None,
+        client_id: str = "",
+        live_frames: bool = True,
+    ) -> None:
         """Open the connection without waiting for it.
 
         `identity` names this client among all of the backend's; two clients with one identity would steal each
         other's mail, so it is random unless given. `client_id`: under which it was here before, or empty.
+        `live_frames`: whether frames come as they are made, and not only when they are fetched.
         """
         self._connection = connection
         self._lost: Lost | None = None
@@ -93,7 +102,7 @@ class Client:
         self._monitor = self._socket.get_monitor_socket(sum(_LOST))
         self._monitor.linger = 0
         self._socket.connect(connection.endpoint)
-        self.send(Hello(client=name[:64], client_id=client_id))
+        self.send(Hello(client=name[:64], client_id=client_id, live_frames=live_frames))
 
     @property
     def lost(self) -> Lost | None:

@@ -82,6 +82,8 @@ class Hello(Message, frozen=True, kw_only=True, tag=True):
     """What is asking, for the log: "Blender 5.0.1", "command line"."""
     client_id: ClientId = ""
     """Under which it was here before, or a new one. It belongs to the key that used it first."""
+    live_frames: bool = True
+    """Whether frames are sent as they are made; else only those that it fetches."""
 
 
 class LoraChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +250,9 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """Native height, the default, pixels."""
     frames: Frames
     """Native length, the default, frames."""
+    fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
+    fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    """Frames a second of its clips, as `Done` says them."""
     size_step: Pixels
     """Width and height must be multiples of this, pixels."""
     min_size: Pixels
@@ -259,6 +264,11 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """Names for `Generate.preset`."""
     preset: Annotated[str, Meta(max_length=64)] = ""
     """The style's own."""
+
+    @property
+    def fps(self) -> Fraction:
+        """The rate as one number."""
+        return Fraction(self.fps_numerator, self.fps_denominator)
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag=True):
@@ -339,7 +349,7 @@ class Frame(Message, frozen=True, kw_only=True, tag=True):
 
 class Done(Message, frozen=True, kw_only=True, tag=True):
     """The job is finished: its result lies in the backend's folder, whole and safe. Clients that were there from the
-    start were sent every frame; others fetch them."""
+    start and want frames live were sent every one; others fetch them."""
 
     job: JobId
     frames: ClipFrames

@@ -85,7 +85,14 @@ DOORS: dict[str, set[str]] = {
     "elevator.embedded.training": {"elevator", "elevator.chain", "elevator.models", "elevator.pictures"}
     | {"elevator.presets"},
     "backend": {"shared_protocol", "shared_protocol.machine", "elevator", "backend.cli"},
-    "backend.styles": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.presets", "backend"},
+    "backend.styles": {
+        "shared_protocol",
+        "shared_protocol.machine",
+        "elevator",
+        "elevator.pictures",
+        "elevator.presets",
+        "backend",
+    },
     "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "elevator.text"}
     | {"backend", "backend.styles"},
     "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}

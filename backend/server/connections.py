@@ -15,6 +15,8 @@ class Connection:
     identity: bytes
     name: str
     owner: Owner
+    live_frames: bool = True
+    """Whether frames go to it as they are made."""
     watched: set[str] = field(default_factory=set)
     """Jobs of the same key that it asked to hear of."""
     previews: set[str] = field(default_factory=set)

@@ -97,7 +97,7 @@ class Desk:
                 return Refused(code="not_authorized", message=message)
         except StoreFull as error:  # it is let in all the same: the jobs carry the key, too
             log.warning("A client's id could not be stored: %s.", error)
-        client = Connection(identity, hello.client, Owner(principal, client_id))
+        client = Connection(identity, hello.client, Owner(principal, client_id), hello.live_frames)
         replaced = self._connections.remove(identity)
         self._connections.add(client)
         if replaced is not None:

@@ -20,7 +20,7 @@ from shared_protocol.connection import Connection as ConnectionFile
 from shared_protocol.errors import ProtocolError, VersionMismatch
 from shared_protocol.machine import places
 from shared_protocol.machine.processes import start_time
-from shared_protocol.messages import Alive, Goodbye, Hello, Message, Progress, Refused
+from shared_protocol.messages import Alive, Frame, Goodbye, Hello, Message, Progress, Refused
 from shared_protocol.wire import Buffer
 
 from ..failures import BackendError
@@ -197,6 +197,8 @@ class Server:
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
         for client, wants_preview in self._connections.hearing(job):
+            if isinstance(message, Frame) and not client.live_frames:
+                continue
             if isinstance(message, Progress) and message.preview_frames and not wants_preview:
                 self._send(client.identity, msgspec.structs.replace(message, preview_frames=0))
             else:

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from elevator import ElevatorError, Plan, Sources
+from elevator.pictures.rates import exact
 from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol.machine import places
 from shared_protocol.messages import Frames, Name, Pixels, Prompt, Sentence, Style
@@ -226,6 +227,7 @@ def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, A
 
 
 def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) -> Style:
+    rate = exact(base.fps)
     return Style(
         name=name,
         title=file.title,
@@ -234,6 +236,8 @@ def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) ->
         width=base.width,
         height=base.height,
         frames=base.frames,
+        fps_numerator=rate.numerator,
+        fps_denominator=rate.denominator,
         size_step=base.size_step,
         min_size=base.min_size,
         max_size=base.max_size,

@@ -24,6 +24,7 @@ import msgspec
 import zmq
 
 from elevator.pictures.clip_folder import frame_name
+from elevator.pictures.rates import exact
 from shared_protocol import wire
 from shared_protocol.machine import places
 from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
@@ -106,7 +107,7 @@ class Keeper:
         if self._made != order.frames:
             detail = f"{self._made} of {order.frames} frames were made"
             raise BackendError("internal", detail=detail, log=places.log_file())
-        rate = Fraction(*order.fps) if isinstance(order, Resample) else Fraction(order.fps).limit_denominator(100_000)
+        rate = Fraction(*order.fps) if isinstance(order, Resample) else exact(order.fps)
         return Done(
             job=self._task.job,
             frames=order.frames,

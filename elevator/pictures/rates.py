@@ -9,6 +9,11 @@ from fractions import Fraction
 from ..errors import RequestError
 
 
+def exact(fps: float) -> Fraction:
+    """A rate that was written as a decimal number, such as 23.976, as a fraction."""
+    return Fraction(fps).limit_denominator(100_000)
+
+
 def length(frames: int, source: Fraction, target: Fraction) -> int:
     """How many frames a clip of `frames` frames at `source` frames a second has at `target` frames a second.
 

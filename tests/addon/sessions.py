@@ -33,6 +33,7 @@ STYLE = Style(
     width=64,
     height=64,
     frames=4,
+    fps_numerator=8,
     size_step=8,
     min_size=32,
     max_size=128,
