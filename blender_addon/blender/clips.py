@@ -1,26 +1,73 @@
-"""From finished frames to a strip, and where frames go. The only file that changes the artist's scene."""
+"""Clips in the edit: the strip that waits for one, what it shows, and where its files lie.
+
+A strip that belongs to a clip carries its ticket (`clip.ticket`) and the clip's id as custom properties. While the
+frames are not there it lies in the folder of all clips and shows a picture of stripes; when they come it is turned to
+the clip's own folder, where it lies and as it is cut, without an undo step.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from shared_protocol import VERSION
 from shared_protocol.machine import places
 
-from ..clip import words
-from ..clip.job import Job, Place
-from ..machine.frame_folder import FrameFolder
+from ..clip import placing, timing, words
+from ..clip.job import Job, State
+from ..clip.placing import Where
+from ..clip.ticket import Ticket, decode, encode
+from ..machine import stripes
+from ..machine.copying import why
+from ..machine.frame_folder import FrameFileError, FrameFolder, frame_name
 from . import strips
 
 FOLDER = "elevator"
 """Folder beside the .blend that holds a folder for each clip."""
+JOB, TICKET, NAMED = "elevator_job", "elevator_clip", "elevator_name"
+"""Custom properties of a strip: the clip's id, its ticket, and the name that we gave the strip last."""
+NAME_LENGTH = 40
+"""Characters of the prompt in a strip's name: Blender keeps 63 bytes."""
 
 
 class ClipError(Exception):
     """The strip cannot be made. The text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the artist wants the strip."""
+
+    frame_start: int
+    where: Where = Where.ABOVE_ALL
+    channel: int = 0
+    """With Where.CHANNEL: the channel, or the first one to try."""
+    fit: str = "FIT"
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A strip with its ticket."""
+
+    scene: Any
+    strip: Any
+    ticket: Ticket
+
+    @property
+    def folder(self) -> Path:
+        """Where the clip's frames lie, or will."""
+        now = strips.folder(self.strip)
+        return now if self.filled else now / self.ticket.folder
+
+    @property
+    def filled(self) -> bool:
+        """Whether the strip shows its clip."""
+        return strips.folder(self.strip).name == self.ticket.folder
 
 
 def parent_folder(chosen: str = "") -> Path:
@@ -35,69 +82,165 @@ def spare_folder() -> Path:
     return places.state_folder() / "clips"
 
 
-def may_change_scene() -> bool:
-    """Whether the scene may be touched now."""
-    return not bpy.app.is_job_running("RENDER")
+# The strip that waits ----------------------------------------------------------------------------------------
 
 
-def add(job: Job) -> tuple[str, list[str]]:
-    """Make the strip, as one undo step. Returns what was done and what the artist should know. Raises ClipError."""
-    done, request = job.done, job.request
-    if done is None or request is None:
-        raise ClipError("The clip is not finished.")
-    place, folder = job.place, FrameFolder.of(job)
-    scene = strips.find_scene(place.scene)
-    if scene is None:
-        raise ClipError("The scene that the clip was meant for is gone.")
-    files = folder.names()[: request.frames]
-    if len(files) < request.frames:
-        raise ClipError("Some frames have vanished from the clip's folder.")
-    channel = strips.free_channel(scene, place.frame_start, request.frames, place.channel or 1)
+def lay_down(scene: Any, ticket: Ticket, place: Place, parent: Path) -> Any:
+    """Make the strip that waits for a clip, where nothing else is. Raises ClipError or FrameFileError."""
+    request, holder = ticket.request, strips.open_holder(scene)
+    length = len(ticket.shown)
+    channel = _channel(scene, holder, place, length)
     if channel is None:
-        raise ClipError(f"No channel is free for {words.frames(request.frames)} at frame {place.frame_start}.")
+        raise ClipError(f"No channel is free for {words.frames(length)} at frame {place.frame_start}.")
     strip = strips.add_image_strip(
-        scene,
-        name=request.prompt[:60],
-        folder=folder.path,
-        files=files,
+        holder,
+        name=_name(request.prompt),
+        folder=parent,
+        file=_stripes(parent, stripes.WAITING, ticket),
+        length=length,
         channel=channel,
         frame_start=place.frame_start,
+        fit=place.fit,
     )
-    if strips.span(strip) != (place.frame_start, place.frame_start + request.frames):
+    strip[JOB], strip[TICKET], strip[NAMED] = ticket.job, encode(ticket), strip.name
+    if strips.span(strip) != (place.frame_start, place.frame_start + length):
         strips.remove(scene, strip)
         raise ClipError("Blender made a strip of another length than asked for.")
-    strips.store(strip, _settings(job))
     strips.select_only(scene, strip)
-    bpy.ops.ed.undo_push(message="Generate Clip")
-    text = f"{words.frames(request.frames)} added on channel {channel} at frame {place.frame_start}."
-    return text, _warnings(scene, strip, job, place, channel)
+    return strip
 
 
-def _settings(job: Job) -> dict[str, str | int | float]:
-    assert job.request is not None
-    assert job.done is not None
-    request, done = job.request, job.done
-    return {
-        "job": job.id,
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "style": request.style,
-        "seed": done.seed,
-        "width": request.width,
-        "height": request.height,
-        "frames": request.frames,
-        "fps": float(done.fps),
-        "version": VERSION,
-    }
+def _channel(scene: Any, holder: Any, place: Place, length: int) -> int | None:
+    start, end = place.frame_start, place.frame_start + length
+    taken, closed = strips.taken(holder), strips.closed(holder)
+    if place.where is Where.CHANNEL:
+        return placing.free_from(place.channel, taken, start, end, closed)
+    active = scene.sequence_editor.active_strip
+    if place.where is Where.ABOVE_ACTIVE and active is not None:
+        return placing.free_from(active.channel + 1, taken, start, end, closed)
+    return placing.above_all(taken, start, end, closed)
 
 
-def _warnings(scene: Any, strip: Any, job: Job, place: Place, channel: int) -> list[str]:
-    warnings = []
-    if place.channel and channel != place.channel:
-        warnings.append(f"Channel {place.channel} is taken there, so the strip is on channel {channel}.")
-    assert job.done is not None
-    if notice := words.rate_notice(float(job.done.fps), strips.frame_rate(scene)):
-        warnings.append(notice)
-    if not strips.is_srgb(strip):
-        warnings.append("This Blender's color configuration has no sRGB: check the strip's color space.")
-    return warnings
+def _stripes(parent: Path, kind: str, ticket: Ticket) -> str:
+    try:
+        return stripes.put(parent, kind, ticket.request.width, ticket.request.height)
+    except OSError as error:
+        raise FrameFileError(f"The folder {parent} cannot be written: {why(error)}.") from error
+
+
+def ticket_of(strip: Any) -> Ticket | None:
+    """The ticket that a strip carries, or None."""
+    text = strip.get(TICKET) if strip.type == "IMAGE" else None
+    return decode(text) if isinstance(text, str) else None
+
+
+def held() -> Iterator[Held]:
+    """Every strip of the open file that belongs to a clip, in all scenes and meta strips."""
+    for scene in bpy.data.scenes:
+        for strip in strips.every_strip(scene):
+            if (ticket := ticket_of(strip)) is not None:
+                yield Held(scene, strip, ticket)
+
+
+def active(scene: Any) -> Held | None:
+    """The active strip of a scene, if it belongs to a clip."""
+    strip = scene.sequence_editor.active_strip if scene is not None and scene.sequence_editor else None
+    ticket = ticket_of(strip) if strip is not None else None
+    return Held(scene, strip, ticket) if ticket is not None else None
+
+
+# What it shows -----------------------------------------------------------------------------------------------
+
+
+def fill(each: Held, folder: Path) -> None:
+    """Turn a strip to its clip's frames. No undo step, no change of selection. Raises ClipError."""
+    if not FrameFolder(folder).holds(each.ticket.request.frames):
+        raise ClipError(f"Frames are missing in {folder}.")
+    strips.show(each.strip, folder, [frame_name(index) for index in each.ticket.shown])
+    if folder.name != each.ticket.folder:
+        raise AssertionError(f"{folder} is not the folder of {each.ticket.job}")
+    _call(each.strip, _name(each.ticket.request.prompt))
+    _color(each.strip, failed=False)
+
+
+def show_failed(each: Held) -> None:
+    """Let a strip say that there will be no frames. Raises FrameFileError."""
+    parent = strips.folder(each.strip)
+    strips.show(each.strip, parent, [_stripes(parent, stripes.FAILED, each.ticket)])
+    _call(each.strip, f"Failed: {_name(each.ticket.request.prompt)}")
+    _color(each.strip, failed=True)
+
+
+def show_waiting(each: Held, job: Job) -> None:
+    """Let a strip's name say how far its clip is."""
+    far = f" · {job.fraction:.0%}" if job.steps or job.state in (State.MADE, State.FETCHING, State.FILLING) else " · …"
+    _call(each.strip, _name(each.ticket.request.prompt) + far)
+
+
+def exchange(each: Held, ticket: Ticket) -> None:
+    """Let a strip wait for another clip of the same length and size. Raises FrameFileError."""
+    parent = strips.folder(each.strip).parent if each.filled else strips.folder(each.strip)
+    strips.show(each.strip, parent, [_stripes(parent, stripes.WAITING, ticket)])
+    each.strip[JOB], each.strip[TICKET] = ticket.job, encode(ticket)
+    _color(each.strip, failed=False)
+
+
+def _call(strip: Any, name: str) -> None:
+    """Name a strip, unless the artist has named it. Blender itself adds ".001" to a second one."""
+    if strip.name == strip.get(NAMED) and re.sub(r"\.\d{3,}\Z", "", strip.name) != name:
+        strip.name = name
+        strip[NAMED] = strip.name
+
+
+def _name(prompt: str) -> str:
+    return " ".join(prompt.split())[:NAME_LENGTH]
+
+
+FAILED_COLOR = "COLOR_01"
+
+
+def _color(strip: Any, *, failed: bool) -> None:
+    """Mark a strip red, or take our own mark away again."""
+    if failed:
+        strip.color_tag = FAILED_COLOR
+    elif strip.color_tag == FAILED_COLOR:
+        strip.color_tag = "NONE"
+
+
+def rate_of(scene: Any) -> tuple[int, int]:
+    """The scene's frames a second, as a ticket keeps them."""
+    rate = strips.frame_rate(scene)
+    return rate.numerator, rate.denominator
+
+
+def scene_frames(frames: int, fps: Fraction, scene: Any) -> int:
+    """How many frames of the scene a clip takes."""
+    return timing.length(frames, fps, strips.frame_rate(scene))
+
+
+# Where its files lie -----------------------------------------------------------------------------------------
+
+
+def follow_to(blend: Path) -> None:
+    """An unsaved file gets its place: its clips' files go beside it. Raises FrameFileError once all were tried."""
+    parent, problem = blend.parent / FOLDER, None
+    for each in list(held()):
+        now = strips.folder(each.strip)
+        try:
+            if each.filled:
+                moved = FrameFolder(now).move_to(parent).path if now.parent != parent else now
+                strips.show(each.strip, moved, [frame_name(index) for index in each.ticket.shown])
+            else:
+                kind = stripes.FAILED if each.strip.elements[0].filename.startswith(stripes.FAILED) else stripes.WAITING
+                strips.show(each.strip, parent, [_stripes(parent, kind, each.ticket)])
+        except FrameFileError as error:
+            problem = error
+    if problem is not None:
+        raise problem
+
+
+def take_away(job: str) -> None:
+    """Remove the strips that wait for a clip which a script did not get."""
+    for each in list(held()):
+        if each.ticket.job == job and not each.filled:
+            strips.remove(each.scene, each.strip)

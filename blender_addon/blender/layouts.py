@@ -20,6 +20,12 @@ def characters(context: Any) -> int:
     return max(16, int((width / scale - MARGIN) / CHARACTER))
 
 
+def shortened(sentence: str, room: int) -> str:
+    """The beginning of a sentence, on one line."""
+    line = " ".join(sentence.split())
+    return line if len(line) <= room else f"{line[: room - 1]}…"
+
+
 def text(layout: Any, context: Any, sentence: str, icon: str = "NONE") -> None:
     """A sentence over as many lines as it needs."""
     column = layout.column(align=True)

@@ -1,47 +1,62 @@
-"""What artists and scripts can do."""
+"""What artists and scripts can do with clips."""
 # mypy: disable-error-code="misc, valid-type, no-any-return"
 
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from ..clip.job import Job, Place, Problem, State
+from shared_protocol.client import new_job_id
+
+from ..clip.job import Job, Problem, State
 from ..clip.link import Link
-from ..clip.wish import Wish, WishError, random_seed
+from ..clip.placing import Where
+from ..clip.ticket import Ticket
+from ..clip.wish import Wish, WishError, find_style, folder_name, random_seed, settle
 from ..machine.frame_folder import FrameFileError
-from ..machine.pump import PERIOD
+from ..machine.pump import PERIOD, Pump
 from ..machine.terminal import ProgressLines
 from ..machine.timer import the_pump
 from . import clips, strips
+from .clips import ClipError, Place
 from .preferences import clips_folder
-from .properties import wish_of
+from .properties import FITS, PLACES, RATES, wish_of
 
 HIDDEN: set[str] = {"SKIP_SAVE"}
 """A script that leaves an argument out means its default, not what was given last time."""
 
 
 class GenerateClip(bpy.types.Operator):
-    """Generate a clip and put it into the edit at the playhead"""
+    """Put a strip at the playhead that waits for a clip, and generate the clip"""
 
     bl_idname = "elevator.generate"
     bl_label = "Generate"
-    # No UNDO: the strip comes later and brings its own undo step.
-    bl_options: ClassVar[set[str]] = {"REGISTER"}
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     prompt: StringProperty(name="Prompt", description="What the clip shows, in words", options=HIDDEN)
     negative_prompt: StringProperty(name="Without", description="What the clip must not show", options=HIDDEN)
     style: StringProperty(name="Style", description="Name of a style; empty: the backend's first", options=HIDDEN)
-    frames: IntProperty(name="Frames", description="Length; 0: as the style does best", options=HIDDEN)
+    preset: StringProperty(name="Quality", description="Name of a preset; empty: the style's own", options=HIDDEN)
+    frames: IntProperty(name="Frames", description="The clip's own frames; 0: as the style does best", options=HIDDEN)
     width: IntProperty(name="Width", description="Pixels; 0: as the style does best", options=HIDDEN)
     height: IntProperty(name="Height", description="Pixels; 0: as the style does best", options=HIDDEN)
     seed: IntProperty(name="Seed", description="-1: a new one", default=-1, min=-1, options=HIDDEN)
-    channel: IntProperty(name="Channel", description="0: the lowest free one", min=0, max=128, options=HIDDEN)
+    rate: EnumProperty(name="Frame Rate", description="How long the clip is in the edit", items=RATES, options=HIDDEN)
+    fit: EnumProperty(name="Fit", description="How the clip fills the picture", items=FITS, options=HIDDEN)
+    place: EnumProperty(name="Channel", description="Where the strip goes", items=PLACES, options=HIDDEN)
+    channel: IntProperty(name="Channel", description="Channel, or the first to try; 0: as Place says", options=HIDDEN)
     frame_start: IntProperty(name="Start", description="First frame; left out: the playhead", options=HIDDEN)
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when the clip is in the edit. Without a window alone: a window never waits",
+        default=True,
+        options=HIDDEN,
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -51,80 +66,169 @@ class GenerateClip(bpy.types.Operator):
             return False
         return True
 
+    def draw(self, _context: Any) -> None:
+        """Nothing in the panel of the last operation: whatever were changed there would make another clip."""
+
     def invoke(self, context: Any, _event: Any) -> set[str]:
-        """Start the job with the panel's settings and return at once; the timer does the rest."""
-        settings = strips.sequencer_scene(context).elevator
-        if self.properties.is_property_set("prompt"):
-            wish = self._wish()
-        else:
+        """Take the panel's settings, and leave them with the operator for Repeat Last."""
+        if not self.properties.is_property_set("prompt"):
+            settings = strips.sequencer_scene(context).elevator
             if settings.use_random_seed:
                 settings.seed = random_seed()
-            wish = wish_of(settings, settings.seed)
-        return {"CANCELLED"} if self._submit(context, wish) is None else {"FINISHED"}
+            self._take(settings, context)
+        return self.execute(context)
 
     def execute(self, context: Any) -> set[str]:
-        """Make the clip and return when the strip is there: for scripts."""
-        if not clips.may_change_scene():
-            # The render's end needs Blender's event loop, which this would hold up for ever.
-            self.report({"ERROR"}, "A render is running. Generate when it has ended.")
-            return {"CANCELLED"}
-        job = self._submit(context, self._wish())
-        if job is None:
-            return {"CANCELLED"}
+        """Lay the strip down and ask for the clip. Without a window, wait for it."""
         pump = the_pump()
-        lines = ProgressLines(sys.stdout) if bpy.app.background else None
+        blocks = self.wait and bpy.app.background
+        if blocks:
+            if bpy.app.is_job_running("RENDER"):
+                # The render's end needs Blender's event loop, which this would hold up for ever.
+                self.report({"ERROR"}, "A render is running. Generate when it has ended.")
+                return {"CANCELLED"}
+            _meet(pump)
         try:
-            while not job.ended:
-                pump.tick(budget=PERIOD)
-                status = pump.session.status(job)
-                if lines is not None:
-                    lines.show(status)
-                if pump.on_status is not None:
-                    pump.on_status(status)
-                if pump.session.waits(job):
-                    pump.give_up(job.id)  # nobody sits here to press Start
-                if not job.ended:
-                    pump.wait(PERIOD)
-        except KeyboardInterrupt:
-            pump.cancel(job.id)
-            pump.settle()
-            raise
-        finally:
-            if lines is not None:
-                lines.end(job.warnings)
-        if job.state is State.DONE:
-            self.report({"INFO"}, job.outcome)
-            return {"FINISHED"}
-        problem = job.problem or pump.session.problem or Problem("The job was cancelled.")
-        self.report({"ERROR"}, " ".join(filter(None, (problem.sentence, problem.next_step, problem.command))))
-        return {"CANCELLED"}
+            job = self._submit(context, pump)
+        except WishError as error:
+            return self._refuse(pump, Problem(error.sentence, error.next_step))
+        except ClipError as error:
+            return self._refuse(pump, Problem(str(error)))
+        except FrameFileError as error:
+            return self._refuse(pump, Problem(str(error), "Save the .blend in a folder that can be written."))
+        return self._wait(pump, job) if blocks else {"FINISHED"}
+
+    def _take(self, settings: Any, context: Any) -> None:
+        """Copy the panel's settings into the operator's properties."""
+        wish = wish_of(settings, settings.seed, strips.sequencer_scene(context))
+        for name in ("prompt", "negative_prompt", "style", "preset", "frames", "width", "height", "seed"):
+            setattr(self, name, getattr(wish, name))
+        self.rate, self.fit, self.place = settings.rate, settings.fit, settings.place
+        self.channel = settings.channel if settings.place == Where.CHANNEL.name else 0
+
+    def _submit(self, context: Any, pump: Pump) -> Job:
+        """Raises WishError, ClipError or FrameFileError; then nothing has happened."""
+        scene = strips.sequencer_scene(context)
+        wish = self._wish()
+        style = find_style(wish.style, pump.session.styles)
+        request = settle(wish, new_job_id(), pump.session.styles)
+        ticket = Ticket(
+            request=request,
+            folder=folder_name(request.prompt, request.job),
+            fps=(style.fps_numerator, style.fps_denominator),
+            rate=clips.rate_of(scene) if self.rate == "SCENE" else None,
+        )
+        start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
+        where = Where.CHANNEL if self.channel else Where[self.place]
+        parent = clips.parent_folder(clips_folder(context))
+        clips.lay_down(scene, ticket, Place(start, where, self.channel, self.fit), parent)
+        pump.submit(ticket, parent / ticket.folder)
+        return pump.session.jobs[request.job]
 
     def _wish(self) -> Wish:
         return Wish(
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
             style=self.style,
+            preset=self.preset,
             frames=self.frames,
             width=self.width,
             height=self.height,
             seed=random_seed() if self.seed < 0 else self.seed,
         )
 
-    def _submit(self, context: Any, wish: Wish) -> Job | None:
-        scene = strips.sequencer_scene(context)
-        start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
-        place = Place(scene.session_uid, start, self.channel)
+    def _refuse(self, pump: Pump, problem: Problem) -> set[str]:
+        pump.do(pump.session.refuse(problem))
+        strips.redraw(bpy.context.window_manager, "UI")
+        self.report({"ERROR"}, f"{problem.sentence} {problem.next_step}".strip())
+        return {"CANCELLED"}
+
+    def _wait(self, pump: Pump, job: Job) -> set[str]:
+        lines = ProgressLines(sys.stdout)
+        try:
+            while not job.ended:
+                pump.tick(budget=PERIOD)
+                status = pump.session.status(job)
+                lines.show(status)
+                if pump.on_status is not None:
+                    pump.on_status(status)
+                if pump.session.waits(job):
+                    pump.do(pump.session.give_up(job.id))  # nobody sits here to press Start
+                if not job.ended:
+                    pump.wait(PERIOD)
+        except KeyboardInterrupt:
+            pump.do(pump.session.cancel(job.id))
+            pump.settle()
+            raise
+        finally:
+            lines.end(job.warnings)
+        if job.state is State.DONE:
+            return {"FINISHED"}
+        clips.take_away(job.id)
+        problem = job.problem or pump.session.problem or Problem("The job was cancelled.")
+        self.report({"ERROR"}, " ".join(filter(None, (problem.sentence, problem.next_step, problem.command))))
+        return {"CANCELLED"}
+
+
+def _meet(pump: Pump) -> None:
+    """Know the backend's styles, for a script that names one. Blocks until it has said them, or cannot be reached."""
+    if pump.session.link is Link.READY:
+        return
+    pump.do(pump.session.start())
+    while pump.session.link in (Link.REACHING, Link.GREETING):
+        pump.tick(budget=PERIOD)
+        pump.wait(PERIOD)
+
+
+class TryAgain(bpy.types.Operator):
+    """Generate the clip again for the strips that wait for it, or that show it"""
+
+    bl_idname = "elevator.try_again"
+    bl_label = "Try Again"
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    job: StringProperty(description="The clip; empty: the active strip's", options=HIDDEN)
+    new_seed: BoolProperty(name="New Seed", description="Make another picture of the same words", options=HIDDEN)
+
+    def execute(self, context: Any) -> set[str]:
+        """Exchange the strips' tickets and ask."""
+        each = clips.active(strips.sequencer_scene(context))
+        job = self.job or (each.ticket.job if each is not None else "")
         pump = the_pump()
         try:
-            return pump.submit(wish, place, clips.parent_folder(clips_folder(context)))
-        except WishError as error:
-            problem = Problem(error.sentence, error.next_step)
+            pump.do(list(pump.timeline.try_again(job, random_seed() if self.new_seed else None)))
         except FrameFileError as error:
-            problem = Problem(str(error), "Save the .blend in a folder that can be written.")
-        pump.refuse(problem)
-        strips.redraw(context.window_manager)
-        self.report({"ERROR"}, f"{problem.sentence} {problem.next_step}")
-        return None
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class SettingsFromStrip(bpy.types.Operator):
+    """Set the panel to what made the active strip"""
+
+    bl_idname = "elevator.settings_from_strip"
+    bl_label = "Settings from Strip"
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """The active strip must be a clip."""
+        if clips.active(strips.sequencer_scene(context)) is None:
+            cls.poll_message_set("Select a strip that was generated.")
+            return False
+        return True
+
+    def execute(self, context: Any) -> set[str]:
+        scene = strips.sequencer_scene(context)
+        each = clips.active(scene)
+        assert each is not None
+        settings, request = scene.elevator, each.ticket.request
+        settings.prompt, settings.negative_prompt = request.prompt, request.negative_prompt
+        settings.style_name, settings.preset_name = request.style, request.preset
+        settings.width, settings.height, settings.seed = request.width, request.height, request.seed
+        settings.seconds = float(request.frames / Fraction(*each.ticket.fps))
+        settings.length, settings.size, settings.use_random_seed = "SECONDS", "TYPED", False
+        return {"FINISHED"}
 
 
 class CancelClip(bpy.types.Operator):
@@ -148,7 +252,7 @@ class CancelClip(bpy.types.Operator):
         """Ask for the end; it comes within one step of the work."""
         pump = the_pump()
         for job in [self.job] if self.job else [job.id for job in pump.session.active]:
-            pump.cancel(job)
+            pump.do(pump.session.cancel(job))
         return {"FINISHED"}
 
 
@@ -161,7 +265,8 @@ class StartBackend(bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         """Begin; the timer goes on."""
-        the_pump().reach()
+        pump = the_pump()
+        pump.do(pump.session.start())
         return {"FINISHED"}
 
 
@@ -181,7 +286,8 @@ class StopBackend(bpy.types.Operator):
         return True
 
     def execute(self, _context: Any) -> set[str]:
-        the_pump().stop_backend()
+        pump = the_pump()
+        pump.do(pump.session.stop())
         return {"FINISHED"}
 
 
@@ -201,7 +307,26 @@ class ResumeQueue(bpy.types.Operator):
         return True
 
     def execute(self, _context: Any) -> set[str]:
-        the_pump().resume_queue()
+        pump = the_pump()
+        pump.do(pump.session.resume())
+        return {"FINISHED"}
+
+
+class PauseQueue(bpy.types.Operator):
+    """Let the backend start no further job; what is being made is finished"""
+
+    bl_idname = "elevator.pause_queue"
+    bl_label = "Pause Queue"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a backend."""
+        return ResumeQueue.poll(context)
+
+    def execute(self, _context: Any) -> set[str]:
+        pump = the_pump()
+        pump.do(pump.session.pause())
         return {"FINISHED"}
 
 
@@ -262,10 +387,13 @@ class OpenFolder(bpy.types.Operator):
 
 CLASSES = (
     GenerateClip,
+    TryAgain,
+    SettingsFromStrip,
     CancelClip,
     StartBackend,
     StopBackend,
     ResumeQueue,
+    PauseQueue,
     CopyCommand,
     NewSeed,
     UseStandardView,

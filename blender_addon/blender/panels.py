@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import bpy
@@ -13,11 +14,14 @@ from ..clip.job import Job, Problem, State
 from ..clip.link import Link
 from ..machine import backend_process
 from ..machine.timer import the_pump
-from . import layouts, strips
+from . import clips, layouts, strips
 from .operators import GenerateClip
-from .properties import style_of
+from .properties import frames_of, size_of, style_of
 
 LOOK_AGAIN_SECONDS = 2.0
+PROMPT_LENGTH = 60
+"""Characters of a prompt in a list."""
+ICONS = {State.DONE: "CHECKMARK", State.FAILED: "ERROR", State.CANCELLED: "CANCEL"}
 
 
 class _SidebarPanel:
@@ -27,33 +31,193 @@ class _SidebarPanel:
 
 
 class ClipPanel(_SidebarPanel, bpy.types.Panel):
-    """What to generate, and what is being generated"""
+    """What to generate"""
 
     bl_idname = "ELEVATOR_PT_clip"
-    bl_label = "Generate Clip"
+    bl_label = "Clip"
 
     def draw(self, context: Any) -> None:
-        layout = self.layout
+        layout, session = self.layout, the_pump().session
         scene = strips.sequencer_scene(context)
         if scene is None:
             layouts.text(layout, context, "Choose a scene in the sequencer's header first.", icon="INFO")
             return
         settings = scene.elevator
-        _draw_wish(layout, context, settings)
+        style = style_of(settings)
+        column = layout.column()
+        hint = style.example_prompt if style else "What the clip shows"
+        _prompt(column, settings, "prompt", hint, "OUTLINER_OB_FONT")
+        _prompt(column, settings, "negative_prompt", "What it must not show", "X")
+        _fields(layout).prop(settings, "style")
+        if style is not None and style.description:
+            layouts.text(layout, context, style.description)
         row = layout.row()
         row.scale_y = 1.5
         row.operator_context = "INVOKE_DEFAULT"
+        row.enabled = bool(session.styles)
         row.operator(GenerateClip.bl_idname, icon="RENDER_ANIMATION")
+        if style is not None:
+            layouts.text(layout, context, _sentence(settings, style, scene))
+        elif not session.styles and session.link is Link.NONE:
+            layouts.text(layout, context, "The backend tells which styles there are.", icon="INFO")
+            layout.operator("elevator.start_backend", icon="PLAY")
         _draw_problem(layout, context)
-        session = the_pump().session
-        for job in session.active:
-            _draw_active(layout, context, job)
-        if session.active and (session.queue.stopped or session.queue.paused):
-            layout.operator("elevator.resume_queue", icon="PLAY")
-        _draw_advice(layout, context, scene)  # above the last clip, whose warnings would push its button out of sight
-        ended = [job for job in session.jobs.values() if job.ended]
-        if ended:
-            _draw_ended(layout, context, ended[-1])
+        _draw_advice(layout, context, scene)
+
+
+def _sentence(settings: Any, style: Any, scene: Any) -> str:
+    """What Generate would make: "32 frames of 512 × 512, 4 s: frames 1 to 96 of the scene"."""
+    frames, (width, height) = frames_of(settings, style, scene), size_of(settings, style, scene)
+    if frames > style.max_frames:
+        return (
+            f"The style makes at most {words.frames(style.max_frames)}: {words.seconds(style.max_frames / style.fps)}."
+        )
+    length = clips.scene_frames(frames, style.fps, scene) if settings.rate == "SCENE" else frames
+    rate = strips.frame_rate(scene)
+    return (
+        f"{words.frames(frames)} of {width} × {height} pixels at {words.rate(float(style.fps))} a second; in the edit"
+        f" {words.frames(length)} at {words.rate(float(rate))}, which is {words.seconds(length / rate)}."
+    )
+
+
+class LookPanel(_SidebarPanel, bpy.types.Panel):
+    """How the clip is made"""
+
+    bl_idname = "ELEVATOR_PT_look"
+    bl_label = "Look"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a scene."""
+        return strips.sequencer_scene(context) is not None
+
+    def draw(self, context: Any) -> None:
+        settings = strips.sequencer_scene(context).elevator
+        _fields(self.layout).prop(settings, "preset")
+        row = _fields(self.layout).row(align=True)
+        row.prop(settings, "seed")
+        row.prop(settings, "use_random_seed", text="", icon="UNLOCKED" if settings.use_random_seed else "LOCKED")
+        row.operator("elevator.new_seed", text="", icon="FILE_REFRESH")
+
+
+class TimePanel(_SidebarPanel, bpy.types.Panel):
+    """How long and how large the clip is, and where it goes"""
+
+    bl_idname = "ELEVATOR_PT_time"
+    bl_label = "Time and Size"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a scene."""
+        return strips.sequencer_scene(context) is not None
+
+    def draw(self, context: Any) -> None:
+        settings = strips.sequencer_scene(context).elevator
+        style = style_of(settings)
+        column = _fields(self.layout)
+        column.prop(settings, "length")
+        if settings.length in ("FRAMES", "SECONDS"):
+            column.prop(settings, settings.length.lower())
+        column.prop(settings, "rate")
+        column = _fields(self.layout)
+        column.prop(settings, "size")
+        if settings.size == "TYPED":
+            column.prop(settings, "width")
+            column.prop(settings, "height")
+        column.prop(settings, "fit")
+        column = _fields(self.layout)
+        column.prop(settings, "place")
+        if settings.place == "CHANNEL":
+            column.prop(settings, "channel")
+        if style is not None:
+            text = (
+                f"Up to {words.frames(style.max_frames)}; sides from {style.min_size} to {style.max_size} pixels in"
+                f" steps of {style.size_step}."
+            )
+            layouts.text(self.layout, context, text)
+
+
+class QueuePanel(_SidebarPanel, bpy.types.Panel):
+    """What is being generated"""
+
+    bl_idname = "ELEVATOR_PT_queue"
+    bl_label = "Queue"
+
+    def draw(self, context: Any) -> None:
+        layout, session = self.layout, the_pump().session
+        window_manager = context.window_manager
+        if not session.jobs:
+            layouts.text(layout, context, "Nothing is being generated.")
+            return
+        layout.template_list(
+            "ELEVATOR_UL_queue", "", window_manager, "elevator_queue", window_manager, "elevator_queue_index", rows=3
+        )
+        row = layout.row(align=True)
+        if session.queue.paused or session.queue.stopped:
+            row.operator("elevator.resume_queue", text="Resume", icon="PLAY")
+        else:
+            row.operator("elevator.pause_queue", text="Pause", icon="PAUSE")
+        row.operator("elevator.cancel", text="Cancel All", icon="X").job = ""
+        if session.queue.stopped:
+            layouts.text(layout, context, session.queue.stopped, icon="ERROR")
+        shown = list(session.jobs.values())
+        if window_manager.elevator_queue_index < len(shown):
+            _draw_details(layout.box(), context, shown[window_manager.elevator_queue_index])
+
+
+class QueueList(bpy.types.UIList):
+    """One line for each clip."""
+
+    bl_idname = "ELEVATOR_UL_queue"
+
+    def draw_item(self, _context: Any, layout: Any, _data: Any, item: Any, *_: Any) -> None:
+        job = the_pump().session.jobs.get(item.name)
+        if job is None:
+            return
+        row = layout.row(align=True)
+        row.label(text=layouts.shortened(job.request.prompt, PROMPT_LENGTH), icon=ICONS.get(job.state, "TIME"))
+        if job.ended:
+            if job.state is State.FAILED:
+                row.operator("elevator.try_again", text="", icon="FILE_REFRESH").job = job.id
+            return
+        status = the_pump().session.status(job)
+        row.progress(factor=job.fraction, type="BAR", text=status.detail or status.line)
+        button = row.row(align=True)
+        button.enabled = job.cancel_asked is None
+        button.operator("elevator.cancel", text="", icon="X").job = job.id
+
+
+class StripPanel(_SidebarPanel, bpy.types.Panel):
+    """What made the active strip"""
+
+    bl_idname = "ELEVATOR_PT_strip"
+    bl_label = "Strip"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """The active strip must be a clip."""
+        return clips.active(strips.sequencer_scene(context)) is not None
+
+    def draw(self, context: Any) -> None:
+        each = clips.active(strips.sequencer_scene(context))
+        assert each is not None
+        request = each.ticket.request
+        layouts.text(self.layout, context, request.prompt)
+        size = f"{words.frames(request.frames)} of {request.width} × {request.height}"
+        text = f"{request.style}, seed {request.seed}, {size}"
+        if request.preset:
+            text += f", {request.preset}"
+        layouts.text(self.layout, context, text)
+        rate = words.rate(float(Fraction(*each.ticket.fps)))
+        layouts.text(self.layout, context, f"Made for {rate} frames a second.")
+        column = self.layout.column(align=True)
+        column.operator("elevator.settings_from_strip", icon="EYEDROPPER")
+        again = column.operator("elevator.try_again", text="Again with New Seed", icon="FILE_REFRESH")
+        again.job, again.new_seed = each.ticket.job, True
+        if each.filled:
+            column.operator("elevator.open_folder", icon="FILE_FOLDER").folder = str(each.folder)
 
 
 class BackendPanel(_SidebarPanel, bpy.types.Panel):
@@ -67,36 +231,32 @@ class BackendPanel(_SidebarPanel, bpy.types.Panel):
         session = the_pump().session
         match session.link:
             case Link.READY:
-                state = "It is ready" + (f" and works on {session.device}." if session.device != "none" else ".")
+                device = f" It works on {session.device}." if session.device != "none" else ""
+                state = f"The backend is ready.{device}"
             case Link.NONE:
-                state = "It starts with the first Generate."
+                state = "The backend starts with the first Generate."
             case _:
-                state = "It is starting."
+                state = "The backend is starting."
         layouts.text(self.layout, context, state)
+        for note in session.notes:
+            layouts.text(self.layout, context, note, icon="INFO")
         row = self.layout.row(align=True)
         row.operator("elevator.start_backend", text="Start")
         row.operator("elevator.stop_backend", text="Stop")
 
 
-def _draw_wish(layout: Any, context: Any, settings: Any) -> None:
-    column = layout.column()
-    column.prop(settings, "prompt", text="", icon="OUTLINER_OB_FONT", **_placeholder("What the clip shows"))
-    column.prop(settings, "negative_prompt", text="", icon="X", **_placeholder("What it must not show"))
-    _fields(layout).prop(settings, "style")
-    style = style_of(settings)
-    if style is not None and style.description:
-        layouts.text(layout, context, style.description)
-    layout.prop(settings, "use_style_size")
-    if not settings.use_style_size:
-        column = _fields(layout)
-        for name in ("frames", "width", "height"):
-            column.prop(settings, name)
-    elif style is not None:
-        layouts.text(layout, context, f"{words.frames(style.frames)} of {style.width} × {style.height} pixels")
-    row = _fields(layout).row(align=True)
-    row.prop(settings, "seed")
-    row.operator("elevator.new_seed", text="", icon="FILE_REFRESH")
-    layout.prop(settings, "use_random_seed")
+def _prompt(layout: Any, settings: Any, name: str, hint: str, icon: str) -> None:
+    """A text over several lines where this Blender has one, else over one."""
+    functions = bpy.types.UILayout.bl_rna.functions
+    if "textbox" in functions:
+        layout.textbox(settings, name, **_known(functions["textbox"], placeholder=hint))
+    else:
+        layout.prop(settings, name, text="", icon=icon, **_known(functions["prop"], placeholder=hint))
+
+
+def _known(function: Any, **arguments: Any) -> dict[str, Any]:
+    """Those of the arguments that this Blender's function takes."""
+    return {name: value for name, value in arguments.items() if name in function.parameters}
 
 
 def _fields(layout: Any) -> Any:
@@ -107,58 +267,31 @@ def _fields(layout: Any) -> Any:
     return column
 
 
-def _placeholder(text: str) -> dict[str, str]:
-    return {"placeholder": text} if "placeholder" in bpy.types.UILayout.bl_rna.functions["prop"].parameters else {}
-
-
 def _draw_problem(layout: Any, context: Any) -> None:
     problem = the_pump().session.problem or _installation.problem()
     if problem is not None:
         layouts.problem(layout, context, problem.sentence, problem.next_step, problem.command)
 
 
-def _draw_active(layout: Any, context: Any, job: Job) -> None:
+def _draw_details(box: Any, context: Any, job: Job) -> None:
+    """What is told of the chosen line of the queue."""
     session = the_pump().session
-    box = layout.box()
-    layouts.text(box, context, job.wish.prompt)
-    box.progress(factor=job.fraction, type="BAR", text=f"{job.fraction:.0%}" if job.steps else "")
     status = session.status(job)
-    layouts.text(box, context, status.line)
-    box.label(
-        text=status.detail[:1].upper() + status.detail[1:]
-    )  # a line even if empty, so that nothing below it jumps
-    _draw_warnings(box, context, job)
-    if session.waits(job):
-        box.operator("elevator.start_backend", icon="PLAY")
-    row = box.row()
-    row.enabled = job.cancel_asked is None
-    row.operator("elevator.cancel", icon="CANCEL").job = job.id
-
-
-def _draw_ended(layout: Any, context: Any, job: Job) -> None:
-    session = the_pump().session
-    if job.state is State.FAILED and session.problem is not None and job.problem == session.problem:
-        return  # it stands above already
-    box = layout.box()
-    layouts.text(box, context, job.wish.prompt)
-    icon = {State.DONE: "CHECKMARK", State.FAILED: "ERROR", State.CANCELLED: "CANCEL"}[job.state]
-    layouts.text(box, context, session.status(job).line, icon=icon)
+    layouts.text(box, context, status.line, icon=ICONS.get(job.state, "NONE"))
+    if status.detail:
+        layouts.text(box, context, status.detail[:1].upper() + status.detail[1:])
     if job.problem is not None and job.problem.next_step:
         layouts.text(box, context, job.problem.next_step, icon="FORWARD")
-    _draw_warnings(box, context, job)
-    if job.written:
-        box.operator("elevator.open_folder", icon="FILE_FOLDER").folder = job.folder
-
-
-def _draw_warnings(layout: Any, context: Any, job: Job) -> None:
     for warning in job.warnings:
-        if warning != the_pump().session.queue.stopped:  # it stands above already
-            layouts.text(layout, context, warning, icon="INFO")
+        if warning != session.queue.stopped:  # it stands above already
+            layouts.text(box, context, warning, icon="INFO")
+    if session.waits(job):
+        box.operator("elevator.start_backend", icon="PLAY")
+    if job.state is State.FAILED:
+        box.operator("elevator.try_again", icon="FILE_REFRESH").job = job.id
 
 
 def _draw_advice(layout: Any, context: Any, scene: Any) -> None:
-    if not bpy.data.filepath:
-        layouts.text(layout, context, "Save the .blend to keep the frames beside it.", icon="INFO")
     if not strips.view_shows_colors_as_they_are(scene):
         sentence = f"The view transform {scene.view_settings.view_transform} changes the colors of clips."
         layouts.text(layout, context, sentence, icon="INFO")
@@ -193,7 +326,7 @@ def _draw_add_menu(menu: Any, _context: Any) -> None:
     menu.layout.operator(GenerateClip.bl_idname, text="Generated Clip", icon="RENDER_ANIMATION")
 
 
-CLASSES = (ClipPanel, BackendPanel)
+CLASSES = (QueueList, ClipPanel, LookPanel, TimePanel, QueuePanel, StripPanel, BackendPanel)
 
 
 def register() -> None:

@@ -4,20 +4,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from shared_protocol.messages import Style
 
-from ..clip import limits
+from ..clip import limits, sizes, timing
+from ..clip.placing import LAST_CHANNEL, Where
 from ..clip.wish import Wish
 from ..machine.timer import the_pump
+from . import strips
 
 UNKNOWN = "UNKNOWN"
+RATES = (
+    ("SCENE", "Scene's", "The clip lasts as long as it was made for: frames are shown for longer, no file is added"),
+    ("CLIP", "Clip's Own", "Each frame of the clip is one frame of the scene, at whatever speed that is"),
+)
+FITS = (
+    ("FIT", "Fit", "All of the clip is seen"),
+    ("FILL", "Fill", "The clip fills the picture; what is over is cut off"),
+    ("STRETCH", "Stretch", "The clip fills the picture in both directions"),
+    ("ORIGINAL", "Original", "One pixel of the clip is one pixel of the picture"),
+)
+PLACES = (
+    (Where.ABOVE_ALL.name, "Above Everything", "The lowest channel above all strips at that time"),
+    (Where.ABOVE_ACTIVE.name, "Above Active Strip", "The lowest free channel above the active strip"),
+    (Where.CHANNEL.name, "Channel", "A channel, or the next free one above it"),
+)
+LENGTHS = (
+    ("OWN", "Style's Own", "As long as the style's models make clips best"),
+    ("FRAMES", "Frames", "Frames of the scene"),
+    ("SECONDS", "Seconds", "Seconds"),
+    ("STRIP", "Active Strip", "As long as the active strip"),
+    ("PREVIEW", "Preview Range", "As long as the preview range, or as the scene if there is none"),
+)
+SIZES = (
+    ("OWN", "Style's Own", "The size that the style's models make best"),
+    ("SCENE", "Scene's Aspect", "The nearest size of the scene's shape"),
+    ("TYPED", "Pixels", "Width and height"),
+)
 
-_items: list[tuple[str, str, str, str, int]] = []
+_items: dict[str, list[tuple[str, str, str, str, int]]] = {}
 """Blender does not keep the strings of a changing enumeration: somebody must."""
 
 
@@ -29,16 +68,46 @@ def style_of(settings: Any) -> Style | None:
     return next((style for style in styles if style.name == settings.style_name), None)
 
 
-def wish_of(settings: Any, seed: int) -> Wish:
+def frames_of(settings: Any, style: Style, scene: Any) -> int:
+    """How many frames of its own the clip has that the panel asks for."""
+    rate = strips.frame_rate(scene)
+    match settings.length:
+        case "OWN":
+            return style.frames
+        case "SECONDS":
+            return timing.frames_in(Fraction(settings.seconds).limit_denominator(100_000), style.fps)
+        case "STRIP" if scene.sequence_editor and scene.sequence_editor.active_strip:
+            start, end = strips.span(scene.sequence_editor.active_strip)
+            length = end - start
+        case "PREVIEW" | "STRIP":
+            length = strips.range_of(scene)
+        case _:
+            length = settings.frames
+    return timing.frames_in(length / rate, style.fps) if settings.rate == "SCENE" else length
+
+
+def size_of(settings: Any, style: Style, scene: Any) -> tuple[int, int]:
+    """Width and height of the clip that the panel asks for, pixels."""
+    match settings.size:
+        case "OWN":
+            return style.width, style.height
+        case "SCENE":
+            return sizes.nearest(style, strips.aspect(scene))
+    return settings.width, settings.height
+
+
+def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
     """What the panel's fields ask for."""
-    own = settings.use_style_size
+    style = style_of(settings)
+    width, height = size_of(settings, style, scene) if style else (0, 0)
     return Wish(
         prompt=settings.prompt,
         negative_prompt=settings.negative_prompt,
         style=settings.style_name,
-        frames=0 if own else settings.frames,
-        width=0 if own else settings.width,
-        height=0 if own else settings.height,
+        preset=settings.preset_name if style and settings.preset_name in style.presets else "",
+        frames=frames_of(settings, style, scene) if style else 0,
+        width=width,
+        height=height,
         seed=seed,
     )
 
@@ -51,8 +120,8 @@ def _style_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str,
         items = [(UNKNOWN, "Default", "The styles are known once the backend has run", "BRUSH_DATA", 0)]
     elif name and all(style.name != name for style in styles):
         items.append((name, name, "The backend does not have this style", "ERROR", len(items)))
-    _items[:] = items
-    return _items
+    _items["style"] = items
+    return items
 
 
 def _style_index(settings: Any) -> int:
@@ -63,8 +132,64 @@ def _style_index(settings: Any) -> int:
 def _set_style_index(settings: Any, index: int) -> None:
     name = _style_items(settings, None)[index][0]
     settings.style_name = "" if name == UNKNOWN else name
-    if (style := style_of(settings)) is not None:
-        settings.frames, settings.width, settings.height = style.frames, style.width, style.height
+
+
+PRESETS = {
+    "published": ("Published", "As the paper has it: slowest"),
+    "balanced": ("Balanced", "About half of the work, and the steadiest"),
+    "fast": ("Fast", "A fifth of the work"),
+    "draft": ("Draft", "A tenth of the work: sharp, and less steady"),
+}
+"""Titles and words for the presets that come with the product."""
+
+
+def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
+    style = style_of(settings)
+    items = [(UNKNOWN, "Style's Own", style.preset if style else "", "NONE", 0)]
+    for number, name in enumerate(style.presets if style else (), start=1):
+        title, words = PRESETS.get(name, (name, ""))
+        items.append((name, title, words, "NONE", number))
+    _items["preset"] = items
+    return items
+
+
+def _preset_index(settings: Any) -> int:
+    names = [item[0] for item in _preset_items(settings, None)]
+    return names.index(settings.preset_name) if settings.preset_name in names else 0
+
+
+def _set_preset_index(settings: Any, index: int) -> None:
+    name = _preset_items(settings, None)[index][0]
+    settings.preset_name = "" if name == UNKNOWN else name
+
+
+def _side(name: str) -> dict[str, Any]:
+    """Getter and setter of a side that moves in the style's steps."""
+
+    def get(settings: Any) -> int:
+        style = style_of(settings)
+        own = getattr(style, name) if style else limits.PIXELS.least
+        return settings.get(f"own_{name}", own)
+
+    def put(settings: Any, value: int) -> None:
+        style = style_of(settings)
+        settings[f"own_{name}"] = sizes.snapped(value, get(settings), style) if style else value
+
+    return {
+        "get": get,
+        "set": put,
+        "min": limits.PIXELS.least,
+        "max": limits.PIXELS.most,
+        "step": 8,
+        "subtype": "PIXEL",
+    }
+
+
+def _edited(_settings: Any, _context: Any) -> None:
+    """What was told of the last wish is old once another is made."""
+    pump = the_pump()
+    if pump.session.problem is not None:
+        pump.do(pump.session.dismiss())
 
 
 class WishFields(bpy.types.PropertyGroup):
@@ -75,9 +200,10 @@ class WishFields(bpy.types.PropertyGroup):
         description="What the clip shows, in words",
         maxlen=limits.PROMPT.most,
         options={"TEXTEDIT_UPDATE"},
+        update=_edited,
     )
     negative_prompt: StringProperty(
-        name="Without", description="What the clip must not show", maxlen=limits.PROMPT.most
+        name="Without", description="What the clip must not show", maxlen=limits.PROMPT.most, update=_edited
     )
     style_name: StringProperty(description="Name of the style; empty: the backend's first")
     style: EnumProperty(
@@ -87,30 +213,26 @@ class WishFields(bpy.types.PropertyGroup):
         get=_style_index,
         set=_set_style_index,
     )
-    use_style_size: BoolProperty(
-        name="Style's Own Size", description="Use the length and size that the style does best", default=True
+    preset_name: StringProperty(description="Name of the preset; empty: the style's own")
+    preset: EnumProperty(
+        name="Quality",
+        description="How much work goes into the clip",
+        items=_preset_items,
+        get=_preset_index,
+        set=_set_preset_index,
     )
-    frames: IntProperty(
-        name="Frames", description="Length of the clip", default=16, min=limits.FRAMES.least, max=limits.FRAMES.most
+    rate: EnumProperty(name="Frame Rate", description="How long the clip is in the edit", items=RATES)
+    length: EnumProperty(name="Length", description="How long the clip is", items=LENGTHS)
+    frames: IntProperty(name="Frames", description="Length of the clip in the scene", default=48, min=1, max=16_384)
+    seconds: FloatProperty(
+        name="Seconds", description="Length of the clip", default=2.0, min=0.04, soft_max=20.0, max=1024.0, precision=2
     )
-    width: IntProperty(
-        name="Width",
-        description="Width of the clip",
-        default=64,
-        min=limits.PIXELS.least,
-        max=limits.PIXELS.most,
-        step=8,
-        subtype="PIXEL",
-    )
-    height: IntProperty(
-        name="Height",
-        description="Height of the clip",
-        default=64,
-        min=limits.PIXELS.least,
-        max=limits.PIXELS.most,
-        step=8,
-        subtype="PIXEL",
-    )
+    size: EnumProperty(name="Size", description="How many pixels the clip has", items=SIZES)
+    width: IntProperty(name="Width", description="Width of the clip, in the style's steps", **_side("width"))
+    height: IntProperty(name="Height", description="Height of the clip, in the style's steps", **_side("height"))
+    fit: EnumProperty(name="Fit", description="How the clip fills the picture", items=FITS)
+    place: EnumProperty(name="Place", description="Where the strip goes", items=PLACES)
+    channel: IntProperty(name="Channel", description="The channel to try first", default=2, min=1, max=LAST_CHANNEL)
     seed: IntProperty(
         name="Seed",
         description="Another number gives another clip",
@@ -123,12 +245,32 @@ class WishFields(bpy.types.PropertyGroup):
     )
 
 
+class QueueLine(bpy.types.PropertyGroup):
+    """A line of the queue; its name is the job's."""
+
+
+def list_queue(jobs: Iterable[str]) -> None:
+    """Let the list of the panel have these lines. It lives with the window, not in the .blend."""
+    lines = bpy.context.window_manager.elevator_queue
+    names = list(jobs)
+    if [line.name for line in lines] != names:
+        lines.clear()
+        for name in names:
+            lines.add().name = name
+
+
 def register() -> None:
     """Give every scene its settings."""
-    bpy.utils.register_class(WishFields)
+    for each in (WishFields, QueueLine):
+        bpy.utils.register_class(each)
     bpy.types.Scene.elevator = PointerProperty(type=WishFields)
+    bpy.types.WindowManager.elevator_queue = CollectionProperty(type=QueueLine)
+    bpy.types.WindowManager.elevator_queue_index = IntProperty()
 
 
 def unregister() -> None:
+    del bpy.types.WindowManager.elevator_queue_index
+    del bpy.types.WindowManager.elevator_queue
     del bpy.types.Scene.elevator
-    bpy.utils.unregister_class(WishFields)
+    for each in (QueueLine, WishFields):
+        bpy.utils.unregister_class(each)

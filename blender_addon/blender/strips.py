@@ -7,13 +7,15 @@ It asks the RNA what is there and never the version number. Frames are whole sce
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-LAST_CHANNEL = 128
+from ..clip.placing import Taken
+
 COLOR_SPACE = "sRGB"
 PLAIN_VIEWS = ("Standard", "Raw")
 """View transforms that show an sRGB picture as it is."""
@@ -32,15 +34,21 @@ def sequencer_scene(context: Any) -> Scene:
     return context.scene
 
 
-def find_scene(session_uid: int) -> Scene | None:
-    """The scene of that id, or None if it was deleted or another file is open."""
-    return next((scene for scene in bpy.data.scenes if scene.session_uid == session_uid), None)
-
-
-def top_level(scene: Scene) -> Any:
-    """The collection of the scene's strips that lie in no meta strip; it makes new ones."""
+def open_holder(scene: Scene) -> Any:
+    """What holds the strips that the artist edits: the meta strip that is open, or the scene's editor."""
     editor = scene.sequence_editor or scene.sequence_editor_create()
-    return editor.strips if hasattr(editor, "strips") else editor.sequences
+    return editor.meta_stack[-1] if len(editor.meta_stack) else editor
+
+
+def strips_of(holder: Any) -> Any:
+    """The strips that lie directly in an editor or a meta strip; the collection makes new ones."""
+    return holder.strips if hasattr(holder, "strips") else holder.sequences
+
+
+def holder_of(scene: Scene, strip: Strip) -> Any:
+    """The editor or the meta strip in which a strip lies."""
+    metas = (other for other in every_strip(scene) if other.type == "META")
+    return next((meta for meta in metas if strip.name in strips_of(meta)), scene.sequence_editor)
 
 
 def every_strip(scene: Scene) -> Iterator[Strip]:
@@ -57,29 +65,40 @@ def span(strip: Strip) -> tuple[int, int]:
     return int(strip.frame_final_start), int(strip.frame_final_end)
 
 
-def free_channel(scene: Scene, start: int, length: int, lowest: int = 1) -> int | None:
-    """The lowest channel from `lowest` on that is free for the whole span and not locked, or None."""
-    strips = [(strip.channel, *span(strip)) for strip in top_level(scene)]
-    taken = {channel for channel, first, end in strips if first < start + length and start < end}
-    channels = scene.sequence_editor.channels
-    for channel in range(max(1, lowest), LAST_CHANNEL + 1):
-        if channel not in taken and not (channel < len(channels) and channels[channel].lock):
-            return channel
-    return None
+def taken(holder: Any) -> list[Taken]:
+    """What the strips in there take."""
+    return [Taken(strip.channel, *span(strip)) for strip in strips_of(holder)]
+
+
+def closed(holder: Any) -> set[int]:
+    """Channels that are locked or muted."""
+    return {number for number, channel in enumerate(holder.channels) if channel.lock or channel.mute}
 
 
 def add_image_strip(
-    scene: Scene, *, name: str, folder: Path, files: Sequence[str], channel: int, frame_start: int
+    holder: Any, *, name: str, folder: Path, file: str, length: int, channel: int, frame_start: int, fit: str
 ) -> Strip:
-    """One image strip that shows each file for one frame, tagged sRGB, fitted into the picture."""
-    strips = top_level(scene)
-    strip = strips.new_image(
-        name=name, filepath=_blend_path(folder / files[0]), channel=channel, frame_start=frame_start, fit_method="FIT"
+    """One image strip that shows a file for so many frames, tagged sRGB. fit: FIT, FILL, STRETCH or ORIGINAL."""
+    strip = strips_of(holder).new_image(
+        name=name, filepath=blend_path(folder / file), channel=channel, frame_start=frame_start, fit_method=fit
     )
-    for file in files[1:]:
+    for _ in range(length - 1):
         strip.elements.append(file)
     tag_srgb(strip)
     return strip
+
+
+def show(strip: Strip, folder: Path, files: Sequence[str]) -> None:
+    """Let an image strip's elements show other files, where it lies and as it is cut; the last one fills up."""
+    strip.directory = blend_path(folder)
+    last = len(files) - 1
+    for number, element in enumerate(strip.elements):
+        element.filename = files[min(number, last)]
+
+
+def folder(strip: Strip) -> Path:
+    """Where an image strip's files lie."""
+    return Path(bpy.path.abspath(strip.directory))
 
 
 def tag_srgb(strip: Strip) -> None:
@@ -97,18 +116,7 @@ def is_srgb(strip: Strip) -> bool:
 
 def remove(scene: Scene, strip: Strip) -> None:
     """Take a strip out of its scene again."""
-    top_level(scene).remove(strip)
-
-
-def store(strip: Strip, settings: Mapping[str, str | int | float]) -> None:
-    """Keep settings on the strip as custom properties, which artists see and files keep."""
-    for key, value in settings.items():
-        strip[f"elevator_{key}"] = value
-
-
-def stored(strip: Strip, key: str) -> Any:
-    """A setting that `store` kept, or None."""
-    return strip.get(f"elevator_{key}")
+    strips_of(holder_of(scene, strip)).remove(strip)
 
 
 def select_only(scene: Scene, strip: Strip) -> None:
@@ -130,20 +138,46 @@ def use_plain_view(scene: Scene) -> None:
     scene.view_settings.look = "None"
 
 
-def frame_rate(scene: Scene) -> float:
-    """Frames per second of the scene."""
-    return float(scene.render.fps / scene.render.fps_base)
+def frame_rate(scene: Scene) -> Fraction:
+    """Frames a second of the scene, exactly: Blender keeps 29.97 as 30 / 1.001."""
+    return Fraction(scene.render.fps) / Fraction(scene.render.fps_base).limit_denominator(100_000)
 
 
-def redraw(window_manager: Any) -> None:
-    """Draw every sequencer anew."""
+def range_of(scene: Scene) -> int:
+    """How many frames the preview range has, or the scene where there is none."""
+    if scene.use_preview_range:
+        return int(scene.frame_preview_end - scene.frame_preview_start + 1)
+    return int(scene.frame_end - scene.frame_start + 1)
+
+
+def aspect(scene: Scene) -> Fraction:
+    """Width by height of the scene's picture."""
+    render = scene.render
+    pixels = Fraction(render.pixel_aspect_x).limit_denominator(1000) / Fraction(
+        render.pixel_aspect_y
+    ).limit_denominator(1000)
+    return Fraction(render.resolution_x, render.resolution_y) * pixels
+
+
+def hands_are_busy(context: Any) -> bool:
+    """Whether the artist is in the middle of moving or cutting something, or a render runs."""
+    if bpy.app.is_job_running("RENDER"):
+        return True
+    operators = (each for window in context.window_manager.windows for each in window.modal_operators)
+    return any(each.bl_idname.startswith(("TRANSFORM_", "SEQUENCER_")) for each in operators)
+
+
+def redraw(window_manager: Any, region_type: str | None = None) -> None:
+    """Draw every sequencer anew, or only its regions of one type: "UI" is the sidebar."""
     for window in window_manager.windows:
         for area in window.screen.areas:
             if area.type == "SEQUENCE_EDITOR":
-                area.tag_redraw()
+                for region in area.regions:
+                    if region_type in (None, region.type):
+                        region.tag_redraw()
 
 
-def _blend_path(path: Path) -> str:
+def blend_path(path: Path) -> str:
     """The path as a .blend should keep it: from the .blend's folder (`//`) if it lies in there."""
     blend = bpy.data.filepath
     if blend and path.is_relative_to(Path(blend).parent):

@@ -35,10 +35,24 @@ class Write:
 
 
 @dataclass(frozen=True)
-class Tidy:
-    """The job ended without a strip: remove its folder if nothing is in it."""
+class Copy:
+    """Have the frames copied from where the backend keeps them; answer with `copied` or `could_not_copy`."""
 
     job: str
+    source: str
+    """The backend's folder, on this computer."""
+
+
+@dataclass(frozen=True)
+class Tidy:
+    """The job ended without its frames: remove its folder if nothing is in it."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class LookForBackend:
+    """Reach for a backend that somebody has started, but start none."""
 
 
 @dataclass(frozen=True)
@@ -48,4 +62,4 @@ class KeepStyles:
     styles: tuple[Style, ...]
 
 
-Action = Reach | HangUp | Send | Write | Tidy | KeepStyles
+Action = Reach | LookForBackend | HangUp | Send | Copy | Write | Tidy | KeepStyles

@@ -8,10 +8,9 @@ from enum import Enum
 from shared_protocol.messages import Done, Fetch, Generate, Phase
 
 from .actions import Action, Tidy
-from .wish import Wish
 
-FETCH_FRAMES = 16
-"""Frames that are asked for at once: what waits to be read stays small."""
+FETCH_FRAMES = 4
+"""Frames that are asked for at once from another machine: what waits to be read stays small."""
 
 
 class State(Enum):
@@ -20,24 +19,24 @@ class State(Enum):
     HELD = "held here until the backend is reached"
     SENT = "sent, not yet accepted"
     RUNNING = "accepted: waiting for its turn or being made"
-    REATTACHING = "the backend was lost; the next one is asked for the job"
-    FETCHING = "made; frames that are not here are fetched"
-    ADDING = "every frame is on disk, the strip is not yet there"
-    DONE = "the strip is there"
-    FAILED = "ended without a strip"
-    CANCELLED = "ended because the artist asked"
+    REATTACHING = "the backend was lost, or this Blender was; the next one is asked for the job"
+    MADE = "the backend has the clip; nothing in the open file has asked for its frames yet"
+    FETCHING = "its frames are on their way to the project"
+    FILLING = "every frame is on disk, the strips do not show them yet"
+    DONE = "the strips show it"
+    FAILED = "ended without a clip"
+    CANCELLED = "ended because the artist asked, or took its strip away"
 
 
 ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 NEXT: dict[State, frozenset[State]] = {
     State.HELD: frozenset({State.SENT, State.FAILED, State.CANCELLED}),
-    State.SENT: frozenset(
-        {State.RUNNING, State.REATTACHING, State.FETCHING, State.ADDING, State.FAILED, State.CANCELLED}
-    ),
-    State.RUNNING: frozenset({State.REATTACHING, State.FETCHING, State.ADDING, State.FAILED, State.CANCELLED}),
+    State.SENT: frozenset({State.RUNNING, State.REATTACHING, State.MADE, State.FAILED, State.CANCELLED}),
+    State.RUNNING: frozenset({State.REATTACHING, State.MADE, State.FAILED, State.CANCELLED}),
     State.REATTACHING: frozenset({State.SENT, State.RUNNING, State.FAILED, State.CANCELLED}),
-    State.FETCHING: frozenset({State.REATTACHING, State.ADDING, State.FAILED, State.CANCELLED}),
-    State.ADDING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
+    State.MADE: frozenset({State.FETCHING, State.FILLING, State.FAILED, State.CANCELLED}),
+    State.FETCHING: frozenset({State.REATTACHING, State.MADE, State.FILLING, State.FAILED, State.CANCELLED}),
+    State.FILLING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
     State.DONE: frozenset(),
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),
@@ -52,17 +51,8 @@ class Problem:
     next_step: str = ""
     command: str = ""
     """The one command to run, if there is one."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a clip goes: fixed when it is asked for, whatever the artist does meanwhile."""
-
-    scene: int
-    """The scene's session_uid, which a reference would not survive undo and a name no renaming."""
-    frame_start: int
-    channel: int
-    """The wished channel; 0: the lowest free one."""
+    code: str = ""
+    """The backend's word for it, for scripts; empty where it comes from here."""
 
 
 @dataclass
@@ -70,12 +60,10 @@ class Job:
     """One clip on its way."""
 
     id: str
-    wish: Wish
-    place: Place
+    request: Generate
     folder: str
-    """Where its frames lie."""
+    """Where its frames lie, or will."""
     state: State = State.HELD
-    request: Generate | None = None
     accepted: bool = False
     """Whether the backend has it, or had it."""
     losses: int = 0
@@ -93,13 +81,15 @@ class Job:
     bytes_total: int = 0
     seconds_left: float | None = None
     written: set[int] = field(default_factory=set)
-    """Frames on disk, of the present try."""
+    """Frames on disk."""
     warnings: list[str] = field(default_factory=list)
     problem: Problem | None = None
     cancel_asked: float | None = None
     heard: float = 0.0
-    outcome: str = ""
-    """One sentence about how it ended well."""
+    seen: float | None = None
+    """When a strip of it was last in the open file; None: not since that file was opened."""
+    removed: bool = False
+    """Whether it was cancelled because its strip was taken away; undo may bring that back."""
 
     @property
     def ended(self) -> bool:
@@ -109,7 +99,7 @@ class Job:
     @property
     def fraction(self) -> float:
         """How much of the work is done, 0 … 1."""
-        if self.state in (State.FETCHING, State.ADDING, State.DONE):
+        if self.state in (State.MADE, State.FETCHING, State.FILLING, State.DONE):
             return 1.0
         return min(1.0, self.step / self.steps) if self.steps else 0.0
 
@@ -125,7 +115,7 @@ class Job:
         return [] if state is State.DONE else [Tidy(self.id)]
 
     def fail(self, problem: Problem) -> list[Action]:
-        """End without a strip."""
+        """End without a clip."""
         self.problem = problem
         return self.end(State.FAILED)
 
@@ -134,15 +124,13 @@ class Job:
         self.warnings += [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.warnings]
 
     def begin_anew(self) -> None:
-        """The backend makes it from the start again, or has made it without us: no frame of before counts."""
-        self.written.clear()
+        """The backend makes it from the start again, or has made it without us."""
         self.phase, self.step, self.steps, self.seconds_left = "waiting", 0, 0, None
         self.bytes_done = self.bytes_total = 0
         self.done, self.fetch = None, None
 
     def next_fetch(self) -> Fetch | None:
         """What to ask for next: the first frame that is not here, and what follows; None when all are here."""
-        assert self.request is not None
         missing = sorted(set(range(self.request.frames)) - self.written)
         if not missing:
             return None

@@ -18,7 +18,7 @@ def lose(job: Job, reason: str, *, counts: bool) -> list[Action]:
         return job.end(State.CANCELLED)
     job.losses += counts
     if job.losses >= MOST_LOSSES:
-        next_step = words.STAYS if job.accepted else "Press Generate again: a new backend starts."
+        next_step = words.STAYS if job.accepted else "Press Try Again: a new backend starts."
         return job.fail(Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step))
     if job.state not in (State.HELD, State.REATTACHING):
         job.go(State.REATTACHING)
@@ -36,6 +36,6 @@ def ask_again(job: Job, now: float) -> list[Action]:
     if job.state is State.REATTACHING:
         job.heard = now
         return [Send(Watch(job=job.id))]
-    if job.state is State.CANCELLED and job.request is not None and not job.settled:
+    if job.state is State.CANCELLED and not job.settled:
         return [Send(Cancel(job=job.id))]
     return []

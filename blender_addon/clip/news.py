@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from shared_protocol.messages import (
     Accepted,
-    Cancel,
     Cancelled,
     Denied,
     Done,
@@ -21,7 +20,7 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Buffer
 
 from . import words
-from .actions import Action, Send, Write
+from .actions import Action, Copy, Send, Write
 from .job import Job, Problem, State
 
 News = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetched | Denied
@@ -54,13 +53,14 @@ def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action
                 job.begin_anew()
         case Frame():
             return _frame(job, message, buffers)
-        case Done():
-            return _done(job, message)
+        case Done() if job.state in (State.SENT, State.RUNNING):
+            job.accepted, job.done = True, message
+            job.go(State.MADE)
         case Fetched():
             return _fetched(job)
         case Failed():
-            return [*job.fail(Problem(message.message, message.next_step)), *received(job)]
-        case Cancelled() if job.state not in (State.FETCHING, State.ADDING):
+            return [*job.fail(Problem(message.message, message.next_step, code=message.code)), *received(job)]
+        case Cancelled() if job.state in (State.SENT, State.RUNNING):
             return [*job.end(State.CANCELLED), *received(job)]
     return []
 
@@ -74,6 +74,17 @@ def found(job: Job, view: JobView) -> None:
     job.step, job.steps = view.step, view.steps
 
 
+def bring(job: Job, *, local: bool) -> list[Action]:
+    """A strip in the open file waits for the frames of a job that is MADE. local: the backend's files can be read."""
+    assert job.done is not None
+    if local:
+        job.go(State.FETCHING)
+        return [Copy(job.id, job.done.folder)]
+    job.fetch = job.next_fetch()
+    job.go(State.FETCHING if job.fetch is not None else State.FILLING)
+    return [Send(job.fetch)] if job.fetch is not None else []
+
+
 def received(job: Job) -> list[Action]:
     """Tell the backend that nothing more is wanted of a job that it had."""
     return [Send(Received(job=job.id))] if job.accepted else []
@@ -85,7 +96,7 @@ def _too_late(job: Job, message: News) -> list[Action]:
     match message:
         case Failed() | Cancelled():
             return received(job)
-        case Done() if job.state is not State.FAILED:  # a clip that did not get into the edit stays with the backend
+        case Done() if job.state is State.DONE:  # a clip that is in no edit stays with the backend
             return received(job)
     return []
 
@@ -98,36 +109,27 @@ def _attach(job: Job) -> None:
 
 def _denied(job: Job, denied: Denied) -> list[Action]:
     match denied.request:
-        case "Watch" if job.state is State.REATTACHING and not job.accepted and job.request is not None:
+        case "Watch" if job.state is State.REATTACHING and not job.accepted:
             job.go(State.SENT)  # it never arrived there
             return [Send(job.request)]
         case "Watch" if job.state is State.REATTACHING:
-            return job.fail(Problem("The backend does not know this clip any more.", "Press Generate again."))
+            return job.fail(
+                Problem("The backend does not know this clip any more.", "Press Try Again.", code="unknown_job")
+            )
         case "Fetch" if job.state is State.FETCHING:
-            return job.fail(Problem(f"{denied.message} {_how_many(job)}", denied.next_step))
+            return job.fail(Problem(f"{denied.message} {_how_many(job)}", denied.next_step, code=denied.code))
         case "Cancel" if job.cancel_asked is not None:
             return job.end(State.CANCELLED)
     return []
 
 
 def _frame(job: Job, frame: Frame, buffers: Sequence[Buffer]) -> list[Action]:
-    if job.request is None or job.state is State.ADDING:
+    if job.state is not State.FETCHING or job.fetch is None:
         return []
     if frame.index >= job.request.frames:
         sentence = f"The backend sent frame {frame.index + 1} of a clip of {words.frames(job.request.frames)}."
-        return [Send(Cancel(job=job.id)), *job.fail(Problem(sentence, "Install the same release again."))]
+        return job.fail(Problem(sentence, "Install the same release again."))
     return [Write(job.id, frame.index, buffers[0])]
-
-
-def _done(job: Job, done: Done) -> list[Action]:
-    if job.request is None or job.state in (State.FETCHING, State.ADDING):
-        return []
-    job.accepted, job.done, job.fetch = True, done, job.next_fetch()
-    if job.fetch is None:
-        job.go(State.ADDING)
-        return []
-    job.go(State.FETCHING)
-    return [Send(job.fetch)]
 
 
 def _fetched(job: Job) -> list[Action]:
@@ -135,13 +137,12 @@ def _fetched(job: Job) -> list[Action]:
         return []
     last, job.fetch = job.fetch, job.next_fetch()
     if job.fetch is None:
-        job.go(State.ADDING)
+        job.go(State.FILLING)
         return []
     if job.fetch.first < last.first + last.count:
-        return job.fail(Problem(_how_many(job), "Press Generate again."))
+        return job.fail(Problem(_how_many(job), "Press Try Again."))
     return [Send(job.fetch)]
 
 
 def _how_many(job: Job) -> str:
-    assert job.request is not None
     return f"Only {len(job.written)} of {words.frames(job.request.frames)} came; they are in {job.folder}."

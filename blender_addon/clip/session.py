@@ -3,13 +3,14 @@
 Every method takes one thing that happened and returns what is to be done about it, in order. Whoever does it (`pump`)
 tells the outcome by calling another method. A job goes through its states as `job.NEXT` allows and ends exactly once.
 
-The backend keeps jobs and results: a session that loses it reaches for the next one and asks that for its jobs. What
-comes about jobs that this session does not know belongs to another Blender, and is left alone.
+The backend keeps jobs and results, and the strips of an edit carry their clips' tickets: a session that loses the
+backend reaches for the next one and asks that for its jobs, and one that finds a ticket which it does not know asks
+for its job, too. What comes about jobs that nothing here waits for is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
@@ -21,10 +22,13 @@ from shared_protocol.messages import (
     Failed,
     Fetched,
     Frame,
+    Generate,
     Goodbye,
     Jobs,
     Message,
+    Move,
     Notice,
+    Pause,
     Progress,
     Queue,
     QueueState,
@@ -37,17 +41,20 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Buffer
 
 from . import losses, news, words
-from .actions import Action, HangUp, KeepStyles, Reach, Send
-from .job import Job, Place, Problem, State
+from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
+from .job import Job, Problem, State
 from .link import Link
 from .status import Status, describe
-from .wish import Wish, WishError, settle
 
 GREETING_SECONDS = 10.0
 """A backend that runs answers Hello at once; one that swaps may need a while."""
 CANCEL_SECONDS = 15.0
 """Cancel is honoured within one step of sampling; this is longer than any step should take."""
-ENDED_KEPT = 8
+UNDO_SECONDS = 3.0
+"""So long after its strip was taken away a job is cancelled: undo, or a paste, brings many a strip back at once."""
+LOOK_SECONDS = 2.0
+"""How often a backend is looked for that somebody else may have started."""
+ENDED_KEPT = 50
 """Ended jobs that the panel can still show."""
 
 
@@ -56,7 +63,11 @@ class Session:
 
     def __init__(self, styles: Sequence[Style] = ()) -> None:
         self.link = Link.NONE
+        self.local = True
+        """Whether the backend runs on this computer, so that its files can be read."""
         self.styles = tuple(styles)
+        self.notes: tuple[str, ...] = ()
+        """What the backend says about its own files, such as a style that it had to skip."""
         self.device = ""
         self.jobs: dict[str, Job] = {}
         self.queue = QueueState()
@@ -64,6 +75,7 @@ class Session:
         self.changed = True
         self._now = 0.0
         self._greeted = 0.0
+        self._looked = 0.0
         self._stopping = False
 
     # What the panel asks ------------------------------------------------------------------------------------
@@ -77,29 +89,32 @@ class Session:
     def busy(self) -> bool:
         """Whether something may happen without the artist's doing."""
         talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping
-        return talking or any(not self.waits(job) for job in self.active)
+        return talking or any(not self.rests(job) for job in self.active)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a backend that somebody else starts would be of use."""
+        return self.link is Link.NONE and any(self.waits(job) for job in self.active)
 
     def waits(self, job: Job) -> bool:
-        """Whether the job goes on only when somebody starts the backend again, which was told to end."""
+        """Whether the job goes on only when a backend runs again."""
         return job.state is State.REATTACHING and self.link is Link.NONE
+
+    def rests(self, job: Job) -> bool:
+        """Whether nothing happens to the job by itself: no backend runs, or its strip is in another file."""
+        return self.waits(job) or (job.state in (State.MADE, State.FILLING) and job.seen is None)
 
     def status(self, job: Job) -> Status:
         """The job's state in plain words."""
         return describe(job, self.link, self.queue, self._now)
 
-    @property
-    def complete(self) -> Job | None:
-        """The oldest clip whose frames are all on disk. It goes into the edit as soon as that is safe; the answer is
-        `added` or `could_not_add`."""
-        return next((job for job in self.jobs.values() if job.state is State.ADDING), None)
-
     # What the artist does -----------------------------------------------------------------------------------
 
-    def submit(self, job: str, wish: Wish, place: Place, folder: str) -> list[Action]:
-        """Generate was pressed."""
+    def submit(self, request: Generate, folder: str) -> list[Action]:
+        """Generate was pressed, and a strip is there that waits for the clip. `folder`: for its frames."""
         self.problem = None
         self._forget_old()
-        self.jobs[job] = Job(job, wish, place, folder, heard=self._now)
+        self.jobs[request.job] = Job(request.job, request, folder, heard=self._now, seen=self._now)
         if self.link is Link.READY:
             return self._send_held()
         return self.reach()
@@ -109,23 +124,32 @@ class Session:
         self.problem, self.changed = problem, True
         return []
 
+    def dismiss(self) -> list[Action]:
+        """What is told of a problem is old: the artist has changed what it was about."""
+        self.problem, self.changed = None, True
+        return []
+
     def cancel(self, job_id: str) -> list[Action]:
         """Cancel was pressed. Honoured at once for what never left, else by the backend's answer."""
         job = self.jobs.get(job_id)
         if job is None or job.ended or job.cancel_asked is not None:
             return []
         self.changed = True
-        if job.state in (State.FETCHING, State.ADDING):
+        if job.state in (State.MADE, State.FETCHING, State.FILLING):
             return [*job.end(State.CANCELLED), *news.received(job)]
-        if job.state is State.HELD or self.link is not Link.READY:
+        if job.state is State.HELD:
+            job.settled = True  # no backend has it
+            return job.end(State.CANCELLED)
+        if self.link is not Link.READY:
             return job.end(State.CANCELLED)  # a backend that has it hears of it at the next Welcome
         job.cancel_asked = self._now
         return [Send(Cancel(job=job.id))]
 
     def give_up(self, job_id: str) -> list[Action]:
-        """Wait no longer for the next start of a backend that was told to end."""
+        """Wait no longer for a backend."""
         job = self.jobs[job_id]
-        return self._fail(job, Problem("The backend was stopped.", words.STAYS)) if self.waits(job) else []
+        problem = self.problem or Problem("The backend was stopped.")
+        return self._fail(job, Problem(problem.sentence, words.STAYS)) if self.waits(job) else []
 
     def start(self) -> list[Action]:
         """Start Backend was pressed."""
@@ -137,9 +161,17 @@ class Session:
         self._stopping = self.link is Link.READY
         return [Send(Shutdown())]
 
+    def pause(self) -> list[Action]:
+        """Pause Queue was pressed."""
+        return [Send(Pause())]
+
     def resume(self) -> list[Action]:
         """Resume Queue was pressed."""
         return [Send(Resume())]
+
+    def move(self, job_id: str, position: int) -> list[Action]:
+        """A waiting job shall have another place in the queue."""
+        return [Send(Move(job=job_id, position=max(0, position)))]
 
     def reach(self) -> list[Action]:
         """Start the conversation, if there is none."""
@@ -149,6 +181,43 @@ class Session:
         self.link = Link.REACHING
         return [Reach()]
 
+    # What the edit shows ------------------------------------------------------------------------------------
+
+    def adopt(self, request: Generate, folder: str) -> list[Action]:
+        """A strip waits for a clip that this session knows nothing of: an earlier one has asked for it."""
+        self._forget_old()
+        job = Job(request.job, request, folder, State.REATTACHING, accepted=True, heard=self._now, seen=self._now)
+        self.jobs[job.id] = job
+        return losses.ask_again(job, self._now) if self.link is Link.READY else self.reach()
+
+    def see(self, waiting: Mapping[str, str]) -> list[Action]:
+        """These jobs' strips in the open file wait for their frames, which shall go into these folders."""
+        actions: list[Action] = []
+        for job in self.active:
+            if job.id in waiting:
+                job.seen, job.folder = self._now, waiting[job.id]
+                if job.state is State.MADE:
+                    self.changed = True
+                    actions += news.bring(job, local=self.local)
+            elif job.seen is not None and self._now - job.seen > UNDO_SECONDS:
+                job.seen = None
+                if job.state not in (State.MADE, State.FETCHING, State.FILLING):  # those are in the list of clips
+                    job.removed = True
+                    actions += self.cancel(job.id)
+        return actions
+
+    def come_back(self, waiting: Iterable[str]) -> list[str]:
+        """Those of the jobs whose strips wait that were cancelled when their strips were taken away: undo has brought
+        them back, and the clips must be asked for again."""
+        known = (self.jobs.get(job) for job in waiting)
+        return [job.id for job in known if job is not None and job.state is State.CANCELLED and job.removed]
+
+    def leave_file(self) -> None:
+        """Another file is being opened. Strips that are not seen after it were not taken away."""
+        self.problem, self.changed = None, True
+        for job in self.jobs.values():
+            job.seen = None
+
     # What the connection does -------------------------------------------------------------------------------
 
     def connected(self) -> list[Action]:
@@ -157,9 +226,16 @@ class Session:
         return []
 
     def unreachable(self, problem: Problem) -> list[Action]:
-        """The backend cannot be found, started or understood."""
+        """The backend cannot be found, started or understood. What one has accepted waits for the next."""
         self.link, self.problem, self._stopping, self.changed = Link.NONE, problem, False, True
-        return [HangUp(), *(action for job in self._in_need for action in losses.give_up(job, problem))]
+        actions: list[Action] = [HangUp()]
+        for job in self._in_need:
+            if job.accepted and job.cancel_asked is None:
+                if job.state is not State.REATTACHING:
+                    job.go(State.REATTACHING)
+            else:
+                actions += losses.give_up(job, problem)
+        return actions
 
     def receive(self, message: Message, buffers: Sequence[Buffer] = ()) -> list[Action]:
         """A message came."""
@@ -167,14 +243,14 @@ class Session:
             case Welcome():
                 return self._welcome(message)
             case Refused():
-                return self.unreachable(Problem(message.message))
+                return self.unreachable(Problem(message.message, code=message.code))
             case Lost():
                 return self._lost(message.reason)
             case Goodbye():
                 return self._lost("The backend has ended.", goodbye=True)
-            case Denied(request="Shutdown"):
+            case Denied(request="Shutdown" | "Pause" | "Resume"):
                 self._stopping, self.changed = False, True
-                self.problem = Problem(message.message, message.next_step)
+                self.problem = Problem(message.message, message.next_step, code=message.code)
             case Queue():
                 self.queue, self.changed = message.queue, True
             case Jobs():
@@ -192,8 +268,11 @@ class Session:
         self._now = now
         if self.link is Link.GREETING and now - self._greeted > GREETING_SECONDS:
             return self.unreachable(
-                Problem("The backend does not answer.", "Wait a minute, then press Generate again.")
+                Problem("The backend does not answer.", "Wait a minute, then press Start in the panel Backend.")
             )
+        if self.waiting and now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            return [LookForBackend()]
         actions: list[Action] = []
         for job in self.active:
             if job.cancel_asked is not None and now - job.cancel_asked > CANCEL_SECONDS:
@@ -203,10 +282,18 @@ class Session:
 
     # What came of our actions -------------------------------------------------------------------------------
 
+    def copied(self, job_id: str) -> list[Action]:
+        """All frames are on disk."""
+        job = self.jobs[job_id]
+        if job.state is State.FETCHING:
+            job.written.update(range(job.request.frames))
+            job.go(State.FILLING)
+            self.changed = True
+        return []
+
     def wrote(self, job_id: str, index: int) -> list[Action]:
         """A frame is on disk."""
-        job = self.jobs[job_id]
-        job.written.add(index)
+        self.jobs[job_id].written.add(index)
         self.changed = True
         return []
 
@@ -219,51 +306,39 @@ class Session:
         return []
 
     def could_not_write(self, job_id: str, sentence: str) -> list[Action]:
-        """A frame could be written nowhere."""
+        """The frames could be written nowhere. The backend keeps the clip."""
         job = self.jobs[job_id]
-        if job.ended:
-            return []
-        seed = job.request.seed if job.request else job.wish.seed
-        again = f"Make room and generate it again with seed {seed}."
-        return [Send(Cancel(job=job.id)), *self._fail(job, Problem(sentence, again))]
+        return [] if job.ended else self._fail(job, Problem(sentence, "Make room, then press Try Again."))
 
-    def added(self, job_id: str, sentence: str, warnings: Sequence[str] = ()) -> list[Action]:
-        """The strip is there."""
+    def filled(self, job_id: str) -> list[Action]:
+        """The strips show the clip."""
         job = self.jobs[job_id]
-        job.outcome = sentence
-        job.warn(tuple(warnings))
         return [*self._end(job, State.DONE), *news.received(job)]
 
-    def could_not_add(self, job_id: str, sentence: str) -> list[Action]:
-        """The strip could not be made; the frames are on disk."""
-        job = self.jobs[job_id]
-        return self._fail(job, Problem(sentence, f"The frames are in {job.folder}."))
+    def could_not_fill(self, job_id: str, sentence: str) -> list[Action]:
+        """Frames are missing that were there."""
+        return self._fail(self.jobs[job_id], Problem(sentence, "Press Try Again."))
 
     # Inside -------------------------------------------------------------------------------------------------
 
     @property
     def _in_need(self) -> list[Job]:
-        """Jobs that do not end well without the backend: not those whose frames are all here."""
-        return [job for job in self.active if job.state is not State.ADDING]
+        """Jobs that do not end well without the backend: not those that it has finished, for their files are there."""
+        done = {State.MADE, State.FILLING} | ({State.FETCHING} if self.local else set())
+        return [job for job in self.active if job.state not in done]
 
     def _welcome(self, welcome: Welcome) -> list[Action]:
         if self.link is not Link.GREETING:
             return []
         self.link, self.device, self.styles, self.changed = Link.READY, welcome.device, welcome.styles, True
-        self.queue = welcome.queue
+        self.queue, self.notes, self.problem = welcome.queue, welcome.notes, None
         again = [action for job in self.jobs.values() for action in losses.ask_again(job, self._now)]
         return [KeepStyles(welcome.styles), *again, *self._send_held()]
 
     def _send_held(self) -> list[Action]:
         actions: list[Action] = []
         for job in self.active:
-            if job.state is not State.HELD:
-                continue
-            try:
-                job.request = settle(job.wish, job.id, self.styles)
-            except WishError as error:
-                actions += self._fail(job, Problem(error.sentence, error.next_step))
-            else:
+            if job.state is State.HELD:
                 job.heard, self.changed = self._now, True
                 job.go(State.SENT)
                 actions.append(Send(job.request))

@@ -49,7 +49,7 @@ def describe(job: Job, link: Link, queue: QueueState, now: float) -> Status:
 def _here(job: Job, link: Link) -> str | None:
     """What to say of a job that is not in the backend's hands."""
     if job.state is State.DONE:
-        return job.outcome
+        return "In the edit"
     if job.problem is not None:
         return job.problem.sentence
     if job.state is State.CANCELLED:
@@ -60,13 +60,17 @@ def _here(job: Job, link: Link) -> str | None:
         case State.HELD:
             return "Starting the backend" if link is Link.REACHING else "Connecting to the backend"
         case State.REATTACHING if link is Link.NONE:
-            return "The backend was stopped. The clip waits for its next start"
+            return "No backend runs. The clip waits for its next start"
         case State.REATTACHING:
-            return "The backend was lost. Reaching for it again"
+            return "Asking the backend for the clip"
+        case State.MADE if job.seen is None:
+            return "Finished. Its strip is not in this file"
+        case State.MADE:
+            return "Finished"
         case State.FETCHING:
             return "Fetching the frames"
-        case State.ADDING:
-            return "Adding the strip"
+        case State.FILLING:
+            return "Finished. It is shown when nothing is being moved or rendered"
     return None
 
 

@@ -1,6 +1,6 @@
 """What an artist asks for, and how it becomes a request. Pure: no bpy, no I/O.
 
-A wish may leave things open ("the style's own size"); only the backend's list of styles settles them.
+A wish may leave things open ("the style's own size"); the backend's list of styles settles them.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from shared_protocol.messages import Generate, Style
+from shared_protocol.messages import Generate, LoraChoice, Setting, Style
 
 from . import limits
 
@@ -40,6 +40,11 @@ class Wish:
     height: int = 0
     """Pixels."""
     seed: int = 0
+    preset: str = ""
+    loras: tuple[LoraChoice, ...] = ()
+    """On top of the style's own."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """Of the sampler's plan, that differ from the preset's."""
 
 
 def random_seed() -> int:
@@ -70,7 +75,7 @@ def _check_number(number: int, allowed: limits.Limits, what: str) -> None:
 def find_style(name: str, styles: Sequence[Style]) -> Style:
     """The style of that name, or the first one if the name is empty. Raises WishError."""
     if not styles:
-        raise WishError("The backend offers no style.", "Install the backend again.")
+        raise WishError("The backend's styles are not known yet.", "Start the backend, which tells them.")
     if not name:
         return styles[0]
     for style in styles:
@@ -80,7 +85,8 @@ def find_style(name: str, styles: Sequence[Style]) -> Style:
 
 
 def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
-    """The request for a wish that was checked. Raises WishError if there is no such style."""
+    """The request for a wish. Raises WishError if none can carry it, or if there is no such style."""
+    check(wish)
     style = find_style(wish.style, styles)
     return Generate(
         job=job,
@@ -91,6 +97,9 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
         width=wish.width or style.width,
         height=wish.height or style.height,
         seed=wish.seed,
+        preset=wish.preset,
+        loras=wish.loras,
+        settings=dict(wish.settings),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from shared_protocol.messages import Phase
 
 PHASES: dict[Phase, str] = {
@@ -17,10 +19,8 @@ PHASES: dict[Phase, str] = {
     "writing": "Storing the clip",
 }
 
-STAYS = "The clip stays in the backend's queue; “python -m backend results” lists it when it is made."
-"""What to say of a clip that the add-on gives up and the backend does not."""
-UNSEEN = 0.005
-"""A difference of speed that nobody sees, such as 23.976 and 24 frames per second."""
+STAYS = "The clip stays in the backend's queue; its strip gets it when a backend runs again."
+"""What to say of a clip for which nobody waits any longer."""
 
 
 def duration(seconds: float) -> str:
@@ -44,18 +44,11 @@ def frames(count: int) -> str:
     return f"{count} frame" if count == 1 else f"{count} frames"
 
 
+def seconds(length: float | Fraction) -> str:
+    """ "2 s", "0.67 s"."""
+    return f"{float(length):.2f}".rstrip("0").rstrip(".") + " s"
+
+
 def rate(fps: float) -> str:
     """ "8", "23.98"."""
     return f"{fps:.2f}".rstrip("0").rstrip(".")
-
-
-def rate_notice(clip_fps: float, scene_fps: float) -> str | None:
-    """A sentence if the clip plays at another speed than it was made for."""
-    ratio = scene_fps / clip_fps
-    if abs(ratio - 1) < UNSEEN:
-        return None
-    speed = f"{rate(ratio)} times as fast" if ratio > 1 else f"at {ratio:.0%} of its speed"
-    return (
-        f"The clip was made for {rate(clip_fps)} frames per second and the scene has {rate(scene_fps)}: "
-        f"it plays {speed}."
-    )

@@ -132,6 +132,14 @@ class BackendProcess:
         return None
 
 
+def is_running() -> bool:
+    """Whether a backend runs that this add-on can talk to."""
+    try:
+        return _running() is not None
+    except BackendError:
+        return False
+
+
 def _running() -> connection.Connection | None:
     """How the backend that runs is reached, or None if none does. Raises BackendError."""
     try:

@@ -6,15 +6,14 @@ fsynced: that could stall Blender's interface for as long as the disk likes.
 
 from __future__ import annotations
 
-import errno
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared_protocol.machine import files
 
 from ..clip.job import Job
+from .copying import why
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -28,20 +27,6 @@ def frame_name(index: int) -> str:
     return f"frame_{index + 1:04d}.png"
 
 
-def why(error: OSError) -> str:
-    """A short clause for an operating system's error."""
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-            return "the disk is full"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "it is write-protected"
-        case errno.ENAMETOOLONG:
-            return "its path is too long"
-        case errno.ENOENT | errno.ENOTDIR | errno.EEXIST | errno.ENODEV:
-            return "a folder on its path does not exist"
-    return (error.strerror or type(error).__name__).lower()
-
-
 @dataclass(frozen=True)
 class FrameFolder:
     """The folder of one clip: `parent/name/frame_0001.png` …"""
@@ -53,30 +38,26 @@ class FrameFolder:
         """Where the job's frames lie."""
         return cls(Path(job.folder))
 
-    @classmethod
-    def make(cls, parent: Path, name: str) -> FrameFolder:
-        """Make the folder and try that files can be written there. Raises FrameFileError."""
-        folder = cls(parent / name)
-        probe = folder.path / f".{uuid.uuid4().hex}.tmp"
-        try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            probe.touch(exist_ok=False)
-            probe.unlink()
-        except OSError as error:
-            folder.drop_if_empty()
-            raise FrameFileError(f"The folder {folder.path} cannot be written: {why(error)}.") from error
-        return folder
-
     def write(self, index: int, data: bytes | bytearray | memoryview) -> Path:
         """Write one frame in one step. Raises FrameFileError and then leaves nothing behind."""
         if bytes(data[:8]) != PNG_SIGNATURE:
             raise FrameFileError(f"Frame {index + 1} that the backend sent is not a PNG picture.")
         path = self.path / frame_name(index)
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             files.write(path, data, private=False, durable=False)
         except OSError as error:
+            self.drop_if_empty()
             raise FrameFileError(f"Frame {index + 1} cannot be written to {self.path}: {why(error)}.") from error
         return path
+
+    def begins(self) -> bool:
+        """Whether the first frame is there."""
+        return (self.path / frame_name(0)).is_file()
+
+    def holds(self, frames: int) -> bool:
+        """Whether all of so many frames are there."""
+        return all((self.path / frame_name(index)).is_file() for index in range(frames))
 
     def names(self) -> list[str]:
         """Names of the frames that are there, in order."""
@@ -84,22 +65,28 @@ class FrameFolder:
 
     def move_to(self, parent: Path) -> FrameFolder:
         """Take what is there to another parent folder. Raises FrameFileError; then nothing moved."""
-        new = FrameFolder.make(parent, self.path.name)
-        names = self.names()
+        new = FrameFolder(parent / self.path.name)
+        there, was_there = [path for path in self.path.glob("*") if path.is_file()], new.path.exists()
         try:
-            for name in names:
-                shutil.copyfile(self.path / name, new.path / name)
+            new.path.mkdir(parents=True, exist_ok=True)
+            for path in there:
+                if not (new.path / path.name).exists():
+                    shutil.copyfile(path, new.path / path.name)
         except OSError as error:
-            shutil.rmtree(new.path, ignore_errors=True)
+            if not was_there:
+                shutil.rmtree(new.path, ignore_errors=True)
             raise FrameFileError(f"The frames cannot be copied to {new.path}: {why(error)}.") from error
-        for name in names:
-            _try_unlink(self.path / name)
+        for path in there:
+            _try_unlink(path)
         self.drop_if_empty()
         return new
 
     def drop_if_empty(self) -> None:
-        """Remove the folder, and the one around it, if nothing is in them."""
-        _drop_if_empty(self.path)
+        """Remove the folder if nothing is in it."""
+        try:
+            self.path.rmdir()
+        except OSError:
+            return
 
 
 def _try_unlink(path: Path) -> None:
@@ -107,11 +94,3 @@ def _try_unlink(path: Path) -> None:
         path.unlink()
     except OSError:
         return  # a copy stays behind on a disk that has become read-only
-
-
-def _drop_if_empty(path: Path) -> None:
-    for folder in (path, path.parent):
-        try:
-            folder.rmdir()
-        except OSError:
-            return

@@ -11,9 +11,11 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..blender import strips
+from ..blender import clips, strips
 from ..clip.job import Problem
+from .frame_folder import FrameFileError
 from .pump import PERIOD, Pump
+from .timeline import LOOK_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,11 @@ def _on_timer() -> float | None:
     except Exception as error:  # the outer edge: an escaping exception would end the timer in silence
         log.exception("The add-on made a mistake")
         _pump.fail(Problem(f"The add-on made a mistake: {error}.", "Please report what stands in Blender's terminal."))
-        again = False
+        again = None
     if _pump.session.changed:
         _pump.session.changed = False
-        strips.redraw(bpy.context.window_manager)
-    return PERIOD if again else None
+        strips.redraw(bpy.context.window_manager, "UI")
+    return again
 
 
 @persistent
@@ -57,12 +59,41 @@ def _on_load_pre(*_: Any) -> None:
 def _on_load_post(*_: Any) -> None:
     if _pump is not None:
         _pump.set_loading(False)
+        _pump.edit_changed()
+
+
+@persistent
+def _on_undo_post(*_: Any) -> None:
+    if _pump is not None:
+        _pump.edit_changed()
+
+
+@persistent
+def _on_depsgraph_update_post(*_: Any) -> None:
+    """Something was edited: a strip that waits may have been taken away, or a copy of it pasted."""
+    if not bpy.app.is_job_running("RENDER") and not bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.register(_on_timer, first_interval=LOOK_SECONDS, persistent=True)
+
+
+@persistent
+def _on_save_pre(path: Any = "", *_: Any) -> None:
+    """The first save of a file gives its clips their place beside it."""
+    if _pump is None or bpy.data.filepath or not isinstance(path, str) or not path:
+        return
+    try:
+        clips.follow_to(Path(path))
+    except FrameFileError as error:
+        _pump.do(_pump.session.refuse(Problem(str(error), "The clips stay where they were.")))
 
 
 _HANDLERS: dict[str, Callable[..., None]] = {
     "load_pre": _on_load_pre,
     "load_post": _on_load_post,
     "load_post_fail": _on_load_post,
+    "undo_post": _on_undo_post,
+    "redo_post": _on_undo_post,
+    "save_pre": _on_save_pre,
+    "depsgraph_update_post": _on_depsgraph_update_post,
 }
 
 

@@ -1,0 +1,61 @@
+"""What a strip carries of its clip: enough to fill it when the frames are there, and to make the clip again. Pure.
+
+It travels with the strip through copies, splits, undo, metas and files, so the edit itself says what it waits for.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+
+import msgspec
+
+from shared_protocol.messages import Generate
+
+from .timing import shown
+
+Rate = tuple[int, int]
+"""Numerator and denominator, frames a second."""
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One clip in an edit."""
+
+    request: Generate
+    """As it was sent; its `job` is the clip's name in the backend."""
+    folder: str
+    """Name of the folder of its frames, below the one that holds all clips of the project."""
+    fps: Rate
+    """Of the clip."""
+    rate: Rate | None = None
+    """Of the scene when the strip was laid down; None: the strip shows each frame of the clip once."""
+
+    @property
+    def job(self) -> str:
+        """The clip's name in the backend."""
+        return self.request.job
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """Which frame of the clip each of the strip's elements shows, from 0."""
+        rate = None if self.rate is None else Fraction(*self.rate)
+        return shown(self.request.frames, Fraction(*self.fps), rate)
+
+    def again(self, job: str, folder: str, seed: int | None = None) -> Ticket:
+        """The same clip under another name, and with another seed if one is given."""
+        request = msgspec.structs.replace(self.request, job=job, seed=self.request.seed if seed is None else seed)
+        return msgspec.structs.replace(self, request=request, folder=folder)
+
+
+def encode(ticket: Ticket) -> str:
+    """As text, for a strip's property."""
+    return msgspec.json.encode(ticket).decode()
+
+
+@lru_cache(maxsize=1024)
+def decode(text: str) -> Ticket | None:
+    """The ticket of such a text; None if it is none that this version understands."""
+    try:
+        return msgspec.json.decode(text, type=Ticket)
+    except (msgspec.DecodeError, UnicodeError):
+        return None

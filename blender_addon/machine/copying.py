@@ -1,0 +1,109 @@
+"""Copies a clip's files beside the .blend, as a process of its own: a slow disk must not hold up Blender.
+
+    python copying.py SOURCE TARGET
+
+Whole or not at all: the files go into a folder beside TARGET, which then gets its name. What is there already is left
+as it is. An error is one sentence on standard error, and exit code 1. Standard library only; `Copying` starts it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PATTERNS = ("frame_*.png", "clip.json")
+"""What is copied of a result: the frames, and the record of how they were made."""
+
+
+class CopyError(Exception):
+    """The files could not be copied. The text is one sentence."""
+
+
+def why(error: OSError) -> str:
+    """A short clause for an operating system's error."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return "the disk is full"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "it is write-protected"
+        case errno.ENAMETOOLONG:
+            return "its path is too long"
+        case errno.ENOENT | errno.ENOTDIR | errno.EEXIST | errno.ENODEV:
+            return "a folder on its path does not exist"
+    return (error.strerror or type(error).__name__).lower()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a clip's files. Raises CopyError, and then leaves nothing behind."""
+    names = [path.name for pattern in PATTERNS for path in sorted(source.glob(pattern))]
+    if not names:
+        raise CopyError(f"The backend's folder {source} holds no frames any more.")
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        beside.mkdir(parents=True)
+        for name in names:
+            shutil.copyfile(source / name, beside / name)
+        target.mkdir(exist_ok=True)
+        for name in names:
+            if not (target / name).exists():
+                os.replace(beside / name, target / name)
+    except OSError as error:
+        raise CopyError(f"The frames cannot be written to {target}: {why(error)}.") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+class Copying:
+    """One copy under way."""
+
+    def __init__(self, python: str, source: str, target: str) -> None:
+        """Start it. `python`: any interpreter. Raises CopyError."""
+        quiet: dict[str, Any] = {}
+        if sys.platform == "win32":
+            quiet["creationflags"] = subprocess.CREATE_NO_WINDOW
+        try:
+            self._process = subprocess.Popen(
+                [python, "-I", "-S", __file__, source, target],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                **quiet,
+            )
+        except OSError as error:
+            raise CopyError(f"The frames cannot be copied: {python} does not start.") from error
+
+    def poll(self) -> bool:
+        """Whether it is done. Never blocks. Raises CopyError."""
+        code = self._process.poll()
+        if code is None:
+            return False
+        assert self._process.stderr is not None
+        with self._process.stderr as said:
+            words = said.read().strip().splitlines()
+        if code:
+            raise CopyError(words[-1] if words else f"The frames were not copied (exit code {code}).")
+        return True
+
+    def stop(self) -> None:
+        """End it; nothing half-written stays."""
+        self._process.terminate()
+        self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+
+if __name__ == "__main__":
+    sys.stderr.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    try:
+        copy(Path(sys.argv[1]), Path(sys.argv[2]))
+    except CopyError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
