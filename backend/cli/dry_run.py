@@ -1,4 +1,4 @@
-"""`generate --dry-run`: what clips would take. The only command that imports torch; nothing is submitted."""
+"""`generate --dry-run`: what clips would take. It imports torch; nothing is submitted."""
 
 from __future__ import annotations
 
