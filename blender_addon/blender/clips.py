@@ -1,4 +1,4 @@
-"""From finished frames to a strip, and where frames go. The only file that changes the artist's scene."""
+"""From finished frames to a strip, and where frames go. The only file that adds strips."""
 
 from __future__ import annotations
 
