@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,10 @@ FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "model", "learn
 """What diffusers and transformers call any model's file; its folder's name says more."""
 PARTS = ("unet", "motion_adapter")
 """Folders in a pipeline's folder that say what it is."""
+BASE_NAMES = ("ss_sd_model_name", "ss_base_model_version", "sd_checkpoint_name")
+"""Metadata that name the model that something was trained on; the first that is there counts."""
+TRIGGER_WORDS = 5
+"""How many of the tags that a LoRA was trained on count as its trigger words."""
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 _PREDICTIONS: dict[str, Prediction] = {
@@ -68,6 +73,10 @@ class Identity:
     """What the network was trained to predict, where the file says it."""
     algorithm: Algorithm | None = None
     """Of a LoRA."""
+    base_model: str | None = None
+    """That it was trained on, by name."""
+    trigger_words: tuple[str, ...] = ()
+    """The most frequent first."""
 
 
 def identify(path: Path) -> Identity:
@@ -108,6 +117,8 @@ def _of_file(path: Path, header: Header) -> Identity:
         channels=first[1] if len(first) == 4 else None,
         prediction=_prediction(header),
         algorithm=algorithm,
+        base_model=next((metadata[key] for key in BASE_NAMES if key in metadata), None),
+        trigger_words=_trigger_words(metadata),
     )
 
 
@@ -183,6 +194,21 @@ def _prediction(header: Header) -> Prediction | None:
     if "v_pred" in header.shapes or metadata.get("ss_v_parameterization") == "true" or version.endswith("_v"):
         return "v_prediction"
     return "epsilon" if version.startswith("sd_") or metadata.get("ss_v_parameterization") == "false" else None
+
+
+def _trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The phrase that the file names, or the most frequent tags of all the folders that it was trained on."""
+    if phrase := metadata.get("modelspec.trigger_phrase"):
+        return tuple(word.strip() for word in phrase.split(",") if word.strip())
+    try:
+        folders = json.loads(metadata.get("ss_tag_frequency", "{}"))
+    except (ValueError, RecursionError):
+        return ()
+    counts: Counter[str] = Counter()
+    for tags in folders.values() if isinstance(folders, dict) else ():
+        for tag, count in tags.items() if isinstance(tags, dict) else ():
+            counts[tag.strip()] += count if isinstance(count, int) else 0
+    return tuple(tag for tag, _ in counts.most_common(TRIGGER_WORDS) if tag)
 
 
 def _of_pipeline(path: Path) -> Identity:

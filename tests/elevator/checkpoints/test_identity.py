@@ -263,10 +263,12 @@ def test_a_pickled_embedding(tmp_path):
         "string_to_param": {"*": torch.ones(3, 768)},
         "name": "bad hands",
         "step": 100,
+        "sd_checkpoint": "a1b2",
+        "sd_checkpoint_name": "anime",
     }
     identity = pickled(tmp_path, content)
     assert (identity.kind, identity.family) == (Kind.EMBEDDING, SD1)
-    assert identity.title == "bad hands"
+    assert (identity.title, identity.base_model) == ("bad hands", "anime")
 
 
 def test_zeroscope_as_a_pickle(tmp_path):

@@ -1,7 +1,8 @@
-"""Titles, families and predictions that files state themselves."""
+"""Titles, trigger words, families and predictions that files state themselves."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ SD1, SD2, SDXL = Family.SD1, Family.SD2, Family.SDXL
 METADATA: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "modelspec.title": ({"modelspec.title": "Oil", "ss_output_name": "oil_v2"}, {"title": "Oil"}),
     "output name": ({"ss_output_name": "oil_v2"}, {"title": "oil_v2"}),
+    "base model": ({"ss_sd_model_name": "a.ckpt", "ss_base_model_version": "sd_v1"}, {"base_model": "a.ckpt"}),
+    "base version": ({"ss_sd_model_name": "None", "ss_base_model_version": "sd_v1"}, {"base_model": "sd_v1"}),
     "v": ({"modelspec.prediction_type": "v"}, {"prediction": "v_prediction"}),
     "epsilon": ({"modelspec.prediction_type": "epsilon"}, {"prediction": "epsilon"}),
     "kohya v": ({"ss_v_parameterization": "True"}, {"prediction": "v_prediction"}),
@@ -22,6 +25,17 @@ METADATA: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "kohya version": ({"ss_base_model_version": "sd_v1"}, {"prediction": "epsilon", "family": SD1}),
     "kohya SDXL": ({"ss_base_model_version": "sdxl_base_v1-0"}, {"family": SDXL}),
     "architecture": ({"modelspec.architecture": "stable-diffusion-xl-v1-base/lora"}, {"family": SDXL}),
+    "phrase": ({"modelspec.trigger_phrase": "oil, by hand ,"}, {"trigger_words": ("oil", "by hand")}),
+    "tags": (
+        {
+            "ss_tag_frequency": json.dumps(
+                {"1_a": {"sea": 2, " oil": 5}, "2_b": {"sea": 4, "a": 1, "b": 1, "c": 1, "d": 1}}
+            )
+        },
+        {"trigger_words": ("sea", "oil", "a", "b", "c")},
+    ),
+    "no tags": ({"ss_tag_frequency": '{"1_a": {"sea": "many"}, "2_b": 7}'}, {"trigger_words": ("sea",)}),
+    "broken tags": ({"ss_tag_frequency": "{"}, {"trigger_words": ()}),
 }
 
 
