@@ -1,4 +1,4 @@
-"""Every way in which things fail: one code, one sentence, one next step. The only table of its kind.
+"""Every way in which things fail: one code, one sentence, one next step.
 
 The codes of `messages.FailureCode` go over the wire; the others are said by the command line itself.
 """

@@ -34,6 +34,7 @@ from ..installer import doctor
 from ..installer.clone import BACKEND, BUILD
 from ..installer.doctor import Finding
 from ..installer.torch_wheel import has_nvidia_gpu
+from ..machine_memory import machine_memory
 from ..server.open_stores import DATABASE
 from ..server.schema import SCHEMA_VERSION
 from ..server.security import read_public_key
@@ -116,9 +117,7 @@ def _packages() -> Finding:
 
 
 def _device() -> Iterator[Finding]:
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        yield Finding(f"{memory / 1e9:.0f} GB of memory, {os.cpu_count()} processor cores")
+    yield Finding(f"{machine_memory() / 1e9:.0f} GB of memory, {os.cpu_count()} processor cores")
     if has_nvidia_gpu():
         fits = not metadata.version("torch").endswith("+cpu")
         remedy = "" if fits else "delete .venv, then: python3 install.py setup"

@@ -1,10 +1,8 @@
-"""`generate --dry-run`: what clips would take. The only command that imports torch; nothing is submitted."""
+"""`generate --dry-run`: what clips would take. It imports torch; nothing is submitted."""
 
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -16,6 +14,7 @@ from elevator.pictures.rates import length
 
 from ..client.api import Clip
 from ..failures import EXIT_DONE, BackendError
+from ..machine_memory import machine_memory
 from ..styles.catalogue import Catalogue, read_catalogue
 from .batch_file import Row
 from .checking import check
@@ -84,17 +83,6 @@ def foresee(clip: Clip, fps: Fraction | None, catalogue: Catalogue, memory: int)
         disk=kept * order.width * order.height * 3,
         fits=takes.fits(memory),
     )
-
-
-def machine_memory() -> int:
-    """Bytes of memory in this machine."""
-    if sys.platform != "win32":
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    import ctypes
-
-    kilobytes = ctypes.c_ulonglong()
-    ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
-    return kilobytes.value * 1024
 
 
 @lru_cache(maxsize=4)

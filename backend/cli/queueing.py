@@ -9,13 +9,14 @@ from collections.abc import Sequence
 import msgspec
 
 from shared_protocol.messages import Cancelled, Jobs, JobView
+from shared_protocol.texts import duration
 
 from ..client.api import LISTED, Backend
 from ..client.saving import prepare
 from ..failures import EXIT_DONE, BackendError
 from .following import Watcher, cancelling, connected, lost, saved, state_of, warn_of_queue
 from .output import Output, shortened, size_text
-from .terminal import ProgressLine, duration
+from .terminal import ProgressLine
 
 DIGITS = 8
 """How many digits of a job's name are shown."""

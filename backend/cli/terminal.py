@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from shared_protocol.messages import Progress
+from shared_protocol.texts import duration
 
 WIDTH = 30
 CLEAR_LINE = "\r\x1b[K"
@@ -71,14 +72,6 @@ def bar(progress: Progress) -> str:
     if not progress.steps:
         return f"{progress.phase} …{left}"
     return f"{_bar(progress.step, progress.steps)} {progress.step}/{progress.steps}  {progress.phase}{left}"
-
-
-def duration(seconds: float) -> str:
-    """ "50 s", "12 min", "3 h 20 min"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _bar(done: int, total: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -107,11 +107,10 @@ class ResultStore:
             folder.rename(forgotten)
             _remove(forgotten)
 
-    def sweep(self, keep: Collection[str] = ()) -> None:
-        """Delete what was left half-written or half-deleted, but the partial folders of the jobs in `keep`."""
+    def sweep(self) -> None:
+        """Delete what was left half-written or half-deleted."""
         for folder in self._root.iterdir():
-            left = folder.name.startswith(PARTIAL) and folder.name.removeprefix(PARTIAL) not in keep
-            if left or folder.name.startswith(FORGOTTEN):
+            if folder.name.startswith((PARTIAL, FORGOTTEN)):
                 _remove(folder)
 
     def found(self, but: Callable[[str], bool] = lambda job: False) -> Iterator[tuple[str, bytes]]:

@@ -338,7 +338,7 @@ class Scheduler:
         )
 
     def _end(self, end: Terminal, size: int = 0) -> None:
-        """The only way in which a job ends: its last state is stored, and then its one terminal event is sent."""
+        """End a job: its last state is stored, and then its one terminal event is sent."""
         try:
             job = self._store.finish(end, size)
         except StoreFull as error:

@@ -34,8 +34,7 @@ from .handshake_log import StrangerLog, log_handshakes
 log = logging.getLogger(__name__)
 
 CLIENTS = "clients"
-WORKER = "worker"
-"""Authentication domains: a client's key does not open the worker's door, nor the other way round."""
+"""Authentication domain of the clients: none of their keys opens a worker's line, nor the other way round."""
 LOCAL: Final = "local"
 """The principal of whoever uses the connection file's pair. All others are named by their public key."""
 LOOK_SECONDS = 0.2
@@ -141,11 +140,6 @@ class Guests:
         sentence = "A connection was refused: its key is not on the list of clients (key %s)."
         if key not in self._refused and self._warn(sentence, fingerprint(key)):
             self._refused.add(key)
-
-
-def authorized_keys(folder: Path) -> tuple[str, ...]:
-    """Public keys from `folder/*.pub`, one Z85 key a file. A file that holds none is logged and skipped."""
-    return tuple(key for path in _public_files(folder) if (key := _public_key_of(path)) is not None)
 
 
 def read_public_key(path: Path) -> str:

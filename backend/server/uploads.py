@@ -70,13 +70,6 @@ class Uploads:
         """(hash, sender) → what is under way."""
         self._look()
 
-    def have(self, sha256: str, sender: str = "") -> int:
-        """Bytes of a picture that are there: all, or those that `sender` has sent so far."""
-        if self.path(sha256) is not None:
-            return self._files[sha256]
-        upload = self._uploads.get((sha256, _short(sender)))
-        return upload.there if upload else 0
-
     def offer(self, sha256: str, size: int, needed: Collection[str] = (), sender: str = "") -> int:
         """Begin to send a picture, or go on. Returns the bytes that are there, from which to go on; all: `size`.
 
@@ -142,11 +135,6 @@ class Uploads:
             return None  # somebody has deleted it
         self._files[sha256] = size
         return path
-
-    def size_of(self, sha256: str) -> tuple[int, int]:
-        """(width, height) of a picture that is there, pixels. Raises FileNotFoundError."""
-        with self._path(sha256).open("rb") as file:
-            return png_size(file.read(PNG_HEADER_BYTES))
 
     def _look(self) -> None:
         """Find what earlier starts have left."""
@@ -214,7 +202,7 @@ class Uploads:
             self._drop(key)
             raise UploadRefused("its bytes do not have the announced hash", "Send it again")
         try:
-            png_size(header)
+            _check_png(header)
         except UploadRefused:
             self._drop(key)
             raise
@@ -234,11 +222,8 @@ class Uploads:
         return self._root / f"{sha256}.png"
 
 
-def png_size(header: bytes) -> tuple[int, int]:
-    """(width, height) from the first 33 bytes of an 8-bit PNG file, pixels.
-
-    Raises UploadRefused for anything else, and for a side of 0 or more than 8192 pixels.
-    """
+def _check_png(header: bytes) -> None:
+    """Raise UploadRefused if these 33 bytes do not begin an 8-bit PNG file, or a side has 0 or over 8192 pixels."""
     if len(header) < PNG_HEADER_BYTES or not header.startswith(PNG_START):
         raise UploadRefused("it is no PNG file", "Save it as an 8-bit PNG")
     width, height, depth, colours, compression, filters, interlace, check = struct.unpack(">II5BI", header[16:33])
@@ -250,7 +235,6 @@ def png_size(header: bytes) -> tuple[int, int]:
         raise UploadRefused(
             f"it has {width} × {height} pixels, and {MAX_SIDE} a side are the most", "Choose a smaller picture"
         )
-    return width, height
 
 
 def _short(sender: str) -> str:

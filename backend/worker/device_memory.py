@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import psutil  # accelerate needs it, so it is always there
+import psutil
 import torch
+
+from ..machine_memory import machine_memory
 
 
 def memory_of(device: str) -> int:
     """Bytes in all."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[1])
-    return int(psutil.virtual_memory().total)
+    return machine_memory()
 
 
 def available_on(device: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared_protocol.messages import QueueState
+from shared_protocol.texts import duration
 
 from . import words
 from .job import Job, State
@@ -41,8 +42,8 @@ def describe(job: Job, link: Link, queue: QueueState, now: float) -> Status:
     phase = job.phase if job.state is State.RUNNING else state
     silence = now - job.heard
     if job.state is State.RUNNING and job.phase != "waiting" and silence > SILENCE_SECONDS:
-        return Status(words.PHASES[job.phase], f"no news for {words.duration(silence)}", phase)
-    left = "" if job.seconds_left is None else f"about {words.duration(job.seconds_left)} left"
+        return Status(words.PHASES[job.phase], f"no news for {duration(silence)}", phase)
+    left = "" if job.seconds_left is None else f"about {duration(job.seconds_left)} left"
     return Status(", ".join(filter(None, (words.PHASES[job.phase], _amount(job)))), left, phase)
 
 

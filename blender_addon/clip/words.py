@@ -23,17 +23,6 @@ STAYS = "The clip stays in the backend's queue; its strip gets it when a backend
 """What to say of a clip for which nobody waits any longer."""
 
 
-def duration(seconds: float) -> str:
-    """ "9 s", "3 min", "2 h 5 min"."""
-    whole = max(1, round(seconds))
-    if whole < 100:
-        return f"{whole} s"
-    minutes = round(whole / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def megabytes(done: int, total: int) -> str:
     """ "120 of 4265 MB", from bytes."""
     return f"{min(done, total) / 1e6:.0f} of {total / 1e6:.0f} MB"

@@ -32,11 +32,6 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         self._known: set[int] = set()
 
     @property
-    def live(self) -> int:
-        """Bytes of the tensors that are held now."""
-        return sum(self._live.values())
-
-    @property
     def peak(self) -> int:
         """Bytes that the process takes for tensors at most.
 

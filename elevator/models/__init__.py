@@ -1,1 +1,2 @@
-"""From files to networks, text encoders and LoRAs. The one folder of the library that knows diffusers."""
+"""From files to networks, text encoders and LoRAs. But for the embedded models' training, no other
+folder imports diffusers."""

@@ -1,4 +1,4 @@
-"""Models from their files and folders. The only package, but for the embedded models' training, that knows diffusers.
+"""Models from their files and folders.
 
 `elevator.models.image` loads T2Is, `elevator.models.video` T2Vs, `elevator.models.lavie` is
 LaVie's network, `elevator.models.configs` knows what files of bare weights do not say, and

@@ -3,8 +3,8 @@
 `elevator.text.prompt` reads weights and says what it does not understand; `elevator.text.embeddings` reads
 textual inversion files; `elevator.text.chunks` cuts long prompts and applies weights;
 `elevator.text.encoder` puts them together around a CLIP text encoder; `elevator.text.tokenizer` makes
-CLIP's tokenizer where a model brings none, and alone imports transformers. Names are imported on first use, so that
-`parse` works in a process that must not import torch.
+CLIP's tokenizer where a model brings none, and alone imports transformers here. Names are imported on first use,
+so that `parse` works in a process that must not import torch.
 """
 
 from __future__ import annotations

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-import zmq
 
 from backend.orders import WorkerKeys
-from backend.server.security import AllowList, KeyPair, authorized_keys
+from backend.server.security import AllowList, Guests, KeyPair
 from tests.backend.harness import Running
 
 KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
@@ -51,9 +50,11 @@ def test_files_without_a_key_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "foreign.pub").write_text("~" * 40, encoding="ascii")
     (tmp_path / "too_large.pub").write_text("#" * 40, encoding="ascii")
     (tmp_path / "folder.pub").mkdir()
-    (tmp_path / "other.txt").write_text(zmq.curve_keypair()[0].decode(), encoding="ascii")
-    assert authorized_keys(tmp_path) == (public,)
-    assert authorized_keys(tmp_path / "missing") == ()
+    other = KeyPair.fresh().public
+    (tmp_path / "other.txt").write_text(other, encoding="ascii")
+    guests = Guests("", tmp_path)
+    assert guests.principal_of(public) == public
+    assert [guests.principal_of(key) for key in (public[:39], "~" * 40, "#" * 40, other)] == [None] * 4
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

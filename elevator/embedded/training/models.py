@@ -107,7 +107,7 @@ def new_motion_adapter() -> MotionAdapter:
 
 
 def new_scheduler() -> DDIMScheduler:
-    """The one schedule of both models: it ends in pure noise, and predicts v.
+    """The schedule that both models share: it ends in pure noise, and predicts v.
 
     Without zero terminal SNR the last timestep leaks the layout, and a model learns to
     read positions out of what is chance at sampling time.

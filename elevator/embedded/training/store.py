@@ -164,7 +164,7 @@ def _start_temporal_layers(unet: UNet3DConditionModel) -> None:
     """Let the temporal layers begin as a whisper, neither silent nor loud.
 
     diffusers starts the last temporal convolution at zero, though the zero padding of these
-    convolutions is the only place where a frame's number can come from: with zeros in eleven
+    convolutions is where a frame's number comes from: with zeros in eleven
     layers it spreads late. And it starts temporal attention so loud that what the T2I knows
     is drowned.
     """

@@ -21,7 +21,6 @@ from .pictures import SubjectSource
 
 FRAME_PX = 64
 CLIP_FRAMES = 16
-FRAMES_PER_SECOND = 8
 _SUPERSAMPLING = 2
 
 Frame = NDArray[np.uint8]

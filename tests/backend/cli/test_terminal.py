@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backend.cli.terminal import CLEAR_LINE, ProgressLine, bar, duration
+from backend.cli.terminal import CLEAR_LINE, ProgressLine, bar
 from backend.client.saving import NewFrames, check_space
 from backend.failures import BackendError
 from elevator.pictures.clip_folder import frames_in
@@ -35,17 +35,6 @@ def progress(phase: str, step: int = 0, steps: int = 0, **fields: Any) -> Progre
 )
 def test_a_bar_says_where_a_job_stands(event: Progress, text: str) -> None:
     assert bar(event).endswith(text)
-
-
-def test_durations_are_rounded_as_people_do() -> None:
-    assert [duration(seconds) for seconds in (0.4, 99, 100, 5900, 6000, 90_000)] == [
-        "0 s",
-        "99 s",
-        "2 min",
-        "98 min",
-        "1 h 40 min",
-        "25 h 0 min",
-    ]
 
 
 class Terminal:

@@ -153,12 +153,12 @@ def test_half_forgotten_result_is_never_seen(store, monkeypatch):
     assert names(store.folder(JOB).parent) == []
 
 
-def test_sweep_spares_results_and_what_is_kept(store):
+def test_sweep_spares_results(store):
     result(store)
     for job in (OTHER, "c" * 32):
         store.partial(job)
-    store.sweep(keep=[OTHER])
-    assert names(store.folder(JOB).parent) == [f".partial-{OTHER}", JOB]
+    store.sweep()
+    assert names(store.folder(JOB).parent) == [JOB]
 
 
 def test_found_passes_over_what_is_torn_or_foreign(store, tmp_path):

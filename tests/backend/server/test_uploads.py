@@ -36,6 +36,12 @@ def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def on_disk(root: Path, name: str, sender: str = "") -> int:
+    """Bytes of a picture on the disk: of all of it, or of what `sender` has sent so far."""
+    whole, part = root / f"{name}.png", root / f".partial-{name}-{sha(sender.encode())[:16]}"
+    return next((path.stat().st_size for path in (whole, part) if path.exists()), 0)
+
+
 def send(uploads: Uploads, data: bytes, needed: tuple[str, ...] = (), sender: str = "") -> str:
     """Offer and send a picture in two parts."""
     name = sha(data)
@@ -78,18 +84,14 @@ def test_a_real_picture_in_parts(uploads, root):
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
     data = cv2.imencode(".png", pixels)[1].tobytes()
     name = sha(data)
-    assert uploads.have(name) == 0
     assert uploads.path(name) is None
     assert uploads.offer(name, len(data)) == 0
     assert uploads.append(name, 0, memoryview(data)[:100]) == 100
-    assert uploads.have(name) == 100
+    assert on_disk(root, name) == 100
     assert uploads.offer(name, len(data)) == 100
     assert uploads.path(name) is None
-    with pytest.raises(FileNotFoundError):
-        uploads.size_of(name)
     assert uploads.append(name, 100, memoryview(data)[100:]) == len(data)
-    assert uploads.have(name) == uploads.offer(name, len(data)) == len(data)
-    assert uploads.size_of(name) == (50, 30)
+    assert on_disk(root, name) == uploads.offer(name, len(data)) == len(data)
     path = uploads.path(name)
     assert path == root / f"{name}.png"
     assert np.array_equal(np.asarray(cv2.imread(str(path))), pixels)
@@ -133,7 +135,7 @@ def test_clients_in_any_order(tmp_path_factory, sent, moves, restart):
         data, sender = sent[which % len(sent)]
         name = sha(data)
         expected = len(data) if name in complete else progress.get((name, sender), 0)
-        assert uploads.have(name, str(sender)) == expected
+        assert on_disk(root, name, str(sender)) == expected
         offset = max(expected + mistake, 0)
         there = uploads.append(name, offset, data[offset : offset + length], str(sender))
         if offset == expected and name not in complete:
@@ -172,7 +174,7 @@ def test_lies_leave_nothing(tmp_path_factory, data, name, size):
     elif len(data) >= size:
         assert refused is not None
         assert names(root) == []
-        assert uploads.have(name) == 0
+        assert uploads.path(name) is None
         assert refused.code == "upload_refused"
         assert refused.sentence.startswith("The picture was not taken: ")
     else:
@@ -210,9 +212,7 @@ def test_a_sender_is_no_path(uploads, root, sender):
 @pytest.mark.parametrize("name", ["", "a", "A" * 64, "../" + "a" * 61, "a" * 64 + "\n", "/etc/passwd", "a" * 65])
 def test_only_hashes(uploads, root, name):
     calls = (
-        uploads.have,
         uploads.path,
-        uploads.size_of,
         lambda n: uploads.offer(n, 5),
         lambda n: uploads.append(n, 0, b""),
     )
@@ -247,10 +247,10 @@ def test_what_is_no_picture(uploads, root, data, why):
 
 
 def test_largest_sides(uploads):
-    assert uploads.size_of(send(uploads, picture(width=8192, height=1, interlace=1, colours=6))) == (8192, 1)
+    assert uploads.path(send(uploads, picture(width=8192, height=1, interlace=1, colours=6))) is not None
 
 
-def test_size_of_what_is_there(uploads, root):
+def test_offered_with_another_size_when_it_is_there(uploads, root):
     name = send(uploads, picture())
     with pytest.raises(UploadRefused, match="another size"):
         uploads.offer(name, 299)
@@ -332,7 +332,6 @@ def test_the_least_recently_used_goes_first(root):
     fourth = send(uploads, picture(3))
     assert names(root) == sorted(f"{name}.png" for name in (first, third, fourth))
     assert uploads.path(second) is None
-    assert uploads.have(second) == 0
     # A new start knows the order too.
     for name in (third, fourth, first):
         clock.now += HOUR
@@ -400,7 +399,7 @@ def test_uploads_under_way_at_once(root):
     clock.now += 2
     assert uploads.offer(sha(b"more"), 100) == 0  # the idle ones give their places
     assert {name.split("-")[1] for name in names(root)} == {sha(b"0"), sha(b"1"), sha(b"more")}
-    assert uploads.have(sha(b"0")) == 1
+    assert on_disk(root, sha(b"0")) == 1
 
 
 def test_idle_uploads_give_their_room(root):
@@ -424,8 +423,8 @@ def test_old_parts_are_swept_at_start(root):
     for path in (old, root / f"{whole}.png"):
         os.utime(path, (before, before))
     uploads = Uploads(root, PLENTY)
-    assert (uploads.have(sha(b"old")), uploads.have(sha(b"new"))) == (0, 5)
     assert not old.exists()
+    assert uploads.offer(sha(b"new"), 100) == on_disk(root, sha(b"new")) == 5
     assert uploads.path(whole) is not None
     assert (root / "notes.txt").exists()
 
@@ -433,7 +432,7 @@ def test_old_parts_are_swept_at_start(root):
 def test_a_picture_that_somebody_deleted_can_be_sent_again(uploads, root):
     name = send(uploads, picture())
     (root / f"{name}.png").unlink()
-    assert uploads.have(name) == 0
+    assert uploads.path(name) is None
     assert send(uploads, picture()) == name
 
 

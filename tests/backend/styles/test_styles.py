@@ -16,7 +16,7 @@ from backend.failures import BackendError
 from backend.server.requests import resolve
 from backend.settings import ROOT
 from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
-from elevator import Lora, Plan, Sources
+from elevator import Lora, Plan, Sources, load_shapes
 from elevator.presets import presets_for
 from shared_protocol.messages import Generate
 
@@ -59,6 +59,18 @@ def test_the_styles_that_come_with_the_product_are_all_right() -> None:
         assert style.frames <= style.max_frames
         assert style.example_prompt
         assert style.description.endswith(".")
+
+
+def test_limits_of_our_bases_are_those_of_their_models() -> None:
+    """The server tells limits without torch, so the bases' files hold them too."""
+    recipes = read_catalogue().recipes.values()
+    each = {recipe.style.base: recipe for recipe in recipes}
+    assert set(each) == {path.stem for path in BASES.glob("*.toml")}
+    for recipe in each.values():
+        models, style = load_shapes(recipe.sources).models, recipe.style
+        assert style.size_step == models.size_multiple
+        assert style.min_size % style.size_step == style.max_size % style.size_step == 0
+        assert style.max_frames <= (models.max_frames or style.max_frames)
 
 
 def test_a_users_style_is_found_and_may_replace_ours(own: Path) -> None:
