@@ -19,7 +19,7 @@ from ..clip.placing import Where
 from ..clip.ticket import Ticket
 from ..clip.wish import Wish, WishError, find_style, folder_name, random_seed, settle
 from ..machine.frame_folder import FrameFileError
-from ..machine.pump import PERIOD, Pump
+from ..machine.pump import PERIOD
 from ..machine.terminal import ProgressLines
 from ..machine.timer import the_pump
 from . import clips, strips
@@ -80,23 +80,25 @@ class GenerateClip(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Lay the strip down and ask for the clip. Without a window, wait for it."""
-        pump = the_pump()
         blocks = self.wait and bpy.app.background
         if blocks:
             if bpy.app.is_job_running("RENDER"):
                 # The render's end needs Blender's event loop, which this would hold up for ever.
                 self.report({"ERROR"}, "A render is running. Generate when it has ended.")
                 return {"CANCELLED"}
-            _meet(pump)
+        if bpy.app.background and (blocks or not the_pump().session.styles):
+            _meet()
+            if (problem := the_pump().session.problem) is not None:
+                return self._refuse(problem)
         try:
-            job = self._submit(context, pump)
+            job = self._submit(context)
         except WishError as error:
-            return self._refuse(pump, Problem(error.sentence, error.next_step))
+            return self._refuse(Problem(error.sentence, error.next_step))
         except ClipError as error:
-            return self._refuse(pump, Problem(str(error)))
+            return self._refuse(Problem(str(error)))
         except FrameFileError as error:
-            return self._refuse(pump, Problem(str(error), "Save the .blend in a folder that can be written."))
-        return self._wait(pump, job) if blocks else {"FINISHED"}
+            return self._refuse(Problem(str(error), "Save the .blend in a folder that can be written."))
+        return self._wait(job) if blocks else {"FINISHED"}
 
     def _take(self, settings: Any, context: Any) -> None:
         """Copy the panel's settings into the operator's properties."""
@@ -106,8 +108,9 @@ class GenerateClip(bpy.types.Operator):
         self.rate, self.fit, self.place = settings.rate, settings.fit, settings.place
         self.channel = settings.channel if settings.place == Where.CHANNEL.name else 0
 
-    def _submit(self, context: Any, pump: Pump) -> Job:
+    def _submit(self, context: Any) -> Job:
         """Raises WishError, ClipError or FrameFileError; then nothing has happened."""
+        pump = the_pump()
         scene = strips.sequencer_scene(context)
         wish = self._wish()
         style = find_style(wish.style, pump.session.styles)
@@ -137,13 +140,15 @@ class GenerateClip(bpy.types.Operator):
             seed=random_seed() if self.seed < 0 else self.seed,
         )
 
-    def _refuse(self, pump: Pump, problem: Problem) -> set[str]:
+    def _refuse(self, problem: Problem) -> set[str]:
+        pump = the_pump()
         pump.do(pump.session.refuse(problem))
         strips.redraw(bpy.context.window_manager, "UI")
-        self.report({"ERROR"}, f"{problem.sentence} {problem.next_step}".strip())
+        self.report({"ERROR"}, " ".join(filter(None, (problem.sentence, problem.next_step, problem.command))))
         return {"CANCELLED"}
 
-    def _wait(self, pump: Pump, job: Job) -> set[str]:
+    def _wait(self, job: Job) -> set[str]:
+        pump = the_pump()
         lines = ProgressLines(sys.stdout)
         try:
             while not job.ended:
@@ -170,8 +175,9 @@ class GenerateClip(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-def _meet(pump: Pump) -> None:
+def _meet() -> None:
     """Know the backend's styles, for a script that names one. Blocks until it has said them, or cannot be reached."""
+    pump = the_pump()
     if pump.session.link is Link.READY:
         return
     pump.do(pump.session.start())

@@ -171,7 +171,9 @@ class QueueList(bpy.types.UIList):
 
     bl_idname = "ELEVATOR_UL_queue"
 
-    def draw_item(self, _context: Any, layout: Any, _data: Any, item: Any, *_: Any) -> None:
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active: Any, _name: str
+    ) -> None:
         job = the_pump().session.jobs.get(item.name)
         if job is None:
             return

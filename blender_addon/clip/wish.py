@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from shared_protocol.messages import Generate, LoraChoice, Setting, Style
 
-from . import limits
+from . import limits, sizes
 
 EXAMPLE = "a pumpkin moving right, blue background"
 
@@ -85,10 +85,10 @@ def find_style(name: str, styles: Sequence[Style]) -> Style:
 
 
 def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
-    """The request for a wish. Raises WishError if none can carry it, or if there is no such style."""
+    """The request for a wish. Raises WishError if the style cannot make it, or if there is no such style."""
     check(wish)
     style = find_style(wish.style, styles)
-    return Generate(
+    request = Generate(
         job=job,
         prompt=wish.prompt.strip(),
         negative_prompt=wish.negative_prompt.strip(),
@@ -101,6 +101,27 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
         loras=wish.loras,
         settings=dict(wish.settings),
     )
+    _check_style(request, style)
+    return request
+
+
+def _check_style(request: Generate, style: Style) -> None:
+    """Refuse at once, in the backend's words, what the style cannot make: no strip shall wait for it."""
+    if request.frames > style.max_frames:
+        raise WishError(
+            f"A clip of {request.frames} frames is not possible with this style.",
+            f"Choose between 1 and {style.max_frames} frames.",
+        )
+    if not all(side in sizes.legal(style) for side in (request.width, request.height)):
+        raise WishError(
+            f"A size of {request.width} × {request.height} pixels is not possible with this style.",
+            f"Choose width and height between {style.min_size} and {style.max_size} pixels,"
+            f" in steps of {style.size_step}.",
+        )
+    if request.preset and request.preset not in style.presets:
+        raise WishError(
+            f'There is no preset "{request.preset}" in this style.', f"Choose one of these: {', '.join(style.presets)}."
+        )
 
 
 def slug(prompt: str, longest: int = 32) -> str:

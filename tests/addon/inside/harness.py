@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -77,12 +78,29 @@ def all_strips() -> list[Any]:
 
 
 def generate(prompt: str = "a pumpkin", **more: Any) -> Any:
-    """The scripted way; returns the new strip."""
+    """The scripted way, which waits; returns the new strip."""
     before = {strip.name for strip in all_strips()}
     assert bpy.ops.elevator.generate("EXEC_DEFAULT", prompt=prompt, **more) == {"FINISHED"}
+    return _new_strip(before)
+
+
+def lay(prompt: str = "a pumpkin", **more: Any) -> Any:
+    """What a script does that does not wait, and an artist's click: the strip is there at once, as an undo step.
+    Returns the strip."""
+    before = {strip.name for strip in all_strips()}
+    assert bpy.ops.elevator.generate("EXEC_DEFAULT", True, prompt=prompt, wait=False, **more) == {"FINISHED"}
+    return _new_strip(before)
+
+
+def _new_strip(before: set[str]) -> Any:
     new = [strip for strip in all_strips() if strip.name not in before]
     assert len(new) == 1, new
     return new[0]
+
+
+def job_of(strip: Any) -> Any:
+    """The job that a strip waits for."""
+    return pump().session.jobs[strip["elevator_job"]]
 
 
 def refuse(**arguments: Any) -> str:
@@ -97,14 +115,19 @@ def refuse(**arguments: Any) -> str:
 def click() -> set[str]:
     """What a click on Generate calls. Without a user interface Blender executes operators, it does not invoke them."""
     operator = part("blender.operators").GenerateClip
+    given: dict[str, Any] = {}
 
     class Clicked:
-        properties = SimpleNamespace(is_property_set=lambda name: False)
-        channel = 0
-        report = staticmethod(print)
-        _submit = operator._submit
+        properties = SimpleNamespace(is_property_set=lambda name: name in given)
+        _take = operator._take
 
-    return operator.invoke(Clicked(), bpy.context, None)
+        def __setattr__(self, name: str, value: Any) -> None:
+            given[name] = value
+
+        def execute(self, context: Any) -> set[str]:
+            return set(bpy.ops.elevator.generate("EXEC_DEFAULT", True, wait=False, **given))
+
+    return set(operator.invoke(Clicked(), bpy.context, None))
 
 
 def press_generate(prompt: str = "a pumpkin", **more: Any) -> Any:
@@ -123,7 +146,15 @@ def tick_until(done: Callable[[], bool], seconds: float = 20.0) -> None:
     """Be Blender's event loop until something holds."""
     deadline = time.monotonic() + seconds
     while not done():
-        assert time.monotonic() < deadline, f"nothing came of it: {[vars(j) for j in pump().session.jobs.values()]}"
+        assert time.monotonic() < deadline, f"nothing came of it: {list(pump().session.jobs.values())[-3:]}"
+        pump().tick()
+        time.sleep(0.005)
+
+
+def tick_for(seconds: float) -> None:
+    """Be Blender's event loop for a while."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         pump().tick()
         time.sleep(0.005)
 
@@ -140,10 +171,46 @@ def ticks() -> Iterator[list[Any]]:
 
 
 def largest(seen: list[Any]) -> dict[str, float]:
-    """The most of each, over all ticks that added no strip: Blender itself makes strip and undo step."""
-    return {
-        name: max(getattr(tick, name) for tick in seen if not tick.strips) for name in ("seconds", "messages", "bytes")
-    }
+    """The most of each, over all ticks."""
+    return {name: max(getattr(tick, name) for tick in seen) for name in ("seconds", "messages", "bytes")}
+
+
+SLOW = "0.05"
+"""Seconds of a step: a clip takes at least a second, so that there is time to do something meanwhile."""
+
+
+@contextmanager
+def slowly(step: str = SLOW) -> Iterator[None]:
+    """Backends that start meanwhile take their time."""
+    before = os.environ["ELEVATOR_FAKE_STEP_SECONDS"]
+    os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = step
+    kill_backend()
+    try:
+        yield
+    finally:
+        os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = before
+        kill_backend()
+
+
+def kill_backend() -> None:
+    """End the backend without a word, if there is one."""
+    from shared_protocol.machine.processes import is_running
+
+    try:
+        pid = backend_pid()
+    except FileNotFoundError:
+        return
+    if is_running(pid):
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not is_running(pid))
+
+
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait without a tick: Blender is busy with something else."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def backend_pid() -> int:

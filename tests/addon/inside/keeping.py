@@ -31,50 +31,14 @@ from harness import (
     ticks,
 )
 
-SLOW = "0.05"
-"""Seconds of a step: a clip takes at least a second, so that there is time to kill its backend."""
 FRAMES = 20
 """More than are fetched at once."""
-
-
-@contextmanager
-def _slowly() -> Iterator[None]:
-    """Backends that start meanwhile take their time."""
-    before = os.environ["ELEVATOR_FAKE_STEP_SECONDS"]
-    os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = SLOW
-    _kill()
-    try:
-        yield
-    finally:
-        os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = before
-        _kill()
-
-
-def _kill() -> None:
-    """End the backend without a word, if there is one."""
-    from shared_protocol.machine.processes import is_running
-
-    try:
-        pid = backend_pid()
-    except FileNotFoundError:
-        return
-    if is_running(pid):
-        os.kill(pid, signal.SIGKILL)
-        _until(lambda: not is_running(pid))
-
-
-def _until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait without a tick: Blender is busy with something else."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _painting(prompt: str = "a fox", **more: Any) -> Any:
     """A job that is being made."""
     job = press_generate(prompt, use_style_size=False, frames=FRAMES, **more)
-    tick_until(lambda: job.phase == "painting")
+    tickuntil(lambda: job.phase == "painting")
     return job
 
 
@@ -123,22 +87,22 @@ def check_killed_backend_gives_the_clip_all_the_same() -> None:
     open_project("killed")
     undisturbed = generate("a fox", frames=FRAMES, width=64, height=64, seed=7)
     wanted = _frames(bpy.path.abspath(undisturbed.directory))
-    with _slowly():
+    with slowly():
         job = _painting(width=64, height=64, seed=7)
         pid = backend_pid()
         begin = time.monotonic()
         os.kill(pid, signal.SIGKILL)
-        tick_until(lambda: job.state.name == "REATTACHING")
+        tickuntil(lambda: job.state.name == "REATTACHING")
         FIGURES["seconds until a killed backend was noticed"] = time.monotonic() - begin
-        tick_until(lambda: job.state.name == "RUNNING")
+        tickuntil(lambda: job.state.name == "RUNNING")
         FIGURES["seconds until the next one knew the job"] = time.monotonic() - begin
         assert backend_pid() != pid
-        tick_until(lambda: job.ended)
+        tickuntil(lambda: job.ended)
         assert job.state.name == "DONE", job
         assert job.losses == 1
         assert len(all_strips()) == 2
         assert _frames(job.folder) == wanted, "each pixel is that of a clip that nobody disturbed"
-        _until(lambda: _is_received(job.id))
+        until(lambda: _is_received(job.id))
 
 
 def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
@@ -146,17 +110,17 @@ def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
 
     open_project("meanwhile")
     told = json.loads(INSTALL_FILE.read_text(encoding="utf-8"))
-    with _slowly():
+    with slowly():
         job = _painting(seed=8)
-        _kill()
+        kill_backend()
         # Blender is busy, and somebody else starts a backend, which makes the clip.
         command = [told["python"], "-m", "backend", "serve", "--fake", "--grace", "20"]
         with subprocess.Popen(command, cwd=told["root"], env=clean_environment(os.environ)) as other:
             try:
-                _until((_result(job.id) / "result.json").exists)
+                until((_result(job.id) / "result.json").exists)
                 assert not job.ended
                 with ticks() as seen:
-                    tick_until(lambda: job.ended)
+                    tickuntil(lambda: job.ended)
                 assert job.state.name == "DONE", job
                 assert backend_pid() == other.pid
                 FIGURES["largest tick of fetching"] = largest(seen)
@@ -168,20 +132,20 @@ def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
 
 def check_all_jobs_come_back_in_their_order() -> None:
     open_project("several")
-    with _slowly():
+    with slowly():
         first = _painting(seed=1)
         second = press_generate("a hare", use_style_size=False, frames=2)
-        tick_until(lambda: second.state.name == "RUNNING")
+        tickuntil(lambda: second.state.name == "RUNNING")
         assert pump().session.status(second).line.startswith("Waiting for its turn, 1 before it")
-        _kill()
-        tick_until(lambda: first.ended and second.ended)
+        kill_backend()
+        tickuntil(lambda: first.ended and second.ended)
         assert (first.state.name, second.state.name) == ("DONE", "DONE")
         assert {strip.name for strip in all_strips()} == {"a fox", "a hare"}
 
 
 def check_scripts_go_on_as_well() -> None:
     open_project("script")
-    with _slowly():
+    with slowly():
         killed: list[Any] = []
 
         def kill(status: Any) -> None:
@@ -199,12 +163,12 @@ def check_scripts_go_on_as_well() -> None:
 
 def check_backend_that_always_dies_is_given_up() -> None:
     open_project("hopeless")
-    with _slowly():
+    with slowly():
         job = _painting()
         for losses in range(1, 4):
-            _kill()
-            tick_until(lambda count=losses: job.losses == count)
-            tick_until(lambda: job.ended or (job.state.name == "RUNNING" and job.phase == "painting"))
+            kill_backend()
+            tickuntil(lambda count=losses: job.losses == count)
+            tickuntil(lambda: job.ended or (job.state.name == "RUNNING" and job.phase == "painting"))
         assert job.state.name == "FAILED"
         assert "lost 3 times" in job.problem.sentence
         assert "stays in the backend's queue" in job.problem.next_step
@@ -217,25 +181,25 @@ def check_backend_that_always_dies_is_given_up() -> None:
 
 def check_lost_queue_is_said() -> None:
     open_project("queue")
-    with _slowly():
+    with slowly():
         job = _painting()
-        _kill()
+        kill_backend()
         for file in (HOME / "data").glob("queue.db*"):
             file.unlink()
-        tick_until(lambda: job.ended)
+        tickuntil(lambda: job.ended)
         assert job.problem.sentence == "The backend does not know this clip any more.", job
 
 
 def check_stopped_backend_goes_on_at_its_next_start() -> None:
     open_project("stopped")
-    with _slowly():
+    with slowly():
         job = _painting()
         assert bpy.ops.elevator.stop_backend() == {"FINISHED"}
-        tick_until(lambda: pump().session.link.name == "NONE")
+        tickuntil(lambda: pump().session.link.name == "NONE")
         assert not pump().tick(), "nothing is done until somebody starts it"
         assert pump().session.status(job).line.startswith("The backend was stopped.")
         bpy.ops.elevator.start_backend()
-        tick_until(lambda: job.ended)
+        tickuntil(lambda: job.ended)
         assert job.state.name == "DONE", job
         assert len(all_strips()) == 1
 
@@ -244,7 +208,7 @@ def check_stopped_backend_ends_scripts() -> None:
     from shared_protocol.messages import Goodbye, Shutdown
 
     open_project("stopped script")
-    with _slowly():
+    with slowly():
 
         def stop(status: Any) -> None:
             if status.phase == "painting":
@@ -261,11 +225,11 @@ def check_stopped_backend_ends_scripts() -> None:
 
 def check_job_outlives_its_blender() -> None:
     open_project("left")
-    with _slowly():
+    with slowly():
         job = _painting()
         pid, client_id = backend_pid(), pump()._client_id.value
         addon_utils.disable(MODULE)
-        _until((_result(job.id) / "result.json").exists)
+        until((_result(job.id) / "result.json").exists)
         addon_utils.enable(MODULE, default_set=True)
         assert pump()._client_id.value == client_id
         generate("a hare", frames=1)
@@ -289,7 +253,7 @@ def check_two_blenders_do_not_disturb_each_other() -> None:
     with _other_client(pump()._client_id.value) as other:
         _ask(other, request, Done)
     ours = press_generate("a cat", use_style_size=False, frames=2)
-    tick_until(lambda: ours.ended)
+    tickuntil(lambda: ours.ended)
     assert theirs not in pump().session.jobs
     assert {strip.name for strip in all_strips()} == {"a fox", "a cat"}
     assert not _is_received(theirs)
@@ -303,32 +267,32 @@ def check_paused_queue_is_said_and_resumed() -> None:
     with _other_client() as client:
         _ask(client, Pause(), Queue)
     job = press_generate("a hare", use_style_size=False, frames=2)
-    tick_until(lambda: pump().session.status(job).line == "The queue is paused")
+    tickuntil(lambda: pump().session.status(job).line == "The queue is paused")
     assert bpy.ops.elevator.resume_queue() == {"FINISHED"}
-    tick_until(lambda: job.ended)
+    tickuntil(lambda: job.ended)
     assert job.state.name == "DONE", job
 
 
 def check_full_disk_of_the_backend_stops_the_queue_and_loses_nothing() -> None:
     open_project("full disk")
     job = press_generate("a fox fail:disk_full", use_style_size=False, frames=2)
-    tick_until(lambda: bool(pump().session.queue.stopped))
-    tick_until(lambda: pump().session.status(job).line.startswith("The disk is full"))
+    tickuntil(lambda: bool(pump().session.queue.stopped))
+    tickuntil(lambda: pump().session.status(job).line.startswith("The disk is full"))
     assert job.state.name == "RUNNING"
     assert job.step == 0
     waiting = press_generate("a hare", use_style_size=False, frames=2)
-    tick_until(lambda: waiting.state.name == "RUNNING")
+    tickuntil(lambda: waiting.state.name == "RUNNING")
     assert bpy.ops.elevator.cancel(job=job.id) == {"FINISHED"}
-    tick_until(lambda: job.ended)
+    tickuntil(lambda: job.ended)
     assert job.state.name == "CANCELLED"
     assert bpy.ops.elevator.resume_queue() == {"FINISHED"}
-    tick_until(lambda: waiting.ended)
+    tickuntil(lambda: waiting.ended)
     assert waiting.state.name == "DONE", waiting
 
 
 def check_retry_is_said() -> None:
     open_project("retry")
     job = press_generate("a fox fail:crash-once", use_style_size=False, frames=2)
-    tick_until(lambda: job.ended)
+    tickuntil(lambda: job.ended)
     assert job.state.name == "DONE", job
     assert any("begun anew" in warning for warning in job.warnings), job.warnings
