@@ -7,7 +7,8 @@
 
 Kinds of changes: a comparison flipped, an integer one more or less, operands swapped, + and − swapped, `not` removed,
 `and` and `or` swapped, a statement or `raise` removed, a returned value changed, a key changed. Docstrings, logging,
-asserts, annotations and the texts of f-strings stay. The same seed chooses the same mutants of the same files.
+asserts, f-strings' texts and annotations stay, but for limits in these. The same seed chooses the same mutants of the
+same files.
 
 A survivor is a question, not yet a gap: some changes change nothing that matters. Nothing in the checkout is touched.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import functools
 import os
 import random
 import re
@@ -42,7 +44,7 @@ LEFT_OUT = re.compile(r"/(embedded|training|installer|blender)/|/(demo|package|o
 """Sources that only Blender, an installation or a training run shows."""
 SLOW = re.compile(r"in_blender|end_to_end|package|install|chaos|rude|other_user|bare_debian|remote|full_size")
 NEAR = 6
-"""So many test files are tried for a module: its own, then the smallest of those that import it."""
+"""So many test files are tried for a module: its own, then those that come to it by the fewest imports."""
 
 OPPOSITES = ((ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.In, ast.NotIn), (ast.Is, ast.IsNot))
 FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -96,7 +98,8 @@ def mutants(file: str, source: bytes) -> Iterator[Mutant]:
 
 
 def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """What may be changed: everything below the node but annotations, asserts, docstrings, logging and f-strings."""
+    """What may be changed: everything below the node but asserts, docstrings, logging, f-strings and annotations; but
+    limits in these may be."""
     if isinstance(node, ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
         return
     if isinstance(node, ast.Expr) and (
@@ -106,6 +109,9 @@ def _nodes(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     for name, field in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "type_params"):
+            if name == "annotation" and isinstance(field, ast.Subscript):  # Annotated[int, Meta(ge=1)]
+                for call in (each for each in ast.walk(field) if isinstance(each, ast.Call)):
+                    yield from _nodes(call)
             continue
         for child in field if isinstance(field, list) else [field]:
             if isinstance(child, ast.AST):
@@ -143,16 +149,46 @@ def _changes(node: ast.AST) -> Iterator[str]:
             yield "pass"
 
 
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """The files of ours that each file imports, wherever in it; a package is the `__init__.py` in it."""
+    files = tracked("*.py")
+    modules = {".".join(Path(file).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+    found: dict[str, set[str]] = {file: set() for file in files}
+    for file in files:
+        package = Path(file).parent.parts
+        for node in ast.walk(ast.parse((ROOT / file).read_bytes())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [each.name for each in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                module = ".".join((*base, *([node.module] if node.module else [])))
+                names = [module, *(f"{module}.{each.name}" for each in node.names)]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+                names = [node.value]  # what a process is started with
+            found[file] |= {modules[name] for name in names if name in modules}
+    return found
+
+
+@functools.cache
+def far(test: str) -> dict[str, int]:
+    """How many imports lie between a test and each file that it comes to."""
+    steps, next_ones = {test: 0}, [test]
+    for file in next_ones:
+        for other in imports()[file] - steps.keys():
+            steps[other] = steps[file] + 1
+            next_ones.append(other)
+    return steps
+
+
 def tests_of(file: str, tests: list[str]) -> list[str]:
-    """The test files of a module: those that have its name, then the smallest of those that import it."""
-    path = Path(file)
-    named = [test for test in tests if re.fullmatch(rf"test_{path.stem}(_.*)?\.py", Path(test).name)]
-    package, module = ".".join(path.parent.parts), ".".join(path.with_suffix("").parts)
-    imports = re.compile(
-        rf"^\s*(from {module} |import {module}\b|from {package} import .*\b{path.stem}\b)", re.MULTILINE
-    )
-    others = [test for test in tests if test not in named and imports.search((ROOT / test).read_text("utf-8"))]
-    others.sort(key=lambda test: (ROOT / test).stat().st_size)
+    """The test files of a module: those that have its name, then those that come to it by the fewest imports, the
+    smallest first."""
+    stem = Path(file).stem
+    named = [test for test in tests if re.fullmatch(rf"test_{stem}(_.*)?\.py", Path(test).name)]
+    others = [test for test in tests if test not in named and file in far(test)]
+    others.sort(key=lambda test: (far(test)[file], (ROOT / test).stat().st_size))
     return [*named, *others][:NEAR]
 
 
@@ -181,10 +217,12 @@ def tracked(*patterns: str) -> list[str]:
 
 
 def copied(folder: Path) -> Path:
-    """A copy of the tree."""
+    """A copy of the tree, with the same environment."""
     for name in tracked():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
+    if (ROOT / ".venv").exists():
+        (folder / ".venv").symlink_to(ROOT / ".venv")
     return folder
 
 
@@ -194,16 +232,19 @@ def examine(room: str, files: list[str], tree: Path, given: argparse.Namespace) 
     chosen = [mutant for file in files for mutant in mutants(file, (ROOT / file).read_bytes())]
     chosen = random.Random(given.seed).sample(chosen, min(given.count, len(chosen)))
     counts: Counter[str] = Counter()
-    sound: dict[str, bool] = {}
+
+    @functools.cache
+    def sound(test: str) -> bool:
+        """Whether a test file passes in time where nothing is changed."""
+        good = passes(tree, [test], given.timeout)
+        if not good:
+            print(f"{test}  left out: it fails or takes too long as it is", flush=True)
+        return good
+
     for mutant in sorted(chosen, key=lambda one: (one.file, one.start)):
-        near = given.tests or tests_of(mutant.file, tests) or tests
-        if mutant.file not in sound:
-            sound[mutant.file] = passes(tree, near, given.timeout)
-            if not sound[mutant.file]:
-                print(
-                    f"{mutant.file}  not tried: its tests fail or take too long as it is ({' '.join(near)})", flush=True
-                )
-        if not sound[mutant.file]:
+        near = [test for test in given.tests or tests_of(mutant.file, tests) if sound(test)]
+        if not near:
+            print(f"{mutant.file}  not tried: no quick test comes to it", flush=True)
             counts["not tried"] += 1
             continue
         source = (ROOT / mutant.file).read_bytes()

@@ -21,6 +21,7 @@ from . import values
 from .order import FPS, FRAMES
 
 MAX_SEED = 2**63 - 1
+MAX_FPS = 1000.0
 _AGAIN = (
     "make the clip of this clip.json once more; options that name files say where these lie now, and weights of LoRAs "
     "stay (default of --out: its folder with -again)"
@@ -105,7 +106,7 @@ def _add_clip(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--strength", type=float, help="how much of the footage is made anew, 0 to 1 (default: 0.8)")
     group.add_argument("--anchor", type=_path, metavar="PNG", help="the picture that is frame 0")
-    group.add_argument("--fps", type=float, help=f"frames a second, for the record (default: {FPS:g})")
+    group.add_argument("--fps", type=_fps, help=f"frames a second, for the record (default: {FPS:g})")
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
@@ -159,6 +160,13 @@ def _seed(text: str) -> int:
     if not 0 <= seed <= MAX_SEED:
         raise argparse.ArgumentTypeError(f"{seed} is not between 0 and {MAX_SEED}")
     return seed
+
+
+def _fps(text: str) -> float:
+    fps = float(text)
+    if not 0 < fps <= MAX_FPS:  # the sidecar could not hold what is no number
+        raise argparse.ArgumentTypeError(f"{text} is not above 0, at most {MAX_FPS:g}")
+    return fps
 
 
 def _device_name(text: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -87,38 +90,65 @@ def test_impossible_settings_say_what_to_change(settings, sentence):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"steps": 1, "refine": [], "refine_steps": 1},
-        {"steps": 1, "refine": [1], "refine_steps": 1},
-        {"refine": [50]},
-        {"refine": [8]},
-        {"refine": [9, 8]},
-        {"alpha": 0},
-        {"guidance": 1, "refine": []},
-        {"video_guidance": 1},
-        {"lowpass": {"d_s": 1e-9, "d_t": 1e-9, "order": 1}},
-        {"way_back": "blend", "blend": 1e-9},
-        {"way_back": "blend", "blend": 1},
-        {"inversion_steps": 1},
-        {"inversion_steps": 44},
+def above(number):
+    """The next number that a float can be."""
+    return math.nextafter(number, math.inf)
+
+
+def below(number):
+    return math.nextafter(number, -math.inf)
+
+
+BLEND = {"way_back": "blend"}
+ENDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"steps": 1, "refine": []}, {"steps": 0, "refine": []}),
+    ({"steps": 1, "refine": [1], "refine_steps": 1}, {"steps": 1, "refine": [1], "refine_steps": 0}),
+    ({"refine": [1], "refine_steps": 1}, {"refine": [0], "refine_steps": 1}),
+    ({"refine": [50]}, {"refine": [51]}),
+    ({"refine": [8]}, {"refine": [7]}),
+    ({"refine": [9, 8]}, {"refine": [8, 8]}),
+    ({"alpha": 0}, {"alpha": below(0.0)}),
+    ({"guidance": 1, "refine": []}, {"guidance": below(1.0), "refine": []}),
+    ({"guidance": above(1.0)}, {"guidance": 1}),
+    ({"video_guidance": 1}, {"video_guidance": below(1.0)}),
+    ({"lowpass": {"d_s": above(0.0)}}, {"lowpass": {"d_s": 0}}),
+    ({"lowpass": {"d_t": above(0.0)}}, {"lowpass": {"d_t": 0}}),
+    ({"lowpass": {"order": 1}}, {"lowpass": {"order": 0}}),
+    ({**BLEND, "blend": above(0.0)}, {**BLEND, "blend": 0}),
+    ({**BLEND, "blend": 1}, {**BLEND, "blend": above(1.0)}),
+    ({"inversion_steps": 1}, {"inversion_steps": 0}),
+    ({"inversion_steps": 44}, {"inversion_steps": 45}),
+    (
         {"refine": [1], "refine_steps": 1, "inversion_steps": 1},
-        {"cache_interval": 1},
-        {"eta": 0},
-        {"eta": 1},
-        {"chunk": 1},
-        {"window": 1, "overlap": 0},
-        {"window": 8, "overlap": 7},
-        {"tile": 64},
-    ],
-)
-def test_the_ends_of_every_range_belong_to_it(settings):
-    plan = Plan.from_mapping(settings)
+        {"refine": [2], "refine_steps": 1, "inversion_steps": 2},
+    ),
+    ({"cache_interval": 1}, {"cache_interval": 0}),
+    ({"eta": 0}, {"eta": below(0.0)}),
+    ({"eta": 1}, {"eta": above(1.0)}),
+    ({"chunk": 1}, {"chunk": 0}),
+    ({"window": 1, "overlap": 0}, {"window": 0}),
+    ({"window": 8, "overlap": 0}, {"window": 8, "overlap": -1}),
+    ({"window": 8, "overlap": 7}, {"window": 8, "overlap": 8}),
+    ({"tile": 64}, {"tile": 63}),
+]
+
+
+@pytest.mark.parametrize(("end", "beyond"), ENDS)
+def test_the_ends_of_every_range_belong_to_it_and_no_more(end, beyond):
+    plan = Plan.from_mapping(end)
     assert plan.calls(frames=4).total > 0
-    for name, value in settings.items():
+    for name, value in end.items():
         if not isinstance(value, (list, dict)):
             assert getattr(plan, name) == value
+    with pytest.raises(PlanError) as refused:
+        Plan.from_mapping(beyond)
+    assert re.search(r" is | names ", str(refused.value))
+    assert re.search(r"; .*\.$", str(refused.value)), "it says what to change"
+
+
+def test_the_ends_of_every_number_are_tried():
+    numbers = {field.name for field in dataclasses.fields(Plan) if re.search("int|float", str(field.type))}
+    assert numbers <= {name for end, _ in ENDS for name in end}
 
 
 def test_guidance_of_one_is_fine_where_nothing_is_corrected():

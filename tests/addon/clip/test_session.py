@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from blender_addon.clip.actions import HangUp, KeepStyles, Reach, Send, Tidy
-from blender_addon.clip.job import ENDED, NEXT, Problem, State
+from blender_addon.clip.job import ENDED, NEXT, Job, Problem, State
 from blender_addon.clip.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Session
 from blender_addon.clip.status import Status
 from blender_addon.clip.wish import Wish
@@ -143,11 +145,15 @@ def test_a_clip_that_was_faster_than_its_cancel_is_added() -> None:
 
 def test_a_try_anew_counts_its_frames_and_steps_from_nothing() -> None:
     session, job = running()
-    session.receive(Progress(job=A, phase="decoding", step=9, steps=10))
+    progress = Progress(job=A, phase="decoding", step=9, steps=10, seconds_left=1.0, bytes_done=7, bytes_total=8)
+    session.receive(progress)
     deliver(session, A, range(3))
     notice = Notice(job=A, message="It is tried again.", again=True)
     assert session.receive(notice) == []
-    assert (job.step, job.steps, job.written, job.fraction) == (0, 0, set(), 0.0)
+    for nothing_yet in (job, Job(B, Wish("a hare"), PLACE, "/clips/b")):
+        assert (nothing_yet.step, nothing_yet.steps, nothing_yet.written, nothing_yet.fraction) == (0, 0, set(), 0.0)
+        assert (nothing_yet.bytes_done, nothing_yet.bytes_total, nothing_yet.seconds_left) == (0, 0, None)
+        assert (nothing_yet.phase, nothing_yet.position) == ("waiting", 0)
     session.receive(notice)
     session.receive(Notice(job=A, message="With less memory."))
     assert job.warnings == ["It is tried again.", "With less memory."]
@@ -164,6 +170,13 @@ def test_the_unreachable_backend_is_a_problem_with_a_command() -> None:
     assert session.problem == session.jobs[A].problem == problem
     session.submit(B, Wish("a hare"), PLACE, "/clips/b")
     assert session.problem is None, "another try clears it"
+
+
+def test_the_button_starts_the_backend_and_clears_the_problem() -> None:
+    session = Session()
+    session.unreachable(Problem("The backend is not installed."))
+    assert session.start() == [Reach()]
+    assert session.problem is None
 
 
 def test_a_backend_that_refuses_is_a_problem() -> None:
@@ -226,7 +239,9 @@ def test_a_strip_that_cannot_be_made_leaves_the_frames() -> None:
     session, job = running()
     deliver(session, A, range(4))
     session.receive(done(A))
+    session.changed = False
     assert session.could_not_add(A, "The scene is gone.") == [Tidy(A)]
+    assert session.changed, "the panel shows it at once"
     assert job.problem == Problem("The scene is gone.", "The frames are in /clips/a.")
 
 
@@ -255,6 +270,9 @@ def test_the_table_of_states_has_no_way_out_of_an_end() -> None:
     assert set(NEXT) == set(State)
     assert all(not NEXT[state] for state in ENDED)
     assert all(NEXT[state] & ENDED for state in set(State) - ENDED), "every job can end"
+    job = Job(A, Wish("a fox"), PLACE, "/clips/a", state=State.DONE)
+    with pytest.raises(AssertionError, match="a job cannot go from DONE to RUNNING"):
+        job.go(State.RUNNING)
 
 
 def test_a_refusal_stands_until_the_next_wish() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,26 +19,47 @@ from shared_protocol import wire
 from tests.addon.sessions import STYLE, A
 
 
-@pytest.mark.parametrize(
-    ("wish", "sentence"),
-    [
-        (Wish(""), "The prompt is empty."),
-        (Wish(" \n\t"), "The prompt is empty."),
-        (Wish("a" * 2001), "The prompt has 2001 characters."),
-        (Wish("a", negative_prompt="b" * 3000), "The negative prompt has 3000 characters."),
-        (Wish("a", frames=-1), "A clip of -1 frames is not possible."),
-        (Wish("a", frames=1025), "A clip of 1025 frames is not possible."),
-        (Wish("a", width=7), "A width of 7 pixels is not possible."),
-        (Wish("a", height=8193), "A height of 8193 pixels is not possible."),
-        (Wish("a", seed=-1), "A seed of -1 is not possible."),
-        (Wish("a", seed=2**31), "A seed of 2147483648 is not possible."),
-    ],
-)
-def test_bad_wishes(wish: Wish, sentence: str) -> None:
-    with pytest.raises(WishError) as caught:
-        check(wish)
-    assert caught.value.sentence == sentence
+@pytest.mark.parametrize("prompt", ["", " \n\t"])
+def test_a_wish_without_words_is_refused(prompt: str) -> None:
+    with pytest.raises(WishError, match="The prompt is empty") as caught:
+        check(Wish(prompt))
     assert caught.value.next_step.endswith(".")
+
+
+def wished(**fields: Any) -> Wish:
+    return Wish(**{"prompt": "a", **fields})
+
+
+RANGES: dict[str, tuple[int, int, str]] = {
+    "frames": (1, 1024, "A clip of {} frames"),
+    "width": (8, 8192, "A width of {} pixels"),
+    "height": (8, 8192, "A height of {} pixels"),
+    "seed": (0, 2**31 - 1, "A seed of {}"),
+}
+
+
+@pytest.mark.parametrize("field", RANGES)
+def test_both_ends_of_every_number_of_a_wish_are_granted_and_no_more(field: str) -> None:
+    least, most, what = RANGES[field]
+    for end in (least, most):
+        check(wished(**{field: end}))
+    # 0 frames or pixels mean that the style says it
+    for beyond in (least - 1 or -1, most + 1):
+        with pytest.raises(WishError) as caught:
+            check(wished(**{field: beyond}))
+        assert caught.value.sentence == f"{what.format(beyond)} is not possible."
+        assert caught.value.next_step == f"Choose between {least} and {most}."
+
+
+@pytest.mark.parametrize(("field", "name"), [("prompt", "prompt"), ("negative_prompt", "negative prompt")])
+def test_the_longest_text_of_a_wish_is_granted_and_none_longer(field: str, name: str) -> None:
+    check(wished(**{field: "b" * 2000}))
+    with pytest.raises(WishError) as caught:
+        check(wished(**{field: "b" * 2001}))
+    assert (caught.value.sentence, caught.value.next_step) == (
+        f"The {name} has 2001 characters.",
+        "Shorten it to 2000.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,6 +74,14 @@ def test_what_a_request_can_hold_is_granted(wish: Wish) -> None:
     check(wish)
     request = settle(wish, A, [STYLE])
     assert wire.decode_request(wire.encode(request)).message == request
+
+
+def test_the_first_style_is_taken_where_none_is_chosen() -> None:
+    other = msgspec.structs.replace(STYLE, name="other", frames=9, width=32, height=48)
+    assert find_style("", (other, STYLE)) == other
+    request = settle(Wish("a"), A, (other, STYLE))
+    assert (request.style, request.frames, request.width, request.height) == ("other", 9, 32, 48)
+    assert settle(Wish("a", style="plain"), A, (other, STYLE)).style == "plain"
 
 
 def test_a_refusal_is_worded_as_the_backend_words_it() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -270,6 +273,80 @@ def test_a_wrong_base_of_a_user_is_named_in_a_sentence(own: Path, own_bases: Pat
     assert "bases/mine.toml has a mistake: " in note
     assert says in note
     assert note.endswith(".")
+
+
+PIXELS, FRAMES = (8, 8192), (1, 1024)
+NUMBERS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("width", "height", "size_step", "min_size", "max_size"), PIXELS),
+    **dict.fromkeys(("frames", "max_frames"), FRAMES),
+    "fps": (math.ulp(0.0), 1000.0),
+}
+TEXTS = {
+    **dict.fromkeys(("title", "base", "preset"), (1, 64)),
+    **dict.fromkeys(("description", "negative_prompt", "example_prompt"), (0, 2000)),
+    "prompt": (len("{prompt}"), 2000),
+}
+
+
+def ends(least: float, most: float) -> list[tuple[float, bool]]:
+    """Both ends of a range and one step beyond each, and whether the value fits."""
+    below, above = (
+        (least - 1, most + 1) if isinstance(least, int) else (math.nextafter(least, -9), math.nextafter(most, 9e9))
+    )
+    return [(least, True), (most, True), (below, False), (above, False)]
+
+
+def notes_about(own: Path, own_bases: Path, base: str, style: str = "") -> tuple[str, ...]:
+    """What is said about a base and a style of it."""
+    write_own(own, own_bases, BASE + base + PRESET, style)
+    return read_catalogue().notes
+
+
+def test_both_ends_of_every_number_of_a_base_are_taken_and_no_more(own: Path, own_bases: Path) -> None:
+    numbers = msgspec.inspect.IntType, msgspec.inspect.FloatType
+    info = msgspec.inspect.type_info(Base)
+    assert isinstance(info, msgspec.inspect.StructType)
+    assert NUMBERS.keys() == {field.name for field in info.fields if isinstance(field.type, numbers)}
+    for key, (least, most) in NUMBERS.items():
+        for value, fits in ends(least, most):
+            notes = notes_about(own, own_bases, f"{key} = {value}\n")
+            assert bool(notes) != fits, (key, value)
+            assert all(f"mine.toml has a mistake: Expected `{type(least).__name__}`" in note for note in notes)
+            assert all(note.endswith(f"at `$.{key}`.") for note in notes)
+
+
+def test_both_ends_of_a_loras_weight_are_taken_and_no_more(own: Path, own_bases: Path) -> None:
+    for value, fits in ends(-4.0, 4.0):
+        entries = f"[{{ path = 'l', weight = {value!r} }}]\n"
+        for key, notes in (
+            ("t2v_loras", notes_about(own, own_bases, f"t2v_loras = {entries}")),
+            ("loras", notes_about(own, own_bases, "", f"loras = {entries}")),
+        ):
+            assert bool(notes) != fits, (key, value)
+            assert all(note.endswith(f"at `$.{key}[0].weight`.") for note in notes)
+
+
+def test_both_ends_of_every_texts_length_are_taken_and_no_more(own: Path, own_bases: Path) -> None:
+    for key, (least, most) in TEXTS.items():
+        for length in {least, most, most + 1} | {least - 1} - {-1}:
+            name = "x" * int(length)
+            text = {"title": "T", "base": "mine", "preset": "published", "example_prompt": "a cat"}
+            text |= {key: f"{{prompt}}{name}"[: int(length)] if key == "prompt" else name}
+            base = BASE + f"[presets.{json.dumps(text['preset'])}]\n"
+            (own_bases / f"{text['base'][:64]}.toml").write_text(base, encoding="utf-8")
+            style = "".join(f"{name} = {json.dumps(value)}\n" for name, value in text.items())
+            (own / "mine.toml").write_text(style, encoding="utf-8")
+            notes = read_catalogue().notes
+            assert bool(notes) != (least <= length <= most), (key, length)
+            assert all(key in note and note.endswith(".") for note in notes)
+
+
+def test_both_ends_of_the_length_of_a_bases_title_are_taken_and_no_more(own: Path, own_bases: Path) -> None:
+    for length, fits in ends(1, 64):
+        write_own(own, own_bases, BASE.replace('"B"', json.dumps("x" * int(length))) + PRESET)
+        notes = read_catalogue().notes
+        assert bool(notes) != fits, length
+        assert all(note.endswith("at `$.title`.") for note in notes)
 
 
 def test_the_first_missing_file_is_named(own: Path, own_bases: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from PIL import Image
 
 from elevator import elevate, load_models
 from elevator.cli import recording
-from elevator.cli.options import MAX_SEED, parser
+from elevator.cli.options import MAX_FPS, MAX_SEED, parser
 from elevator.cli.order import new_order
 from elevator.pictures.sheet import contact_sheet
 from elevator.pipeline import STRENGTH
@@ -215,15 +216,48 @@ def test_a_weight_is_what_follows_the_last_colon(path, weight):
     assert asked(f"{path}.safetensors") == Lora(str(Path(f"{path}.safetensors").absolute()), 1.0)
 
 
-@pytest.mark.parametrize(("seed", "fits"), [(0, True), (MAX_SEED, True), (-1, False), (MAX_SEED + 1, False)])
-def test_both_ends_of_the_range_of_seeds_can_be_given(capsys, seed, fits):
-    arguments = ["a cat", f"--seed={seed}"]
-    if fits:
-        assert parser().parse_args(arguments).seed == seed
-    else:
-        with pytest.raises(SystemExit):
-            parser().parse_args(arguments)
-        assert f"{seed} is not between 0 and {MAX_SEED}" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "end", "beyond", "problem"),
+    [
+        ("seed", 0, -1, "-1 is not between 0 and"),
+        ("seed", MAX_SEED, MAX_SEED + 1, f"is not between 0 and {MAX_SEED}"),
+        ("fps", math.ulp(0.0), 0.0, "0.0 is not above 0"),
+        ("fps", MAX_FPS, math.nextafter(MAX_FPS, math.inf), "at most 1000"),
+        ("fps", 24.0, math.nan, "nan is not above 0"),
+        ("size", (99999, 99999), (100000, 99999), "is no size"),
+        ("size", (99999, 99999), (99999, 100000), "is no size"),
+    ],
+)
+def test_both_ends_of_every_option_can_be_given_and_no_more(capsys, option, end, beyond, problem):
+    def given(value):
+        text = "x".join(map(str, value)) if isinstance(value, tuple) else value
+        return getattr(parser().parse_args(["a cat", f"--{option}={text}"]), option)
+
+    assert given(end) == end
+    with pytest.raises(SystemExit):
+        given(beyond)
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("end", "beyond", "problem"),
+    [
+        (("--frames", 1), ("--frames", 0), "frames is 0; choose 1 or more"),
+        (("--travel", "1=a cat"), ("--travel", "2=a cat"), "frame 2; choose 0 to 1"),
+        (("--travel", "1=a cat"), ("--travel", "-1=a cat"), "frame -1; choose 0 to 1"),
+        (("--strength", 0), ("--strength", -math.ulp(0.0)), "choose 0 (the footage stays)"),
+        (("--strength", 1), ("--strength", math.nextafter(1, 2)), "to 1 (nothing is seen of it)"),
+    ],
+)
+def test_the_sampler_takes_both_ends_of_an_option_and_no_more(tmp_path, capsys, end, beyond, problem):
+    for k in range(2):
+        Image.new("RGB", (32, 16)).save(tmp_path / f"{k}.png")
+    footage = ("--footage", tmp_path) if end[0] == "--strength" else ()
+    options = ("a dog", *MODELS, *SMALL, *footage, "--out", tmp_path / "clip")
+    assert run(*options, *beyond) == 1
+    assert problem in said(capsys)
+    assert not (tmp_path / "clip").exists()
+    assert run(*options, *end) == 0
 
 
 def test_drive_letters_are_no_paths_of_their_own():
