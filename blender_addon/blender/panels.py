@@ -13,7 +13,7 @@ from ..clip import words
 from ..clip.job import Job, Problem, State
 from ..clip.link import Link
 from ..machine import backend_process
-from ..machine.timer import the_pump
+from ..machine.timer import ask_for_styles, the_pump
 from . import clips, layouts, strips
 from .operators import GenerateClip
 from .properties import frames_of, size_of, style_of
@@ -58,9 +58,11 @@ class ClipPanel(_SidebarPanel, bpy.types.Panel):
         row.operator(GenerateClip.bl_idname, icon="RENDER_ANIMATION")
         if style is not None:
             layouts.text(layout, context, _sentence(settings, style, scene))
-        elif not session.styles and session.link is Link.NONE:
-            layouts.text(layout, context, "The backend tells which styles there are.", icon="INFO")
-            layout.operator("elevator.start_backend", icon="PLAY")
+        elif not session.styles:
+            ask_for_styles()
+            layouts.text(layout, context, "The backend is asked for its styles.", icon="INFO")
+            if session.link is Link.NONE:
+                layout.operator("elevator.start_backend", icon="PLAY")
         _draw_problem(layout, context)
         _draw_advice(layout, context, scene)
 

@@ -29,6 +29,22 @@ def the_pump() -> Pump:
     return _pump
 
 
+_asked_for_styles = False
+
+
+def ask_for_styles() -> None:
+    """Have the backend say its styles soon, for a Blender that has never heard them; once. May be called in a draw."""
+    global _asked_for_styles
+    if not _asked_for_styles and not bpy.app.background:
+        _asked_for_styles = True
+        bpy.app.timers.register(_ask_for_styles, first_interval=PERIOD)
+
+
+def _ask_for_styles() -> None:
+    if _pump is not None:
+        _pump.do(_pump.session.reach())
+
+
 def _wake() -> None:
     if not bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.register(_on_timer, first_interval=PERIOD, persistent=True)
