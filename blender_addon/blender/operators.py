@@ -81,11 +81,10 @@ class GenerateClip(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Lay the strip down and ask for the clip. Without a window, wait for it."""
         blocks = self.wait and bpy.app.background
-        if blocks:
-            if bpy.app.is_job_running("RENDER"):
-                # The render's end needs Blender's event loop, which this would hold up for ever.
-                self.report({"ERROR"}, "A render is running. Generate when it has ended.")
-                return {"CANCELLED"}
+        if blocks and bpy.app.is_job_running("RENDER"):
+            # The render's end needs Blender's event loop, which this would hold up for ever.
+            self.report({"ERROR"}, "A render is running. Generate when it has ended.")
+            return {"CANCELLED"}
         if bpy.app.background and (blocks or not the_pump().session.styles):
             _meet()
             if (problem := the_pump().session.problem) is not None:

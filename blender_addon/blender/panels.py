@@ -56,6 +56,7 @@ class ClipPanel(_SidebarPanel, bpy.types.Panel):
         row.operator_context = "INVOKE_DEFAULT"
         row.enabled = bool(session.styles)
         row.operator(GenerateClip.bl_idname, icon="RENDER_ANIMATION")
+        _draw_progress(layout, context)
         if style is not None:
             layouts.text(layout, context, _sentence(settings, style, scene))
         elif not session.styles:
@@ -275,6 +276,25 @@ def _draw_problem(layout: Any, context: Any) -> None:
     problem = the_pump().session.problem or _installation.problem()
     if problem is not None:
         layouts.problem(layout, context, problem.sentence, problem.next_step, problem.command)
+
+
+def _draw_progress(layout: Any, context: Any) -> None:
+    """The clip that is being made, with its Cancel beside the bar; all others stand in the queue."""
+    session = the_pump().session
+    active = [job for job in session.active if not session.rests(job)]
+    if not active:
+        return
+    job = next((job for job in active if job.phase != "waiting"), active[0])
+    status = session.status(job)
+    row = layout.row(align=True)
+    row.progress(factor=job.fraction, type="BAR", text=status.detail or status.line)
+    button = row.row(align=True)
+    button.enabled = job.cancel_asked is None
+    button.operator("elevator.cancel", text="", icon="X").job = job.id
+    if status.detail:
+        layouts.text(layout, context, status.line)
+    if len(active) > 1:
+        layouts.text(layout, context, f"{len(active) - 1} more in the queue.")
 
 
 def _draw_details(box: Any, context: Any, job: Job) -> None:

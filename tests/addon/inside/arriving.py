@@ -33,7 +33,9 @@ def _spans() -> list[tuple[int, int, int]]:
 
 def _is_filled(strip: Any) -> bool:
     folder = Path(bpy.path.abspath(strip.directory))
-    return all((folder / element.filename).is_file() and element.filename.startswith("frame_") for element in strip.elements)
+    return all(
+        (folder / element.filename).is_file() and element.filename.startswith("frame_") for element in strip.elements
+    )
 
 
 def _end(strip: Any) -> None:
@@ -73,7 +75,9 @@ def check_scenes_frame_rate_is_kept() -> None:
     strip = lay(frames=FRAMES)
     assert _strips().span(strip) == (1, 25), "8 frames at 8 a second are a second"
     _end(strip)
-    assert [element.filename for element in strip.elements] == [f"frame_{n:04d}.png" for n in range(1, 9) for _ in range(3)]
+    assert [element.filename for element in strip.elements] == [
+        f"frame_{n:04d}.png" for n in range(1, 9) for _ in range(3)
+    ]
     scene().render.fps, scene().render.fps_base = 30, 1.001
     strip = lay(frames=FRAMES, frame_start=100)
     assert _strips().span(strip) == (100, 130)
