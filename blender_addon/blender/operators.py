@@ -87,8 +87,9 @@ class GenerateClip(bpy.types.Operator):
             return {"CANCELLED"}
         if bpy.app.background and (blocks or not the_pump().session.styles):
             _meet()
-            if (problem := the_pump().session.problem) is not None:
-                return self._refuse(problem)
+            session = the_pump().session
+            if session.link is not Link.READY and session.problem is not None:
+                return self._refuse(session.problem)
         try:
             job = self._submit(context)
         except WishError as error:

@@ -32,7 +32,7 @@ def _fill(leave: int) -> None:
 def check_full_disk_loses_nothing() -> None:
     open_project("full")
     generate("a fox", frames=1, frame_start=1)
-    job = press_generate("a hare", use_style_size=False, frames=8, width=128, height=128)
+    job = press_generate("a hare", frames=8, width=128, height=128)
     tick_until(lambda: job.phase == "painting")
     _fill(leave=12 << 10)
     tick_until(lambda: job.ended)
@@ -43,6 +43,7 @@ def check_full_disk_loses_nothing() -> None:
     strip = next(strip for strip in all_strips() if strip.name == "a hare")
     assert Path(strip.directory).is_relative_to(HOME / "state" / "clips"), strip.directory
     assert len(list(Path(strip.directory).glob("frame_*.png"))) == 8
+    assert strip.elements[7].filename == "frame_0008.png"
     assert not list(PROJECTS.rglob("*.part"))
 
 
@@ -51,7 +52,7 @@ def check_no_room_anywhere() -> None:
     clips = part("blender.clips")
     spare, clips.spare_folder = clips.spare_folder, lambda: PROJECTS / "spare"
     try:
-        job = press_generate("a hare", use_style_size=False, frames=8, width=128, height=128, seed=77)
+        job = press_generate("a hare", frames=8, width=128, height=128, seed=77)
         tick_until(lambda: job.phase == "painting")
         _fill(leave=12 << 10)
         tick_until(lambda: job.ended)
@@ -60,8 +61,13 @@ def check_no_room_anywhere() -> None:
         (PROJECTS / "filler").unlink()
     assert job.state.name == "FAILED"
     assert "the disk is full" in job.problem.sentence, job.problem
-    assert "seed 77" in job.problem.next_step
-    assert not all_strips()
+    assert "Try Again" in job.problem.next_step
+    (strip,) = all_strips()
+    assert bpy.ops.elevator.try_again(job=job.id) == {"FINISHED"}
+    again = pump().session.jobs[strip["elevator_job"]]
+    assert again.request.seed == 77
+    tick_until(lambda: again.ended)
+    assert strip.elements[0].filename == "frame_0001.png", "with room it is made all the same"
     generate("a fox", frames=1)
 
 

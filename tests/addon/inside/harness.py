@@ -79,7 +79,7 @@ def all_strips() -> list[Any]:
 
 def generate(prompt: str = "a pumpkin", **more: Any) -> Any:
     """The scripted way, which waits; returns the new strip."""
-    before = {strip.name for strip in all_strips()}
+    before = _jobs()
     assert bpy.ops.elevator.generate("EXEC_DEFAULT", prompt=prompt, **more) == {"FINISHED"}
     return _new_strip(before)
 
@@ -87,13 +87,17 @@ def generate(prompt: str = "a pumpkin", **more: Any) -> Any:
 def lay(prompt: str = "a pumpkin", **more: Any) -> Any:
     """What a script does that does not wait, and an artist's click: the strip is there at once, as an undo step.
     Returns the strip."""
-    before = {strip.name for strip in all_strips()}
+    before = _jobs()
     assert bpy.ops.elevator.generate("EXEC_DEFAULT", True, prompt=prompt, wait=False, **more) == {"FINISHED"}
     return _new_strip(before)
 
 
+def _jobs() -> set[str]:
+    return {strip.get("elevator_job", "") for strip in all_strips()}
+
+
 def _new_strip(before: set[str]) -> Any:
-    new = [strip for strip in all_strips() if strip.name not in before]
+    new = [strip for strip in all_strips() if strip.get("elevator_job", "") not in before | {""}]
     assert len(new) == 1, new
     return new[0]
 
@@ -135,6 +139,8 @@ def press_generate(prompt: str = "a pumpkin", **more: Any) -> Any:
     known = set(pump().session.jobs)
     scene().elevator.prompt = prompt
     scene().elevator.use_random_seed = more.pop("use_random_seed", False)
+    scene().elevator.length = "FRAMES" if "frames" in more else "OWN"
+    scene().elevator.size = "TYPED" if "width" in more else "OWN"
     for name, value in more.items():
         setattr(scene().elevator, name, value)
     assert click() == {"FINISHED"}

@@ -6,16 +6,27 @@ import os
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
 from harness import MODULE, addon_utils, generate, open_project, part, press_generate, pump, scene, tick_until
 
+HANDLERS = (
+    "load_pre",
+    "load_post",
+    "load_post_fail",
+    "undo_post",
+    "redo_post",
+    "save_pre",
+    "depsgraph_update_post",
+)
+
 
 def _traces() -> dict[str, Any]:
     handlers = [
         handler
-        for name in ("load_pre", "load_post", "load_post_fail")
+        for name in HANDLERS
         for handler in getattr(bpy.app.handlers, name)
         if handler.__module__.startswith(MODULE)
     ]
@@ -37,11 +48,11 @@ def check_unregister_leaves_nothing() -> None:
     generate("a fox", frames=1)
     registered = _traces()
     assert registered["types"], registered
-    assert registered["handlers"] == 3
+    assert registered["handlers"] == len(HANDLERS)
     assert registered["menu"] == 1
     timer = part("machine.timer")._on_timer
     for _ in range(2):
-        job = press_generate("a fox", use_style_size=False, frames=1)  # it is left to the backend
+        job = press_generate("a fox", frames=1)  # it is left to the backend
         pump().tick()
         assert not job.ended
         assert bpy.app.timers.is_registered(timer)
@@ -89,21 +100,24 @@ def check_panels_draw() -> None:
     open_project("drawn")
     panels = part("blender.panels")
     for prompt, finish in (("a fox", True), ("a fox fail:hang", False)):
-        job = press_generate(prompt, use_style_size=False, frames=1)
+        job = press_generate(prompt, frames=1)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and not (job.ended or (not finish and job.steps)):
             pump().tick()
             time.sleep(0.005)
         for panel in panels.CLASSES:
-            panel.draw(_Anything(), bpy.context)
+            if hasattr(panel, "draw_item"):
+                panel.draw_item(_Anything(), bpy.context, _Anything(), None, SimpleNamespace(name=job.id), 0, None, "")
+            else:
+                panel.draw(_Anything(), bpy.context)
     scene().view_settings.view_transform = "AgX"
     pump().session.queue = QueueState(stopped="The disk is full.")
     panels.ClipPanel.draw(_Anything(), bpy.context)
     pump().session.queue = QueueState()
-    pump().cancel(job.id)
+    pump().do(pump().session.cancel(job.id))
     panels.ClipPanel.draw(_Anything(), bpy.context)
     tick_until(lambda: job.ended)
-    pump().refuse(part("clip.job").Problem("A sentence.", "A step.", "a command"))
+    pump().do(pump().session.refuse(part("clip.job").Problem("A sentence.", "A step.", "a command")))
     panels.ClipPanel.draw(_Anything(), bpy.context)
     part("blender.preferences").Preferences.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)
