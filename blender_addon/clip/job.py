@@ -35,7 +35,7 @@ NEXT: dict[State, frozenset[State]] = {
     State.RUNNING: frozenset({State.REATTACHING, State.MADE, State.FAILED, State.CANCELLED}),
     State.REATTACHING: frozenset({State.SENT, State.RUNNING, State.FAILED, State.CANCELLED}),
     State.MADE: frozenset({State.FETCHING, State.FILLING, State.FAILED, State.CANCELLED}),
-    State.FETCHING: frozenset({State.REATTACHING, State.MADE, State.FILLING, State.FAILED, State.CANCELLED}),
+    State.FETCHING: frozenset({State.REATTACHING, State.FILLING, State.FAILED, State.CANCELLED}),
     State.FILLING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
     State.DONE: frozenset(),
     State.FAILED: frozenset(),
@@ -95,6 +95,11 @@ class Job:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ENDED
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames are in its folder, or on their way there."""
+        return bool(self.written) or self.state in (State.FETCHING, State.FILLING)
 
     @property
     def fraction(self) -> float:

@@ -32,6 +32,8 @@ def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action
         job.settled = True
     if job.ended:
         return _too_late(job, message)
+    if job.state is State.HELD:
+        return []
     if isinstance(message, Denied):
         return _denied(job, message)
     if job.state is State.REATTACHING:
@@ -49,12 +51,13 @@ def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action
             job.bytes_done, job.bytes_total = message.bytes_done, message.bytes_total
         case Notice():
             job.warn((message.message,))
-            if message.again:
+            if message.again and job.state in (State.SENT, State.RUNNING):
                 job.begin_anew()
         case Frame():
             return _frame(job, message, buffers)
         case Done() if job.state in (State.SENT, State.RUNNING):
             job.accepted, job.done = True, message
+            job.cancel_asked, job.removed = None, False  # it came too late
             job.go(State.MADE)
         case Fetched():
             return _fetched(job)
@@ -109,6 +112,8 @@ def _attach(job: Job) -> None:
 
 def _denied(job: Job, denied: Denied) -> list[Action]:
     match denied.request:
+        case "Watch" if job.state is State.REATTACHING and job.cancel_asked is not None:
+            return job.end(State.CANCELLED)
         case "Watch" if job.state is State.REATTACHING and not job.accepted:
             job.go(State.SENT)  # it never arrived there
             return [Send(job.request)]

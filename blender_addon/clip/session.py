@@ -73,6 +73,8 @@ class Session:
         self.queue = QueueState()
         self.problem: Problem | None = None
         self.changed = True
+        self._shown: frozenset[str] = frozenset()
+        """Jobs that the open file's strips wait for."""
         self._now = 0.0
         self._greeted = 0.0
         self._looked = 0.0
@@ -192,17 +194,20 @@ class Session:
 
     def see(self, waiting: Mapping[str, str]) -> list[Action]:
         """These jobs' strips in the open file wait for their frames, which shall go into these folders."""
+        self._shown = frozenset(waiting)
         actions: list[Action] = []
         for job in self.active:
             if job.id in waiting:
-                job.seen, job.folder = self._now, waiting[job.id]
+                job.seen = self._now
+                if not job.has_frames:
+                    job.folder = waiting[job.id]
                 if job.state is State.MADE:
                     self.changed = True
                     actions += news.bring(job, local=self.local)
             elif job.seen is not None and self._now - job.seen > UNDO_SECONDS:
                 job.seen = None
                 if job.state not in (State.MADE, State.FETCHING, State.FILLING):  # those are in the list of clips
-                    job.removed = True
+                    job.removed = job.cancel_asked is None
                     actions += self.cancel(job.id)
         return actions
 
@@ -373,6 +378,6 @@ class Session:
         return job.end(state)
 
     def _forget_old(self) -> None:
-        ended = [job.id for job in self.jobs.values() if job.ended]
+        ended = [job.id for job in self.jobs.values() if job.ended and job.id not in self._shown]
         for job_id in ended[: max(0, len(ended) - ENDED_KEPT)]:
             del self.jobs[job_id]

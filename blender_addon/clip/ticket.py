@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from shared_protocol.messages import Generate
 
 from .timing import shown
 
-Rate = tuple[int, int]
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+Rate: TypeAlias = tuple[Positive, Positive]
 """Numerator and denominator, frames a second."""
+FolderName: TypeAlias = Annotated[str, Meta(pattern=r"\A\w[\w-]*\Z", max_length=64)]
+"""As `wish.folder_name` makes them: a strange file must not lead us to another place."""
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,7 +28,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     request: Generate
     """As it was sent; its `job` is the clip's name in the backend."""
-    folder: str
+    folder: FolderName
     """Name of the folder of its frames, below the one that holds all clips of the project."""
     fps: Rate
     """Of the clip."""
@@ -57,5 +62,5 @@ def decode(text: str) -> Ticket | None:
     """The ticket of such a text; None if it is none that this version understands."""
     try:
         return msgspec.json.decode(text, type=Ticket)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None

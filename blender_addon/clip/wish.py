@@ -107,16 +107,16 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
 
 def _check_style(request: Generate, style: Style) -> None:
     """Refuse at once, in the backend's words, what the style cannot make: no strip shall wait for it."""
-    if request.frames > style.max_frames:
-        raise WishError(
-            f"A clip of {request.frames} frames is not possible with this style.",
-            f"Choose between 1 and {style.max_frames} frames.",
-        )
     if not all(side in sizes.legal(style) for side in (request.width, request.height)):
         raise WishError(
             f"A size of {request.width} × {request.height} pixels is not possible with this style.",
             f"Choose width and height between {style.min_size} and {style.max_size} pixels,"
             f" in steps of {style.size_step}.",
+        )
+    if request.frames > style.max_frames:
+        raise WishError(
+            f"A clip of {request.frames} frames is not possible with this style.",
+            f"Choose between 1 and {style.max_frames} frames.",
         )
     if request.preset and request.preset not in style.presets:
         raise WishError(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from blender_addon.clip.actions import Action, KeepStyles, Reach, Write
-from blender_addon.clip.job import Job, Place
+from blender_addon.clip.actions import Action, Copy, KeepStyles, Reach, Send, Write
+from blender_addon.clip.job import Job
 from blender_addon.clip.link import Link
 from blender_addon.clip.session import Session
-from blender_addon.clip.wish import Wish
 from shared_protocol.messages import (
     Accepted,
     Denied,
     Done,
+    Fetch,
+    Fetched,
     Frame,
+    Generate,
     Jobs,
     JobState,
     JobView,
@@ -23,7 +25,6 @@ from shared_protocol.messages import (
 )
 
 A, B = "a" * 32, "b" * 32
-PLACE = Place(scene=1, frame_start=1, channel=0)
 PNG = b"\x89PNG\r\n\x1a\n"
 STYLE = Style(
     name="plain",
@@ -43,8 +44,29 @@ STYLE = Style(
 WELCOME = Welcome(major=1, minor=0, backend="0.1.0", session="s", device="cpu", styles=(STYLE,))
 
 
+def request(job: str = A, **more: Any) -> Generate:
+    """What a strip waits for."""
+    told = {"prompt": "a fox", "style": "plain", "frames": 4, "width": 64, "height": 64, "seed": 1, **more}
+    return Generate(job=job, **told)
+
+
+def folder(job: str) -> str:
+    """Where a job's frames shall go."""
+    return f"/clips/{job[0]}"
+
+
+def waiting(*jobs: str) -> dict[str, str]:
+    """What is told of an edit whose strips wait for these."""
+    return {job: folder(job) for job in jobs}
+
+
+def result(job: str) -> str:
+    """Where the backend has a job's frames."""
+    return f"/results/{job}"
+
+
 def done(job: str, frames: int = 4) -> Done:
-    return Done(job=job, frames=frames, width=64, height=64, fps_numerator=8, seed=1, seconds=1.0)
+    return Done(job=job, frames=frames, width=64, height=64, fps_numerator=8, seed=1, seconds=1.0, folder=result(job))
 
 
 def known(job: str, state: JobState = "queued", **more: Any) -> Jobs:
@@ -58,30 +80,64 @@ def unknown(job: str, request: str = "Watch") -> Denied:
     return Denied(request=request, job=job, code="unknown_job", message="There is no such job.", next_step="None.")
 
 
-def come_back(session: Session) -> list[Action]:
+def welcomed(session: Session) -> list[Action]:
     """Another backend is there."""
     assert session.link is Link.REACHING
-    session.connected()
+    assert session.connected() == []
     keep, *actions = session.receive(WELCOME)
     assert keep == KeepStyles((STYLE,))
     return actions
 
 
-def ready() -> Session:
-    """A session that was welcomed."""
+def ready(*, local: bool = True) -> Session:
+    """A session that was welcomed. local: the backend's files can be read."""
     session = Session()
+    session.local = local
     assert session.reach() == [Reach()]
-    session.connected()
-    assert session.receive(WELCOME) == [KeepStyles((STYLE,))]
+    assert welcomed(session) == []
     return session
 
 
-def running(frames: int = 4) -> tuple[Session, Job]:
-    """A session with one accepted job."""
-    session = ready()
-    session.submit(A, Wish("a fox", frames=frames), PLACE, "/clips/a")
-    session.receive(Accepted(job=A, position=0))
+def submitted(*, local: bool = True, **more: Any) -> tuple[Session, Job]:
+    """A session with one job that was sent."""
+    session = ready(local=local)
+    assert session.submit(request(**more), folder(A)) == [Send(request(**more))]
     return session, session.jobs[A]
+
+
+def running(*, local: bool = True, **more: Any) -> tuple[Session, Job]:
+    """A session with one accepted job."""
+    session, job = submitted(local=local, **more)
+    assert session.receive(Accepted(job=A, position=0)) == []
+    return session, job
+
+
+def made(*, local: bool = True, frames: int = 4) -> tuple[Session, Job]:
+    """A session with one job that the backend has finished; nobody has looked at the edit since."""
+    session, job = running(local=local, frames=frames)
+    assert session.receive(done(A, frames)) == []
+    return session, job
+
+
+def copying() -> tuple[Session, Job]:
+    """A session that has one clip copied."""
+    session, job = made()
+    assert session.see(waiting(A)) == [Copy(A, result(A))]
+    return session, job
+
+
+def fetching(frames: int = 4) -> tuple[Session, Job]:
+    """A session that fetches one clip from another machine."""
+    session, job = made(local=False, frames=frames)
+    assert session.see(waiting(A)) == [Send(Fetch(job=A, first=0, count=min(frames, 4)))]
+    return session, job
+
+
+def here() -> tuple[Session, Job]:
+    """A session with one clip that has come, and that its strip does not show yet."""
+    session, job = copying()
+    assert session.copied(A) == []
+    return session, job
 
 
 def deliver(session: Session, job: str, indices: range) -> None:
@@ -90,3 +146,8 @@ def deliver(session: Session, job: str, indices: range) -> None:
         (write,) = session.receive(Frame(job=job, index=index, frames=4), (PNG,))
         assert write == Write(job, index, PNG)
         assert session.wrote(job, index) == []
+
+
+def fetched(job: str, indices: range) -> Fetched:
+    """What is told when they were sent."""
+    return Fetched(job=job, first=indices.start, count=len(indices))

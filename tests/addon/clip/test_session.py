@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from blender_addon.clip.actions import HangUp, KeepStyles, Reach, Send, Tidy
+from blender_addon.clip.actions import Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy
 from blender_addon.clip.job import ENDED, NEXT, Job, Problem, State
-from blender_addon.clip.session import CANCEL_SECONDS, ENDED_KEPT, GREETING_SECONDS, Session
+from blender_addon.clip.link import Link
+from blender_addon.clip.session import (
+    CANCEL_SECONDS,
+    ENDED_KEPT,
+    GREETING_SECONDS,
+    LOOK_SECONDS,
+    UNDO_SECONDS,
+    Session,
+)
 from blender_addon.clip.status import Status
-from blender_addon.clip.wish import Wish
 from shared_protocol import messages
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
@@ -18,38 +25,50 @@ from shared_protocol.messages import (
     Denied,
     Failed,
     Fetch,
-    Fetched,
     Frame,
-    Generate,
+    Move,
     Notice,
+    Pause,
     Progress,
     Received,
     Refused,
+    Resume,
+    Watch,
 )
 from tests.addon.sessions import (
-    PLACE,
     PNG,
     STYLE,
     WELCOME,
     A,
     B,
+    copying,
     deliver,
     done,
+    fetched,
+    fetching,
+    folder,
+    here,
+    known,
+    made,
     ready,
+    request,
+    result,
     running,
+    submitted,
     unknown,
+    waiting,
+    welcomed,
 )
 
 
-def test_a_prompt_becomes_a_strip() -> None:
+def test_a_strip_gets_its_clip() -> None:
     session = Session()
-    assert session.submit(A, Wish("a fox", seed=5), PLACE, "/clips/a") == [Reach()]
+    assert session.submit(request(), folder(A)) == [Reach()]
     job = session.jobs[A]
     assert session.status(job) == Status("Starting the backend", "", "held")
     assert session.connected() == []
     assert str(session.status(job)) == "Connecting to the backend"
-    request = Generate(job=A, prompt="a fox", style="plain", frames=4, width=64, height=64, seed=5)
-    assert session.receive(WELCOME) == [KeepStyles((STYLE,)), Send(request)]
+    assert session.receive(WELCOME) == [KeepStyles((STYLE,)), Send(request())]
     session.receive(Accepted(job=A, position=2, warnings=("The models do not know “zebra”.",)))
     assert str(session.status(job)) == "Waiting for its turn, 2 before it"
     session.receive(Progress(job=A, phase="loading", step=0, steps=0))
@@ -57,50 +76,198 @@ def test_a_prompt_becomes_a_strip() -> None:
     session.receive(Progress(job=A, phase="painting", step=12, steps=25, seconds_left=9.2))
     assert str(session.status(job)) == "Painting, 12 of 25 — about 9 s left"
     assert job.fraction == 12 / 25
-    deliver(session, A, range(4))
     assert session.receive(done(A)) == []
-    assert session.complete is job
-    assert job.state is State.ADDING
+    assert session.status(job) == Status("Finished", "", "made")
+    assert session.see(waiting(A)) == [Copy(A, result(A))]
+    assert session.status(job) == Status("Fetching the frames", "", "fetching")
+    assert session.see(waiting(A)) == [], "once is enough"
+    assert session.copied(A) == []
+    assert (job.state, job.written, job.fraction) == (State.FILLING, {0, 1, 2, 3}, 1.0)
     assert session.busy
-    assert session.added(A, "4 frames added.", ["It plays 3 times as fast."]) == [Send(Received(job=A))]
-    assert session.jobs[A].state is State.DONE
+    assert session.filled(A) == [Send(Received(job=A))]
+    assert job.state is State.DONE
     assert not session.busy
-    assert session.status(job) == Status("4 frames added.", "", "done")
-    assert job.warnings == ["The models do not know “zebra”.", "It plays 3 times as fast."]
+    assert session.status(job) == Status("In the edit", "", "done")
+    assert job.warnings == ["The models do not know “zebra”."]
+
+
+def test_frames_of_another_machine_are_fetched_a_few_at_a_time() -> None:
+    session, job = fetching(frames=6)
+    assert session.see(waiting(A)) == []
+    deliver(session, A, range(4))
+    assert session.receive(fetched(A, range(4))) == [Send(Fetch(job=A, first=4, count=2))]
+    deliver(session, A, range(4, 6))
+    assert job.state is State.FETCHING
+    assert session.receive(fetched(A, range(4, 6))) == []
+    assert job.state is State.FILLING
+    assert session.filled(A) == [Send(Received(job=A))]
+
+
+def test_frames_that_nobody_has_asked_for_are_not_written() -> None:
+    session, job = running()
+    assert session.receive(Frame(job=A, index=0, frames=4), (PNG,)) == []
+    session.receive(done(A))
+    assert session.receive(Frame(job=A, index=0, frames=4), (PNG,)) == []
+    assert session.see(waiting(A)) == [Copy(A, result(A))]
+    assert session.receive(Frame(job=A, index=0, frames=4), (PNG,)) == []
+    assert session.receive(fetched(A, range(4))) == []
+    assert (job.state, job.written) == (State.FETCHING, set())
 
 
 def test_a_second_job_goes_out_at_once() -> None:
     session, _ = running()
-    (send,) = session.submit(B, Wish("a hare"), PLACE, "/clips/b")
-    assert isinstance(send, Send)
+    assert session.submit(request(B), folder(B)) == [Send(request(B))]
     assert [job.id for job in session.active] == [A, B]
 
 
-def test_a_style_that_the_backend_has_not_is_not_asked_for() -> None:
-    session = ready()
-    assert session.submit(A, Wish("a fox", style="nope"), PLACE, "/clips/a") == [Tidy(A)]
-    problem = session.jobs[A].problem
-    assert problem is not None
-    assert problem.sentence == 'There is no style "nope".'
-    assert problem.next_step
-
-
-def test_what_a_style_cannot_do_is_for_the_backend_to_say() -> None:
-    session = ready()
-    (send,) = session.submit(A, Wish("a fox", frames=33, width=36), PLACE, "/clips/a")
-    assert isinstance(send, Send)
-    assert send.request == session.jobs[A].request
-    failed = Failed(job=A, code="frames_out_of_range", message="Too many.", next_step="Choose fewer.")
+def test_what_the_backend_refuses_fails_in_its_words() -> None:
+    session, job = submitted()
+    failed = Failed(job=A, code="queue_full", message="The queue is full.", next_step="Wait.")
     assert session.receive(failed) == [Tidy(A)]
-    assert session.jobs[A].problem == Problem("Too many.", "Choose fewer.")
+    assert job.problem == Problem("The queue is full.", "Wait.", code="queue_full")
+    assert str(session.status(job)) == "The queue is full."
+
+
+def test_an_accepted_job_that_fails_is_done_with() -> None:
+    session, job = running()
+    failed = Failed(job=A, code="worker_died", message="m", next_step="n")
+    assert session.receive(failed) == [Tidy(A), Send(Received(job=A))]
+    assert session.receive(failed) == [Send(Received(job=A))], "it is told once more, and answered once more"
+    assert job.state is State.FAILED
+
+
+# Strips --------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_whose_strip_is_in_another_file_waits_for_it() -> None:
+    session, job = running()
+    session.leave_file()
+    session.watch(UNDO_SECONDS + 1)
+    assert session.see({}) == [], "it was not taken away: another file is open"
+    session.receive(done(A))
+    assert session.status(job) == Status("Finished. Its strip is not in this file", "", "made")
+    assert not session.busy, "nothing happens by itself"
+    session.watch(1000.0)
+    assert session.see({}) == []
+    assert session.see(waiting(A)) == [Copy(A, result(A))]
+    assert session.busy
+
+
+def test_where_the_strip_is_now_the_frames_go() -> None:
+    session, job = made()
+    assert session.see({A: "/elsewhere/a"}) == [Copy(A, result(A))]
+    assert job.folder == "/elsewhere/a"
+
+
+@pytest.mark.parametrize("to_spare", [False, True])
+def test_frames_that_are_on_their_way_are_not_looked_for_elsewhere(to_spare: bool) -> None:
+    """The strip cannot know where they went; it is turned there once all have come."""
+    session, job = copying()
+    if to_spare:
+        session.moved(A, "/spare/a", "The frames are in /spare/a instead.")
+    where = job.folder
+    session.see({A: "/elsewhere/a"})
+    assert job.folder == where
+    session.copied(A)
+    session.see({A: "/elsewhere/a"})
+    assert job.folder == where
+
+
+def test_frames_that_came_before_the_backend_was_lost_are_not_left_behind() -> None:
+    session, job = fetching()
+    deliver(session, A, range(2))
+    session.receive(Lost(reason="gone"))
+    session.see({A: "/elsewhere/a"})
+    assert welcomed(session) == [Send(Watch(job=A))]
+    session.receive(done(A))
+    assert session.see({A: "/elsewhere/a"}) == [Send(Fetch(job=A, first=2, count=2))]
+    assert job.folder == folder(A)
+
+
+def test_a_strip_that_was_taken_away_ends_its_job() -> None:
+    session, job = running()
+    session.see(waiting(A))
+    session.watch(UNDO_SECONDS)
+    assert session.see({}) == [], "undo may bring it back"
+    session.watch(UNDO_SECONDS + 0.1)
+    assert session.see({}) == [Send(Cancel(job=A))]
+    assert session.see({}) == []
+    session.receive(Cancelled(job=A))
+    assert job.state is State.CANCELLED
+
+
+def test_a_strip_that_comes_back_soon_goes_on_waiting() -> None:
+    session, job = running()
+    session.watch(UNDO_SECONDS)
+    session.see({})
+    session.see(waiting(A))
+    session.watch(2 * UNDO_SECONDS)
+    assert session.see({}) == []
+    assert job.state is State.RUNNING
+
+
+def test_a_strip_that_comes_back_late_asks_anew() -> None:
+    session, _job = running()
+    session.submit(request(B), folder(B))
+    session.receive(Accepted(job=B, position=0))
+    session.watch(UNDO_SECONDS + 1)
+    session.see({})
+    assert session.come_back([A, B]) == [], "not before they have ended"
+    session.receive(Cancelled(job=A))
+    session.receive(Cancelled(job=B))
+    assert session.come_back([A, "c" * 32]) == [A]
+
+
+def test_what_the_artist_has_cancelled_is_not_asked_for_again() -> None:
+    session, _job = running()
+    session.cancel(A)
+    session.watch(UNDO_SECONDS + 1)
+    session.see({})
+    session.receive(Cancelled(job=A))
+    assert session.come_back([A]) == []
+
+
+@pytest.mark.parametrize("start", [made, copying, here])
+def test_a_finished_clip_outlives_its_strip(start: object) -> None:
+    assert callable(start)
+    session, job = start()
+    session.watch(UNDO_SECONDS + 1)
+    state = job.state
+    assert session.see({}) == []
+    assert (job.state, job.seen, job.removed) == (state, None, False)
+
+
+def test_the_ticket_of_an_earlier_blender_is_taken_up() -> None:
+    session = Session()
+    assert session.adopt(request(), folder(A)) == [Reach()]
+    job = session.jobs[A]
+    assert str(session.status(job)) == "Asking the backend for the clip"
+    assert welcomed(session) == [Send(Watch(job=A))]
+    assert session.adopt(request(B), folder(B)) == [Send(Watch(job=B))]
+    session.receive(known(A, "running"))
+    assert job.state is State.RUNNING
+    assert session.receive(unknown(B)) == [Tidy(B)]
+    assert session.jobs[B].problem == Problem(
+        "The backend does not know this clip any more.", "Press Try Again.", code="unknown_job"
+    )
+
+
+def test_an_adopted_clip_that_was_made_long_ago_comes_at_once() -> None:
+    session = ready()
+    session.adopt(request(), folder(A))
+    session.receive(known(A, "done", has_result=True))
+    session.receive(done(A))
+    assert session.see(waiting(A)) == [Copy(A, result(A))]
+
+
+# Cancel --------------------------------------------------------------------------------------------------------
 
 
 def test_cancel_before_anything_was_sent_is_immediate() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
+    session.submit(request(), folder(A))
     assert session.cancel(A) == [Tidy(A)]
-    session.connected()
-    assert session.receive(WELCOME) == [KeepStyles((STYLE,))], "the cancelled job is not sent"
+    assert welcomed(session) == [], "the cancelled job is not sent"
 
 
 def test_cancel_waits_for_the_backends_word() -> None:
@@ -128,47 +295,99 @@ def test_cancel_without_an_answer_ends_all_the_same() -> None:
     assert session.watch(101.0 + CANCEL_SECONDS) == [Tidy(A)]
     assert job.state is State.CANCELLED
     assert "did not answer" in str(session.status(job))
-    assert session.receive(done(A)) == [Send(Received(job=A))], "what comes later does not count, and is not wanted"
+    assert session.receive(done(A)) == [], "what comes later does not count; the clip stays with the backend"
     assert job.state is State.CANCELLED
 
 
-def test_a_clip_that_was_faster_than_its_cancel_is_added() -> None:
+def test_a_clip_that_was_faster_than_its_cancel_is_shown() -> None:
     session, job = running()
-    deliver(session, A, range(4))
     session.cancel(A)
     assert session.receive(done(A)) == []
-    assert session.complete is job
     assert session.receive(Cancelled(job=A)) == []
-    session.added(A, "added")
+    assert str(session.status(job)) == "Finished", "the cancel came too late"
+    assert session.watch(CANCEL_SECONDS + 1) == []
+    session.see(waiting(A))
+    session.copied(A)
+    session.filled(A)
     assert job.state is State.DONE
 
 
-def test_a_try_anew_counts_its_frames_and_steps_from_nothing() -> None:
+def test_a_clip_that_was_faster_than_the_end_of_its_strip_stays_and_can_be_cancelled() -> None:
+    session, job = running()
+    session.watch(UNDO_SECONDS + 1)
+    session.see({})
+    session.receive(done(A))
+    session.see(waiting(A))
+    assert session.cancel(A) == [Tidy(A), Send(Received(job=A))]
+    assert job.state is State.CANCELLED
+    assert session.come_back([A]) == [], "it was cancelled by hand"
+
+
+@pytest.mark.parametrize("start", [made, copying, fetching, here])
+def test_a_clip_that_is_made_is_cancelled_at_once(start: object) -> None:
+    assert callable(start)
+    session, job = start()
+    assert session.cancel(A) == [Tidy(A), Send(Received(job=A))]
+    assert job.state is State.CANCELLED
+    assert session.copied(A) == [], "what was on its way arrives"
+    assert session.could_not_write(A, "full") == []
+    assert (job.state, job.problem) == (State.CANCELLED, None)
+
+
+def test_a_cancel_while_a_lost_job_is_asked_for_is_no_failure() -> None:
+    session, job = running()
+    session.receive(Lost(reason="gone"))
+    welcomed(session)
+    assert session.cancel(A) == [Send(Cancel(job=A))]
+    assert session.receive(unknown(A)) == [Tidy(A)]
+    assert (job.state, job.problem) == (State.CANCELLED, None)
+    assert session.receive(unknown(A, "Cancel")) == []
+
+
+def test_a_cancelled_job_that_never_arrived_is_not_sent_again() -> None:
+    session, job = submitted()
+    session.receive(Lost(reason="gone"))
+    assert welcomed(session) == [Send(Watch(job=A))]
+    session.cancel(A)
+    assert session.receive(unknown(A)) == [Tidy(A)]
+    assert session.receive(unknown(A, "Cancel")) == []
+    assert job.state is State.CANCELLED
+
+
+# The backend ---------------------------------------------------------------------------------------------------
+
+
+def test_a_try_anew_counts_its_steps_from_nothing() -> None:
     session, job = running()
     progress = Progress(job=A, phase="decoding", step=9, steps=10, seconds_left=1.0, bytes_done=7, bytes_total=8)
     session.receive(progress)
-    deliver(session, A, range(3))
     notice = Notice(job=A, message="It is tried again.", again=True)
     assert session.receive(notice) == []
-    for nothing_yet in (job, Job(B, Wish("a hare"), PLACE, "/clips/b")):
+    for nothing_yet in (job, Job(B, request(B), folder(B))):
         assert (nothing_yet.step, nothing_yet.steps, nothing_yet.written, nothing_yet.fraction) == (0, 0, set(), 0.0)
         assert (nothing_yet.bytes_done, nothing_yet.bytes_total, nothing_yet.seconds_left) == (0, 0, None)
         assert (nothing_yet.phase, nothing_yet.position) == ("waiting", 0)
     session.receive(notice)
     session.receive(Notice(job=A, message="With less memory."))
     assert job.warnings == ["It is tried again.", "With less memory."]
-    deliver(session, A, range(4))
-    assert session.receive(done(A)) == []
-    assert session.complete is job
+
+
+@pytest.mark.parametrize("start", [made, copying, fetching, here])
+def test_a_try_anew_that_is_told_too_late_takes_nothing_back(start: object) -> None:
+    assert callable(start)
+    session, job = start()
+    before = (job.state, job.done, job.fetch)
+    session.receive(Notice(job=A, message="It is tried again.", again=True))
+    assert (job.state, job.done, job.fetch) == before
 
 
 def test_the_unreachable_backend_is_a_problem_with_a_command() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
+    session.submit(request(), folder(A))
     problem = Problem("The backend is not installed.", "Run this.", "python3 install.py setup")
     assert session.unreachable(problem) == [HangUp(), Tidy(A)]
     assert session.problem == session.jobs[A].problem == problem
-    session.submit(B, Wish("a hare"), PLACE, "/clips/b")
+    session.submit(request(B), folder(B))
     assert session.problem is None, "another try clears it"
 
 
@@ -177,20 +396,21 @@ def test_the_button_starts_the_backend_and_clears_the_problem() -> None:
     session.unreachable(Problem("The backend is not installed."))
     assert session.start() == [Reach()]
     assert session.problem is None
+    assert session.start() == [], "it is being reached already"
 
 
 def test_a_backend_that_refuses_is_a_problem() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
+    session.submit(request(), folder(A))
     session.connected()
     assert session.receive(Refused(code="version", message="Update the add-on.")) == [HangUp(), Tidy(A)]
-    assert session.problem == Problem("Update the add-on.")
+    assert session.problem == Problem("Update the add-on.", code="version")
     assert session.receive(Lost(reason="Update the add-on.")) == []
 
 
 def test_a_backend_that_says_nothing_is_a_problem() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
+    session.submit(request(), folder(A))
     session.watch(50.0)
     session.connected()
     assert session.watch(50.0 + GREETING_SECONDS) == []
@@ -198,51 +418,90 @@ def test_a_backend_that_says_nothing_is_a_problem() -> None:
     assert session.problem is not None
 
 
-def test_missing_frames_are_asked_for_and_not_passed_over() -> None:
-    session, job = running()
+def test_what_a_backend_has_accepted_waits_for_the_next() -> None:
+    session = Session()
+    session.adopt(request(), folder(A))
+    job = session.jobs[A]
+    session.watch(50.0)
+    assert session.unreachable(Problem("The backend is not installed.")) == [HangUp()]
+    assert session.status(job) == Status("No backend runs. The clip waits for its next start", "", "reattaching")
+    assert (session.busy, session.waiting) == (False, True)
+    assert session.watch(100.0) == [LookForBackend()]
+    assert session.watch(100.0 + LOOK_SECONDS - 0.1) == []
+    assert session.watch(100.0 + LOOK_SECONDS) == [LookForBackend()]
+    assert session.reach() == [Reach()]
+    assert not session.waiting
+    assert session.watch(200.0) == []
+    assert welcomed(session) == [Send(Watch(job=A))]
+
+
+def test_nothing_is_looked_for_when_nothing_waits() -> None:
+    session, job = made()
+    session.receive(Lost(reason="gone"))
+    assert session.link is Link.NONE
+    assert session.watch(100.0) == []
+    assert job.state is State.MADE
+
+
+def test_the_queue_is_ordered_about() -> None:
+    session = ready()
+    assert session.pause() == [Send(Pause())]
+    assert session.resume() == [Send(Resume())]
+    assert session.move(A, 2) == [Send(Move(job=A, position=2))]
+    assert session.move(A, -1) == [Send(Move(job=A, position=0))]
+
+
+# Files ---------------------------------------------------------------------------------------------------------
+
+
+def test_frames_that_do_not_come_are_not_passed_over() -> None:
+    session, job = fetching()
     deliver(session, A, range(3))
-    assert session.receive(done(A)) == [Send(Fetch(job=A, first=3, count=1))]
-    assert session.receive(Fetched(job=A, first=3, count=1)) == [Tidy(A)]
-    assert job.problem == Problem("Only 3 of 4 frames came; they are in /clips/a.", "Press Generate again.")
+    assert session.receive(fetched(A, range(4))) == [Tidy(A)]
+    assert job.problem == Problem("Only 3 of 4 frames came; they are in /clips/a.", "Press Try Again.")
 
 
 def test_a_result_that_has_gone_is_said() -> None:
-    session, job = running()
-    session.receive(done(A))
+    session, job = fetching()
     denied = Denied(request="Fetch", job=A, code="no_result", message="The job has no result.", next_step="Again.")
     assert session.receive(denied) == [Tidy(A)]
-    assert job.problem == Problem("The job has no result. Only 0 of 4 frames came; they are in /clips/a.", "Again.")
+    assert job.problem == Problem(
+        "The job has no result. Only 0 of 4 frames came; they are in /clips/a.", "Again.", code="no_result"
+    )
 
 
 def test_a_frame_too_many_ends_the_job() -> None:
-    session, job = running()
-    actions = session.receive(Frame(job=A, index=4, frames=5), (PNG,))
-    assert actions == [Send(Cancel(job=A)), Tidy(A)]
-    assert job.state is State.FAILED
+    session, job = fetching()
+    assert session.receive(Frame(job=A, index=4, frames=5), (PNG,)) == [Tidy(A)]
+    assert job.problem == Problem("The backend sent frame 5 of a clip of 4 frames.", "Install the same release again.")
 
 
-def test_a_frame_that_cannot_be_written_ends_the_job_with_its_seed() -> None:
-    session = ready()
-    session.submit(A, Wish("a fox", seed=77), PLACE, "/clips/a")
-    actions = session.could_not_write(A, "The disk is full.")
-    assert actions == [Send(Cancel(job=A)), Tidy(A)]
-    assert session.jobs[A].problem == Problem("The disk is full.", "Make room and generate it again with seed 77.")
+@pytest.mark.parametrize("start", [copying, fetching])
+def test_frames_that_can_be_written_nowhere_end_the_job_and_stay_with_the_backend(start: object) -> None:
+    assert callable(start)
+    session, job = start()
+    session.changed = False
+    assert session.could_not_write(A, "The disk is full.") == [Tidy(A)]
+    assert session.changed, "the panel shows it at once"
+    assert job.problem == Problem("The disk is full.", "Make room, then press Try Again.")
+    assert session.receive(done(A)) == [], "the backend keeps the clip"
 
 
 def test_frames_that_had_to_move_are_said() -> None:
-    session, job = running()
+    session, job = copying()
     session.moved(A, "/spare/a", "The frames are in /spare/a instead.")
     assert (job.folder, job.warnings) == ("/spare/a", ["The frames are in /spare/a instead."])
 
 
-def test_a_strip_that_cannot_be_made_leaves_the_frames() -> None:
-    session, job = running()
-    deliver(session, A, range(4))
-    session.receive(done(A))
+def test_a_strip_that_cannot_be_filled_says_so() -> None:
+    session, job = here()
     session.changed = False
-    assert session.could_not_add(A, "The scene is gone.") == [Tidy(A)]
-    assert session.changed, "the panel shows it at once"
-    assert job.problem == Problem("The scene is gone.", "The frames are in /clips/a.")
+    assert session.could_not_fill(A, "Frames are missing in /clips/a.") == [Tidy(A)]
+    assert session.changed
+    assert job.problem == Problem("Frames are missing in /clips/a.", "Press Try Again.")
+
+
+# The session as a whole ----------------------------------------------------------------------------------------
 
 
 def test_strange_mail_is_ignored() -> None:
@@ -257,42 +516,61 @@ def test_strange_mail_is_ignored() -> None:
     assert job.state is State.RUNNING
 
 
+def test_what_is_said_of_a_job_before_it_was_sent_is_ignored() -> None:
+    session = Session()
+    session.submit(request(), folder(A))
+    session.connected()
+    for message in (Accepted(job=A, position=0), done(A), Failed(job=A, code="internal", message="m", next_step="n")):
+        assert session.receive(message) == []
+    assert session.receive(WELCOME) == [KeepStyles((STYLE,)), Send(request())]
+
+
+def fail(session: Session, number: int) -> str:
+    """Let a job fail."""
+    job = f"{number:032x}"
+    session.submit(request(job), folder(job))
+    session.receive(Failed(job=job, code="internal", message="m", next_step="n"))
+    return job
+
+
 def test_old_jobs_are_forgotten_and_active_ones_never() -> None:
     session = ready()
-    session.submit("c" * 32, Wish("stays"), PLACE, "/clips/c")
-    for number in range(3 * ENDED_KEPT):
-        session.submit(f"{number:032x}", Wish("a fox", style="nope"), PLACE, "/clips")
-    assert len(session.jobs) <= ENDED_KEPT + 2
-    assert "c" * 32 in session.jobs
+    stays = "c" * 32
+    session.submit(request(stays), folder(stays))
+    failed = [fail(session, number) for number in range(3 * ENDED_KEPT)]
+    assert list(session.jobs) == [stays, *failed[-ENDED_KEPT - 1 :]], "the last ones are kept"
+
+
+def test_failures_that_the_edit_still_shows_are_not_forgotten() -> None:
+    """Else they would be taken for clips of an earlier Blender and asked for again, in turns, for ever."""
+    session = ready()
+    failed = [fail(session, number) for number in range(ENDED_KEPT)]
+    shown = waiting(*failed[:10])
+    session.see(shown)
+    more = [fail(session, number) for number in range(ENDED_KEPT, 2 * ENDED_KEPT)]
+    assert shown.keys() <= session.jobs.keys()
+    assert more[0] in session.jobs
+    session.see({})
+    for number in range(1000, 1010):
+        fail(session, number)
+    assert not shown.keys() & session.jobs.keys()
 
 
 def test_the_table_of_states_has_no_way_out_of_an_end() -> None:
     assert set(NEXT) == set(State)
     assert all(not NEXT[state] for state in ENDED)
-    assert all(NEXT[state] & ENDED for state in set(State) - ENDED), "every job can end"
-    job = Job(A, Wish("a fox"), PLACE, "/clips/a", state=State.DONE)
+    assert all(NEXT[state] & {State.FAILED} for state in set(State) - ENDED), "every job can end"
+    assert all(NEXT[state] & {State.CANCELLED} for state in set(State) - ENDED), "and be ended"
+    job = Job(A, request(), folder(A), state=State.DONE)
     with pytest.raises(AssertionError, match="a job cannot go from DONE to RUNNING"):
         job.go(State.RUNNING)
 
 
 def test_a_refusal_stands_until_the_next_wish() -> None:
     session, problem = ready(), Problem("The prompt is empty.")
-    for again in (session.start, lambda: session.submit(A, Wish("a fox"), PLACE, "/clips/a")):
+    for again in (session.start, lambda: session.submit(request(), folder(A)), session.dismiss, session.leave_file):
         session.changed = False
         assert session.refuse(problem) == []
         assert (session.problem, session.changed) == (problem, True)
         again()
         assert session.problem is None
-
-
-def test_strips_are_added_oldest_first() -> None:
-    session, first = running()
-    session.submit(B, Wish("a hare", frames=4), PLACE, "/clips/b")
-    for job in (B, A):
-        deliver(session, job, range(4))
-        session.receive(done(job))
-    assert session.complete is first
-    session.added(A, "added")
-    assert session.complete is session.jobs[B]
-    session.could_not_add(B, "no")
-    assert session.complete is None

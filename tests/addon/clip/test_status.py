@@ -8,10 +8,9 @@ import msgspec
 
 from blender_addon.clip import words
 from blender_addon.clip.actions import Send
-from blender_addon.clip.job import State
+from blender_addon.clip.job import Problem, State
 from blender_addon.clip.session import Session
 from blender_addon.clip.status import Status
-from blender_addon.clip.wish import Wish
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
@@ -21,7 +20,21 @@ from shared_protocol.messages import (
     QueueState,
     Resume,
 )
-from tests.addon.sessions import PLACE, WELCOME, A, come_back, known, running
+from tests.addon.sessions import (
+    WELCOME,
+    A,
+    copying,
+    done,
+    folder,
+    here,
+    known,
+    made,
+    request,
+    running,
+    submitted,
+    waiting,
+    welcomed,
+)
 
 
 def test_loading_shows_megabytes_and_every_phase_has_words() -> None:
@@ -64,13 +77,13 @@ def test_a_queue_that_stands_still_says_why() -> None:
 
 def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
     session = Session()
-    session.submit(A, Wish("a fox"), PLACE, "/clips/a")
+    session.submit(request(), folder(A))
     session.connected()
     session.receive(msgspec.structs.replace(WELCOME, queue=QueueState(paused=True)))
     session.receive(Accepted(job=A, position=0))
     assert str(session.status(session.jobs[A])) == "The queue is paused"
     session.receive(Lost(reason="gone"))
-    come_back(session)
+    welcomed(session)
     session.receive(known(A))
     assert str(session.status(session.jobs[A])) == "Waiting for its turn", "another backend, another queue"
 
@@ -81,3 +94,43 @@ def test_silence_about_a_job_is_said() -> None:
     assert session.watch(200.0) == []
     assert session.status(job) == Status("Painting", "no news for 3 min", "painting")
     assert job.state is State.RUNNING
+
+
+def test_a_sent_job_is_not_yet_painted() -> None:
+    session, job = submitted()
+    assert session.status(job) == Status("Waiting for its turn", "", "sent")
+    session.watch(1000.0)
+    assert session.status(job).detail == ""
+
+
+def test_what_happens_after_the_backend_has_finished() -> None:
+    session, job = made()
+    assert session.status(job) == Status("Finished", "", "made")
+    session.leave_file()
+    assert session.status(job) == Status("Finished. Its strip is not in this file", "", "made")
+    session, job = copying()
+    assert session.status(job) == Status("Fetching the frames", "", "fetching")
+    session, job = here()
+    assert session.status(job) == Status(
+        "Finished. It is shown when nothing is being moved or rendered", "", "filling"
+    )
+    session.filled(A)
+    assert session.status(job) == Status("In the edit", "", "done")
+
+
+def test_a_stopped_queue_does_not_hide_what_is_made() -> None:
+    session, job = running()
+    session.receive(done(A))
+    session.receive(Queue(queue=QueueState(stopped="The disk is full.")))
+    session.see(waiting(A))
+    assert str(session.status(job)) == "Fetching the frames"
+
+
+def test_how_a_lost_job_fares() -> None:
+    session, job = running()
+    session.receive(Lost(reason="gone"))
+    assert session.status(job) == Status("Asking the backend for the clip", "", "reattaching")
+    session.unreachable(Problem("No such thing."))
+    assert session.status(job) == Status("No backend runs. The clip waits for its next start", "", "reattaching")
+    session.cancel(A)
+    assert session.status(job) == Status("Cancelled", "", "cancelled")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -11,12 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.failures import BackendError
+from backend.server.requests import resolve
+from backend.styles.catalogue import Catalogue, read_catalogue
 from blender_addon.clip import words
 from blender_addon.clip.status import Status
 from blender_addon.clip.wish import EXAMPLE, Wish, WishError, check, find_style, folder_name, random_seed, settle, slug
 from blender_addon.machine.terminal import ProgressLines
 from shared_protocol import wire
+from shared_protocol.messages import Generate, LoraChoice
 from tests.addon.sessions import STYLE, A
+
+GENEROUS = msgspec.structs.replace(STYLE, size_step=1, min_size=8, max_size=8192, max_frames=1024)
+"""A style that makes whatever a request can hold."""
 
 
 @pytest.mark.parametrize("prompt", ["", " \n\t"])
@@ -72,7 +80,7 @@ def test_the_longest_text_of_a_wish_is_granted_and_none_longer(field: str, name:
 )
 def test_what_a_request_can_hold_is_granted(wish: Wish) -> None:
     check(wish)
-    request = settle(wish, A, [STYLE])
+    request = settle(wish, A, [GENEROUS])
     assert wire.decode_request(wire.encode(request)).message == request
 
 
@@ -91,10 +99,79 @@ def test_a_refusal_is_worded_as_the_backend_words_it() -> None:
     with pytest.raises(WishError) as unknown:
         find_style("nope", [STYLE])
     assert str(unknown.value) == str(BackendError("unknown_style", style="nope", styles="plain"))
+    with pytest.raises(WishError) as long:
+        settle(Wish("a", frames=33), A, [STYLE])
+    assert str(long.value) == str(BackendError("frames_out_of_range", frames=33, most=32))
+    with pytest.raises(WishError) as large:
+        settle(Wish("a", width=136, height=64), A, [STYLE])
+    details = {"width": 136, "height": 64, "least": 32, "most": 128, "step": 8}
+    assert str(large.value) == str(BackendError("size_out_of_range", **details))
+    assert large.value.sentence == "A size of 136 × 64 pixels is not possible with this style."
+    assert large.value.next_step == "Choose width and height between 32 and 128 pixels, in steps of 8."
+
+
+def test_the_longest_clip_of_a_style_is_granted() -> None:
+    assert settle(Wish("a", frames=32), A, [STYLE]).frames == 32
+
+
+def test_the_presets_of_a_style_are_granted_and_no_other() -> None:
+    style = msgspec.structs.replace(STYLE, presets=("draft", "final"))
+    assert settle(Wish("a", preset="final"), A, [style]).preset == "final"
+    assert settle(Wish("a"), A, [style]).preset == ""
+    with pytest.raises(WishError) as caught:
+        settle(Wish("a", preset="best"), A, [style])
+    assert caught.value.sentence == 'There is no preset "best" in this style.'
+    assert caught.value.next_step == "Choose one of these: draft, final."
+
+
+def test_what_was_wished_is_what_is_asked_for() -> None:
+    wish = Wish(" a fox ", " dark ", "plain", 3, 40, 48, 7, "", (LoraChoice(name="ink"),), {"steps": 5})
+    assert settle(wish, A, [STYLE]) == Generate(
+        job=A,
+        prompt="a fox",
+        negative_prompt="dark",
+        style="plain",
+        frames=3,
+        width=40,
+        height=48,
+        seed=7,
+        loras=(LoraChoice(name="ink"),),
+        settings={"steps": 5},
+    )
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+    """The backend's own styles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ELEVATOR_HOME", str(tmp_path_factory.mktemp("home")))
+        yield read_catalogue()
+
+
+sides = st.one_of(st.sampled_from([8, 24, 32, 40, 64, 128, 136]), st.integers(8, 300))
+
+
+@given(sides, sides, st.integers(1, 80), st.booleans())
+def test_what_the_backend_would_refuse_is_refused_in_the_same_words(
+    catalogue: Catalogue, width: int, height: int, frames: int, second: bool
+) -> None:
+    styles = [recipe.style for recipe in catalogue.recipes.values()]
+    wish = Wish("a fox", style=styles[second].name, width=width, height=height, frames=frames)
+    generous = [msgspec.structs.replace(GENEROUS, name=wish.style)]
+    ours = theirs = ""
+    try:
+        settle(wish, A, styles)
+    except WishError as error:
+        ours = str(error)
+    try:
+        resolve(settle(wish, A, generous), catalogue, fake=True)
+    except BackendError as error:
+        theirs = str(error)
+    assert ours == theirs
 
 
 def test_a_backend_without_styles_is_said() -> None:
-    with pytest.raises(WishError, match="no style"):
+    with pytest.raises(WishError, match="styles are not known yet"):
         find_style("", ())
 
 
@@ -132,13 +209,9 @@ def test_random_seeds_can_be_used() -> None:
 def test_words() -> None:
     assert words.megabytes(4_300_000_000, 4_265_000_000) == "4265 of 4265 MB"
     assert words.frames(1) == "1 frame"
-    assert words.rate_notice(24, 23.976) is None
-    assert words.rate_notice(8, 24) == (
-        "The clip was made for 8 frames per second and the scene has 24: it plays 3 times as fast."
-    )
-    assert words.rate_notice(23.976, 12) == (
-        "The clip was made for 23.98 frames per second and the scene has 12: it plays at 50% of its speed."
-    )
+    assert words.frames(16) == "16 frames"
+    assert [words.seconds(length) for length in (2, Fraction(2, 3), 0.5, 10)] == ["2 s", "0.67 s", "0.5 s", "10 s"]
+    assert [words.rate(fps) for fps in (8, 23.976, 29.97, 30)] == ["8", "23.98", "29.97", "30"]
 
 
 class Screen(io.StringIO):
