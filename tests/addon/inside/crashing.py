@@ -7,13 +7,13 @@ import signal
 import time
 
 import bpy
-from harness import HOME, MODULE, PROFILE, all_strips, generate, open_project, press_generate, pump, tick_until
+from harness import HOME, MODULE, PROFILE, all_strips, generate, job_of, lay, open_project, pump, tick_until
 
 
 def check_blender_dies() -> None:
     os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = "0.05"
     path = open_project("dies")
-    job = press_generate("a fox", frames=4)
+    job = job_of(lay("a fox", frames=4))
     tick_until(lambda: job.phase == "painting")
     bpy.ops.wm.save_mainfile()
     (HOME / "died.txt").write_text(f"{job.id} {pump()._client_id.value} {path}", encoding="utf-8")
@@ -36,4 +36,5 @@ def check_next_blender_takes_it_up() -> None:
     job = pump().session.jobs[strip["elevator_job"]]
     tick_until(lambda: job.ended)
     assert job.state.name == "DONE", job
-    assert [element.filename for element in strip.elements] == [f"frame_{n:04d}.png" for n in range(1, 5)]
+    names = [element.filename for element in strip.elements]
+    assert names == [f"frame_{n:04d}.png" for n in range(1, 5)], names

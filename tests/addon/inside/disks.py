@@ -14,7 +14,6 @@ from harness import (
     all_strips,
     generate,
     open_project,
-    part,
     press_generate,
     pump,
     refuse,
@@ -49,15 +48,15 @@ def check_full_disk_loses_nothing() -> None:
 
 def check_no_room_anywhere() -> None:
     open_project("nowhere")
-    clips = part("blender.clips")
-    spare, clips.spare_folder = clips.spare_folder, lambda: PROJECTS / "spare"
+    deliveries = pump()._deliveries
+    spare, deliveries._spare = deliveries._spare, lambda: PROJECTS / "spare"
     try:
         job = press_generate("a hare", frames=8, width=128, height=128, seed=77)
         tick_until(lambda: job.phase == "painting")
         _fill(leave=12 << 10)
         tick_until(lambda: job.ended)
     finally:
-        clips.spare_folder = spare
+        deliveries._spare = spare
         (PROJECTS / "filler").unlink()
     assert job.state.name == "FAILED"
     assert "the disk is full" in job.problem.sentence, job.problem
