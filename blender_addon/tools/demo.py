@@ -66,7 +66,7 @@ def main(request: dict[str, Any]) -> None:
     _install(request["zip"])
     scene = _new_scene()
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))  # frames go beside a saved file
-    strips = importlib.import_module(f"{MODULE}.blender.strips")
+    strips, clips = (importlib.import_module(f"{MODULE}.blender.{name}") for name in ("strips", "clips"))
     made = []
     for style, example in _styles(request["style"]):
         made.append(_generate(scene, request, style, request["prompt"] or example))
@@ -85,7 +85,7 @@ def main(request: dict[str, Any]) -> None:
         made={
             "frames": sum(len(frames) for frames in clips),
             "strips": len(made),
-            "prompt": strips.stored(made[0], "prompt"),
+            "prompt": clips.ticket_of(made[0]).request.prompt,
             "folders": [frames[0].parent.relative_to(folder).as_posix() for frames in clips],
             "fps": scene.render.fps,
             "blender": "{}.{}".format(*bpy.app.version),
@@ -169,7 +169,7 @@ def _told_styles() -> Any:
     """What the backend offers."""
     tell_step("Connecting to the backend", "connecting")
     pump = _pump()
-    pump.reach()
+    pump.do(pump.session.start())
     while pump.session.busy:
         pump.tick()
         pump.wait(WAIT_S)
@@ -192,7 +192,6 @@ def _fit_scene(scene: Any, made: list[Any], strips: Any, frame: Path) -> None:
     for strip in made:
         strip.transform.filter = "NEAREST"
         strip.transform.scale_x = strip.transform.scale_y = times
-    scene.render.fps = round(strips.stored(made[0], "fps") or FPS)
     scene.frame_start, scene.frame_end = strips.span(made[0])[0], strips.span(made[-1])[1] - 1
 
 
