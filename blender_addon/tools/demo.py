@@ -66,7 +66,8 @@ def main(request: dict[str, Any]) -> None:
     _install(request["zip"])
     scene = _new_scene()
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "demo.blend"))  # frames go beside a saved file
-    strips, clips = (importlib.import_module(f"{MODULE}.blender.{name}") for name in ("strips", "clips"))
+    strips = importlib.import_module(f"{MODULE}.blender.strips")
+    ticket_of = importlib.import_module(f"{MODULE}.blender.clips").ticket_of
     made = []
     for style, example in _styles(request["style"]):
         made.append(_generate(scene, request, style, request["prompt"] or example))
@@ -85,7 +86,7 @@ def main(request: dict[str, Any]) -> None:
         made={
             "frames": sum(len(frames) for frames in clips),
             "strips": len(made),
-            "prompt": clips.ticket_of(made[0]).request.prompt,
+            "prompt": ticket_of(made[0]).request.prompt,
             "folders": [frames[0].parent.relative_to(folder).as_posix() for frames in clips],
             "fps": scene.render.fps,
             "blender": "{}.{}".format(*bpy.app.version),
