@@ -106,7 +106,9 @@ def test_project_holds_one_strip_and_can_be_moved(made: Made, blender_python: Pa
     assert strip["files"] == [f"frame_{number:04d}.png" for number in range(1, FRAMES + 1)]
     assert strip["found"]
     assert strip["colors"] == "sRGB"
-    assert strip["settings"]["elevator_prompt"] == PROMPT
+    ticket = decode(strip["settings"]["elevator_clip"])
+    assert ticket is not None
+    assert ticket.request.prompt == PROMPT
     assert strip["directory"].startswith("//")
     assert all(path.startswith("//") for path in seen["paths"])
     assert (seen["film"], seen["fps"]) == ("//demo.mp4", FPS)

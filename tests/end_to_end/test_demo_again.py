@@ -49,7 +49,8 @@ def test_all_styles_one_after_another_replaces_it_too(place: Path, blender_pytho
     assert "4 image strips" in made.output
     strips = look_into(place / "demo" / "demo.blend", blender_python)["strips"]
     by_time = sorted(strips, key=lambda strip: strip["span"])
-    assert [strip["settings"]["elevator_style"] for strip in by_time] == ["plain", "neon", "pixel_art", "sketch"]
+    tickets = [decode(strip["settings"]["elevator_clip"]) for strip in by_time]
+    assert [ticket.request.style for ticket in tickets if ticket] == ["plain", "neon", "pixel_art", "sketch"]
     assert [strip["span"] for strip in by_time] == [[1, 5], [5, 9], [9, 13], [13, 17]]
     assert all(strip["found"] for strip in strips)
 
