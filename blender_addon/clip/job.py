@@ -34,7 +34,7 @@ NEXT: dict[State, frozenset[State]] = {
     State.SENT: frozenset({State.RUNNING, State.REATTACHING, State.MADE, State.FAILED, State.CANCELLED}),
     State.RUNNING: frozenset({State.REATTACHING, State.MADE, State.FAILED, State.CANCELLED}),
     State.REATTACHING: frozenset({State.SENT, State.RUNNING, State.FAILED, State.CANCELLED}),
-    State.MADE: frozenset({State.FETCHING, State.FILLING, State.FAILED, State.CANCELLED}),
+    State.MADE: frozenset({State.REATTACHING, State.FETCHING, State.FILLING, State.FAILED, State.CANCELLED}),
     State.FETCHING: frozenset({State.REATTACHING, State.FILLING, State.FAILED, State.CANCELLED}),
     State.FILLING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
     State.DONE: frozenset(),

@@ -328,8 +328,8 @@ class Session:
 
     @property
     def _in_need(self) -> list[Job]:
-        """Jobs that do not end well without the backend: not those that it has finished, for their files are there."""
-        done = {State.MADE, State.FILLING} | ({State.FETCHING} if self.local else set())
+        """Jobs that do not end well without the backend: not those whose files are on this computer."""
+        done = {State.FILLING} | ({State.MADE, State.FETCHING} if self.local else set())
         return [job for job in self.active if job.state not in done]
 
     def _welcome(self, welcome: Welcome) -> list[Action]:

@@ -43,12 +43,14 @@ def copy(source: Path, target: Path) -> None:
     names = [path.name for pattern in PATTERNS for path in sorted(source.glob(pattern))]
     if not names:
         raise CopyError(f"The backend's folder {source} holds no frames any more.")
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    beside = _beside(target, os.getpid())
     try:
         beside.mkdir(parents=True)
         for name in names:
             shutil.copyfile(source / name, beside / name)
-        target.mkdir(exist_ok=True)
+        if not target.is_dir():
+            beside.rename(target)
+            return
         for name in names:
             if not (target / name).exists():
                 os.replace(beside / name, target / name)
@@ -58,11 +60,17 @@ def copy(source: Path, target: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def _beside(target: Path, process: int) -> Path:
+    """Where the files are until all of them are there."""
+    return target.with_name(f".{target.name}.{process}.part")
+
+
 class Copying:
     """One copy under way."""
 
     def __init__(self, python: str, source: str, target: str) -> None:
         """Start it. `python`: any interpreter. Raises CopyError."""
+        self._target = Path(target)
         quiet: dict[str, Any] = {}
         if sys.platform == "win32":
             quiet["creationflags"] = subprocess.CREATE_NO_WINDOW
@@ -96,6 +104,7 @@ class Copying:
         """End it; nothing half-written stays."""
         self._process.terminate()
         self._process.wait()
+        shutil.rmtree(_beside(self._target, self._process.pid), ignore_errors=True)
         if self._process.stderr is not None:
             self._process.stderr.close()
 
