@@ -11,6 +11,7 @@ from ..client.api import Backend, Clip, Job
 from ..client.saving import check_space, prepare
 from ..failures import EXIT_DONE, BackendError
 from . import batch
+from .failures import CommandFailure
 from .following import Watcher, cancelling, connected, lost, saved
 from .output import Output
 from .terminal import ProgressLine
@@ -55,7 +56,7 @@ def _check_usage(options: argparse.Namespace) -> None:
     elif options.detach and options.fps is not None and options.source is None:
         wrong = "With --detach there is nobody to change the frame rate: leave out --fps, and use conform later."
     if wrong is not None:
-        raise BackendError("usage", detail=wrong, command="generate")
+        raise CommandFailure("usage", detail=wrong, command="generate")
 
 
 def _clip(options: argparse.Namespace) -> Clip:

@@ -13,7 +13,8 @@ from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import places
 
 from .. import logs
-from ..failures import EXIT_DONE, cannot_write
+from ..client.failures import cannot_write
+from ..failures import EXIT_DONE
 from ..server.only_one import only_one
 from ..settings import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, Settings
 from .keys import parse_bind

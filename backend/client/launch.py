@@ -14,8 +14,8 @@ from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import places
 
-from ..failures import BackendError
 from ..settings import ROOT
+from .failures import ClientFailure
 
 START_GRACE = 5.0
 """How long a backend that was started for one purpose waits for a client before it ends, seconds."""
@@ -53,7 +53,7 @@ def start_backend(*, fake: bool, device: str, grace: float) -> tuple[Connection,
             process.wait()
         words.seek(0)
         said = words.read().decode(errors="replace").strip().splitlines()
-    raise BackendError("not_started", detail=said[-1] if said else "it said nothing.", log=places.log_file())
+    raise ClientFailure("not_started", detail=said[-1] if said else "it said nothing.", log=places.log_file())
 
 
 def _start(arguments: Sequence[str], words: IO[bytes]) -> subprocess.Popen[bytes]:
