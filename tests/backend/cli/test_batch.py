@@ -342,7 +342,7 @@ def test_a_lost_backend_ends_the_batch_with_one_sentence(home: Path, call: Call,
 
 def test_a_prompt_or_a_file_but_not_both(call: Call, tmp_path: Path) -> None:
     path = file(tmp_path, "prompt\na fox\n")
-    for arguments in (["--from", path, "a fox", "--out", tmp_path], ["--out", tmp_path], ["--from", path]):
+    for arguments in (["--from", path, "a fox", "--out", tmp_path], ["--out", tmp_path]):
         failed = call("generate", *arguments)
         assert (failed.code, len(failed.err.splitlines())) == (2, 1)
 

@@ -269,3 +269,14 @@ def test_a_profile_is_taken_by_its_name(backend: Running, call: Call, home: Path
     failed = call("queue", "--profile", "absent")
     assert failed.code == 1
     assert "absent" in failed.err
+
+
+def test_a_clip_without_out_goes_where_the_other_command_line_would_put_it(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("generate", "A fox, on (grass)!", "--frames", "2", "--seed", "3", "--quiet").code == 0
+    assert len(frames_in(tmp_path / "out" / "a-fox-on-grass-3")) == 2
+    (tmp_path / "my shots.csv").write_text("prompt,frames\na fox,1\n")
+    assert call("generate", "--from", tmp_path / "my shots.csv", "--seed", "3", "--quiet").code == 0
+    assert len(frames_in(tmp_path / "out" / "my-shots" / "0001")) == 1

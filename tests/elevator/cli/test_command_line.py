@@ -20,10 +20,12 @@ from PIL import Image
 
 from elevator import elevate, load_models
 from elevator.cli import recording
-from elevator.cli.options import MAX_SEED, parser
+from elevator.cli.options import parser
 from elevator.cli.order import new_order
+from elevator.cli.values import MAX_SEED
 from elevator.pictures.sheet import contact_sheet
 from elevator.pipeline import STRENGTH
+from elevator.provenance import found
 from elevator.sidecar import read
 from elevator.sources import Lora
 from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
@@ -99,6 +101,21 @@ def test_a_clip_is_as_long_as_its_footage_but_not_too_long(tmp_path, pictures, f
     order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(tmp_path)])))
     assert order.frames == order.settings(models("zeroscope")).frames == frames
     assert order.settings(models("zeroscope")).strength == STRENGTH
+
+
+def test_footage_may_be_one_picture(tmp_path):
+    picture = tmp_path / "frame.png"
+    picture.touch()
+    (tmp_path / "other.png").touch()
+    order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(picture)])))
+    assert order.frames == 1
+    assert [file.path for file in found(order.sources, order.pictures, 1) if file.source == "init"] == [picture]
+
+
+def test_a_fault_of_ours_has_a_code_of_its_own(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(recording, "make", lambda order: 1 / 0)
+    assert run("a dog", *MODELS, *SMALL, "--out", tmp_path / "clip") == 70
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_loras_and_embeddings_are_recorded_and_keep_their_weights(tmp_path, capsys):
