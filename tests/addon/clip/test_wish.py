@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.failures import BackendError
+from backend.failures import Failure
 from blender_addon.clip import words
 from blender_addon.clip.status import Status
 from blender_addon.clip.wish import EXAMPLE, Wish, WishError, check, find_style, folder_name, random_seed, settle, slug
@@ -87,10 +87,10 @@ def test_the_first_style_is_taken_where_none_is_chosen() -> None:
 def test_a_refusal_is_worded_as_the_backend_words_it() -> None:
     with pytest.raises(WishError) as empty:
         check(Wish(" "))
-    assert str(empty.value) == str(BackendError("empty_prompt", example=EXAMPLE))
+    assert str(empty.value) == str(Failure("empty_prompt", example=EXAMPLE))
     with pytest.raises(WishError) as unknown:
         find_style("nope", [STYLE])
-    assert str(unknown.value) == str(BackendError("unknown_style", style="nope", styles="plain"))
+    assert str(unknown.value) == str(Failure("unknown_style", style="nope", styles="plain"))
 
 
 def test_a_backend_without_styles_is_said() -> None:
