@@ -1,8 +1,8 @@
 """`python -m backend`: the command line.
 
-Exit codes: 0 done · 1 a fault of ours · 2 the request or the command is wrong · 3 no backend runs or starts ·
-4 the job failed · 5 the result cannot be written · 130 interrupted or cancelled. A failure is one sentence, and the
-next step, on standard error.
+Exit codes: 0 done · 1 a sentence on standard error says what to change · 2 the command is not understood ·
+3 no backend runs or starts · 4 the job failed · 5 the result cannot be written · 70 a fault of ours ·
+130 interrupted or cancelled. A failure is one sentence, and the next step, on standard error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared_protocol.machine import places
 try:
     from .cli.arguments import add_commands
     from .cli.output import Error, Output, warn
-    from .failures import EXIT_INTERRUPTED, BackendError
+    from .failures import EXIT_INTERRUPTED, BackendError, Failure
 except ModuleNotFoundError as error:
     sys.exit(without_packages("backend", error))
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:  # the outer edge: every failure gets a code and a sentence
         log.exception("The command %s failed.", options.command)
-        failure = BackendError("internal", detail=f"{type(error).__name__}: {error}", log=places.log_file())
+        failure = Failure("internal", detail=f"{type(error).__name__}: {error}", log=places.log_file())
         return _fail(options, failure)
 
 

@@ -59,10 +59,10 @@ def found(sources: Sources, pictures: Pictures | None = None, frames: int = 0) -
 
 
 def pictures_of(folder: Path) -> list[Path]:
-    """The pictures of a folder, as `pictures_in` finds them. Raises RequestError if there are none."""
-    files = list(pictures_in(folder))
+    """The pictures of a folder, as `pictures_in` finds them, or one picture. Raises RequestError if there are none."""
+    files = [folder] if folder.is_file() else list(pictures_in(folder))
     if not files:
-        raise RequestError(f"{folder} is no folder with PNG files; choose one that holds frames.")
+        raise RequestError(f"{folder} is no folder with PNG files and no picture; choose one that holds frames.")
     return files
 
 

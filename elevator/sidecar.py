@@ -28,7 +28,7 @@ class Pictures(msgspec.Struct, frozen=True):
     """The pictures that a clip starts from, absolute."""
 
     init: str | None = None
-    """A folder of them."""
+    """A folder of them, or one."""
     footage: tuple[str, ...] = ()
     """One a frame, where they do not lie in a folder `init`."""
     anchor: str | None = None

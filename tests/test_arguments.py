@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator.arguments import ArgumentParser, without_packages
+from elevator.cli.shared import SHARED
 
 COMMANDS = {
     "python -m backend": "backend.__main__",
@@ -154,14 +155,85 @@ def test_a_slip_in_an_option_is_no_prompt(capsys: pytest.CaptureFixture[str]) ->
     assert "unrecognized arguments: --quitely" in capsys.readouterr().err
 
 
-def test_the_two_commands_that_make_clips_have_one_grammar() -> None:
-    """What both take goes by one name, and a value is read by the same parser."""
-    ours, theirs = parsers("python -m elevator")[""], parsers("python -m backend")["generate"]
-    both = ours._option_string_actions.keys() & theirs._option_string_actions.keys()
-    assert both >= {"--negative", "--size", "--frames", "--seed", "--set", "--lora", "--footage", "--strength"}
-    assert both >= {"--anchor", "--preset", "--device", "--out", "--overwrite", "--quiet"}
-    for option in ("--size", "--set"):
-        assert ours._option_string_actions[option].type is theirs._option_string_actions[option].type
+SAMPLER, BACKEND = "python -m elevator", "python -m backend"
+OWN_TYPES = {"--lora", "--device"}
+"""What the backend reads into messages of its own, or several of; their texts are compared below."""
+OTHERS = {("report", "--out"), ("", "--version"), ("", "--help"), ("", "-h")}
+"""What a command of the backend means by an option's name that is not a clip's."""
+
+
+def options(command: str, name: str) -> dict[str, argparse.Action]:
+    """The options of a command, and its prompt."""
+    actions = parsers(command)[name]._actions
+    return {text: action for action in actions for text in action.option_strings or (action.dest,) if text != "-h"}
+
+
+def rest(option: str, action: argparse.Action) -> str:
+    """What a command says of an option behind the words that both share."""
+    words = SHARED[option][0] if option in SHARED else action.help or ""
+    assert (action.help or "").startswith(words), option
+    return (action.help or "").removeprefix(words)
+
+
+def test_what_both_command_lines_have_is_read_alike() -> None:
+    ours = options(SAMPLER, "")
+    both = set()
+    for name in parsers(BACKEND):
+        theirs = options(BACKEND, name)
+        for option in ours.keys() & theirs.keys() - {"--help", "--version"}:
+            if (name, option) in OTHERS:
+                continue
+            one, other = ours[option], theirs[option]
+            assert (one.metavar, one.nargs, type(one)) == (other.metavar, other.nargs, type(other)), (name, option)
+            assert option in OWN_TYPES or one.type is other.type, (name, option)
+            if name == "generate":
+                both.add(option)
+                for each in (one, other):
+                    rest(option, each)
+    assert both == SHARED.keys()
+
+
+@pytest.mark.parametrize(
+    ("option", "texts"),
+    [
+        ("--device", ("auto", "cpu", "cuda", "cuda:1", "tpu", "cuda:", "")),
+        ("--lora", ("ink", "ink:0.8", "ink.safetensors:-1", "ink:1e3")),
+    ],
+)
+def test_what_is_read_into_other_types_has_the_same_grammar(option: str, texts: tuple[str, ...]) -> None:
+    def value(action: argparse.Action, text: str) -> Any:
+        assert callable(action.type)
+        try:
+            read = action.type(text)
+        except argparse.ArgumentTypeError:
+            return None
+        return getattr(read, "weight", read)
+
+    for text in texts:
+        assert value(options(SAMPLER, "")[option], text) == value(options(BACKEND, "generate")[option], text), text
+
+
+def test_the_document_has_one_table_of_both() -> None:
+    ours, theirs = options(SAMPLER, ""), options(BACKEND, "generate")
+
+    def cell(option: str, actions: dict[str, argparse.Action]) -> str:
+        if option not in actions:
+            return "–"
+        own = rest(option, actions[option]).lstrip(" ;:,")
+        return (own[1:-1] if own.startswith("(") else own) or "✓"
+
+    rows = []
+    for option in (*ours, *(option for option in theirs if option not in ours)):
+        action = ours.get(option) or theirs[option]
+        choices = ", ".join(map(str, action.choices)) if action.choices else ""
+        value = action.metavar or choices or ("" if action.nargs in (0, "?") else action.dest.upper())
+        words = SHARED[option][0] if option in SHARED else action.help or ""
+        if option not in ("--help", "--version"):
+            cells = (f"`{option}`", f"`{value}`" if value else "", words, cell(option, ours), cell(option, theirs))
+            rows.append(f"| {' | '.join(cells)} |")
+    table = "\n".join(rows)
+    text = Path("docs/COMMANDS.md").read_text(encoding="utf-8")
+    assert f"\n{table}\n\n" in text, f"the table is to be:\n{table}"
 
 
 @pytest.mark.process

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elevator.cli import values
+from elevator.cli.shared import add
 
 from ..client.launch import START_GRACE
 from . import control, diagnosis, generating, queueing, report
@@ -88,7 +89,7 @@ def _command(
 
 
 def _add_generate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("prompt", nargs="?", help="what should be seen")
+    add(command, "prompt")
     command.add_argument(
         "--from",
         dest="source",
@@ -96,42 +97,24 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="one clip for each row of a .csv or .jsonl file; the other options hold for what rows do not say",
     )
-    _add_clip(command)
-    command.add_argument("--fps", type=values.rate, metavar="N[/D]", help="change the clip to this frame rate")
+    command.add_argument("--style", default="plain", metavar="NAME", help="name of a style (default: plain)")
+    add(command, "--negative", default="")
+    add(command, "--preset", " (default: the style's own)", default="")
+    add(command, "--set", default=[])
+    add(command, "--lora", " (by name, besides the style's own)", type=lora, default=[])
+    add(command, "--frames", " (default: the footage's, else the style's)")
+    add(command, "--size", " (default: the style's)")
+    add(command, "--seed")
+    add(command, "--footage")
+    add(command, "--strength")
+    add(command, "--anchor")
+    add(command, "--fps", ", to which the clip is changed")
     _add_method(command)
     command.add_argument("--dry-run", action="store_true", help="make nothing, say what it would take")
     _add_detach(command)
-    _add_out(command, "where the frames go")
-
-
-def _add_clip(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--style", default="plain", help="name of a style (default: plain)")
-    command.add_argument("--preset", default="", metavar="NAME", help="one of the style's presets (default: its own)")
-    command.add_argument(
-        "--set",
-        type=values.setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of the sampler, such as guidance=9 or lowpass.method=none; may be repeated",
-    )
-    command.add_argument("--frames", type=int, help="length (default: the footage's, else the style's)")
-    command.add_argument("--size", type=values.size, metavar="WxH", help="in pixels (default: the style's)")
-    command.add_argument("--seed", type=int, help="the same seed gives the same clip (default: a random one)")
-    command.add_argument("--negative", default="", metavar="TEXT", help="what should not be seen")
-    command.add_argument(
-        "--lora",
-        type=lora,
-        action="append",
-        default=[],
-        metavar="NAME[:WEIGHT]",
-        help="besides the style's own, at weight 1 if none is given; may be repeated",
-    )
-    command.add_argument(
-        "--footage", type=Path, nargs="+", default=[], metavar="PNG", help="what to start from: PNG files or a folder"
-    )
-    command.add_argument("--strength", type=float, help="how much of the footage is made anew, 0 to 1 (default: 0.8)")
-    command.add_argument("--anchor", type=Path, metavar="PNG", help="the picture that is frame 0")
+    add(command, "--out", "; with --from: out/FILE")
+    add(command, "--overwrite")
+    add(command, "--quiet")
 
 
 def _add_method(command: argparse.ArgumentParser) -> None:
@@ -149,5 +132,5 @@ def _add_detach(command: argparse.ArgumentParser) -> None:
 
 def _add_out(command: argparse.ArgumentParser, about: str) -> None:
     command.add_argument("--out", type=Path, metavar="FOLDER", help=about)
-    command.add_argument("--overwrite", action="store_true", help="replace frames of another clip in the folder")
-    command.add_argument("--quiet", action="store_true", help="show no progress")
+    add(command, "--overwrite")
+    add(command, "--quiet")

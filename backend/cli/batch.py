@@ -11,12 +11,14 @@ from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import JobView
 
 from ..client.api import LISTED, Backend, Clip, Job
+from ..client.failures import ClientFailure
 from ..client.saving import prepare
 from ..failures import EXIT_DONE, BackendError
 from ..styles.catalogue import read_catalogue
 from .batch_file import Row, read_rows
 from .batch_note import Note, asked_of, read_note, write_note
 from .checking import check
+from .failures import CommandFailure
 from .following import Watcher, cancelling, connected, saved
 from .output import Error, Output, Skipped, warn
 from .terminal import ProgressLine
@@ -38,7 +40,7 @@ def generate(options: argparse.Namespace, clip: Clip) -> int:
     if wrong:
         for number in sorted(wrong):
             warn(wrong[number])
-        raise BackendError("batch_refused", count=len(wrong), rows=count, file=options.source)
+        raise CommandFailure("batch_refused", count=len(wrong), rows=count, file=options.source)
     with connected(options, start=True) as backend, ProgressLine(quiet=options.quiet or options.json) as line:
         batch = _Batch(backend, rows, options, output, line)
         with cancelling(backend, batch.work):
@@ -47,9 +49,9 @@ def generate(options: argparse.Namespace, clip: Clip) -> int:
             except BackendError as error:
                 if error.code != "not_reached":
                     raise
-                raise BackendError("batch_lost", detail=error.sentence) from error
+                raise CommandFailure("batch_lost", detail=error.sentence) from error
     if batch.failed:
-        raise BackendError("rows_failed", count=batch.failed, rows=count)
+        raise CommandFailure("rows_failed", count=batch.failed, rows=count)
     output.say(f"{count} clips lie in {options.out.resolve()}.")
     return EXIT_DONE
 
@@ -65,7 +67,7 @@ def _check(rows: Sequence[Row], options: argparse.Namespace, wrong: dict[int, st
                 check(row.clip, catalogue, fake=options.fake)
             note = read_note(folder)
             if not options.overwrite and frames_in(folder) and (note is None or note.asked != asked_of(row)):
-                raise BackendError("folder_in_use", folder=folder)
+                raise ClientFailure("folder_in_use", folder=folder)
         except BackendError as error:
             wrong[row.number] = f"{row.where}: {error}"
 

@@ -17,7 +17,7 @@ from elevator.cli import values
 from shared_protocol.messages import LoraChoice
 
 from ..client.api import Clip
-from ..failures import BackendError
+from .failures import CommandFailure
 from .values import lora
 
 DELIMITERS = ",;\t"
@@ -67,7 +67,7 @@ def read_rows(path: Path, clip: Clip, fps: Fraction | None) -> tuple[list[Row], 
         except Wrong as error:
             wrong[number] = f"{where}: {error}"
     if not rows and not wrong:
-        raise BackendError("batch_unread", file=path, detail="it holds no rows")
+        raise CommandFailure("batch_unread", file=path, detail="it holds no rows")
     return rows, wrong
 
 
@@ -76,9 +76,9 @@ def _records(path: Path) -> Iterator[tuple[int, Record | Wrong]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise BackendError("batch_unread", file=path, detail=error.strerror) from error
+        raise CommandFailure("batch_unread", file=path, detail=error.strerror) from error
     except UnicodeDecodeError as error:
-        raise BackendError("batch_unread", file=path, detail="it is not written in UTF-8") from error
+        raise CommandFailure("batch_unread", file=path, detail="it is not written in UTF-8") from error
     return _objects(text) if path.suffix.lower() in (".jsonl", ".ndjson") else _cells(path, text)
 
 
@@ -113,15 +113,15 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, Record | Wrong]]:
                 decimal = _decimal_points if delimiter == ";" else str
                 yield reader.line_num, {name: decimal(cell) for name, cell in zip(columns, cells, strict=False)}
     except csv.Error as error:
-        raise BackendError("batch_unread", file=path, detail=f"line {reader.line_num}: {error}") from error
+        raise CommandFailure("batch_unread", file=path, detail=f"line {reader.line_num}: {error}") from error
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
     for column in columns:
         if not _is_known(column):
-            raise BackendError("batch_unread", file=path, detail=_unknown(column))
+            raise CommandFailure("batch_unread", file=path, detail=_unknown(column))
         if columns.count(column) > 1:
-            raise BackendError("batch_unread", file=path, detail=f'it has two columns "{column}"')
+            raise CommandFailure("batch_unread", file=path, detail=f'it has two columns "{column}"')
 
 
 def _decimal_points(cell: str) -> str:

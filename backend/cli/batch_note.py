@@ -12,8 +12,8 @@ from elevator.pictures.clip_folder import frames_in
 from shared_protocol.machine import files
 from shared_protocol.messages import JobId, LoraChoice
 
+from ..client.failures import cannot_write
 from ..client.uploading import footage_files, read_picture
-from ..failures import cannot_write
 from .batch_file import Row
 
 NAME = "job.json"

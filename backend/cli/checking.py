@@ -11,7 +11,7 @@ from shared_protocol.messages import Generate
 
 from ..client.api import Clip
 from ..client.uploading import read_picture
-from ..failures import BackendError
+from ..failures import Failure
 from ..orders import Sample
 from ..server.requests import resolve
 from ..styles.catalogue import Catalogue
@@ -32,7 +32,7 @@ def check_limits(request: Generate) -> None:
     try:
         wire.decode_request(wire.encode(request))
     except (ProtocolError, ValueError) as error:
-        raise BackendError("bad_request", detail=str(error.__cause__ or error).rstrip(".")) from error
+        raise Failure("bad_request", detail=str(error.__cause__ or error).rstrip(".")) from error
 
 
 def _hashed(path: Path, pictures: dict[str, Path]) -> str:

@@ -29,7 +29,7 @@ from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
 from shared_protocol.messages import AskStatus, Status
 
-from ..failures import EXIT_DONE, EXIT_INTERNAL
+from ..failures import EXIT_DONE, EXIT_TO_CHANGE
 from ..installer import doctor
 from ..installer.clone import BACKEND, BUILD
 from ..installer.doctor import Finding
@@ -73,7 +73,7 @@ def run_doctor(options: argparse.Namespace) -> int:
     wrong = any(finding.remedy and finding.needed for finding in found)
     if options.json:
         print(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in found]}, ensure_ascii=False))
-    return EXIT_INTERNAL if wrong else EXIT_DONE
+    return EXIT_TO_CHANGE if wrong else EXIT_DONE
 
 
 def line(finding: Finding) -> str:

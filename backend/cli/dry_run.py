@@ -13,11 +13,12 @@ from elevator.cost.shapes import Shapes
 from elevator.pictures.rates import length
 
 from ..client.api import Clip
-from ..failures import EXIT_DONE, BackendError
+from ..failures import EXIT_DONE, BackendError, Failure
 from ..machine_memory import machine_memory
 from ..styles.catalogue import Catalogue, read_catalogue
 from .batch_file import Row
 from .checking import check
+from .failures import CommandFailure
 from .output import Error, Foreseen, Output, size_text, warn
 
 HEAD = ("row", "frames", "size", "calls", "memory", "TFLOP", "disk", "")
@@ -55,7 +56,7 @@ def foresee_rows(file: Path, rows: Sequence[Row], wrong: dict[int, str], output:
         f"{sum(one.tflop for one in every):.3g} TFLOP, at most {size_text(sum(one.disk for one in every))} on the disk."
     )
     if wrong:
-        raise BackendError("batch_refused", count=len(wrong), rows=count, file=file)
+        raise CommandFailure("batch_refused", count=len(wrong), rows=count, file=file)
     return EXIT_DONE
 
 
@@ -71,7 +72,7 @@ def foresee(clip: Clip, fps: Fraction | None, catalogue: Catalogue, memory: int)
     try:
         takes = _estimate(plan, _shapes(order.sources), order.frames, order.height, order.width, start)
     except ElevatorError as error:
-        raise BackendError("model_unfit", detail=str(error).rstrip(".")) from error
+        raise Failure("model_unfit", detail=str(error).rstrip(".")) from error
     kept = order.frames if fps is None else order.frames + length(order.frames, Fraction(order.fps), fps)
     return Foreseen(
         frames=order.frames,

@@ -11,6 +11,7 @@ from shared_protocol.messages import Accepted, Done, Frame, Message, Notice, Pro
 
 from ..client.api import Backend, Job, connect
 from ..failures import BackendError
+from .failures import CommandFailure
 from .output import Output, Saved, warn
 from .terminal import ProgressLine
 
@@ -94,7 +95,7 @@ def _waiting(accepted: Accepted) -> Progress:
 
 def lost(error: BackendError, job: Job) -> BackendError:
     """What to say when the backend was lost while it had a job."""
-    return BackendError("backend_lost", detail=error.sentence, job=job.id) if error.code == "not_reached" else error
+    return CommandFailure("backend_lost", detail=error.sentence, job=job.id) if error.code == "not_reached" else error
 
 
 @contextmanager

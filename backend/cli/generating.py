@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import random
 
 from elevator.cli import values
+from elevator.cli.shared import default_folder
 from shared_protocol.messages import Style
 
 from ..client.api import Backend, Clip, Job
+from ..client.clip import MAX_SEED
 from ..client.saving import check_space, prepare
 from ..failures import EXIT_DONE, BackendError
 from . import batch
+from .failures import CommandFailure
 from .following import Watcher, cancelling, connected, lost, saved
 from .output import Output
 from .terminal import ProgressLine
@@ -20,6 +24,9 @@ def generate(options: argparse.Namespace) -> int:
     """Make clips and write their frames. Raises BackendError."""
     _check_usage(options)
     wanted = _clip(options)
+    if options.out is None:
+        single = options.source is None
+        options.out = default_folder(wanted.prompt, wanted.seed) if single else default_folder(options.source.stem)
     if options.source is not None:
         return batch.generate(options, wanted)
     output = Output(json=options.json)
@@ -50,16 +57,17 @@ def _check_usage(options: argparse.Namespace) -> None:
     wrong = None
     if (options.prompt is None) == (options.source is None):
         wrong = "Give either a prompt or a file with --from."
-    elif options.out is None and not options.dry_run and (options.source or not options.detach):
-        wrong = "Say with --out where the frames go."
     elif options.detach and options.fps is not None and options.source is None:
         wrong = "With --detach there is nobody to change the frame rate: leave out --fps, and use conform later."
     if wrong is not None:
-        raise BackendError("usage", detail=wrong, command="generate")
+        raise CommandFailure("usage", detail=wrong, command="generate")
 
 
 def _clip(options: argparse.Namespace) -> Clip:
     """What the options ask for; of a file's rows, what they do not say themselves."""
+    seed = options.seed
+    if seed is None and options.source is None:  # a default --out is named after it; rows draw their own
+        seed = random.randrange(MAX_SEED)
     width, height = options.size or (None, None)
     return Clip(
         options.prompt or "",
@@ -69,10 +77,10 @@ def _clip(options: argparse.Namespace) -> Clip:
         frames=options.frames,
         width=width,
         height=height,
-        seed=options.seed,
+        seed=seed,
         settings=values.nested(options.set),
         loras=tuple(options.lora),
-        footage=tuple(options.footage),
+        footage=options.footage or (),
         strength=options.strength,
         anchor=options.anchor,
     )

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from shared_protocol import connection
 from shared_protocol.connection import Connection
 
+from ..client.failures import cannot_write
 from ..client.profiles import keys_folder, profile_file
-from ..failures import EXIT_DONE, BackendError, cannot_write
+from ..failures import EXIT_DONE
 from ..server.security import KeyPair, check_public_key, read_pair, read_public_key, write_pair
+from .failures import CommandFailure
 
 if TYPE_CHECKING:
     from elevator.arguments import Commands
@@ -50,7 +52,7 @@ def make_key(options: argparse.Namespace) -> int:
     try:
         write_pair(path, pair)
     except FileExistsError:
-        raise BackendError("key_exists", name=options.name, file=path) from None
+        raise CommandFailure("key_exists", name=options.name, file=path) from None
     except OSError as error:
         raise cannot_write(path.parent, error) from error
     print(f"The public key is {pair.public}")
@@ -65,7 +67,7 @@ def make_profile(options: argparse.Namespace) -> int:
     try:
         pair = read_pair(keys_folder() / f"{name}.key")
     except FileNotFoundError:
-        raise BackendError("key_missing", name=name) from None
+        raise CommandFailure("key_missing", name=name) from None
     except OSError as error:
         raise cannot_write(keys_folder(), error) from error
     try:

@@ -14,6 +14,7 @@ from shared_protocol.texts import duration
 from ..client.api import LISTED, Backend
 from ..client.saving import prepare
 from ..failures import EXIT_DONE, BackendError
+from .failures import CommandFailure
 from .following import Watcher, cancelling, connected, lost, saved, state_of, warn_of_queue
 from .output import Output, shortened, size_text
 from .terminal import ProgressLine
@@ -72,7 +73,7 @@ def conform(options: argparse.Namespace) -> int:
     """Make a clip of another frame rate from a finished one."""
     output = Output(json=options.json)
     if options.detach == (options.out is not None):
-        raise BackendError("usage", detail="Give one of --out and --detach.", command="conform")
+        raise CommandFailure("usage", detail="Give one of --out and --detach.", command="conform")
     if not options.detach:
         prepare(options.out, overwrite=options.overwrite)
     with connected(options) as backend:
@@ -96,7 +97,7 @@ def conform(options: argparse.Namespace) -> int:
 def _fetch(backend: Backend, options: argparse.Namespace, output: Output) -> None:
     """Write a job's frames, when it has ended."""
     if options.job is None:
-        raise BackendError("usage", detail="Say which job's frames to write.", command="results")
+        raise CommandFailure("usage", detail="Say which job's frames to write.", command="results")
     prepare(options.out, overwrite=options.overwrite)
     view = backend.find(options.job)
     if view.state == "queued":
@@ -109,7 +110,7 @@ def _fetch(backend: Backend, options: argparse.Namespace, output: Output) -> Non
 
 def _place(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000_000:
-        raise BackendError("usage", detail=f'"{text}" is no place: 1 comes next.', command="queue")
+        raise CommandFailure("usage", detail=f'"{text}" is no place: 1 comes next.', command="queue")
     return int(text)
 
 

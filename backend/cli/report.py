@@ -33,7 +33,8 @@ from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import files, places
 from shared_protocol.messages import MAJOR, MINOR
 
-from ..failures import EXIT_DONE, cannot_write
+from ..client.failures import cannot_write
+from ..failures import EXIT_DONE
 from ..server.open_stores import DATABASE
 from ..settings import ROOT, Settings
 from ..styles.catalogue import read_catalogue

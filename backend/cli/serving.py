@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elevator.cli import values
+from elevator.cli.shared import add
 from shared_protocol import connection
 from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import places
 
 from .. import logs
-from ..failures import EXIT_DONE, cannot_write
+from ..client.failures import cannot_write
+from ..failures import EXIT_DONE
 from ..server.only_one import only_one
 from ..settings import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, Settings
 from .keys import parse_bind
@@ -84,10 +86,12 @@ def _which() -> str:
         return ""
 
 
-def device(text: str) -> str:
+def devices(text: str) -> str:
     """One or several devices, as torch calls them. For argparse."""
-    if not re.fullmatch(r"auto|(cpu|cuda(:\d{1,2})?)(,(cpu|cuda(:\d{1,2})?))*", text):
-        raise argparse.ArgumentTypeError(f'"{text}" is no device: write auto, cpu, cuda, or such as cuda:0,cuda:1')
+    several = text.split(",")
+    for each in several:
+        if values.device(each) == "auto" and len(several) > 1:
+            raise argparse.ArgumentTypeError(f'"{text}" is no device: auto stands alone')
     return text
 
 
@@ -139,12 +143,7 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
 
 def add_backend_options(command: argparse.ArgumentParser, grace: float = GRACE_SECONDS) -> None:
     command.add_argument("--fake", action="store_true", help="moving test pictures instead of models")
-    command.add_argument(
-        "--device",
-        type=device,
-        default="auto",
-        help="where to sample: auto, cpu, cuda, cuda:1, or several with commas, for a worker each (default: auto)",
-    )
+    add(command, "--device", ", or several with commas for a worker each (default: auto)", type=devices, default="auto")
     command.add_argument(
         "--grace",
         type=float,

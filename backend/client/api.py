@@ -64,9 +64,10 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer, Incoming
 
-from ..failures import BackendError
+from ..failures import BackendError, Failure
 from .clip import Clip
-from .conversation import ENDS, Conversation, SaidByBackend
+from .conversation import ENDS, Conversation
+from .failures import ClientFailure, SaidByBackend
 from .launch import START_GRACE, start_backend
 from .profiles import find_profile
 from .saving import NewFrames
@@ -112,7 +113,7 @@ def connect(
         found = _running()
         if found is None:
             if not start:
-                raise BackendError("no_backend")
+                raise ClientFailure("no_backend")
             found = start_backend(fake=fake, device=device, grace=grace)
         try:
             return Backend(found, name=name, client_id=client_id)
@@ -130,14 +131,14 @@ def _running() -> Connection | None:
     except NoBackend:
         return None
     except ConnectionFileError as error:
-        raise BackendError("not_reached", detail=error) from error
+        raise ClientFailure("not_reached", detail=error) from error
 
 
 def _read_profile(file: Path) -> Connection:
     try:
         return connection.read_profile(file)
     except ConnectionFileError as error:
-        raise BackendError("no_profile", detail=error) from error
+        raise ClientFailure("no_profile", detail=error) from error
 
 
 class Job:
@@ -179,9 +180,9 @@ class Job:
             case Failed():
                 raise SaidByBackend(self.end)
             case Cancelled():
-                raise BackendError("cancelled")
+                raise ClientFailure("cancelled")
             case None:
-                raise BackendError("job_not_followed", job=self.id)
+                raise ClientFailure("job_not_followed", job=self.id)
 
     def cancel(self) -> None:
         """Ask for the job's end. It has ended when its last event says so."""
@@ -198,7 +199,7 @@ class Job:
             for index, png in self._backend.frames(self):
                 frames.write(index, png)
             if frames.count != done.frames:
-                raise BackendError("frames_missing", count=done.frames - frames.count)
+                raise ClientFailure("frames_missing", count=done.frames - frames.count)
         self.received()
         return frames.paths
 
@@ -279,12 +280,12 @@ class Backend:
         """
         start = start.lower()
         if not _DIGITS.fullmatch(start):
-            raise BackendError("no_such_job", detail=start)
+            raise ClientFailure("no_such_job", detail=start)
         if len(start) == JOB_DIGITS:
             return self._talk.ask(Watch(job=start), Jobs).jobs[0]
         listed = [view for view in self.jobs(LISTED).jobs if view.job.startswith(start)]
         if len(listed) != 1:
-            raise BackendError("ambiguous_job" if listed else "no_such_job", detail=start)
+            raise ClientFailure("ambiguous_job" if listed else "no_such_job", detail=start)
         return listed[0]
 
     def jobs(self, ended: int = 0) -> Jobs:
@@ -377,7 +378,7 @@ class Backend:
             self._talk.send(request)
         except ValueError as error:  # too long, or no Unicode
             self._unfollow(job)
-            raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
+            raise Failure("bad_request", detail=str(error).rstrip(".")) from error
         answer = self._talk.first_of(job.id)
         if isinstance(answer, Failed):
             self._unfollow(job)

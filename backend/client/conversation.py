@@ -23,21 +23,12 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer, Incoming
 
-from ..failures import TABLE, BackendError
+from .failures import ClientFailure, SaidByBackend
 
 WAIT_SECONDS = 1.0
 ENDS = (Done, Failed, Cancelled)
 JOB_EVENTS = (Accepted, Progress, Notice, Frame, *ENDS)
 M = TypeVar("M", bound=Message)
-
-
-class SaidByBackend(BackendError):
-    """What the backend has said of a failure, as it said it."""
-
-    def __init__(self, event: Failed | Denied) -> None:
-        super().__init__("said", detail=event.message, step=event.next_step)
-        self.code = event.code
-        self.exit_code = TABLE[event.code].exit_code
 
 
 class Conversation:
@@ -116,7 +107,7 @@ class Conversation:
     def _hear(self) -> None:
         """Wait a while, and sort what has come."""
         if self._lost is not None:  # what came before the loss has been read
-            raise BackendError("not_reached", detail=self._lost.reason)
+            raise ClientFailure("not_reached", detail=self._lost.reason)
         self._client.wait(WAIT_SECONDS)
         for incoming in self._client.poll(budget=WAIT_SECONDS):
             message = incoming.message

@@ -11,8 +11,8 @@ from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import places
 from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
-from ..failures import BackendError
 from ..settings import ROOT
+from .failures import ClientFailure
 
 START_GRACE = 5.0
 """How long a backend that was started for one purpose waits for a client before it ends, seconds."""
@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.05
 def start_backend(*, fake: bool, device: str, grace: float) -> Connection:
     """Start a backend that is independent of this process's terminal, and wait until it is ready.
 
-    The one that is ready may be another, which was a moment quicker. Raises BackendError.
+    The one that is ready may be another, which was a moment quicker. Raises ClientFailure.
     """
     command = (sys.executable, "-m", "backend", "serve", "--grace", str(grace), "--device", device)
     starter = Starter((*command, "--fake") if fake else command, ROOT, _running)
@@ -51,5 +51,5 @@ def _running() -> Connection | None:
         return None
 
 
-def _not_started(detail: str) -> BackendError:
-    return BackendError("not_started", detail=detail, log=places.log_file())
+def _not_started(detail: str) -> ClientFailure:
+    return ClientFailure("not_started", detail=detail, log=places.log_file())

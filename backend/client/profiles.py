@@ -17,7 +17,7 @@ from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
 
-from ..failures import BackendError
+from .failures import ClientFailure
 
 
 def keys_folder() -> Path:
@@ -35,6 +35,6 @@ def find_profile(name: str) -> Connection:
     try:
         return connection.read_profile(profile_file(name))
     except NoBackend:
-        raise BackendError("profile_missing", name=name) from None
+        raise ClientFailure("profile_missing", name=name) from None
     except ConnectionFileError as error:
-        raise BackendError("profile_unfit", detail=error, name=name) from error
+        raise ClientFailure("profile_unfit", detail=error, name=name) from error

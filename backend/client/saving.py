@@ -13,7 +13,8 @@ from elevator.pictures.clip_folder import frame_name, frames_in
 from shared_protocol.machine import files
 from shared_protocol.wire import Buffer
 
-from ..failures import BackendError, cannot_write
+from ..failures import StorageFailure
+from .failures import ClientFailure, cannot_write
 
 
 def prepare(folder: Path, *, overwrite: bool) -> None:
@@ -22,7 +23,7 @@ def prepare(folder: Path, *, overwrite: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not overwrite and frames_in(folder):
-            raise BackendError("folder_in_use", folder=folder)
+            raise ClientFailure("folder_in_use", folder=folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -32,7 +33,7 @@ def prepare(folder: Path, *, overwrite: bool) -> None:
 def check_space(folder: Path, needed: int) -> None:
     """Raises BackendError if the disk has no room for so many bytes."""
     if shutil.disk_usage(folder).free < needed:
-        raise BackendError("disk_full")
+        raise StorageFailure("disk_full")
 
 
 class NewFrames:

@@ -12,7 +12,7 @@ from elevator.pictures.clip_folder import pictures_in
 from shared_protocol.messages import MAX_UPLOAD_BYTES, Chunk, Offer
 from shared_protocol.wire import CHUNK_BYTES, Buffer
 
-from ..failures import BackendError
+from .failures import ClientFailure
 
 Footage: TypeAlias = Sequence[str | PathLike[str]] | str | PathLike[str]
 """PNG files in their order, or a folder of them."""
@@ -30,7 +30,7 @@ def footage_files(footage: Footage) -> list[Path]:
         return paths
     found = list(pictures_in(paths[0]))
     if not found:
-        raise BackendError("no_picture", file=paths[0])
+        raise ClientFailure("no_picture", file=paths[0])
     return found
 
 
@@ -40,9 +40,9 @@ def read_picture(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_UPLOAD_BYTES + 1)
     except OSError as error:
-        raise BackendError("no_picture", file=path) from error
+        raise ClientFailure("no_picture", file=path) from error
     if not data.startswith(_PNG) or len(data) > MAX_UPLOAD_BYTES:
-        raise BackendError("no_picture", file=path)
+        raise ClientFailure("no_picture", file=path)
     return data
 
 
@@ -58,6 +58,6 @@ def send_file(data: bytes, send: Callable[[Sequence[Piece]], int]) -> str:
         offsets = range(have, min(have + WINDOW * CHUNK_BYTES, len(data)), CHUNK_BYTES)
         now = send([(Chunk(sha256=sha256, offset=at), (view[at : at + CHUNK_BYTES],)) for at in offsets])
         if now <= have:
-            raise BackendError("no_upload")
+            raise ClientFailure("no_upload")
         have = now
     return sha256

@@ -6,7 +6,6 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import cast
 
 from shared_protocol import VERSION
 from shared_protocol.errors import VersionMismatch
@@ -19,8 +18,6 @@ from shared_protocol.messages import (
     Cancel,
     Chunk,
     Conform,
-    DenialCode,
-    Denied,
     Done,
     Fetch,
     Fetched,
@@ -45,7 +42,7 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer, Incoming
 
-from ..failures import BackendError, cannot_keep
+from ..failures import Denial, Failure, StorageFailure, cannot_keep
 from ..orders import Sample
 from ..settings import Settings
 from ..styles.catalogue import Catalogue
@@ -132,11 +129,11 @@ class Desk:
         request = incoming.message
         try:
             self._follow(client, request, incoming.buffers)
-        except BackendError as error:
+        except (Failure, Denial) as error:
             self._deny(client, request, error)
         except StoreFull as error:
             log.error("A request could not be stored: %s.", error)
-            self._deny(client, request, BackendError("disk_full"))
+            self._deny(client, request, StorageFailure("disk_full"))
         except OSError as error:
             log.error("A request failed: %s.", error)
             self._deny(client, request, cannot_keep(places.data_folder(), error))
@@ -178,7 +175,7 @@ class Desk:
 
     def _submit(self, client: Connection, request: Generate | Conform) -> None:
         if self._stopping:
-            raise BackendError("shutting_down")
+            raise Failure("shutting_down")
         if isinstance(request, Generate):
             order, warnings = resolve(request, self._catalogue, fake=self._settings.fake, upload=self._uploads.path)
             job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
@@ -194,7 +191,7 @@ class Desk:
     def _conform(self, client: Connection, request: Conform) -> Job:
         source = self._store.get(request.source)
         if source is None or not client.may_see(source) or not isinstance(source.end, Done) or not source.bytes:
-            raise BackendError("source_missing", detail="it has no result here")
+            raise Failure("source_missing", detail="it has no result here")
         order = resolve_conform(request, source.end, self._results.folder(source.id))
         return Job(request.job, client.owner, order, source.prompt, submitted=time.time())
 
@@ -202,13 +199,13 @@ class Desk:
         """A job of this client's key. Raises BackendError, the same for jobs that are not and for those of others."""
         job = self._store.get(job_id)
         if job is None or not client.may_see(job):
-            raise BackendError("unknown_job")
+            raise Denial("unknown_job")
         return job
 
     def _move(self, client: Connection, request: Move) -> None:
         job = self._job(client, request.job)
         if job.state is not State.QUEUED:
-            raise BackendError("job_not_waiting")
+            raise Denial("job_not_waiting")
         self._scheduler.move(job, request.position)
         self._send(client, self._jobs(client, 0))
 
@@ -263,7 +260,7 @@ class Desk:
     def _fetch(self, client: Connection, request: Fetch) -> None:
         job = self._job(client, request.job)
         if not isinstance(job.end, Done) or not job.bytes or request.first >= job.end.frames:
-            raise BackendError("no_result")
+            raise Denial("no_result")
         indices = range(request.first, min(request.first + request.count, job.end.frames))
         try:
             for index in indices:
@@ -271,13 +268,13 @@ class Desk:
                 self._send_to(client.identity, frame, (self._results.frame(job.id, index),))
         except FileNotFoundError as error:
             log.warning("The result of job %s has gone: %s.", job.id, error)
-            raise BackendError("no_result") from error
+            raise Denial("no_result") from error
         self._send(client, Fetched(job=job.id, first=request.first, count=len(indices)))
 
     def _forget(self, client: Connection, job_id: str) -> None:
         job = self._job(client, job_id)
         if not job.ended:
-            raise BackendError("job_not_ended")
+            raise Denial("job_not_ended")
         self._results.forget(job_id)
         self._store.drop_result(job_id)
         self._send(client, self._jobs(client, 0))
@@ -301,7 +298,7 @@ class Desk:
 
     def _shut_down(self, client: Connection) -> None:
         if client.owner.principal != security.LOCAL:
-            raise BackendError("not_allowed")
+            raise Denial("not_allowed")
         log.info("A client asks for the end.")
         self._stopping = True
         self._stop()
@@ -317,22 +314,15 @@ class Desk:
             data_folder=str(places.data_folder()),
         )
 
-    def _deny(self, client: Connection, request: Message, error: BackendError) -> None:
+    def _deny(self, client: Connection, request: Message, error: Failure | Denial) -> None:
         log.info("%s was denied: %s.", type(request).__name__, error.code)
         if isinstance(request, Generate | Conform):  # whoever asks for a job waits for its end
+            assert isinstance(error, Failure)
             self._send(client, error.as_event(request.job))
-            return
-        named = getattr(request, "job", "") or getattr(request, "sha256", "")
-        self._send(
-            client,
-            Denied(
-                request=type(request).__name__,
-                job=named,
-                code=cast("DenialCode", error.code),
-                message=error.sentence,
-                next_step=error.next_step,
-            ),
-        )
+        else:
+            assert isinstance(error, Denial)
+            about = getattr(request, "job", "") or getattr(request, "sha256", "")
+            self._send(client, error.as_answer(request, about))
 
     def _send(self, client: Connection, message: Message) -> None:
         self._send_to(client.identity, message, ())

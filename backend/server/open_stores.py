@@ -10,8 +10,9 @@ from pathlib import Path
 
 from shared_protocol.machine import files
 
-from ..failures import BackendError, cannot_keep
+from ..failures import StorageFailure, cannot_keep
 from ..settings import Settings
+from .failures import StartFailure
 from .result_record import job_of
 from .results import ResultStore
 from .schema import UnknownSchema
@@ -47,7 +48,7 @@ def open_all(folder: Path, settings: Settings) -> Kept:
     except OSError as error:
         raise cannot_keep(folder, error) from error
     except StoreFull as error:
-        raise BackendError("disk_full") from error
+        raise StorageFailure("disk_full") from error
     if found and not harm:
         harm = "The queue's file did not know all finished clips, perhaps because it was deleted: "
     notes = (f"{harm}{found} finished ones were found again.",) if harm else ()
@@ -59,9 +60,9 @@ def _open_store(path: Path) -> tuple[JobStore, str]:
     try:
         return JobStore(path), ""
     except UnknownSchema as error:
-        raise BackendError("queue_too_new", file=path, detail=error) from error
+        raise StartFailure("queue_too_new", file=path, detail=error) from error
     except sqlite3.OperationalError as error:
-        raise BackendError("results_unwritable", folder=path.parent, detail=error) from error
+        raise StorageFailure("results_unwritable", folder=path.parent, detail=error) from error
     except DamagedStore as error:
         aside = path.with_name(f"queue-damaged-{time.strftime('%Y%m%d-%H%M%S')}.db")
         log.error("The database is damaged (%s) and is put aside as %s.", error, aside.name)

@@ -15,7 +15,7 @@ from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
 from shared_protocol.messages import Conform, Done, Generate
 
-from ..failures import BackendError
+from ..failures import Failure
 from ..orders import Order, Resample, Sample
 from ..styles.catalogue import Catalogue, Recipe
 from .paths import Outside, inside
@@ -46,12 +46,12 @@ def resolve(
     """
     recipe = catalogue.recipes.get(request.style)
     if recipe is None:
-        raise BackendError("unknown_style", style=request.style, styles=", ".join(catalogue.recipes) or "none exist")
+        raise Failure("unknown_style", style=request.style, styles=", ".join(catalogue.recipes) or "none exist")
     if not request.prompt.strip():
-        raise BackendError("empty_prompt", example=recipe.style.example_prompt or EXAMPLE)
+        raise Failure("empty_prompt", example=recipe.style.example_prompt or EXAMPLE)
     _check_size(request, recipe)
     if not fake and (missing := recipe.missing()) is not None:
-        raise BackendError("model_missing", folder=missing)
+        raise Failure("model_missing", folder=missing)
     order = _order(request, recipe)
     uploaded(order, upload)
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
@@ -63,7 +63,7 @@ def _check_size(request: Generate, recipe: Recipe) -> None:
     style = recipe.style
     for pixels in (request.width, request.height):
         if not style.min_size <= pixels <= style.max_size or pixels % style.size_step:
-            raise BackendError(
+            raise Failure(
                 "size_out_of_range",
                 width=request.width,
                 height=request.height,
@@ -72,7 +72,7 @@ def _check_size(request: Generate, recipe: Recipe) -> None:
                 step=style.size_step,
             )
     if request.frames > style.max_frames:
-        raise BackendError("frames_out_of_range", frames=request.frames, most=style.max_frames)
+        raise Failure("frames_out_of_range", frames=request.frames, most=style.max_frames)
 
 
 def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
@@ -81,9 +81,7 @@ def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
     now = Fraction(request.fps_numerator, request.fps_denominator)
     frames = length(source.frames, then, now)
     if frames > MOST_FRAMES:
-        raise BackendError(
-            "bad_request", detail=f"at this rate the clip has {frames} frames, and {MOST_FRAMES} at most"
-        )
+        raise Failure("bad_request", detail=f"at this rate the clip has {frames} frames, and {MOST_FRAMES} at most")
     return Resample(
         source=str(folder),
         source_frames=source.frames,
@@ -101,17 +99,17 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
     """The style's plan, or that of the preset that was chosen, with the request's own settings."""
     if request.preset and request.preset not in recipe.presets:
         names = ", ".join(recipe.presets)
-        raise BackendError("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
+        raise Failure("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
     plan = recipe.presets[request.preset] if request.preset else recipe.plan
     try:
         made = plan.changed(request.settings)
         msgspec.json.encode(made)
     except ElevatorError as error:
-        raise BackendError("bad_request", detail=str(error).rstrip(".")) from error
+        raise Failure("bad_request", detail=str(error).rstrip(".")) from error
     except OverflowError:
-        raise BackendError("bad_request", detail="a number in the settings is too large") from None
+        raise Failure("bad_request", detail="a number in the settings is too large") from None
     if made.steps > MOST_STEPS:
-        raise BackendError("bad_request", detail=f"{made.steps} steps are too many; choose {MOST_STEPS} at most")
+        raise Failure("bad_request", detail=f"{made.steps} steps are too many; choose {MOST_STEPS} at most")
     return made
 
 
@@ -122,10 +120,10 @@ def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
         try:
             paths = [inside(folder, choice.name) for folder in recipe.lora_folders]
         except Outside as error:
-            raise BackendError("lora_missing", name=choice.name, detail=str(error).rstrip(".")) from error
+            raise Failure("lora_missing", name=choice.name, detail=str(error).rstrip(".")) from error
         path = next((path for path in paths if path.exists()), None)
         if path is None:
-            raise BackendError("lora_missing", name=choice.name, detail="there is no such file")
+            raise Failure("lora_missing", name=choice.name, detail="there is no such file")
         found.append(Lora(path=str(path), weight=choice.weight))
     return tuple(found)
 
@@ -136,7 +134,7 @@ def uploaded(order: Order, upload: FindUpload) -> dict[str, str]:
     for sha256 in order.pictures if isinstance(order, Sample) else ():
         path = upload(sha256)
         if path is None:
-            raise BackendError("footage_missing", detail=f"the picture {sha256[:12]}… was not uploaded")
+            raise Failure("footage_missing", detail=f"the picture {sha256[:12]}… was not uploaded")
         paths[sha256] = str(path)
     return paths
 
@@ -144,9 +142,9 @@ def uploaded(order: Order, upload: FindUpload) -> dict[str, str]:
 def _order(request: Generate, recipe: Recipe) -> Sample:
     if request.footage and len(request.footage) != request.frames:
         detail = f"{len(request.footage)} pictures were given for {request.frames} frames"
-        raise BackendError("bad_request", detail=detail)
+        raise Failure("bad_request", detail=detail)
     if request.strength < 1 and not request.footage:
-        raise BackendError("bad_request", detail="a strength below 1 needs footage")
+        raise Failure("bad_request", detail="a strength below 1 needs footage")
     negatives = (recipe.negative_prompt.strip(), request.negative_prompt.strip())
     return Sample(
         prompt=recipe.template.replace("{prompt}", request.prompt.strip()),

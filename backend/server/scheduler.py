@@ -27,7 +27,7 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer
 
-from ..failures import SENTENCE_LENGTH, BackendError, cannot_keep
+from ..failures import SENTENCE_LENGTH, Failure, StorageFailure, cannot_keep
 from ..orders import Loaded, Ready, Task
 from ..settings import Settings
 from .forecast import Forecast
@@ -123,14 +123,14 @@ class Scheduler:
     def submit(self, job: Job, warnings: tuple[str, ...]) -> None:
         """Put a job at the end of the queue and say so. Raises BackendError."""
         if len(self._store.unfinished()) >= MOST_JOBS:
-            raise BackendError("queue_full", most=MOST_JOBS)
+            raise Failure("queue_full", most=MOST_JOBS)
         try:
             self._store.add(job)
         except DuplicateJob:
-            raise BackendError("duplicate_job") from None
+            raise Failure("duplicate_job") from None
         except StoreFull as error:
             log.error("A job could not be stored: %s.", error)
-            raise BackendError("disk_full") from error
+            raise StorageFailure("disk_full") from error
         log.info("Job %s was accepted.", job.id)
         where = self._times.accepted(job)
         accepted = Accepted(job=job.id, position=where.position, seconds_left=where.seconds_left, warnings=warnings)
@@ -271,7 +271,7 @@ class Scheduler:
         if loss is Loss.DISOBEDIENT:
             self._end(Cancelled(job=job.id))
             return
-        failure = BackendError(loss.value, log=output_file(slot.device))
+        failure = Failure("worker_hung" if loss is Loss.STUCK else "worker_died", log=output_file(slot.device))
         if job.losses + 1 >= TRIES:
             self._end(failure.as_event(job.id))
             return
@@ -302,7 +302,7 @@ class Scheduler:
         """Whether the job is with the worker now, or the queue has stopped."""
         try:
             if not self._halt.has_room(job):
-                self._stop(str(BackendError("disk_full")))
+                self._stop(str(StorageFailure("disk_full")))
                 return True
             folder = self._results.partial(job.id)
             self._store.move(job.id, State.LOADING)
@@ -311,16 +311,16 @@ class Scheduler:
             self._stop(f"{refused.sentence} {refused.next_step}")
             return True
         except StoreFull:
-            self._stop(str(BackendError("disk_full")))
+            self._stop(str(StorageFailure("disk_full")))
             return True
         try:
             slot.take(self._task(job, folder))
-        except BackendError as error:
+        except Failure as error:
             self._end(error.as_event(job.id))
             return False
         except OSError:
             log.exception("The worker could not be started.")
-            self._end(BackendError("worker_died", log=places.log_file()).as_event(job.id))
+            self._end(Failure("worker_died", log=places.log_file()).as_event(job.id))
             return False
         if not slot.ready:
             self._emit(job, Progress(job=job.id, phase="loading", step=0, steps=0), ())
@@ -344,7 +344,7 @@ class Scheduler:
         except StoreFull as error:
             log.error("The end of job %s could not be stored: %s.", end.job, error)
             self._unsaved.append((end, size))
-            self._stop(str(BackendError("disk_full")))
+            self._stop(str(StorageFailure("disk_full")))
             return
         if not isinstance(end, Done):
             self._forget(job.id)

@@ -28,7 +28,7 @@ from zmq.utils import z85
 from shared_protocol.errors import ExposedFile
 from shared_protocol.machine import files
 
-from ..failures import BackendError
+from .failures import StartFailure
 from .handshake_log import StrangerLog, log_handshakes
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Guests:
                 read_public_key(path)
             except (OSError, ValueError) as error:
                 detail = error.strerror if isinstance(error, OSError) else error
-                raise BackendError("key_file_unfit", file=path, detail=detail) from error
+                raise StartFailure("key_file_unfit", file=path, detail=detail) from error
         self._local = local_public
         self._folder = folder
         self._files = tuple(files)
@@ -193,9 +193,9 @@ def read_pair(path: Path) -> KeyPair:
         if zmq.curve_public(pair.secret.encode()).decode() != pair.public:
             raise ValueError("the keys are no pair")
     except ExposedFile:
-        raise BackendError("key_exposed", file=path) from None
+        raise StartFailure("key_exposed", file=path) from None
     except (msgspec.DecodeError, ValueError, zmq.ZMQError) as error:
-        raise BackendError("key_damaged", file=path) from error
+        raise StartFailure("key_damaged", file=path) from error
     return pair
 
 

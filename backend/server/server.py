@@ -23,7 +23,7 @@ from shared_protocol.machine.processes import start_time
 from shared_protocol.messages import Alive, Frame, Goodbye, Hello, Message, Progress, Refused
 from shared_protocol.wire import Buffer
 
-from ..failures import BackendError
+from ..failures import Failure
 from ..settings import Settings
 from ..styles.catalogue import Catalogue
 from . import security
@@ -185,7 +185,7 @@ class Server:
 
     def _refuse_unreadable(self, identity: bytes, principal: str, error: ProtocolError) -> None:
         if error.job is not None and self._connections.get(identity, principal) is not None:
-            self._send(identity, BackendError("bad_request", detail=_which_field(error)).as_event(error.job))
+            self._send(identity, Failure("bad_request", detail=_which_field(error)).as_event(error.job))
             return
         version = isinstance(error, VersionMismatch)
         self._refuse(identity, Refused(code="version" if version else "malformed", message=str(error)[:2000]))

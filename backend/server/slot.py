@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from enum import Enum
+from enum import Enum, auto
 
 import msgspec
 
@@ -26,9 +26,9 @@ START_SECONDS = 180.0
 class Loss(Enum):
     """Why a worker is of no use any more."""
 
-    ENDED = "worker_died"
-    STUCK = "worker_hung"
-    DISOBEDIENT = "cancelled"
+    ENDED = auto()
+    STUCK = auto()
+    DISOBEDIENT = auto()
 
 
 class Slot:

@@ -20,7 +20,7 @@ import msgspec
 from elevator import ElevatorError, Plan, Sources
 from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
-from ..failures import BackendError
+from ..failures import Failure
 from ..orders import Order, Sample
 from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from .schema import migrate
@@ -249,12 +249,12 @@ class JobStore:
         self._places[job_id] = place
         job = self._jobs[job_id] = _job(row)
         if not _is_readable(row[3]):
-            self.finish(BackendError("other_version").as_event(job_id))
+            self.finish(Failure("other_version").as_event(job_id))
             return
         if state is State.QUEUED:
             return
         if job.interruptions + 1 >= MOST_INTERRUPTIONS:
-            self.finish(BackendError("worker_died", log="backend.log").as_event(job_id))
+            self.finish(Failure("worker_died", log="backend.log").as_event(job_id))
             return
         self._change(job_id, State.QUEUED, interruptions=job.interruptions + 1)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from shared_protocol.machine import files
 from shared_protocol.messages import MAX_UPLOAD_BYTES
 
-from ..failures import BackendError
+from ..failures import Denial
 
 MAX_PARTIAL = 64
 """Uploads under way at once."""
@@ -35,7 +35,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PARTIAL_NAME = re.compile(r"\.partial-([0-9a-f]{64})-([0-9a-f]{16})")
 
 
-class UploadRefused(BackendError):
+class UploadRefused(Denial):
     """A picture is not taken. `sentence` says why, `next_step` what to do."""
 
     def __init__(self, detail: str, step: str) -> None:

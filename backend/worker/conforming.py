@@ -16,7 +16,7 @@ from elevator.pictures.conform import conform, length
 from elevator.pictures.footage import decoded
 from elevator.pictures.sheet import LONGEST, encoded_sheet
 
-from ..failures import BackendError
+from ..failures import Failure
 from ..orders import Resample
 from .maker import Advance, Extra, Item, Picture, Pixels
 
@@ -68,14 +68,14 @@ class SourceFrames:
         """Read a frame. Raises BackendError if it is missing, damaged or of another size."""
         pixels = decoded(self._read(index))
         if pixels is None or pixels.shape != self._shape:
-            raise BackendError("source_missing", detail=f"{frame_name(index)} is damaged")
+            raise Failure("source_missing", detail=f"{frame_name(index)} is damaged")
         return pixels
 
     def check(self) -> None:
         """See whether all files are there. Raises BackendError."""
         for index in range(self._count):
             if not (self._folder / frame_name(index)).is_file():
-                raise BackendError("source_missing", detail=f"{frame_name(index)} is not there")
+                raise Failure("source_missing", detail=f"{frame_name(index)} is not there")
 
     def recorded(self) -> tuple[SourceFrame, ...]:
         """All files with their hashes; those that were not needed are read for it. Raises BackendError."""
@@ -89,7 +89,7 @@ class SourceFrames:
             data = (self._folder / frame_name(index)).read_bytes()
         except OSError as error:
             detail = f"{frame_name(index)} cannot be read ({error.strerror})"
-            raise BackendError("source_missing", detail=detail) from error
+            raise Failure("source_missing", detail=detail) from error
         self._hashes[index] = hashlib.sha256(data).hexdigest()
         return data
 
@@ -103,7 +103,7 @@ def resample(order: Resample) -> Generator[Item, None, None]:
     source, target = Fraction(*order.source_fps), Fraction(*order.fps)
     expected = length(order.source_frames, source, target)
     if order.frames != expected:
-        raise BackendError("bad_request", detail=f"the clip would have {expected} frames, not {order.frames}")
+        raise Failure("bad_request", detail=f"the clip would have {expected} frames, not {order.frames}")
     frames = SourceFrames(order)
     frames.check()
     yield Advance("conforming", 0, order.frames)

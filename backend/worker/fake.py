@@ -13,6 +13,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Generator, Mapping
+from typing import get_args
 
 import cv2
 import msgspec
@@ -20,9 +21,9 @@ import numpy as np
 
 from elevator.pictures.clip_folder import RECORD, SHEET
 from elevator.pictures.sheet import encoded_sheet
-from shared_protocol.messages import Phase
+from shared_protocol.messages import FailureCode, Phase
 
-from ..failures import TABLE, BackendError
+from ..failures import Failure
 from ..orders import Sample
 from .maker import NO_PICTURES, Advance, Clip, Extra, Item, Picture
 
@@ -30,6 +31,7 @@ STEPS = 20
 STEP_SECONDS = 0.05
 PREVIEW_PX = 32
 CRASH_EXIT_CODE = 70
+FAILURES: dict[str, FailureCode] = {code: code for code in get_args(FailureCode)}
 
 
 class FakeGenerator:
@@ -88,8 +90,8 @@ def _follow_script(order: Sample, cautious: bool) -> None:
             os._exit(CRASH_EXIT_CODE)
         if code == "hang":
             threading.Event().wait()
-        if code in TABLE:
-            raise BackendError(code, **dict.fromkeys(("detail", "folder", "log"), "as the prompt asked"))
+        if (known := FAILURES.get(code)) is not None:
+            raise Failure(known, **dict.fromkeys(("detail", "folder", "log"), "as the prompt asked"))
 
 
 def _paint(order: Sample) -> Clip:

@@ -12,7 +12,7 @@ from elevator import RequestError
 from elevator.pictures.footage import read_picture, resized
 from elevator.sidecar import Pictures
 
-from ..failures import BackendError
+from ..failures import Failure
 from ..orders import Sample
 from .maker import Clip, Pixels
 
@@ -38,7 +38,7 @@ def read_footage(order: Sample, pictures: Mapping[str, str]) -> Footage:
         try:
             pixels = read_picture(Path(path))
         except RequestError as error:
-            raise BackendError("footage_missing", detail=str(error).partition(";")[0]) from error
+            raise Failure("footage_missing", detail=str(error).partition(";")[0]) from error
         if pixels.shape[1::-1] != size:
             given = f"{pixels.shape[1]} × {pixels.shape[0]}"
             notes[f"Footage of {given} pixels is resized to the clip's {size[0]} × {size[1]}."] = None

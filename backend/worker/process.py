@@ -30,7 +30,7 @@ from shared_protocol.machine import places
 from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
 
 from .. import logs
-from ..failures import BackendError, cannot_keep
+from ..failures import Failure, cannot_keep
 from ..orders import Loaded, Preview, Ready, Resample, Sample, Task, WorkerKeys, to_worker
 from ..result_files import ResultWriter
 from .maker import Advance, Extra, Generator, Item, Note, Picture
@@ -106,7 +106,7 @@ class Keeper:
         order = self._task.order
         if self._made != order.frames:
             detail = f"{self._made} of {order.frames} frames were made"
-            raise BackendError("internal", detail=detail, log=places.log_file())
+            raise Failure("internal", detail=detail, log=places.log_file())
         rate = Fraction(*order.fps) if isinstance(order, Resample) else exact(order.fps)
         return Done(
             job=self._task.job,
@@ -149,15 +149,15 @@ class Worker:
         """Make the clip, or say why there is none."""
         try:
             return self._make(task)
-        except BackendError as error:
+        except Failure as error:
             log.warning("A job failed: %s", error.code)
             return error.as_event(task.job)
         except MemoryError:
-            return BackendError("out_of_memory").as_event(task.job)
+            return Failure("out_of_memory").as_event(task.job)
         except Exception as error:  # the outer edge: the job fails, the worker lives on
             log.exception("A job failed.")
             detail = type(error).__name__
-            return BackendError("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(task.job)
+            return Failure("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(task.job)
 
     def _make(self, task: Task) -> Message:
         """Make one clip. Files, frames and progress are written and sent, the job's end is returned.

@@ -15,7 +15,7 @@ from elevator.sources import Sources
 from elevator.steps import relay
 from shared_protocol.messages import Phase
 
-from ..failures import BackendError
+from ..failures import Failure
 from ..orders import Sample
 from .advice import what_would_fit
 from .clip_record import Hashes, Record
@@ -52,11 +52,11 @@ class SamplingGenerator:
         try:
             yield from self._generate(order, pictures, cautious)
         except OutOfMemory as error:  # even while looking for what would fit
-            raise BackendError("out_of_memory") from error
+            raise Failure("out_of_memory") from error
         except ModelError as error:
-            raise BackendError("model_unfit", detail=_clause(error)) from error
+            raise Failure("model_unfit", detail=_clause(error)) from error
         except ElevatorError as error:
-            raise BackendError("bad_request", detail=_clause(error)) from error
+            raise Failure("bad_request", detail=_clause(error)) from error
 
     def _generate(self, order: Sample, pictures: Mapping[str, str], cautious: bool) -> Generator[Item, None, None]:
         plan = order.plan
@@ -72,7 +72,7 @@ class SamplingGenerator:
         except TooLittle as error:
             size = (order.frames, order.height, order.width)
             advice = what_would_fit(order.sources, self._dtype, self.device, error.way, size, error.phase)
-            raise BackendError("out_of_memory", detail=advice) from error
+            raise Failure("out_of_memory", detail=advice) from error
         if made != Way(plan) and not cautious:
             self._ways[clip] = made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,9 @@ from ..sidecar import Sidecar
 from .options import parser
 from .order import SEVERAL, SINGLE, Order, new_order, order_again
 
-DONE, TO_CHANGE, INTERRUPTED = 0, 1, 130
+log = logging.getLogger(__name__)
+
+DONE, TO_CHANGE, INTERNAL, INTERRUPTED = 0, 1, 70, 130
 WITH_AGAIN = {*SINGLE, *SEVERAL, "again", "force", "device", "dtype", "offload", "out", "overwrite", "quiet"}
 
 
@@ -33,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except Exception:  # the outer edge: a fault of ours has a code of its own
+        log.exception("Something went wrong that should not.")
+        return INTERNAL
     print(_summary(order, made))
     return DONE
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..plan import Plan
 from ..provenance import pictures_of
 from ..sidecar import Device, Pictures, Settings, Sidecar
 from ..sources import Lora, Sources
+from .shared import default_folder
 
 if TYPE_CHECKING:
     from ..models.pair import Models
@@ -68,7 +68,7 @@ def new_order(given: Mapping[str, Any]) -> Order:
         device=_device(given, Device("auto", "auto")),
         frames=frames,
         settings=_settings(given, prompts, frames, seed),
-        out=given.get("out", Path("out") / f"{_slug(prompts[min(prompts)])}-{seed}").resolve(),
+        out=given.get("out", default_folder(prompts[min(prompts)], seed)).resolve(),
         overwrite=given.get("overwrite", False),
         quiet=given.get("quiet", False),
     )
@@ -148,7 +148,7 @@ def _settings(
             height=height,
             seed=seed,
             strength=given.get("strength", default_strength(given.get("init"))),
-            fps=given.get("fps", FPS),
+            fps=float(given.get("fps", FPS)),
         )
 
     return settings
@@ -166,7 +166,3 @@ def _changed(plan: Plan, changes: Sequence[tuple[str, Any]]) -> Plan:
             table = table[key]
         table[last] = value
     return Plan.from_mapping(settings)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"\W+", "-", text.lower())[:40].strip("-") or "clip"

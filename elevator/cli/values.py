@@ -8,7 +8,39 @@ import json
 import re
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
+
+MAX_SEED = 2**63 - 1
+
+
+def text(text: str) -> str:
+    """A text that can be written down."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not written in UTF-8") from error
+    return text
+
+
+def path(name: str) -> str:
+    """Where a file or folder lies, absolute."""
+    return str(Path(text(name)).absolute())
+
+
+def seed(text: str) -> int:
+    """ "3" → 3."""
+    number = int(text)
+    if not 0 <= number <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{number} is not between 0 and {MAX_SEED}")
+    return number
+
+
+def device(text: str) -> str:
+    """One device, as torch calls it, or auto."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is no device: write auto, cpu, cuda or cuda:1')
+    return text
 
 
 def size(text: str) -> tuple[int, int]:

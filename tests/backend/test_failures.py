@@ -1,76 +1,116 @@
-"""The table of failures: a row for every code, and every failure names a row and fills its words."""
+"""The rows of failures: every call names rows that exist and fills their words, and every row is used."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
-from backend.failures import TABLE, BackendError
-from backend.server.slot import Loss
-from shared_protocol.messages import FailureCode
+from backend import failures
+from backend.cli.failures import COMMAND, CommandCode, CommandFailure
+from backend.client.failures import CLIENT, ClientCode, ClientFailure, SaidByBackend
+from backend.failures import WIRE, Denial, Failure, Row, StorageCode, StorageFailure
+from backend.server.failures import START, StartCode, StartFailure
+from shared_protocol.messages import AskStatus, DenialCode, Denied, Failed, FailureCode
 
 BACKEND = Path(__file__).resolve().parents[2] / "backend"
+EXITS = {value for name, value in vars(failures).items() if name.startswith("EXIT_")}
+KINDS: dict[type[Any], tuple[Mapping[Any, Row], set[str]]] = {
+    Failure: (WIRE, set(get_args(FailureCode))),
+    Denial: (WIRE, set(get_args(DenialCode))),
+    StorageFailure: (WIRE, set(get_args(StorageCode))),
+    ClientFailure: (CLIENT, set(get_args(ClientCode))),
+    StartFailure: (START, set(get_args(StartCode))),
+    CommandFailure: (COMMAND, set(get_args(CommandCode))),
+}
+"""Each kind with the rows and the codes that it may have."""
+BY_NAME = {kind.__name__: kind for kind in KINDS}
+ROWS = [(kind, code) for kind, (_, codes) in KINDS.items() for code in sorted(codes)]
 
 
-def words(code: str) -> set[str]:
+def words(row: Row) -> set[str]:
     """What a row asks for."""
-    return set(re.findall(r"{(\w+)}", TABLE[code].sentence + TABLE[code].next_step))
+    return set(re.findall(r"{(\w+)}", row.sentence + row.next_step))
 
 
-def raised() -> Iterator[tuple[str, ast.Call]]:
-    """Where a failure is made, as `file:line`, and how."""
-    for file in sorted(BACKEND.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "BackendError":
-                yield f"{file.relative_to(BACKEND)}:{node.lineno}", node
+def made(tree: ast.AST, within: str = "") -> Iterator[tuple[str, ast.Call]]:
+    """Where a failure is made, with the name of its kind; a kind of a kind says its code by `super().__init__`."""
+    for node in ast.iter_child_nodes(tree):
+        inside = within
+        if isinstance(node, ast.ClassDef):
+            inside = next((base.id for base in node.bases if isinstance(base, ast.Name) and base.id in BY_NAME), "")
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).split(".")[-1]
+            kind = within if ast.unparse(node.func) == "super().__init__" else called
+            if kind in BY_NAME:
+                yield kind, node
+        yield from made(node, inside)
 
 
-def codes(call: ast.Call) -> set[str] | None:
-    """The codes that the call may name; None where it says them by no literal."""
-    texts = [node.value for node in ast.walk(call.args[0]) if isinstance(node, ast.Constant)]
-    plain = isinstance(call.args[0], ast.Constant | ast.IfExp)
-    return {text for text in texts if isinstance(text, str)} if plain else None
+CALLS = [
+    (f"{file.relative_to(BACKEND).as_posix()}:{call.lineno}", BY_NAME[kind], call)
+    for file in sorted(BACKEND.rglob("*.py"))
+    for kind, call in made(ast.parse(file.read_text(encoding="utf-8")))
+]
 
 
-@pytest.mark.parametrize("call", [pytest.param(call, id=where) for where, call in raised()])
-def test_every_failure_names_a_row_and_fills_its_words(call: ast.Call) -> None:
-    named = codes(call)
-    if named is None:
-        return
+def named(call: ast.Call) -> set[str]:
+    """The codes that a call may name; none where it says them by no literal."""
+    match call.args:
+        case [ast.Constant(value=str(code))]:
+            return {code}
+        case [ast.IfExp(body=ast.Constant(value=str(one)), orelse=ast.Constant(value=str(other)))]:
+            return {one, other}
+    return set()
+
+
+@pytest.mark.parametrize(("kind", "call"), [pytest.param(kind, call, id=where) for where, kind, call in CALLS])
+def test_every_call_names_a_row_and_fills_its_words(kind: type[Any], call: ast.Call) -> None:
+    rows, codes = KINDS[kind]
+    assert named(call) <= codes
     given = {word.arg for word in call.keywords}
-    for code in named:
-        assert None in given or words(code) - TABLE[code].defaults.keys() <= given <= words(code), (code, given)
+    for code in named(call):
+        assert words(rows[code]) - rows[code].defaults.keys() <= given <= words(rows[code]), (code, given)
 
 
-def test_only_losses_of_workers_and_the_test_pictures_say_their_code_by_no_literal() -> None:
-    calls = {where.partition(":")[0]: call for where, call in raised() if codes(call) is None}
-    assert calls.keys() == {"server/scheduler.py", "worker/fake.py"}
-    for loss in (Loss.ENDED, Loss.STUCK):  # a disobedient one was to be cancelled, which is no failure
-        assert words(loss.value) == {"log"}
+def test_the_test_pictures_alone_say_their_code_by_no_literal() -> None:
+    assert [where.partition(":")[0] for where, _, call in CALLS if not named(call)] == ["worker/fake.py"]
 
 
-def test_every_row_is_used() -> None:
-    named = {code for _, call in raised() for code in codes(call) or ()} | {loss.value for loss in Loss}
-    text = "".join(file.read_text(encoding="utf-8") for file in BACKEND.rglob("*.py") if file.name != "failures.py")
-    unused = {code for code in TABLE.keys() - named if f'"{code}"' not in text}
-    assert unused == set()
+@pytest.mark.parametrize("rows", [WIRE, CLIENT, START, COMMAND], ids=["wire", "client", "start", "command"])
+def test_every_row_is_used(rows: Mapping[str, Row]) -> None:
+    used = {code for _, kind, call in CALLS if KINDS[kind][0] is rows for code in named(call)}
+    assert used == rows.keys()
 
 
-def test_the_table_has_a_row_for_every_code_on_the_wire() -> None:
-    codes = set(FailureCode.__args__)  # type: ignore[attr-defined]
-    assert codes <= set(TABLE)
+def test_every_code_has_a_row_and_every_row_a_code() -> None:
+    for rows in (WIRE, CLIENT, START, COMMAND):
+        assert rows.keys() == set().union(*(codes for of, codes in KINDS.values() if of is rows))
 
 
-@pytest.mark.parametrize("code", TABLE)
-def test_every_row_is_a_sentence_and_a_next_step(code: str) -> None:
-    row = TABLE[code]
-    details = dict.fromkeys(re.findall(r"{(\w+)}", row.sentence + row.next_step), "x.")
-    error = BackendError(code, **details)
+@pytest.mark.parametrize(("kind", "code"), ROWS, ids=lambda part: part if isinstance(part, str) else part.__name__)
+def test_every_row_is_a_sentence_and_a_next_step(kind: type[Any], code: str) -> None:
+    row = KINDS[kind][0][code]
+    error = kind(code, **dict.fromkeys(words(row), "x."))
     for text in (error.sentence, error.next_step):
         assert text[0].isupper() or text[0] == "x"
         assert text.endswith((".", '"'))
-    assert 1 <= error.exit_code <= 130
+    assert error.code == code
+    assert error.exit_code in EXITS - {failures.EXIT_DONE}
+
+
+def test_what_is_not_said_is_filled_in_and_long_texts_are_cut() -> None:
+    assert "the clip is too large for it" in Failure("out_of_memory").sentence
+    assert len(Failure("bad_request", detail="x" * 9999).sentence) == failures.SENTENCE_LENGTH
+
+
+def test_what_goes_over_the_wire_comes_back_as_it_was_said() -> None:
+    failure, denial = Failure("queue_full", most=3), Denial("unknown_job")
+    for error, event in ((failure, failure.as_event("a" * 32)), (denial, denial.as_answer(AskStatus(), ""))):
+        assert isinstance(event, Failed | Denied)
+        said = SaidByBackend(event)
+        assert (said.code, str(said), said.exit_code) == (error.code, str(error), error.exit_code)

@@ -15,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from blender_addon.clip.ticket import decode
+
 from .conftest import PROMPT, ROOT, Made
 
 FRAMES = 16

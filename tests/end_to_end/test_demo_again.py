@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from blender_addon.clip.ticket import decode
+
 from .conftest import DEMO_HOME, command, environment, run_demo
 from .test_demo import look_into
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.failures import BackendError
+from backend.failures import BackendError, Failure
 from backend.server.requests import resolve
 from backend.styles.catalogue import Catalogue, read_catalogue
 from blender_addon.clip import words
@@ -95,17 +95,17 @@ def test_the_first_style_is_taken_where_none_is_chosen() -> None:
 def test_a_refusal_is_worded_as_the_backend_words_it() -> None:
     with pytest.raises(WishError) as empty:
         check(Wish(" "))
-    assert str(empty.value) == str(BackendError("empty_prompt", example=EXAMPLE))
+    assert str(empty.value) == str(Failure("empty_prompt", example=EXAMPLE))
     with pytest.raises(WishError) as unknown:
         find_style("nope", [STYLE])
-    assert str(unknown.value) == str(BackendError("unknown_style", style="nope", styles="plain"))
+    assert str(unknown.value) == str(Failure("unknown_style", style="nope", styles="plain"))
     with pytest.raises(WishError) as long:
         settle(Wish("a", frames=33), A, [STYLE])
-    assert str(long.value) == str(BackendError("frames_out_of_range", frames=33, most=32))
+    assert str(long.value) == str(Failure("frames_out_of_range", frames=33, most=32))
     with pytest.raises(WishError) as large:
         settle(Wish("a", width=136, height=64), A, [STYLE])
     details = {"width": 136, "height": 64, "least": 32, "most": 128, "step": 8}
-    assert str(large.value) == str(BackendError("size_out_of_range", **details))
+    assert str(large.value) == str(Failure("size_out_of_range", **details))
     assert large.value.sentence == "A size of 136 × 64 pixels is not possible with this style."
     assert large.value.next_step == "Choose width and height between 32 and 128 pixels, in steps of 8."
 

@@ -18,7 +18,7 @@ import pytest
 from backend.cli.batch_file import Row, read_rows
 from backend.cli.batch_note import read_note
 from backend.client.api import Backend, Clip, Job, connect
-from backend.failures import BackendError
+from backend.failures import BackendError, Failure
 from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import LoraChoice
 from tests.backend.commands import Call, caller
@@ -119,7 +119,7 @@ def test_spreadsheets_are_understood(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(BackendError, match=says) as caught:
         rows_of(file(tmp_path, text))
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 1
 
 
 def test_a_file_that_is_absent_or_in_another_encoding_is_said(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_each_row_has_a_clip_and_a_second_run_makes_only_what_is_missing(
     frames_in(out / "0003")[0].unlink()
     file(tmp_path, "prompt,frames,seed,fps,out\na fox,2,4,,\na cat,4,,24,cats/one\na dog,1,,,\n")
     refused = call(*options)
-    assert refused.code == 2
+    assert refused.code == 1
     assert "row 1 (line 2)" in refused.err
     assert "--overwrite" in refused.err
     third = call(*options, "--overwrite", "--json", "--quiet")
@@ -208,7 +208,7 @@ def test_no_row_is_submitted_if_one_cannot_be_used(backend: Running, call: Call,
     failed = call(
         "generate", "--from", file(tmp_path, "\n".join(["prompt,style,width,steps,seed", *rows])), "--out", tmp_path
     )
-    assert failed.code == 2
+    assert failed.code == 1
     *sentences, last = failed.err.splitlines()
     assert [sentence.partition(" (")[0] for sentence in sentences] == [f"prompts.csv, row {n}" for n in range(2, 8)]
     for sentence, word in zip(sentences, ("empty", "nouveau", "63", "steps", "seed", "steps"), strict=True):
@@ -243,7 +243,7 @@ def test_footage_that_changes_makes_the_clip_anew(backend: Running, call: Call, 
     assert jobs[0] == jobs[1] != jobs[2]
     (tmp_path / "shot.png").unlink()
     failed = call("generate", "--from", path, "--out", out)
-    assert failed.code == 2
+    assert failed.code == 1
     assert "shot.png" in failed.err
 
 
@@ -298,7 +298,7 @@ def test_more_rows_than_the_queue_takes_wait_for_their_turn(
 
     def crowded(backend: Backend, clip: Clip) -> Job:
         if sum(job.end is None for job in under_way) >= 2:
-            raise BackendError("queue_full", most=2)
+            raise Failure("queue_full", most=2)
         under_way.append(submit(backend, clip))
         return under_way[-1]
 
@@ -342,7 +342,7 @@ def test_a_lost_backend_ends_the_batch_with_one_sentence(home: Path, call: Call,
 
 def test_a_prompt_or_a_file_but_not_both(call: Call, tmp_path: Path) -> None:
     path = file(tmp_path, "prompt\na fox\n")
-    for arguments in (["--from", path, "a fox", "--out", tmp_path], ["--out", tmp_path], ["--from", path]):
+    for arguments in (["--from", path, "a fox", "--out", tmp_path], ["--out", tmp_path]):
         failed = call("generate", *arguments)
         assert (failed.code, len(failed.err.splitlines())) == (2, 1)
 

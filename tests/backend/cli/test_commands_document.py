@@ -13,6 +13,7 @@ from backend import __main__, failures
 from backend.cli import batch_file, output
 from backend.client import api
 from backend.client.clip import Clip
+from elevator.cli import command_line, options
 from shared_protocol import messages
 from tests.backend.harness import ROOT
 
@@ -40,15 +41,24 @@ def test_all_commands_are_documented_and_no_others() -> None:
 
 def test_all_options_that_it_names_exist() -> None:
     known = {text for command in commands().values() for action in command._actions for text in action.option_strings}
-    named = set(re.findall(r"--[a-z][a-z-]*", TEXT))
+    known |= options.parser()._option_string_actions.keys()
+    named = set(re.findall(r"--[a-z][a-z0-9-]*", TEXT))
     assert named <= known
 
 
 def test_exit_codes_are_those_of_the_table() -> None:
     documented = {int(row[0]) for row in table("exit code")}
     assert documented == {value for name, value in vars(failures).items() if name.startswith("EXIT_")}
-    assert {row.exit_code for row in failures.TABLE.values()} <= documented
     assert set(map(int, re.findall(r"(\d+) [a-z]", (__main__.__doc__ or "").partition("Exit codes:")[2]))) == documented
+
+
+def test_both_command_lines_mean_the_same_by_an_exit_code() -> None:
+    for name in ("DONE", "TO_CHANGE", "INTERNAL", "INTERRUPTED"):
+        assert getattr(command_line, name) == getattr(failures, f"EXIT_{name}")
+    said = (options.__doc__ or "").partition("Exit codes:")[2]
+    known = re.search(r"it knows ([\d, and]+)\.", TEXT)
+    assert known is not None
+    assert re.findall(r"(\d+) [a-z]", said) == re.findall(r"\d+", known[1])
 
 
 def test_columns_are_those_of_batches() -> None:

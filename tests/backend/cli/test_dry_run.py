@@ -105,7 +105,7 @@ def test_it_says_so_for_one_clip_and_starts_no_backend(call: Call, monkeypatch: 
     (line,) = call("generate", "a fox", "--dry-run", "--preset", "draft", "--frames", "2", "--json").lines
     assert (line["type"], line["frames"], line["fits"]) == ("Foreseen", 2, False)
     failed = call("generate", "a fox", "--dry-run", "--size", "63x64")
-    assert (failed.code, len(failed.err.splitlines())) == (2, 1)
+    assert (failed.code, len(failed.err.splitlines())) == (1, 1)
     assert not places.connection_file().exists()
     assert not places.log_file().exists()
 
@@ -120,7 +120,7 @@ def test_it_says_so_for_each_row_and_all_together(call: Call, tmp_path: Path) ->
     assert [(line["type"], line["row"], line["frames"]) for line in lines] == [("Foreseen", 1, 2), ("Foreseen", 2, 3)]
     path.write_text("prompt,frames,preset\na fox,2,draft\na cat,0,draft\n,2,draft\n", encoding="utf-8")
     failed = call("generate", "--from", path, "--dry-run", "--json")
-    assert failed.code == 2
+    assert failed.code == 1
     assert [(line["type"], line.get("row")) for line in failed.lines] == [
         ("Foreseen", 1),
         ("Error", 2),

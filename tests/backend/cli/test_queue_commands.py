@@ -64,7 +64,7 @@ def test_the_queue_shows_places_and_changes_them(paused: Backend, call: Call) ->
         assert call("queue", "--move", jobs[0], place).code == 2
     for arguments in (("--front", "0" * 32), ("--front", "beef"), ("--move", "abc", "1")):
         failed = call("queue", *arguments)
-        assert (failed.code, len(failed.err.splitlines())) == (2, 1)
+        assert (failed.code, len(failed.err.splitlines())) == (1, 1)
     assert "state" not in call("cancel", *jobs).err
     assert call("queue").out.splitlines()[-1] == "Nothing waits or runs."
 
@@ -76,7 +76,7 @@ def test_cancel_says_whether_there_was_something_to_cancel(paused: Backend, call
     again = call("cancel", job.id[:10])
     assert (again.code, again.out) == (0, f"Job {job.id[:8]} is cancelled.\n")
     assert call("cancel", job.id, "--json").lines == [{"type": "Cancelled", "job": job.id}]
-    assert call("cancel", "0000").code == 2
+    assert call("cancel", "0000").code == 1
 
 
 def test_results_are_listed_fetched_and_deleted(backend: Running, call: Call, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_results_are_listed_fetched_and_deleted(backend: Running, call: Call, tm
     assert views[job.id]["received"]
     assert call("results", "--forget", job.id[:8]).code == 0
     gone = call("results", job.id[:8], "--out", tmp_path / "other")
-    assert gone.code == 2
+    assert gone.code == 1
     assert not frames_in(tmp_path / "other")
     assert call("results", failed.id[:8], "--out", tmp_path / "other").code == 4
     assert call("results", "--out", out).code == 2
@@ -199,7 +199,7 @@ def test_what_cannot_be_used_is_said(
     backend: Running, call: Call, tmp_path: Path, options: list[str], says: str
 ) -> None:
     failed = call("generate", "a fox", "--frames", "2", "--out", tmp_path / "out", "--quiet", *options)
-    assert failed.code == 2
+    assert failed.code == 1
     assert says in failed.err
     assert len(failed.err.splitlines()) == 1
 
@@ -267,5 +267,16 @@ def test_a_profile_is_taken_by_its_name(backend: Running, call: Call, home: Path
     assert call("queue").code == 3
     assert call("queue", "--profile", "studio").code == 0
     failed = call("queue", "--profile", "absent")
-    assert failed.code == 2
+    assert failed.code == 1
     assert "absent" in failed.err
+
+
+def test_a_clip_without_out_goes_where_the_other_command_line_would_put_it(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("generate", "A fox, on (grass)!", "--frames", "2", "--seed", "3", "--quiet").code == 0
+    assert len(frames_in(tmp_path / "out" / "a-fox-on-grass-3")) == 2
+    (tmp_path / "my shots.csv").write_text("prompt,frames\na fox,1\n")
+    assert call("generate", "--from", tmp_path / "my shots.csv", "--seed", "3", "--quiet").code == 0
+    assert len(frames_in(tmp_path / "out" / "my-shots" / "0001")) == 1

@@ -149,7 +149,7 @@ def test_a_request_that_cannot_be_used_raises_what_the_backend_says(connected: B
     ]:
         with pytest.raises(BackendError) as caught:
             connected.submit(clip)
-        assert (caught.value.code, caught.value.exit_code) == (code, 2), clip
+        assert (caught.value.code, caught.value.exit_code) == (code, 1), clip
         assert caught.value.sentence
         assert caught.value.next_step
     assert connected.submit("a fox", **SMALL).wait().frames == 4, "the conversation goes on"
@@ -291,7 +291,7 @@ def test_footage_that_is_no_picture_is_named(connected: Backend, tmp_path: Path)
     for footage in (tmp_path / "no.png", tmp_path / "absent.png", tmp_path / "empty", [tmp_path / "empty", "x.png"]):
         with pytest.raises(BackendError) as caught:
             connected.submit("a fox", footage=footage)
-        assert (caught.value.code, caught.value.exit_code) == ("no_picture", 2)
+        assert (caught.value.code, caught.value.exit_code) == ("no_picture", 1)
     assert not connected.jobs(9).jobs
 
 
@@ -373,7 +373,7 @@ def test_a_profile_names_a_backend_elsewhere(backend: Running, tmp_path: Path, m
         assert connected.submit("a fox", **SMALL).wait().frames == 4
     with pytest.raises(BackendError) as caught:
         connect(profile=tmp_path / "absent.json", start=True, fake=True)
-    assert (caught.value.code, caught.value.exit_code) == ("no_profile", 2)
+    assert (caught.value.code, caught.value.exit_code) == ("no_profile", 1)
     assert "absent.json" in caught.value.sentence
     named = profiles.profile_file("studio")
     named.parent.mkdir(parents=True)

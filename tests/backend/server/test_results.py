@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.failures import BackendError, cannot_keep, cannot_write
+from backend.client.failures import cannot_write
+from backend.failures import BackendError, cannot_keep
 from backend.result_files import ResultWriter
 from backend.server.results import FORGOTTEN, PARTIAL, ResultStore, to_drop
 from elevator.pictures.clip_folder import frame_name

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -21,10 +22,12 @@ from PIL import Image
 
 from elevator import elevate, load_models
 from elevator.cli import recording
-from elevator.cli.options import MAX_FPS, MAX_SEED, parser
+from elevator.cli.options import parser
 from elevator.cli.order import new_order
+from elevator.cli.values import MAX_SEED
 from elevator.pictures.sheet import contact_sheet
 from elevator.pipeline import STRENGTH
+from elevator.provenance import found
 from elevator.sidecar import read
 from elevator.sources import Lora
 from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
@@ -100,6 +103,21 @@ def test_a_clip_is_as_long_as_its_footage_but_not_too_long(tmp_path, pictures, f
     order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(tmp_path)])))
     assert order.frames == order.settings(models("zeroscope")).frames == frames
     assert order.settings(models("zeroscope")).strength == STRENGTH
+
+
+def test_footage_may_be_one_picture(tmp_path):
+    picture = tmp_path / "frame.png"
+    picture.touch()
+    (tmp_path / "other.png").touch()
+    order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(picture)])))
+    assert order.frames == 1
+    assert [file.path for file in found(order.sources, order.pictures, 1) if file.source == "init"] == [picture]
+
+
+def test_a_fault_of_ours_has_a_code_of_its_own(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(recording, "make", lambda order: 1 / 0)
+    assert run("a dog", *MODELS, *SMALL, "--out", tmp_path / "clip") == 70
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_loras_and_embeddings_are_recorded_and_keep_their_weights(tmp_path, capsys):
@@ -221,9 +239,9 @@ def test_a_weight_is_what_follows_the_last_colon(path, weight):
     [
         ("seed", 0, -1, "-1 is not between 0 and"),
         ("seed", MAX_SEED, MAX_SEED + 1, f"is not between 0 and {MAX_SEED}"),
-        ("fps", math.ulp(0.0), 0.0, "0.0 is not above 0"),
-        ("fps", MAX_FPS, math.nextafter(MAX_FPS, math.inf), "at most 1000"),
-        ("fps", 24.0, math.nan, "nan is not above 0"),
+        ("fps", Fraction(1, 1_000_000), 0, "is no frame rate"),
+        ("fps", Fraction(9_999_999), 10_000_000, "is no frame rate"),
+        ("fps", Fraction(24), math.nan, "is no frame rate"),
         ("size", (99999, 99999), (100000, 99999), "is no size"),
         ("size", (99999, 99999), (99999, 100000), "is no size"),
     ],
@@ -231,6 +249,7 @@ def test_a_weight_is_what_follows_the_last_colon(path, weight):
 def test_both_ends_of_every_option_can_be_given_and_no_more(capsys, option, end, beyond, problem):
     def given(value):
         text = "x".join(map(str, value)) if isinstance(value, tuple) else value
+        text = f"{float(value):.6f}" if isinstance(value, Fraction) else text
         return getattr(parser().parse_args(["a cat", f"--{option}={text}"]), option)
 
     assert given(end) == end

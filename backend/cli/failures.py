@@ -1,0 +1,69 @@
+"""What the command line alone says. docs/COMMANDS.md has the exit codes."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, EXIT_USAGE, BackendError, Row
+
+CommandCode: TypeAlias = Literal[
+    "key_exists",
+    "key_missing",
+    "usage",
+    "backend_lost",
+    "batch_lost",
+    "batch_refused",
+    "batch_unread",
+    "rows_failed",
+]
+
+COMMAND: dict[CommandCode, Row] = {
+    "key_exists": Row(
+        'There is a key "{name}" already: {file}.',
+        "Use it, or choose another name.",
+        EXIT_TO_CHANGE,
+    ),
+    "key_missing": Row(
+        'There is no key "{name}".',
+        'Make it with "python -m backend key {name}".',
+        EXIT_TO_CHANGE,
+    ),
+    "usage": Row(
+        "{detail}",
+        'See "python -m backend {command} --help".',
+        EXIT_USAGE,
+    ),
+    "backend_lost": Row(
+        "{detail}",
+        'The job is safe in its queue and goes on when a backend runs; "python -m backend results {job} --out FOLDER" '
+        "then gets the clip.",
+        EXIT_NO_BACKEND,
+    ),
+    "batch_lost": Row(
+        "{detail}",
+        "What was submitted is safe in its queue: give the same command again to go on.",
+        EXIT_NO_BACKEND,
+    ),
+    "batch_refused": Row(
+        "{count} of the {rows} rows of {file} cannot be used.",
+        "Mend them; nothing was submitted.",
+        EXIT_TO_CHANGE,
+    ),
+    "batch_unread": Row(
+        "The file {file} cannot be used: {detail}.",
+        "Mend it; docs/COMMANDS.md says how it looks.",
+        EXIT_TO_CHANGE,
+    ),
+    "rows_failed": Row(
+        "{count} of the {rows} rows have no clip.",
+        "The sentences above say why; the same command tries those rows again.",
+    ),
+}
+
+
+class CommandFailure(BackendError):
+    """A command cannot be followed. `details` fill the sentence."""
+
+    def __init__(self, code: CommandCode, **details: object) -> None:
+        super().__init__(*COMMAND[code].filled(details))
+        self.code: CommandCode = code

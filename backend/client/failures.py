@@ -1,0 +1,138 @@
+"""What fails on a client's side, whoever the client is: never said over the wire."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from shared_protocol.messages import DenialCode, Denied, Failed, FailureCode
+
+from ..failures import (
+    EXIT_CANNOT_WRITE,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_NO_BACKEND,
+    EXIT_TO_CHANGE,
+    FULL,
+    WIRE,
+    BackendError,
+    Row,
+    StorageFailure,
+)
+
+ClientCode: TypeAlias = Literal[
+    "folder_unwritable",
+    "folder_in_use",
+    "no_backend",
+    "not_reached",
+    "no_profile",
+    "not_started",
+    "profile_missing",
+    "profile_unfit",
+    "no_such_job",
+    "ambiguous_job",
+    "job_not_followed",
+    "no_picture",
+    "no_upload",
+    "frames_missing",
+    "cancelled",
+]
+
+CLIENT: dict[ClientCode, Row] = {
+    "folder_unwritable": Row(
+        "The folder {folder} cannot be written: {detail}.",
+        "Choose another folder.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "folder_in_use": Row(
+        "The folder {folder} holds frames of another clip already.",
+        "Choose another folder, or add --overwrite to replace them.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "no_backend": Row(
+        "No backend runs.",
+        'Start one with "python -m backend serve".',
+        EXIT_NO_BACKEND,
+    ),
+    "not_reached": Row(
+        "{detail}",
+        "Start the backend again.",
+        EXIT_NO_BACKEND,
+    ),
+    "no_profile": Row(
+        "{detail}",
+        'Make the profile with "python -m backend profile".',
+        EXIT_TO_CHANGE,
+    ),
+    "not_started": Row(
+        "The backend did not start: {detail}",
+        "The log says more: {log}.",
+        EXIT_NO_BACKEND,
+    ),
+    "profile_missing": Row(
+        'There is no profile "{name}".',
+        'Make it with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        EXIT_TO_CHANGE,
+    ),
+    "profile_unfit": Row(
+        "{detail}",
+        'Make it anew with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        EXIT_TO_CHANGE,
+    ),
+    "no_such_job": Row(
+        'No job begins with "{detail}".',
+        'See the lists with "python -m backend queue" and "python -m backend results", and give at least four digits.',
+        EXIT_TO_CHANGE,
+    ),
+    "ambiguous_job": Row(
+        'Several jobs begin with "{detail}".',
+        "Give more digits.",
+        EXIT_TO_CHANGE,
+    ),
+    "job_not_followed": Row(
+        "The end of the job {job} was not read yet.",
+        "Wait for it first.",
+        EXIT_INTERNAL,
+    ),
+    "no_picture": Row(
+        "{file} holds no PNG picture that can be used.",
+        "Give PNG files of at most 64 MB.",
+        EXIT_TO_CHANGE,
+    ),
+    "no_upload": Row(
+        "The backend does not take the picture.",
+        "Try again in a moment.",
+    ),
+    "frames_missing": Row(
+        "{count} frames of the clip did not come.",
+        "Try again, and make the clip again if they stay away.",
+    ),
+    "cancelled": Row(
+        "The job was cancelled.",
+        "Nothing was kept.",
+        EXIT_INTERRUPTED,
+    ),
+}
+
+
+class ClientFailure(BackendError):
+    """Something failed before the backend had a say, or after it. `details` fill the sentence."""
+
+    def __init__(self, code: ClientCode, **details: object) -> None:
+        super().__init__(*CLIENT[code].filled(details))
+        self.code: ClientCode = code
+
+
+class SaidByBackend(BackendError):
+    """What the backend has said of a failure, as it said it."""
+
+    def __init__(self, event: Failed | Denied) -> None:
+        super().__init__(event.message, event.next_step, WIRE[event.code].exit_code)
+        self.code: FailureCode | DenialCode = event.code
+
+
+def cannot_write(folder: Path, error: OSError) -> StorageFailure | ClientFailure:
+    """What to say when writing into a folder that the user named failed."""
+    if error.errno in FULL:
+        return StorageFailure("disk_full")
+    return ClientFailure("folder_unwritable", folder=folder, detail=error.strerror)

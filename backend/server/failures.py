@@ -1,0 +1,45 @@
+"""Why a backend does not start: said where it was to start, never over the wire."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, BackendError, Row
+
+StartCode: TypeAlias = Literal[
+    "queue_too_new",
+    "key_exposed",
+    "key_damaged",
+    "key_file_unfit",
+]
+
+START: dict[StartCode, Row] = {
+    "queue_too_new": Row(
+        "The queue {file} was written by a newer release: {detail}.",
+        "Install the newer release again, or move that file away.",
+        EXIT_NO_BACKEND,
+    ),
+    "key_exposed": Row(
+        "Others can read the key file {file}, so it proves nothing any more.",
+        "Delete it, and make a new one.",
+        EXIT_TO_CHANGE,
+    ),
+    "key_damaged": Row(
+        "The key file {file} is damaged.",
+        "Delete it, and make a new one.",
+        EXIT_TO_CHANGE,
+    ),
+    "key_file_unfit": Row(
+        "Nobody can be let in by the key file {file}: {detail}.",
+        'Name the file "NAME.pub" that "python -m backend key NAME" has made on the other machine.',
+        EXIT_TO_CHANGE,
+    ),
+}
+
+
+class StartFailure(BackendError):
+    """The backend cannot start, or a key of its cannot be used. `details` fill the sentence."""
+
+    def __init__(self, code: StartCode, **details: object) -> None:
+        super().__init__(*START[code].filled(details))
+        self.code: StartCode = code
