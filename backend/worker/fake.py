@@ -1,7 +1,7 @@
 """A generator without models: a disc moves over a coloured ground, the same for the same prompt and seed.
 
 Tests and the user interface are made with it. It goes through the phases of the real one. In the prompt
-`fail:CODE` fails half-way with that code of the table of failures, `fail:crash` ends the process, `fail:hang` stops
+`fail:CODE` fails half-way with that code of the protocol, `fail:crash` ends the process, `fail:hang` stops
 answering, `fail:crash-once` and `fail:hang-once` do so in the first try alone, and `unknown:WORD` is a word that this
 generator does not know.
 The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds.

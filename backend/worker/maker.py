@@ -84,5 +84,5 @@ class Generator(Protocol):
     ) -> abc.Generator[Item, None, None]:
         """Make the clip; `pictures` and `cautious` are those of its Task.
 
-        Raises BackendError while iterated, with a code of the table of failures.
+        Raises Failure while iterated.
         """

@@ -143,6 +143,18 @@ def test_alive_is_kept_from_the_caller(backend: Backend) -> None:
         assert first(client) == WELCOME
 
 
+def test_one_poll_gives_more_than_one_message(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        for index in range(100):
+            backend.say(Frame(job=JOB, index=index, frames=100), b"png")
+        found: list[int] = []
+        while sum(found) < 100:
+            assert client.wait(LONG)
+            found.append(len(list(client.poll(budget=SHORT))))
+        assert max(found) > 1
+
+
 def test_polling_stops_within_its_budget(backend: Backend) -> None:
     with Client(backend.connection, name="test") as client:
         backend.hear()

@@ -104,6 +104,23 @@ def test_a_cut_file_is_an_error_with_a_sentence(path: Path) -> None:
             connection.read(path)
 
 
+@pytest.mark.parametrize("field", ["server_key", "client_public", "client_secret"])
+@pytest.mark.parametrize("length", [39, 41])
+def test_a_key_of_another_length_is_an_error_with_a_sentence(path: Path, field: str, length: int) -> None:
+    connection.write(path, msgspec.structs.replace(of_this_process(), **{field: "a" * length}))
+    with pytest.raises(ConnectionFileError, match="damaged"):
+        connection.read(path)
+
+
+def test_only_a_file_without_a_process_is_a_profile(path: Path) -> None:
+    profile = msgspec.structs.replace(of_this_process(), pid=0, started=None)
+    connection.write(path, profile)
+    assert connection.read_profile(path) == profile
+    connection.write(path, of_this_process())
+    with pytest.raises(ConnectionFileError, match="is no profile"):
+        connection.read_profile(path)
+
+
 def test_the_file_of_a_dead_process_means_no_backend(path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
