@@ -25,12 +25,12 @@ def register() -> None:
         return
     import bpy
 
-    from .blender import operators, panels, preferences, properties
+    from .blender import operators, panels, preferences, properties, queue_lines
     from .machine import timer
 
     timer.register(Path(bpy.utils.extension_path_user(__package__, create=True)))
     _undo.append(timer.unregister)
-    for module in (properties, preferences, operators, panels):
+    for module in (properties, queue_lines, preferences, operators, panels):
         module.register()
         _undo.append(module.unregister)
     # Blender as a Python module does not unregister add-ons at its end, and some versions then crash or hang.

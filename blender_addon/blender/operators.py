@@ -164,6 +164,7 @@ class GenerateClip(bpy.types.Operator):
         except KeyboardInterrupt:
             pump.do(pump.session.cancel(job.id))
             pump.settle()
+            clips.take_away(job.id)
             raise
         finally:
             lines.end(job.warnings)

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
 import bpy
 from bpy.props import (
     BoolProperty,
-    CollectionProperty,
     EnumProperty,
     FloatProperty,
     IntProperty,
@@ -245,32 +243,12 @@ class WishFields(bpy.types.PropertyGroup):
     )
 
 
-class QueueLine(bpy.types.PropertyGroup):
-    """A line of the queue; its name is the job's."""
-
-
-def list_queue(jobs: Iterable[str]) -> None:
-    """Let the list of the panel have these lines. It lives with the window, not in the .blend."""
-    lines = bpy.context.window_manager.elevator_queue
-    names = list(jobs)
-    if [line.name for line in lines] != names:
-        lines.clear()
-        for name in names:
-            lines.add().name = name
-
-
 def register() -> None:
     """Give every scene its settings."""
-    for each in (WishFields, QueueLine):
-        bpy.utils.register_class(each)
+    bpy.utils.register_class(WishFields)
     bpy.types.Scene.elevator = PointerProperty(type=WishFields)
-    bpy.types.WindowManager.elevator_queue = CollectionProperty(type=QueueLine)
-    bpy.types.WindowManager.elevator_queue_index = IntProperty()
 
 
 def unregister() -> None:
-    del bpy.types.WindowManager.elevator_queue_index
-    del bpy.types.WindowManager.elevator_queue
     del bpy.types.Scene.elevator
-    for each in (QueueLine, WishFields):
-        bpy.utils.unregister_class(each)
+    bpy.utils.unregister_class(WishFields)

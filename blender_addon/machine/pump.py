@@ -144,9 +144,8 @@ class Pump:
             self.session.leave_file()
 
     def fail(self, problem: Problem) -> None:
-        """End everything because of a mistake of ours. The backend keeps its clips."""
+        """Let go of the backend because of a mistake of ours. It keeps its clips, and those on their way go on."""
         self._perform(self.session.unreachable(problem))
-        self._deliveries.close()
 
     def _await_backend(self) -> None:
         if self.session.link is not Link.REACHING:

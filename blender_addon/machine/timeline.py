@@ -49,7 +49,7 @@ class Timeline:
         for each in clips.held():
             if not each.filled and not self._shown_again(each):
                 waiting.setdefault(each.ticket.job, []).append(each)
-        for job_id in self._session.come_back(waiting):
+        for job_id in () if strips.hands_are_busy(bpy.context) else self._session.come_back(waiting):
             waiting |= self._ask_again(waiting.pop(job_id))
             yield from self._submit(waiting)
         for held in waiting.values():

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..blender import clips, strips
+from ..blender import clips, queue_lines, strips
 from ..clip.job import Problem
 from .frame_folder import FrameFileError
 from .pump import PERIOD, Pump
@@ -61,6 +61,7 @@ def _on_timer() -> float | None:
         again = None
     if _pump.session.changed:
         _pump.session.changed = False
+        queue_lines.show(_pump.session.jobs)
         strips.redraw(bpy.context.window_manager, "UI")
     return again
 

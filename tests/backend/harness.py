@@ -75,7 +75,7 @@ class Running:
         self.process = process
         self.connection = connection
 
-    def client(self, **options: str) -> Conversation:
+    def client(self, **options: Any) -> Conversation:
         return Conversation(Client(self.connection, **{"name": "test", **options}))
 
     @property

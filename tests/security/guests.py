@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import zmq
@@ -35,7 +36,7 @@ def with_key(connection: Connection, pair: KeyPair) -> Connection:
     return msgspec.structs.replace(connection, client_public=pair.public, client_secret=pair.secret)
 
 
-def guest(connection: Connection, pair: KeyPair, **options: str) -> Conversation:
+def guest(connection: Connection, pair: KeyPair, **options: Any) -> Conversation:
     return Conversation(Client(with_key(connection, pair), **{"name": "guest", **options}))
 
 

@@ -99,7 +99,7 @@ def test_frames_of_another_machine_are_fetched_a_few_at_a_time() -> None:
     deliver(session, A, range(4, 6))
     assert job.state is State.FETCHING
     assert session.receive(fetched(A, range(4, 6))) == []
-    assert job.state is State.FILLING
+    assert job.state.name == "FILLING"
     assert session.filled(A) == [Send(Received(job=A))]
 
 
