@@ -55,7 +55,7 @@ def test_where_folders_can_be_made_but_no_files_no_empty_folder_stays(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files, "write", full)
-    with pytest.raises(FrameFileError, match="cannot be written to .*: the disk is full"):
+    with pytest.raises(FrameFileError, match=r"cannot be written to .*: the disk is full"):
         FrameFolder(tmp_path / "clip").write(0, PNG)
     assert not (tmp_path / "clip").exists()
 
