@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,12 +13,13 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from shared_protocol.client import new_job_id
+from shared_protocol.messages import Generate, Style
 
 from ..clip.job import Job, Problem, State
 from ..clip.link import Link
 from ..clip.placing import Where
 from ..clip.ticket import Ticket
-from ..clip.wish import Wish, WishError, find_style, folder_name, random_seed, settle
+from ..clip.wish import Wish, WishError, folder_name, random_seed, request_of, settle
 from ..machine.frame_folder import FrameFileError
 from ..machine.pump import PERIOD
 from ..machine.terminal import ProgressLines
@@ -113,14 +115,8 @@ class GenerateClip(bpy.types.Operator):
         pump = the_pump()
         scene = strips.sequencer_scene(context)
         wish = self._wish()
-        style = find_style(wish.style, pump.session.styles)
         request = settle(wish, new_job_id(), pump.session.styles)
-        ticket = Ticket(
-            request=request,
-            folder=folder_name(request.prompt, request.job),
-            fps=(style.fps_numerator, style.fps_denominator),
-            rate=clips.rate_of(scene) if self.rate == "SCENE" else None,
-        )
+        ticket = ticket_for(request, pump.session.styles, clips.rate_of(scene), self.rate)
         start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
         where = Where.CHANNEL if self.channel else Where[self.place]
         parent = clips.parent_folder(clips_folder(context))
@@ -176,6 +172,18 @@ class GenerateClip(bpy.types.Operator):
         return {"CANCELLED"}
 
 
+def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int], kept: str) -> Ticket:
+    """The ticket of a clip in a scene of this rate. kept: whose rate the strip keeps, as `RATES` has it."""
+    style = next((style for style in styles if style.name == request.style), None)
+    fps = (style.fps_numerator, style.fps_denominator) if style else rate
+    return Ticket(
+        request=request,
+        folder=folder_name(request.prompt, request.job),
+        fps=fps,
+        rate=rate if kept == "SCENE" else None,
+    )
+
+
 def _meet() -> None:
     """Know the backend's styles, for a script that names one. Blocks until it has said them, or cannot be reached."""
     pump = the_pump()
@@ -207,6 +215,53 @@ class TryAgain(bpy.types.Operator):
         except FrameFileError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class FindClips(bpy.types.Operator):
+    """Ask the backend for finished clips: those of a Blender that was closed, of another file, of a terminal"""
+
+    bl_idname = "elevator.find_clips"
+    bl_label = "Find Clips"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a backend."""
+        return ResumeQueue.poll(context)
+
+    def execute(self, _context: Any) -> set[str]:
+        pump = the_pump()
+        pump.do(pump.session.find_clips())
+        return {"FINISHED"}
+
+
+class InsertClip(bpy.types.Operator):
+    """Put a finished clip into the edit at the playhead"""
+
+    bl_idname = "elevator.insert_clip"
+    bl_label = "Insert"
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    job: StringProperty(description="The clip's name in the backend", options=HIDDEN)
+
+    def execute(self, context: Any) -> set[str]:
+        """Lay a strip down that waits for it."""
+        pump, scene = the_pump(), strips.sequencer_scene(context)
+        view = pump.session.finished.get(self.job)
+        if view is None:
+            self.report({"ERROR"}, "The backend does not know this clip. Press Find Clips.")
+            return {"CANCELLED"}
+        settings = scene.elevator
+        ticket = ticket_for(request_of(view), pump.session.styles, clips.rate_of(scene), settings.rate)
+        place = Place(scene.frame_current, Where[settings.place], settings.channel, settings.fit)
+        try:
+            clips.lay_down(scene, ticket, place, clips.parent_folder(clips_folder(context)))
+        except (ClipError, FrameFileError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        pump.timeline.look_at_once()
+        pump.do(())
         return {"FINISHED"}
 
 
@@ -395,6 +450,8 @@ class OpenFolder(bpy.types.Operator):
 CLASSES = (
     GenerateClip,
     TryAgain,
+    FindClips,
+    InsertClip,
     SettingsFromStrip,
     CancelClip,
     StartBackend,

@@ -21,6 +21,7 @@ from .properties import frames_of, size_of, style_of
 LOOK_AGAIN_SECONDS = 2.0
 PROMPT_LENGTH = 60
 """Characters of a prompt in a list."""
+CLIPS_SHOWN = 12
 ICONS = {State.DONE: "CHECKMARK", State.FAILED: "ERROR", State.CANCELLED: "CANCEL"}
 
 
@@ -193,6 +194,27 @@ class QueueList(bpy.types.UIList):
         button.operator("elevator.cancel", text="", icon="X").job = job.id
 
 
+class ClipsPanel(_SidebarPanel, bpy.types.Panel):
+    """Finished clips that are in no strip"""
+
+    bl_idname = "ELEVATOR_PT_clips"
+    bl_label = "Finished Clips"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a scene."""
+        return strips.sequencer_scene(context) is not None
+
+    def draw(self, context: Any) -> None:
+        self.layout.operator("elevator.find_clips", icon="VIEWZOOM")
+        used = {each.ticket.job for each in clips.held()}
+        for view in [view for view in the_pump().session.finished.values() if view.job not in used][:CLIPS_SHOWN]:
+            row = self.layout.row(align=True)
+            row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA")
+            row.operator("elevator.insert_clip", text="", icon="ADD").job = view.job
+
+
 class StripPanel(_SidebarPanel, bpy.types.Panel):
     """What made the active strip"""
 
@@ -350,7 +372,7 @@ def _draw_add_menu(menu: Any, _context: Any) -> None:
     menu.layout.operator(GenerateClip.bl_idname, text="Generated Clip", icon="RENDER_ANIMATION")
 
 
-CLASSES = (QueueList, ClipPanel, LookPanel, TimePanel, QueuePanel, StripPanel, BackendPanel)
+CLASSES = (QueueList, ClipPanel, LookPanel, TimePanel, QueuePanel, ClipsPanel, StripPanel, BackendPanel)
 
 
 def register() -> None:

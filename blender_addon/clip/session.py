@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
+    AskJobs,
     Cancel,
     Cancelled,
     Denied,
@@ -25,6 +26,7 @@ from shared_protocol.messages import (
     Generate,
     Goodbye,
     Jobs,
+    JobView,
     Message,
     Move,
     Notice,
@@ -54,6 +56,8 @@ UNDO_SECONDS = 3.0
 """So long after its strip was taken away a job is cancelled: undo, or a paste, brings many a strip back at once."""
 LOOK_SECONDS = 2.0
 """How often a backend is looked for that somebody else may have started."""
+MOST_FOUND = 50
+"""How many ended jobs the backend is asked for."""
 ENDED_KEPT = 50
 """Ended jobs that the panel can still show."""
 
@@ -70,6 +74,8 @@ class Session:
         """What the backend says about its own files, such as a style that it had to skip."""
         self.device = ""
         self.jobs: dict[str, Job] = {}
+        self.finished: dict[str, JobView] = {}
+        """Clips that the backend has told of when it was asked, the last first."""
         self.queue = QueueState()
         self.problem: Problem | None = None
         self.changed = True
@@ -174,6 +180,10 @@ class Session:
     def move(self, job_id: str, position: int) -> list[Action]:
         """A waiting job shall have another place in the queue."""
         return [Send(Move(job=job_id, position=max(0, position)))]
+
+    def find_clips(self) -> list[Action]:
+        """Which clips of this user has the backend? Whoever asked for them, and in whatever file their strips are."""
+        return [Send(AskJobs(ended=MOST_FOUND))]
 
     def reach(self) -> list[Action]:
         """Start the conversation, if there is none."""
@@ -354,6 +364,8 @@ class Session:
         for view in told.jobs:
             if view.job in self.jobs:
                 news.found(self.jobs[view.job], view)
+            if view.kind == "clip" and view.has_result:
+                self.finished[view.job] = view
         return []
 
     def _lost(self, reason: str, *, goodbye: bool = False) -> list[Action]:

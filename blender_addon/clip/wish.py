@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared_protocol.messages import Generate, LoraChoice, Setting, Style
+from shared_protocol.messages import Generate, JobView, LoraChoice, Setting, Style
 
 from . import limits, sizes
 
@@ -103,6 +103,19 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
     )
     _check_style(request, style)
     return request
+
+
+def request_of(view: JobView) -> Generate:
+    """The request for a clip that the backend has, as far as it tells."""
+    return Generate(
+        job=view.job,
+        prompt=view.prompt,
+        style=view.style or "plain",
+        frames=view.frames,
+        width=view.width,
+        height=view.height,
+        seed=view.seed,
+    )
 
 
 def _check_style(request: Generate, style: Style) -> None:

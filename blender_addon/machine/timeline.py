@@ -50,10 +50,12 @@ class Timeline:
             if not each.filled and not self._shown_again(each):
                 waiting.setdefault(each.ticket.job, []).append(each)
         for job_id in () if strips.hands_are_busy(bpy.context) else self._session.come_back(waiting):
-            waiting |= self._ask_again(waiting.pop(job_id))
-            yield from self._submit(waiting)
-        for held in waiting.values():
-            if held[0].ticket.job not in self._session.jobs:
+            again = self._ask_again(waiting.pop(job_id))
+            waiting |= again
+            yield from self._submit(again)
+        for job_id, held in waiting.items():
+            job = self._session.jobs.get(job_id)
+            if job is None or job.state is State.DONE:  # its frames went to another file's folder
                 yield from self._session.adopt(held[0].ticket.request, str(held[0].folder))
         yield from self._session.see({job: str(held[0].folder) for job, held in waiting.items()})
         self._show_states(waiting, now)
@@ -114,9 +116,8 @@ class Timeline:
         return {job: [Held(each.scene, each.strip, ticket) for each in held]}
 
     def _submit(self, waiting: dict[str, list[Held]]) -> Iterator[Action]:
-        for job, held in waiting.items():
-            if job not in self._session.jobs:
-                yield from self._session.submit(held[0].ticket.request, str(held[0].folder))
+        for held in waiting.values():
+            yield from self._session.submit(held[0].ticket.request, str(held[0].folder))
 
     def _show_states(self, waiting: dict[str, list[Held]], now: float) -> None:
         if now - self._named < NAME_SECONDS or strips.hands_are_busy(bpy.context):

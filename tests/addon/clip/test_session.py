@@ -12,10 +12,12 @@ from blender_addon.clip.session import (
     ENDED_KEPT,
     GREETING_SECONDS,
     LOOK_SECONDS,
+    MOST_FOUND,
     UNDO_SECONDS,
     Session,
 )
 from blender_addon.clip.status import Status
+from blender_addon.clip.wish import request_of
 from shared_protocol import messages
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
@@ -574,3 +576,13 @@ def test_a_refusal_stands_until_the_next_wish() -> None:
         assert (session.problem, session.changed) == (problem, True)
         again()
         assert session.problem is None
+
+
+def test_finished_clips_are_found_when_asked_for() -> None:
+    session = ready()
+    assert session.find_clips() == [Send(messages.AskJobs(ended=MOST_FOUND))]
+    session.receive(known(A, "done", has_result=True, prompt="a fox"))
+    session.receive(known(B, "done", has_result=False))
+    assert list(session.finished) == [A]
+    request = request_of(session.finished[A])
+    assert (request.job, request.prompt, request.frames, request.width) == (A, "a fox", 4, 64)

@@ -284,3 +284,19 @@ def check_late_paste_is_filled() -> None:
     pump().timeline.look_at_once()
     tick_for(0.2)
     assert _is_filled(copy)
+
+
+def check_finished_clip_is_inserted() -> None:
+    """A clip that is in no strip: its own was taken away, and another file is open."""
+    open_project("first owner")
+    job = job_of(lay("a lost fox", frames=FRAMES, seed=9))
+    tick_until(lambda: job.ended)
+    open_project("second owner")
+    assert bpy.ops.elevator.find_clips() == {"FINISHED"}
+    tick_until(lambda: job.id in pump().session.finished)
+    scene().frame_set(50)
+    assert bpy.ops.elevator.insert_clip(job=job.id) == {"FINISHED"}
+    (strip,) = all_strips()
+    assert _strips().span(strip) == (50, 50 + FRAMES)
+    assert part("blender.clips").ticket_of(strip).request.seed == 9
+    tick_until(lambda: _is_filled(strip))
