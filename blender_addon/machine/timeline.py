@@ -46,16 +46,17 @@ class Timeline:
         """Compare the edit with the session."""
         self._looked = now
         waiting: dict[str, list[Held]] = {}
+        busy = strips.hands_are_busy(bpy.context)
         for each in clips.held():
             if not each.filled and not self._shown_again(each):
                 waiting.setdefault(each.ticket.job, []).append(each)
-        for job_id in () if strips.hands_are_busy(bpy.context) else self._session.come_back(waiting):
+        for job_id in () if busy else self._session.come_back(waiting):
             again = self._ask_again(waiting.pop(job_id))
             waiting |= again
             yield from self._submit(again)
         for job_id, held in waiting.items():
             job = self._session.jobs.get(job_id)
-            if job is None or job.state is State.DONE:  # its frames went to another file's folder
+            if job is None or (job.state is State.DONE and not busy):  # its frames went to another file's folder
                 yield from self._session.adopt(held[0].ticket.request, str(held[0].folder))
         yield from self._session.see({job: str(held[0].folder) for job, held in waiting.items()})
         self._show_states(waiting, now)
