@@ -30,9 +30,11 @@ SMOKE = {
     "arriving": [
         "check_strip_is_there_at_once",
         "check_scenes_frame_rate_is_kept",
+        "check_strip_goes_above_the_picture",
         "check_strip_follows_the_edit",
         "check_arrival_leaves_undo_redo_and_selection",
         "check_taking_the_strip_away_cancels",
+        "check_undo_at_once_keeps_the_job",
         "check_reverted_file_gets_its_clip",
         "check_meta_strip_that_is_open_gets_the_strip",
         "check_first_save_takes_the_clips_along",
@@ -76,6 +78,11 @@ def test_arriving(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "arriving"), check)
 
 
+@pytest.mark.parametrize("check", checks_of("meanwhile"))
+def test_meanwhile(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "meanwhile"), check)
+
+
 @pytest.mark.parametrize("check", checks_of("trouble"))
 def test_trouble(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "trouble"), check)
@@ -97,7 +104,9 @@ def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "name"), [(BLENDER, "making"), (BLENDER, "trouble"), (BLENDER, "keeping"), (OLD_BLENDER, "manners")]
+    ("version", "name"),
+    [(BLENDER, name) for name in ("making", "arriving", "meanwhile", "trouble", "keeping")]
+    + [(OLD_BLENDER, "manners")],
 )
 def test_blender_ends_cleanly(run_in: Runner, version: str, name: str) -> None:
     outcome = run_in(version, name)
