@@ -103,7 +103,7 @@ def check_interrupted_script_cancels() -> None:
     kept = generate("a fox", frames=1)
 
     def interrupt(status: Any) -> None:
-        if status.phase == "painting":
+        if status.phase in ("painting", "refining"):  # they take turns, and a script looks now and then
             raise KeyboardInterrupt
 
     pump().on_status = interrupt
