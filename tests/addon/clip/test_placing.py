@@ -9,7 +9,9 @@ from blender_addon.clip.placing import LAST_CHANNEL, Taken, above_all, free_from
 
 channels = st.one_of(st.integers(1, 6), st.integers(LAST_CHANNEL - 2, LAST_CHANNEL))
 strips = st.lists(
-    st.builds(lambda channel, start, length: Taken(channel, start, start + length), channels, *[st.integers(1, 20)] * 2),
+    st.builds(
+        lambda channel, start, length: Taken(channel, start, start + length), channels, *[st.integers(1, 20)] * 2
+    ),
     max_size=12,
 )
 closed_ones = st.one_of(

@@ -131,7 +131,7 @@ STARTS: dict[str, tuple[Events, State | None, State | None]] = {
         State.FAILED,
     ),
 }
-"""Ways to states that random events seldom find, and where they lead job A with a backend here or on another machine."""
+"""Ways to states that random events seldom find; where they lead job A with a backend here, and with one elsewhere."""
 starts = st.sampled_from([events for events, _, _ in STARTS.values()])
 
 

@@ -111,9 +111,7 @@ def test_what_happens_after_the_backend_has_finished() -> None:
     session, job = copying()
     assert session.status(job) == Status("Fetching the frames", "", "fetching")
     session, job = here()
-    assert session.status(job) == Status(
-        "Finished. It is shown when nothing is being moved or rendered", "", "filling"
-    )
+    assert session.status(job) == Status("Finished. It is shown when nothing is being moved or rendered", "", "filling")
     session.filled(A)
     assert session.status(job) == Status("In the edit", "", "done")
 

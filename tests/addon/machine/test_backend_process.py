@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from blender_addon.machine.backend_process import BackendError, BackendProcess, command_line, find
+from blender_addon.machine.backend_process import BackendError, BackendProcess, command_line, find, is_running
 from shared_protocol import VERSION, connection
 from shared_protocol.machine import places
 from shared_protocol.starting import START_SECONDS
@@ -159,3 +159,14 @@ def test_damaged_connection_file_is_said(home: Path) -> None:
     file.touch(mode=0o600)
     with pytest.raises(BackendError, match="is damaged"):
         BackendProcess().poll(0.0)
+
+
+def test_whether_one_runs_is_said_without_starting_one(home: Path) -> None:
+    tell()
+    assert not is_running()
+    connection.write(places.connection_file(), running())
+    assert is_running()
+    connection.write(places.connection_file(), running("9.9.9"))
+    assert not is_running(), "it is of no use to this add-on"
+    places.connection_file().write_bytes(b"")
+    assert not is_running()

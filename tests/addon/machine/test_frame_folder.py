@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,86 +15,121 @@ from pathlib import Path
 import pytest
 
 from blender_addon.machine.frame_folder import PNG_SIGNATURE, FrameFileError, FrameFolder
+from shared_protocol.machine import files
 from tests.addon.blenders import ROOT
 
 PNG = PNG_SIGNATURE + b"picture"
 
 
 def test_frames_are_written_in_blenders_counting(tmp_path: Path) -> None:
-    folder = FrameFolder.make(tmp_path / "Größe 影 mit Leerzeichen", "ein-kürbis-01234567")
+    folder = FrameFolder(tmp_path / "Größe 影 mit Leerzeichen" / "ein-kürbis-01234567")
     folder.write(1, memoryview(PNG))
+    assert not folder.begins()
     folder.write(0, bytearray(PNG))
     assert folder.names() == ["frame_0001.png", "frame_0002.png"]
     assert (folder.path / "frame_0001.png").read_bytes() == PNG
     assert len(list(folder.path.iterdir())) == 2, "no temporary file stays"
+    assert folder.begins()
+    assert folder.holds(2)
+    assert not folder.holds(3)
 
 
 def test_what_is_no_picture_is_not_written(tmp_path: Path) -> None:
-    folder = FrameFolder.make(tmp_path, "clip")
+    folder = FrameFolder(tmp_path / "clip")
     with pytest.raises(FrameFileError, match="Frame 1 that the backend sent is not a PNG picture"):
         folder.write(0, b"<html>")
-    assert folder.names() == []
+    assert not folder.path.exists()
 
 
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "elevator").write_text("in the way")
-    with pytest.raises(FrameFileError, match="cannot be written"):
-        FrameFolder.make(tmp_path / "elevator", "clip")
+    with pytest.raises(FrameFileError, match="a folder on its path does not exist"):
+        FrameFolder(tmp_path / "elevator" / "clip").write(0, PNG)
     assert (tmp_path / "elevator").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("refused", ["touch", "unlink"])
 def test_where_folders_can_be_made_but_no_files_no_empty_folder_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, **options: bool) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    if refused == "unlink":  # a name was made, and then the disk went away
-        monkeypatch.setattr(Path, "touch", lambda path, exist_ok: None)
-    monkeypatch.setattr(Path, refused, full)
-    with pytest.raises(FrameFileError, match="cannot be written: the disk is full"):
-        FrameFolder.make(tmp_path / "elevator", "clip")
-    assert not (tmp_path / "elevator").exists()
+    monkeypatch.setattr(files, "write", full)
+    with pytest.raises(FrameFileError, match=r"cannot be written to .*: the disk is full"):
+        FrameFolder(tmp_path / "clip").write(0, PNG)
+    assert not (tmp_path / "clip").exists()
 
 
 def test_a_name_that_is_too_long_is_said(tmp_path: Path) -> None:
     with pytest.raises(FrameFileError, match="its path is too long"):
-        FrameFolder.make(tmp_path, "x" * 300)
+        FrameFolder(tmp_path / ("x" * 300)).write(0, PNG)
 
 
-def test_a_vanished_folder_is_said(tmp_path: Path) -> None:
-    folder = FrameFolder.make(tmp_path, "clip")
-    folder.path.rmdir()
-    with pytest.raises(FrameFileError, match="a folder on its path does not exist"):
-        folder.write(0, PNG)
-
-
-def test_frames_move_together(tmp_path: Path) -> None:
-    folder = FrameFolder.make(tmp_path / "old", "clip")
+def test_a_folder_that_has_vanished_is_made_again(tmp_path: Path) -> None:
+    folder = FrameFolder(tmp_path / "clip")
     folder.write(0, PNG)
-    folder = folder.move_to(tmp_path / "new")
+    shutil.rmtree(folder.path)
     folder.write(1, PNG)
-    assert folder.path == tmp_path / "new" / "clip"
-    assert folder.names() == ["frame_0001.png", "frame_0002.png"]
-    assert not (tmp_path / "old").exists()
+    assert folder.names() == ["frame_0002.png"]
+    assert not folder.holds(2), "what has gone is missed"
 
 
-def test_a_failed_move_leaves_all_where_it_was(tmp_path: Path) -> None:
-    folder = FrameFolder.make(tmp_path / "old", "clip")
+def test_a_folder_moves_with_all_that_is_in_it(tmp_path: Path) -> None:
+    folder = FrameFolder(tmp_path / "old" / "clip")
     folder.write(0, PNG)
-    (tmp_path / "new").write_text("in the way")
-    with pytest.raises(FrameFileError):
+    (folder.path / "clip.json").write_text("{}")
+    moved = folder.move_to(tmp_path / "new" / "deep")
+    moved.write(1, PNG)
+    assert moved.path == tmp_path / "new" / "deep" / "clip"
+    assert moved.names() == ["frame_0001.png", "frame_0002.png"]
+    assert (moved.path / "clip.json").read_text() == "{}"
+    assert not folder.path.exists()
+
+
+def test_a_move_overwrites_nothing(tmp_path: Path) -> None:
+    folder = FrameFolder(tmp_path / "old" / "clip")
+    folder.write(0, PNG)
+    (tmp_path / "new" / "clip").mkdir(parents=True)
+    (tmp_path / "new" / "clip" / "frame_0001.png").write_bytes(b"retouched")
+    assert (folder.move_to(tmp_path / "new").path / "frame_0001.png").read_bytes() == b"retouched"
+
+
+@pytest.mark.parametrize("in_the_way", ["new", "new/clip"])
+def test_a_failed_move_leaves_all_where_it_was(tmp_path: Path, in_the_way: str) -> None:
+    folder = FrameFolder(tmp_path / "old" / "clip")
+    folder.write(0, PNG)
+    (tmp_path / in_the_way).parent.mkdir(exist_ok=True)
+    (tmp_path / in_the_way).write_text("in the way")
+    with pytest.raises(FrameFileError, match="The frames cannot be copied to"):
         folder.move_to(tmp_path / "new")
-    assert folder.path == tmp_path / "old" / "clip"
     assert folder.names() == ["frame_0001.png"]
+    assert (tmp_path / in_the_way).read_text() == "in the way"
 
 
-def test_empty_folders_go(tmp_path: Path) -> None:
-    folder = FrameFolder.make(tmp_path / "elevator", "clip")
+def test_a_move_that_breaks_off_leaves_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = FrameFolder(tmp_path / "old" / "clip")
+    for index in range(3):
+        folder.write(index, PNG)
+    real = shutil.copyfile
+
+    def soon_full(source: Path, target: Path) -> None:
+        if target.name == "frame_0002.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", soon_full)
+    with pytest.raises(FrameFileError, match="the disk is full"):
+        folder.move_to(tmp_path / "new")
+    assert len(folder.names()) == 3
+    assert not (tmp_path / "new" / "clip").exists()
+
+
+def test_empty_folders_go_and_others_stay(tmp_path: Path) -> None:
+    folder = FrameFolder(tmp_path / "clip")
+    folder.path.mkdir()
     folder.drop_if_empty()
-    assert not (tmp_path / "elevator").exists()
-    folder = FrameFolder.make(tmp_path / "elevator", "clip")
+    assert not folder.path.exists()
+    folder.drop_if_empty()
     folder.write(0, PNG)
     folder.drop_if_empty()
     assert folder.names() == ["frame_0001.png"]
@@ -109,7 +145,7 @@ if user:
     os.setgid(user)
     os.setuid(user)
 try:
-    FrameFolder.make(folder, "clip").write(0, PNG_SIGNATURE + b"x" * size)
+    FrameFolder(folder / "clip").write(0, PNG_SIGNATURE + b"x" * size)
 except FrameFileError as error:
     print(error)
     print(sorted(path.name for path in folder.rglob("*")))
@@ -135,9 +171,9 @@ def test_a_protected_folder_is_said() -> None:
         protected = Path(name)
         protected.chmod(0o555)
         # Root ignores modes: then another user tries.
-        said, files = _attempt(protected, user=NOBODY if os.geteuid() == 0 else 0)
-        assert said == f"The folder {protected / 'clip'} cannot be written: it is write-protected."
-        assert files == "[]"
+        said, left = _attempt(protected, user=NOBODY if os.geteuid() == 0 else 0)
+        assert said == f"Frame 1 cannot be written to {protected / 'clip'}: it is write-protected."
+        assert left == "[]"
         protected.chmod(0o755)
 
 
@@ -149,6 +185,6 @@ def test_a_full_disk_is_said_and_leaves_no_half_frame(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
-    said, files = _attempt(tmp_path, size=100_000, before=limit)
+    said, left = _attempt(tmp_path, size=100_000, before=limit)
     assert said == f"Frame 1 cannot be written to {tmp_path / 'clip'}: the disk is full."
-    assert files == "['clip']"
+    assert left == "[]"
