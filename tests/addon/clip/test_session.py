@@ -99,7 +99,7 @@ def test_frames_of_another_machine_are_fetched_a_few_at_a_time() -> None:
     deliver(session, A, range(4))
     assert session.receive(fetched(A, range(4))) == [Send(Fetch(job=A, first=4, count=2))]
     deliver(session, A, range(4, 6))
-    assert job.state is State.FETCHING
+    assert str(session.status(job)) == "Fetching the frames"
     assert session.receive(fetched(A, range(4, 6))) == []
     assert job.state.name == "FILLING"
     assert session.filled(A) == [Send(Received(job=A))]

@@ -84,7 +84,6 @@ def test_only_the_frames_that_had_not_come_are_fetched_from_the_next() -> None:
     session, job = fetching(frames=6)
     deliver(session, A, range(3))
     assert session.receive(LOST) == [HangUp(), Reach()]
-    assert job.state is State.REATTACHING
     assert welcomed(session) == [Send(Watch(job=A))]
     session.receive(known(A, "done", has_result=True))
     session.receive(done(A, 6))
