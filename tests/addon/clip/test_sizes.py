@@ -42,7 +42,7 @@ def makes(style: Style, side: int) -> bool:
 
 @given(styles)
 def test_legal_is_what_the_backend_allows_and_all_of_it(style: Style) -> None:
-    assert list(legal(style)) == [side for side in range(1500) if makes(style, side)]
+    assert list(legal(style)) == [side for side in range(2000) if makes(style, side)]
 
 
 @given(styles, aspects)
