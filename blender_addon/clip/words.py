@@ -19,7 +19,7 @@ PHASES: dict[Phase, str] = {
     "writing": "Storing the clip",
 }
 
-STAYS = "The clip stays in the backend's queue; its strip gets it when a backend runs again."
+STAYS = "The clip stays in the backend's queue; the panel Finished Clips has it when it is made."
 """What to say of a clip for which nobody waits any longer."""
 
 
