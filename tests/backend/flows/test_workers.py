@@ -329,7 +329,7 @@ def test_previews_go_only_to_the_connection_that_asked() -> None:
 
 
 def test_previews_end_when_nobody_wants_them_any_more() -> None:
-    with running(step_seconds=0.1) as backend, backend.client(client_id=ME) as client:
+    with running(step_seconds=0.3) as backend, backend.client(client_id=ME) as client:
         with backend.client(client_id=ME) as leaves:
             greet(leaves)
             job = client.submit(previews=True, frames=8)
