@@ -128,6 +128,14 @@ def _stripes(parent: Path, kind: str, ticket: Ticket) -> str:
         raise FrameFileError(f"The folder {parent} cannot be written: {why(error)}.") from error
 
 
+def _stripes_or_none(parent: Path, kind: str, ticket: Ticket) -> str:
+    """The same for a strip that lies there already: on a disk that takes nothing its name must say it alone."""
+    try:
+        return _stripes(parent, kind, ticket)
+    except FrameFileError:
+        return stripes.name(kind, ticket.request.width, ticket.request.height)
+
+
 def ticket_of(strip: Any) -> Ticket | None:
     """The ticket that a strip carries, or None."""
     text = strip.get(TICKET) if strip.type == "IMAGE" else None
@@ -164,9 +172,9 @@ def fill(each: Held, folder: Path) -> None:
 
 
 def show_failed(each: Held) -> None:
-    """Let a strip say that there will be no frames. Raises FrameFileError."""
+    """Let a strip say that there will be no frames."""
     parent = strips.folder(each.strip)
-    strips.show(each.strip, parent, [_stripes(parent, stripes.FAILED, each.ticket)])
+    strips.show(each.strip, parent, [_stripes_or_none(parent, stripes.FAILED, each.ticket)])
     _call(each.strip, f"Failed: {_name(each.ticket.request.prompt)}")
     _color(each.strip, failed=True)
 
@@ -178,9 +186,9 @@ def show_waiting(each: Held, job: Job) -> None:
 
 
 def exchange(each: Held, ticket: Ticket) -> None:
-    """Let a strip wait for another clip of the same length and size. Raises FrameFileError."""
+    """Let a strip wait for another clip of the same length and size."""
     parent = strips.folder(each.strip).parent if each.filled else strips.folder(each.strip)
-    strips.show(each.strip, parent, [_stripes(parent, stripes.WAITING, ticket)])
+    strips.show(each.strip, parent, [_stripes_or_none(parent, stripes.WAITING, ticket)])
     each.strip[JOB], each.strip[TICKET] = ticket.job, encode(ticket)
     _color(each.strip, failed=False)
 

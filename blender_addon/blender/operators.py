@@ -210,11 +210,7 @@ class TryAgain(bpy.types.Operator):
         each = clips.active(strips.sequencer_scene(context))
         job = self.job or (each.ticket.job if each is not None else "")
         pump = the_pump()
-        try:
-            pump.do(list(pump.timeline.try_again(job, random_seed() if self.new_seed else None)))
-        except FrameFileError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        pump.do(pump.timeline.try_again(job, random_seed() if self.new_seed else None))
         return {"FINISHED"}
 
 

@@ -90,7 +90,7 @@ class Timeline:
         return waits
 
     def try_again(self, job_id: str, seed: int | None = None) -> Iterator[Action]:
-        """Ask anew for a clip whose strips are there. Raises FrameFileError."""
+        """Ask anew for a clip whose strips are there."""
         held = [each for each in clips.held() if each.ticket.job == job_id]
         if held:
             yield from self._submit(self._ask_again(held, seed))

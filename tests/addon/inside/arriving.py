@@ -300,3 +300,23 @@ def check_finished_clip_is_inserted() -> None:
     assert _strips().span(strip) == (50, 50 + FRAMES)
     assert part("blender.clips").ticket_of(strip).request.seed == 9
     tick_until(lambda: _is_filled(strip))
+
+
+def check_failure_is_said_on_a_disk_that_takes_nothing() -> None:
+    open_project("failed on a full disk")
+    strip = lay("fail:out_of_memory", frames=FRAMES)
+    job, stripes = job_of(strip), part("machine.stripes")
+    kept, stripes.put = stripes.put, _full
+    try:
+        tick_until(lambda: job.ended)
+        tick_for(1.2)
+        assert strip.name.startswith("Failed: ")
+        assert pump().session.link.name == "READY", "it is no mistake of ours"
+        assert bpy.ops.elevator.try_again(job=job.id) == {"FINISHED"}
+        assert strip["elevator_job"] != job.id
+    finally:
+        stripes.put = kept
+
+
+def _full(*_: Any) -> str:
+    raise OSError(28, "No space left on device")
