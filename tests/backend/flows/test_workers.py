@@ -333,6 +333,7 @@ def test_previews_end_when_nobody_wants_them_any_more() -> None:
         with backend.client(client_id=ME) as leaves:
             greet(leaves)
             job = client.submit(previews=True, frames=8)
+            client.expect(Accepted)  # two connections: nothing orders one's Watch after the other's Generate
             leaves.client.send(Watch(job=job, previews=True))
             leaves.expect(Progress, lambda message: message.preview_frames > 0)
             client.client.send(Watch(job=job, previews=False))
