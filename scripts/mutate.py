@@ -40,7 +40,7 @@ ROOMS = {
     "blender_addon": ("tests/addon",),
 }
 """Each room and the folders of its tests."""
-LEFT_OUT = re.compile(r"/(embedded|training|installer|blender)/|/(demo|package|operators|panels|properties)\.py$")
+LEFT_OUT = re.compile(r"/(embedded|training|installer|blender)/|/(demo|package)\.py$")
 """Sources that only Blender, an installation or a training run shows."""
 SLOW = re.compile(r"in_blender|end_to_end|package|install|chaos|rude|other_user|bare_debian|remote|full_size")
 NEAR = 6

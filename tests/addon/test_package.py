@@ -89,7 +89,13 @@ def test_versions_are_the_backends(names: list[str]) -> None:
 
 
 def test_only_what_belongs_there_is_there(names: list[str]) -> None:
-    for needed in ("__init__.py", "blender_manifest.toml", "blender/operators.py", "clip/session.py", "LICENSE"):
+    for needed in (
+        "__init__.py",
+        "blender_manifest.toml",
+        "blender/operators/generate.py",
+        "clip/session.py",
+        "LICENSE",
+    ):
         assert needed in names
     ours = r"(clip/|machine/|blender/)?\w+\.py|blender_manifest\.toml|LICENSE"
     for name in names:

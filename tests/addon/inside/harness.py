@@ -118,7 +118,7 @@ def refuse(**arguments: Any) -> str:
 
 def click() -> set[str]:
     """What a click on Generate calls. Without a user interface Blender executes operators, it does not invoke them."""
-    operator = part("blender.operators").GenerateClip
+    operator = part("blender.operators.generate").GenerateClip
     given: dict[str, Any] = {}
 
     class Clicked:

@@ -262,13 +262,13 @@ def check_length_and_size_are_said_and_made() -> None:
     """What the panel's fields for time and size mean, and the sentence below Generate."""
     open_project("panel's sizes")
     generate(frames=1)
-    settings, properties, panels = scene().elevator, part("blender.properties"), part("blender.panels")
+    settings, properties, clip_panel = scene().elevator, part("blender.properties"), part("blender.panels.clip")
     style = properties.style_of(settings)
     scene().render.fps = 24
     settings.length, settings.seconds = "SECONDS", 2.0
     assert properties.frames_of(settings, style, scene()) == 16
     assert (
-        panels._sentence(settings, style, scene())
+        clip_panel._sentence(settings, style, scene())
         == "16 frames of 64 × 64 pixels at 8 a second; in the edit 48 frames at 24, which is 2 s."
     )
     settings.length, settings.frames = "FRAMES", 30

@@ -112,13 +112,13 @@ def check_panels_draw() -> None:
                 panel.draw(_Anything(), bpy.context)
     scene().view_settings.view_transform = "AgX"
     pump().session.queue = QueueState(stopped="The disk is full.")
-    panels.ClipPanel.draw(_Anything(), bpy.context)
+    part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     pump().session.queue = QueueState()
     pump().do(pump().session.cancel(job.id))
-    panels.ClipPanel.draw(_Anything(), bpy.context)
+    part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     tick_until(lambda: job.ended)
     pump().do(pump().session.refuse(part("clip.job").Problem("A sentence.", "A step.", "a command")))
-    panels.ClipPanel.draw(_Anything(), bpy.context)
+    part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     part("blender.preferences").Preferences.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)
 

@@ -258,7 +258,7 @@ def check_scripts_hear_the_backends_sentence() -> None:
 
 def check_scripts_do_not_wait_during_a_render() -> None:
     open_project("rendering")
-    operators = part("blender.operators")
+    operators = part("blender.operators.generate")
     app = SimpleNamespace(background=True, is_job_running=lambda kind: kind == "RENDER")
     real, operators.bpy = operators.bpy, SimpleNamespace(app=app, context=bpy.context)
     try:

@@ -1,0 +1,19 @@
+"""What artists and scripts can do with clips."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import backend, clips, generate, queue, settings
+
+CLASSES = tuple(each for module in (generate, clips, queue, backend, settings) for each in module.CLASSES)
+
+
+def register() -> None:
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+
+
+def unregister() -> None:
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)

@@ -1,0 +1,194 @@
+"""Generate: a strip that waits, and the request for its clip."""
+# mypy: disable-error-code="misc, valid-type, no-any-return"
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+
+from shared_protocol.client import new_job_id
+from shared_protocol.messages import Generate, Style
+
+from ...clip.job import Job, Problem, State
+from ...clip.link import Link
+from ...clip.placing import Where
+from ...clip.ticket import Ticket
+from ...clip.wish import Wish, WishError, folder_name, random_seed, settle
+from ...machine.frame_folder import FrameFileError
+from ...machine.pump import PERIOD
+from ...machine.terminal import ProgressLines
+from ...machine.timer import the_pump
+from .. import clips, strips
+from ..clips import ClipError, Place
+from ..preferences import clips_folder
+from ..properties import FITS, PLACES, RATES, wish_of
+from .shared import HIDDEN
+
+
+class GenerateClip(bpy.types.Operator):
+    """Put a strip at the playhead that waits for a clip, and generate the clip"""
+
+    bl_idname = "elevator.generate"
+    bl_label = "Generate"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    prompt: StringProperty(name="Prompt", description="What the clip shows, in words", options=HIDDEN)
+    negative_prompt: StringProperty(name="Without", description="What the clip must not show", options=HIDDEN)
+    style: StringProperty(name="Style", description="Name of a style; empty: the backend's first", options=HIDDEN)
+    preset: StringProperty(name="Quality", description="Name of a preset; empty: the style's own", options=HIDDEN)
+    frames: IntProperty(name="Frames", description="The clip's own frames; 0: as the style does best", options=HIDDEN)
+    width: IntProperty(name="Width", description="Pixels; 0: as the style does best", options=HIDDEN)
+    height: IntProperty(name="Height", description="Pixels; 0: as the style does best", options=HIDDEN)
+    seed: IntProperty(name="Seed", description="-1: a new one", default=-1, min=-1, options=HIDDEN)
+    rate: EnumProperty(name="Frame Rate", description="How long the clip is in the edit", items=RATES, options=HIDDEN)
+    fit: EnumProperty(name="Fit", description="How the clip fills the picture", items=FITS, options=HIDDEN)
+    place: EnumProperty(name="Channel", description="Where the strip goes", items=PLACES, options=HIDDEN)
+    channel: IntProperty(name="Channel", description="Channel, or the first to try; 0: as Place says", options=HIDDEN)
+    frame_start: IntProperty(name="Start", description="First frame; left out: the playhead", options=HIDDEN)
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when the clip is in the edit. Without a window alone: a window never waits",
+        default=True,
+        options=HIDDEN,
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a scene to put the strip in."""
+        if strips.sequencer_scene(context) is None:
+            cls.poll_message_set("Choose a scene in the sequencer's header first.")
+            return False
+        return True
+
+    def draw(self, _context: Any) -> None:
+        """Nothing in the panel of the last operation: whatever were changed there would make another clip."""
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Take the panel's settings, and leave them with the operator for Repeat Last."""
+        if not self.properties.is_property_set("prompt"):
+            settings = strips.sequencer_scene(context).elevator
+            if settings.use_random_seed:
+                settings.seed = random_seed()
+            self._take(settings, context)
+        return self.execute(context)
+
+    def execute(self, context: Any) -> set[str]:
+        """Lay the strip down and ask for the clip. Without a window, wait for it."""
+        blocks = self.wait and bpy.app.background
+        if blocks and bpy.app.is_job_running("RENDER"):
+            # The render's end needs Blender's event loop, which this would hold up for ever.
+            self.report({"ERROR"}, "A render is running. Generate when it has ended.")
+            return {"CANCELLED"}
+        if bpy.app.background and (blocks or not the_pump().session.styles):
+            _meet()
+            session = the_pump().session
+            if session.link is not Link.READY and session.problem is not None:
+                return self._refuse(session.problem)
+        try:
+            job = self._submit(context)
+        except WishError as error:
+            return self._refuse(Problem(error.sentence, error.next_step))
+        except ClipError as error:
+            return self._refuse(Problem(str(error)))
+        except FrameFileError as error:
+            return self._refuse(Problem(str(error), "Save the .blend in a folder that can be written."))
+        return self._wait(job) if blocks else {"FINISHED"}
+
+    def _take(self, settings: Any, context: Any) -> None:
+        """Copy the panel's settings into the operator's properties."""
+        wish = wish_of(settings, settings.seed, strips.sequencer_scene(context))
+        for name in ("prompt", "negative_prompt", "style", "preset", "frames", "width", "height", "seed"):
+            setattr(self, name, getattr(wish, name))
+        self.rate, self.fit, self.place = settings.rate, settings.fit, settings.place
+        self.channel = settings.channel if settings.place == Where.CHANNEL.name else 0
+
+    def _submit(self, context: Any) -> Job:
+        """Raises WishError, ClipError or FrameFileError; then nothing has happened."""
+        pump = the_pump()
+        scene = strips.sequencer_scene(context)
+        wish = self._wish()
+        request = settle(wish, new_job_id(), pump.session.styles)
+        ticket = ticket_for(request, pump.session.styles, clips.rate_of(scene), self.rate)
+        start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
+        where = Where.CHANNEL if self.channel else Where[self.place]
+        parent = clips.parent_folder(clips_folder(context))
+        clips.lay_down(scene, ticket, Place(start, where, self.channel, self.fit), parent)
+        pump.submit(ticket, parent / ticket.folder)
+        return pump.session.jobs[request.job]
+
+    def _wish(self) -> Wish:
+        return Wish(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            style=self.style,
+            preset=self.preset,
+            frames=self.frames,
+            width=self.width,
+            height=self.height,
+            seed=random_seed() if self.seed < 0 else self.seed,
+        )
+
+    def _refuse(self, problem: Problem) -> set[str]:
+        pump = the_pump()
+        pump.do(pump.session.refuse(problem))
+        strips.redraw(bpy.context.window_manager, "UI")
+        self.report({"ERROR"}, " ".join(filter(None, (problem.sentence, problem.next_step, problem.command))))
+        return {"CANCELLED"}
+
+    def _wait(self, job: Job) -> set[str]:
+        pump = the_pump()
+        lines = ProgressLines(sys.stdout)
+        try:
+            while not job.ended:
+                pump.tick(budget=PERIOD)
+                status = pump.session.status(job)
+                lines.show(status)
+                if pump.on_status is not None:
+                    pump.on_status(status)
+                if pump.session.waits(job):
+                    pump.do(pump.session.give_up(job.id))  # nobody sits here to press Start
+                if not job.ended:
+                    pump.wait(PERIOD)
+        except KeyboardInterrupt:
+            pump.do(pump.session.cancel(job.id))
+            pump.settle()
+            clips.take_away(job.id)
+            raise
+        finally:
+            lines.end(job.warnings)
+        if job.state is State.DONE:
+            return {"FINISHED"}
+        clips.take_away(job.id)
+        problem = job.problem or pump.session.problem or Problem("The job was cancelled.")
+        self.report({"ERROR"}, " ".join(filter(None, (problem.sentence, problem.next_step, problem.command))))
+        return {"CANCELLED"}
+
+
+def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int], kept: str) -> Ticket:
+    """The ticket of a clip in a scene of this rate. kept: whose rate the strip keeps, as `RATES` has it."""
+    style = next((style for style in styles if style.name == request.style), None)
+    fps = (style.fps_numerator, style.fps_denominator) if style else rate
+    return Ticket(
+        request=request,
+        folder=folder_name(request.prompt, request.job),
+        fps=fps,
+        rate=rate if kept == "SCENE" else None,
+    )
+
+
+def _meet() -> None:
+    """Know the backend's styles, for a script that names one. Blocks until it has said them, or cannot be reached."""
+    pump = the_pump()
+    if pump.session.link is Link.READY:
+        return
+    pump.do(pump.session.start())
+    while pump.session.link in (Link.REACHING, Link.GREETING):
+        pump.tick(budget=PERIOD)
+        pump.wait(PERIOD)
+
+
+CLASSES = (GenerateClip,)

@@ -1,0 +1,31 @@
+"""The tab in the sequencer's sidebar and the entry in its Add menu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..operators.generate import GenerateClip
+from . import backend, clip, finished, look, queue, time_and_size
+
+CLASSES = tuple(each for module in (clip, look, time_and_size, queue, finished, backend) for each in module.CLASSES)
+"""In the order in which they stand in the sidebar."""
+
+
+def _draw_add_menu(menu: Any, _context: Any) -> None:
+    menu.layout.separator()
+    menu.layout.operator_context = "INVOKE_DEFAULT"
+    menu.layout.operator(GenerateClip.bl_idname, text="Generated Clip", icon="RENDER_ANIMATION")
+
+
+def register() -> None:
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+    bpy.types.SEQUENCER_MT_add.append(_draw_add_menu)
+
+
+def unregister() -> None:
+    bpy.types.SEQUENCER_MT_add.remove(_draw_add_menu)
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)

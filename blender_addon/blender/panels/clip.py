@@ -1,0 +1,112 @@
+"""What to generate, and Generate."""
+# mypy: disable-error-code="misc, valid-type, no-any-return"
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...clip import words
+from ...clip.link import Link
+from ...machine.timer import ask_for_styles, the_pump
+from .. import clips, layouts, strips
+from ..operators.generate import GenerateClip
+from ..properties import frames_of, size_of, style_of
+from .shared import SidebarPanel, draw_problem, fields
+
+
+class ClipPanel(SidebarPanel, bpy.types.Panel):
+    """What to generate"""
+
+    bl_idname = "ELEVATOR_PT_clip"
+    bl_label = "Clip"
+
+    def draw(self, context: Any) -> None:
+        layout, session = self.layout, the_pump().session
+        scene = strips.sequencer_scene(context)
+        if scene is None:
+            layouts.text(layout, context, "Choose a scene in the sequencer's header first.", icon="INFO")
+            return
+        settings = scene.elevator
+        style = style_of(settings)
+        column = layout.column()
+        hint = style.example_prompt if style else "What the clip shows"
+        _prompt(column, settings, "prompt", hint, "OUTLINER_OB_FONT")
+        _prompt(column, settings, "negative_prompt", "What it must not show", "X")
+        fields(layout).prop(settings, "style")
+        if style is not None and style.description:
+            layouts.text(layout, context, style.description)
+        row = layout.row()
+        row.scale_y = 1.5
+        row.operator_context = "INVOKE_DEFAULT"
+        row.enabled = bool(session.styles)
+        row.operator(GenerateClip.bl_idname, icon="RENDER_ANIMATION")
+        _draw_progress(layout, context)
+        if style is not None:
+            layouts.text(layout, context, _sentence(settings, style, scene))
+        elif not session.styles:
+            ask_for_styles()
+            layouts.text(layout, context, "The backend is asked for its styles.", icon="INFO")
+            if session.link is Link.NONE:
+                layout.operator("elevator.start_backend", icon="PLAY")
+        draw_problem(layout, context)
+        _draw_advice(layout, context, scene)
+
+
+def _sentence(settings: Any, style: Any, scene: Any) -> str:
+    """What Generate would make: "32 frames of 512 × 512, 4 s: frames 1 to 96 of the scene"."""
+    frames, (width, height) = frames_of(settings, style, scene), size_of(settings, style, scene)
+    if frames > style.max_frames:
+        return (
+            f"The style makes at most {words.frames(style.max_frames)}: {words.seconds(style.max_frames / style.fps)}."
+        )
+    length = clips.scene_frames(frames, style.fps, scene) if settings.rate == "SCENE" else frames
+    rate = strips.frame_rate(scene)
+    return (
+        f"{words.frames(frames)} of {width} × {height} pixels at {words.rate(float(style.fps))} a second; in the edit"
+        f" {words.frames(length)} at {words.rate(float(rate))}, which is {words.seconds(length / rate)}."
+    )
+
+
+def _prompt(layout: Any, settings: Any, name: str, hint: str, icon: str) -> None:
+    """A text over several lines where this Blender has one, else over one."""
+    functions = bpy.types.UILayout.bl_rna.functions
+    if "textbox" in functions:
+        layout.textbox(settings, name, **_known(functions["textbox"], placeholder=hint))
+    else:
+        layout.prop(settings, name, text="", icon=icon, **_known(functions["prop"], placeholder=hint))
+
+
+def _known(function: Any, **arguments: Any) -> dict[str, Any]:
+    """Those of the arguments that this Blender's function takes."""
+    return {name: value for name, value in arguments.items() if name in function.parameters}
+
+
+def _draw_progress(layout: Any, context: Any) -> None:
+    """The clip that is being made, with its Cancel beside the bar; all others stand in the queue."""
+    session = the_pump().session
+    active = [job for job in session.active if not session.rests(job)]
+    if not active:
+        return
+    job = next((job for job in active if job.phase != "waiting"), active[0])
+    status = session.status(job)
+    row = layout.row(align=True)
+    row.progress(factor=job.fraction, type="BAR", text=status.detail or status.line)
+    button = row.row(align=True)
+    button.enabled = job.cancel_asked is None
+    button.operator("elevator.cancel", text="", icon="X").job = job.id
+    if status.detail:
+        layouts.text(layout, context, status.line)
+    if len(active) > 1:
+        layouts.text(layout, context, f"{len(active) - 1} more in the queue.")
+
+
+def _draw_advice(layout: Any, context: Any, scene: Any) -> None:
+    if not strips.view_shows_colors_as_they_are(scene):
+        sentence = f"The view transform {scene.view_settings.view_transform} changes the colors of clips."
+        layouts.text(layout, context, sentence, icon="INFO")
+        layout.operator("elevator.use_standard_view")
+
+
+CLASSES = (ClipPanel,)

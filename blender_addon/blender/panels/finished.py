@@ -1,0 +1,75 @@
+"""Clips that there are: those in no strip, and what made the active strip."""
+# mypy: disable-error-code="misc, valid-type, no-any-return"
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import bpy
+
+from ...clip import words
+from ...machine.timer import the_pump
+from .. import clips, layouts, strips
+from .shared import PROMPT_LENGTH, SidebarPanel
+
+CLIPS_SHOWN = 12
+
+
+class ClipsPanel(SidebarPanel, bpy.types.Panel):
+    """Finished clips that are in no strip"""
+
+    bl_idname = "ELEVATOR_PT_clips"
+    bl_label = "Finished Clips"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a scene."""
+        return strips.sequencer_scene(context) is not None
+
+    def draw(self, context: Any) -> None:
+        self.layout.operator("elevator.find_clips", icon="VIEWZOOM")
+        used = {each.ticket.job for each in clips.held()}
+        for view in [view for view in the_pump().session.finished.values() if view.job not in used][:CLIPS_SHOWN]:
+            row = self.layout.row(align=True)
+            row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA")
+            row.operator("elevator.insert_clip", text="", icon="ADD").job = view.job
+
+
+class StripPanel(SidebarPanel, bpy.types.Panel):
+    """What made the active strip"""
+
+    bl_idname = "ELEVATOR_PT_strip"
+    bl_label = "Strip"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """The active strip must be a clip."""
+        return clips.active(strips.sequencer_scene(context)) is not None
+
+    def draw(self, context: Any) -> None:
+        each = clips.active(strips.sequencer_scene(context))
+        assert each is not None
+        request = each.ticket.request
+        layouts.text(self.layout, context, request.prompt)
+        size = f"{words.frames(request.frames)} of {request.width} × {request.height}"
+        text = f"{request.style}, seed {request.seed}, {size}"
+        if request.preset:
+            text += f", {request.preset}"
+        layouts.text(self.layout, context, text)
+        rate = words.rate(float(Fraction(*each.ticket.fps)))
+        layouts.text(self.layout, context, f"Made for {rate} frames a second.")
+        column = self.layout.column(align=True)
+        column.operator("elevator.settings_from_strip", icon="EYEDROPPER")
+        again = column.operator("elevator.try_again", text="Again with New Seed", icon="FILE_REFRESH")
+        again.job, again.new_seed = each.ticket.job, True
+        if each.filled:
+            column.operator("elevator.open_folder", icon="FILE_FOLDER").folder = str(each.folder)
+
+
+CLASSES = (
+    ClipsPanel,
+    StripPanel,
+)

@@ -1,0 +1,89 @@
+"""What is being generated."""
+# mypy: disable-error-code="misc, valid-type, no-any-return"
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...clip.job import Job, State
+from ...machine.timer import the_pump
+from .. import layouts
+from .shared import ICONS, PROMPT_LENGTH, SidebarPanel
+
+
+class QueuePanel(SidebarPanel, bpy.types.Panel):
+    """What is being generated"""
+
+    bl_idname = "ELEVATOR_PT_queue"
+    bl_label = "Queue"
+
+    def draw(self, context: Any) -> None:
+        layout, session = self.layout, the_pump().session
+        window_manager = context.window_manager
+        if not session.jobs:
+            layouts.text(layout, context, "Nothing is being generated.")
+            return
+        layout.template_list(
+            "ELEVATOR_UL_queue", "", window_manager, "elevator_queue", window_manager, "elevator_queue_index", rows=3
+        )
+        row = layout.row(align=True)
+        if session.queue.paused or session.queue.stopped:
+            row.operator("elevator.resume_queue", text="Resume", icon="PLAY")
+        else:
+            row.operator("elevator.pause_queue", text="Pause", icon="PAUSE")
+        row.operator("elevator.cancel", text="Cancel All", icon="X").job = ""
+        if session.queue.stopped:
+            layouts.text(layout, context, session.queue.stopped, icon="ERROR")
+        shown = list(session.jobs.values())
+        if window_manager.elevator_queue_index < len(shown):
+            _draw_details(layout.box(), context, shown[window_manager.elevator_queue_index])
+
+
+class QueueList(bpy.types.UIList):
+    """One line for each clip."""
+
+    bl_idname = "ELEVATOR_UL_queue"
+
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active: Any, _name: str
+    ) -> None:
+        job = the_pump().session.jobs.get(item.name)
+        if job is None:
+            return
+        row = layout.row(align=True)
+        row.label(text=layouts.shortened(job.request.prompt, PROMPT_LENGTH), icon=ICONS.get(job.state, "TIME"))
+        if job.ended:
+            if job.state is State.FAILED:
+                row.operator("elevator.try_again", text="", icon="FILE_REFRESH").job = job.id
+            return
+        status = the_pump().session.status(job)
+        row.progress(factor=job.fraction, type="BAR", text=status.detail or status.line)
+        button = row.row(align=True)
+        button.enabled = job.cancel_asked is None
+        button.operator("elevator.cancel", text="", icon="X").job = job.id
+
+
+def _draw_details(box: Any, context: Any, job: Job) -> None:
+    """What is told of the chosen line of the queue."""
+    session = the_pump().session
+    status = session.status(job)
+    layouts.text(box, context, status.line, icon=ICONS.get(job.state, "NONE"))
+    if status.detail:
+        layouts.text(box, context, status.detail[:1].upper() + status.detail[1:])
+    if job.problem is not None and job.problem.next_step:
+        layouts.text(box, context, job.problem.next_step, icon="FORWARD")
+    for warning in job.warnings:
+        if warning != session.queue.stopped:  # it stands above already
+            layouts.text(box, context, warning, icon="INFO")
+    if session.waits(job):
+        box.operator("elevator.start_backend", icon="PLAY")
+    if job.state is State.FAILED:
+        box.operator("elevator.try_again", icon="FILE_REFRESH").job = job.id
+
+
+CLASSES = (
+    QueueList,
+    QueuePanel,
+)
