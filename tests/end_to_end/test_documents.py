@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +133,18 @@ def prepare(command: str, workplace: Path) -> None:
         assert call(workplace, words_of(first, workplace)).returncode == 0
 
 
+def help_of(words: list[str]) -> str:
+    """What `python -m MODULE … --help` prints, from this process: a new one would read torch again, each time."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* found in sys.modules", RuntimeWarning)  # another test has imported it
+        patch.setattr(sys, "argv", [words[2], *words[3:]])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module(words[2], run_name="__main__", alter_sys=True)
+    assert end.value.code in (0, None)
+    return said.getvalue()
+
+
 @pytest.mark.parametrize("command", [each for each in ALL if each not in ELSEWHERE])
 def test_every_command_runs_as_written(command: str, workplace: Path) -> None:
     words = words_of(command, workplace)
@@ -136,6 +152,9 @@ def test_every_command_runs_as_written(command: str, workplace: Path) -> None:
     if LONGER.search(command) or words[-1] in ("backend", "elevator", "key", "profile") or len(words) == 1:
         words = [*words, "--help"] if "--help" not in words else words
         words = words[: words.index("|")] + words[-1:] if "|" in words else words
+        if words[1] == "-m" and "pytest" not in words:
+            assert "usage: " in help_of(words)
+            return
     missing = next((file for begin, file in REFUSED.items() if begin in command), None)
     if missing == "":
         words = [*words, "--help"]

@@ -45,7 +45,7 @@ from tests.backend.harness import ENDS, ROOT, Conversation, Running, gone, greet
 from tests.backend.worker.test_sampling import WEIGHTS, write_styles
 
 OPTIONS = ("--stay", "--keep", "100000")
-ROUNDS_TOGETHER = 5
+ROUNDS_TOGETHER = 6
 """So many rounds leave their jobs in one queue before all is looked at."""
 CLIENTS = ("1" * 32, "2" * 32)
 VICTIMS = ("server", "server", "worker", "worker", "client", "server and client")
@@ -289,13 +289,13 @@ def chaos(rounds: int, folder: Path, **options: Any) -> None:
     assert any(isinstance(end, Done) for end in book.ends.values())
 
 
-@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("rounds", [12, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_kills_with_test_pictures(rounds: int, tmp_path: Path) -> None:
     chaos(rounds, tmp_path, step_seconds=0.005)
 
 
 @pytest.mark.skipif(not (WEIGHTS / "t2i").is_dir(), reason="the embedded models are not there")
-@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_kills_with_the_embedded_models(rounds: int, tmp_path: Path, home: Path) -> None:
     write_styles(home / "config" / "styles")
     chaos(rounds, tmp_path, fake=False)
