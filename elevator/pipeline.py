@@ -22,7 +22,7 @@ from tqdm.auto import tqdm  # type: ignore[import-untyped]
 from .errors import LoraError, PlanError, RequestError
 from .models.loading import load_models
 from .models.pair import Models, factor
-from .models.preview import Pixels
+from .pixels import Pixels
 from .plan import Plan
 from .sampler import Step, elevate
 from .sources import Sources

@@ -19,7 +19,7 @@ from .chain.stages import Hold, Unit
 from .errors import RequestError
 from .memory import enough_for
 from .models.pair import Models
-from .models.preview import Pixels
+from .pixels import Pixels
 from .plan import Plan
 from .prompt_schedule import Prompts
 from .steps import relay

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from ..chain.cross_frame import DeepFeatures, Text
 from ..chain.denoiser import Denoiser
-from ..models.offload import Room
+from ..models.offload import Offloader
 from ..models.pair import Models, decoded
 from ..plan import Calls, Plan
 from ..steps import result
@@ -116,10 +116,15 @@ def estimate(
         z = torch.empty(frames, *own.latent_shape(height, width))
         t2i_text, t2v_text = (_text(own, encoder, chunks) for encoder in (own.t2i_text, own.t2v_text))
         t2i = Denoiser(
-            "T2I", replace(own.t2i, room=Room()), own.t2i_schedule, t2i_text, plan.guidance, plan.image_spans
+            "T2I", replace(own.t2i, offloader=Offloader()), own.t2i_schedule, t2i_text, plan.guidance, plan.image_spans
         )
         t2v = Denoiser(
-            "T2V", replace(own.t2v, room=Room()), own.t2v_schedule, t2v_text, plan.video_guidance, plan.video_spans
+            "T2V",
+            replace(own.t2v, offloader=Offloader()),
+            own.t2v_schedule,
+            t2v_text,
+            plan.video_guidance,
+            plan.video_spans,
         )
         guided = _repeated(t2i.guided, z, plan)
         single = _repeated(t2i.with_prompt, z, plan)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from elevator import Plan, PlanError, RequestError, elevate
-from elevator.models.offload import Room
+from elevator.models.offload import Offloader
 from elevator.prompt_schedule import Prompts
 from tests.elevator.golden import models
 
@@ -226,18 +226,18 @@ class Moved(nn.Module):
 
 def test_one_network_at_a_time_is_on_the_device():
     log: list[Any] = []
-    room = Room(torch.device("cpu"))
+    offloader = Offloader(torch.device("cpu"))
     first, second = Moved("first", log), Moved("second", log)
-    assert [room.bring(each) for each in (first, first, second, first)] == [first, first, second, first]
+    assert [offloader.to_device(each) for each in (first, first, second, first)] == [first, first, second, first]
     assert [name for name, _ in log] == ["first", "first", "second", "second", "first"]
     log.clear()
-    assert Room().bring(first) is first
+    assert Offloader().to_device(first) is first
     assert log == []
 
 
 def test_networks_come_to_the_device_when_they_run(monkeypatch):
     brought = []
-    monkeypatch.setattr(Room, "bring", lambda self, network: brought.append(type(network).__name__) or network)
+    monkeypatch.setattr(Offloader, "to_device", lambda self, network: brought.append(type(network).__name__) or network)
     sampled(plan=Plan(steps=2, refine=(2,), refine_steps=1, guidance=2), anchor_frame=moving()[0])
     short = [name for k, name in enumerate(brought) if k == 0 or name != brought[k - 1]]
     assert short == [
