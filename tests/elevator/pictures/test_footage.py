@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from elevator import Plan, PlanError, RequestError, elevate
+from elevator.calls import calls_of
 from elevator.models.offload import Offloader
 from elevator.prompt_schedule import Prompts
 from tests.elevator.golden import models
@@ -80,7 +81,7 @@ def test_strength_runs_the_last_steps(strength, painted):
     steps = list(elevate(models("zeroscope"), **(REQUEST | {"init_frames": moving(), "strength": strength})))
     first = next(step.timestep for step in steps if step.phase == "painting")
     assert first == models("zeroscope").t2i_schedule.with_steps(5).timesteps[5 - painted]
-    assert steps[-1].total == len(steps) == 1 + 4 + PLAN.calls(4, 5 - painted).total + 4
+    assert steps[-1].total == len(steps) == 1 + 4 + calls_of(PLAN, 4, 5 - painted).total + 4
 
 
 def test_refinements_before_the_start_are_left_out():
@@ -159,7 +160,7 @@ def test_64_frames_of_a_t2v_that_makes_16():
     assert clip.shape == (64, 16, 16, 3)
     assert set(seen["T2V"]) == {16}
     assert set(seen["T2I"]) == {8}
-    long, short = plan.calls(64), plan.calls(16)
+    long, short = calls_of(plan, 64), calls_of(plan, 16)
     assert long.refining == 5 * short.refining  # 80 frames for 64
     assert long.painting == 4 * short.painting
     with pytest.raises(RequestError, match=r"frames is 64; this T2V makes at most 16 at once, .* plan with a window"):
