@@ -23,7 +23,7 @@ Prompt: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Frames: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
 ClipFrames: TypeAlias = Annotated[int, Meta(ge=1, le=16_384)]
 """Of a clip, conformed ones included."""
-Pixels: TypeAlias = Annotated[int, Meta(ge=8, le=8192)]
+SidePx: TypeAlias = Annotated[int, Meta(ge=8, le=8192)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """Blender's integer properties are signed 32-bit numbers, so seeds are too."""
@@ -103,8 +103,8 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
     negative_prompt: Prompt = ""
     style: Name
     frames: Frames
-    width: Pixels
-    height: Pixels
+    width: SidePx
+    height: SidePx
     seed: Seed
     previews: bool = False
     """Whether `Progress` may carry a preview."""
@@ -244,19 +244,19 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     description: Sentence
     base: Name
     """Styles of one base use the same models."""
-    width: Pixels
+    width: SidePx
     """Native width, the default, pixels."""
-    height: Pixels
+    height: SidePx
     """Native height, the default, pixels."""
     frames: Frames
     """Native length, the default, frames."""
     fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
     fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     """Frames a second of its clips, as `Done` says them."""
-    size_step: Pixels
+    size_step: SidePx
     """Width and height must be multiples of this, pixels."""
-    min_size: Pixels
-    max_size: Pixels
+    min_size: SidePx
+    max_size: SidePx
     max_frames: Frames
     example_prompt: Prompt
     """A prompt that the style's models know well."""
@@ -353,8 +353,8 @@ class Done(Message, frozen=True, kw_only=True, tag=True):
 
     job: JobId
     frames: ClipFrames
-    width: Pixels
-    height: Pixels
+    width: SidePx
+    height: SidePx
     fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
     fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     """Frames a second at which the clip is meant to be seen, such as 30000/1001."""
@@ -445,8 +445,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """Its beginning, if it is long."""
     style: Annotated[str, Meta(max_length=64)] = ""
     frames: ClipFrames
-    width: Pixels
-    height: Pixels
+    width: SidePx
+    height: SidePx
     seed: Seed = 0
     position: Count = 0
     """Waiting jobs that come before it, as `Move` counts them; 0 for the next one and for those that do not wait."""

@@ -177,7 +177,7 @@ _known = lru_cache(maxsize=16)(known_words)
 
 def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:
     """Words of a prompt without its syntax, such as the 1.2 of (words:1.2)."""
-    words = " ".join(part.text for part in parse(prompt).parts)
+    words = " ".join(fragment.text for fragment in parse(prompt).fragments)
     return unknown_words(words, _known(recipe.sources.t2i_path))
 
 

@@ -23,7 +23,7 @@ from elevator import ElevatorError, Plan, Sources
 from elevator.pictures.rates import exact
 from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol.machine import places
-from shared_protocol.messages import Frames, Name, Pixels, Prompt, Sentence, Style
+from shared_protocol.messages import Frames, Name, Prompt, Sentence, SidePx, Style
 
 from ..settings import ROOT
 
@@ -73,14 +73,14 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Noise schedule of the text-to-video model, where its files do not say it."""
     loras: PathText = "loras"
     """Folder in which a LoRA is found by its name."""
-    width: Pixels = 512
-    height: Pixels = 512
+    width: SidePx = 512
+    height: SidePx = 512
     frames: Frames = 16
     """Native size, pixels, and length."""
     fps: Annotated[float, Meta(gt=0, le=1000)] = 8
-    size_step: Pixels = 64
-    min_size: Pixels = 256
-    max_size: Pixels = 1024
+    size_step: SidePx = 64
+    min_size: SidePx = 256
+    max_size: SidePx = 1024
     """Limits of width and height, pixels."""
     max_frames: Frames = 32
     presets: dict[str, dict[str, Any]] | Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"] = {}

@@ -10,11 +10,12 @@ import numpy as np
 
 from elevator import RequestError
 from elevator.pictures.footage import read_picture, resized
+from elevator.pixels import Pixels
 from elevator.sidecar import Pictures
 
 from ..failures import Failure
 from ..orders import Sample
-from .maker import Clip, Pixels
+from .maker import Clip
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,11 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from elevator.pixels import Pixels
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
 
-Pixels: TypeAlias = NDArray[np.uint8]
-"""8-bit sRGB, (height, width, 3)."""
 Clip: TypeAlias = NDArray[np.uint8]
 """8-bit sRGB, (frames, height, width, 3)."""
 

@@ -17,7 +17,7 @@ from ..embedded import EMBEDDED
 from ..sidecar import version
 from ..sources import Lora
 from . import values
-from .order import FPS, FRAMES
+from .clip_options import FPS, FRAMES
 from .shared import add
 
 _AGAIN = (

@@ -22,6 +22,7 @@ from backend.client.api import Clip
 from backend.failures import BackendError
 from backend.styles.catalogue import read_catalogue
 from elevator import Plan, estimate, load_shapes
+from elevator.calls import calls_of
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT
@@ -62,7 +63,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are counted from the plan alone, which is quick; nothing else is foreseen."""
 
     def calls_alone(plan: Plan, shapes: None, frames: int, height: int, width: int, start: int) -> SimpleNamespace:
-        return SimpleNamespace(calls=plan.calls(frames, start), peak=1, flops=1, fits=lambda memory: True)
+        return SimpleNamespace(calls=calls_of(plan, frames, start), peak=1, flops=1, fits=lambda memory: True)
 
     monkeypatch.setattr(dry_run, "_shapes", lambda sources: None)
     monkeypatch.setattr(dry_run, "_estimate", calls_alone)
@@ -82,7 +83,7 @@ def test_footage_saves_calls(tmp_path: Path) -> None:
     for strength, steps in ((1.0, plan.steps), (0.31, math.ceil(0.31 * plan.steps))):
         said = foreseen(Clip("a fox", preset="published", footage=(shot, shot), strength=strength))
         assert said.frames == 2
-        assert said.calls == plan.calls(2, plan.steps - steps).total
+        assert said.calls == calls_of(plan, 2, plan.steps - steps).total
 
 
 def test_models_are_read_once_for_all_clips_of_a_base(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ from backend.failures import BackendError
 from backend.worker import clip_record
 from backend.worker.maker import Advance, Extra, Picture
 from backend.worker.sampling import SamplingGenerator
-from elevator.cli.order import order_again
+from elevator.cli.clip_options import clip_again
 from elevator.cli.recording import make
 from elevator.pictures.metrics import measure
 from elevator.pictures.sheet import contact_sheet
-from elevator.provenance import found, recorded
+from elevator.provenance import recorded, source_files
 from elevator.sidecar import Sidecar, decode
 from tests.backend.clip_orders import PATHS, SKETCH, WEIGHTS, Made, lora, made, order, written
 
@@ -68,7 +68,7 @@ def test_the_record_comes_last_and_says_how_the_clip_was_made(generator: Samplin
     assert said.notes == tuple(result.notes) != ()
     assert {"loading", "painting", "decoding", "measuring"} <= said.seconds.keys()
     for file in said.files:
-        assert file == recorded(found(wanted.sources)[said.files.index(file)])
+        assert file == recorded(source_files(wanted.sources)[said.files.index(file)])
     assert {Path(file.path).parent for file in said.files} >= {WEIGHTS / "t2i" / "unet", SKETCH}
     sheet = np.asarray(Image.open(io.BytesIO(result.extras["contact_sheet.jpg"])))
     drawn = np.asarray(contact_sheet(result.clip))
@@ -87,7 +87,7 @@ CLIPS: dict[str, dict[str, Any]] = {
 def test_the_command_line_makes_the_clip_again(name: str, generator: SamplingGenerator, tmp_path: Path) -> None:
     result = made(generator.generate(order(**CLIPS[name]), cautious=name == "cautious"))
     folder = written(result, tmp_path / "clip")
-    again = make(order_again({"again": folder, "quiet": True}))
+    again = make(clip_again({"again": folder, "quiet": True}))
     assert again.frames == sidecar(result).frames
     assert again.settings == sidecar(result).settings
 
@@ -104,7 +104,7 @@ def test_a_clip_of_footage_is_made_again_even_from_another_folder(generator: Sam
     for k, path in enumerate(sorted((tmp_path / "moved").iterdir())):
         path.rename(path.with_name(f"{k}.png"))
     given = {"init": str(tmp_path / "moved"), "anchor": str(tmp_path / "moved" / "0.png")}
-    again = make(order_again({"again": folder, "quiet": True, **given}))
+    again = make(clip_again({"again": folder, "quiet": True, **given}))
     assert again.frames == sidecar(result).frames
 
 
