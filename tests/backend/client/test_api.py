@@ -77,7 +77,7 @@ def test_events_end_with_one_end_and_frames_come_to_the_folder(connected: Backen
 def test_frames_are_fetched_in_as_many_portions_as_it_takes(
     connected: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "FETCH_FRAMES", 3)
+    monkeypatch.setattr("backend.client.job.FETCH_FRAMES", 3)
     job = connected.submit("a red fox", frames=7)
     assert len(job.fetch(tmp_path / "out")) == len(names(tmp_path / "out")) == 7
 
@@ -87,8 +87,8 @@ def test_a_clip_that_is_not_whole_is_not_taken(
 ) -> None:
     job = connected.submit("a red fox", frames=3)
     job.wait()
-    frames = list(connected.frames(job))
-    monkeypatch.setattr(connected, "frames", lambda job: frames[:2])
+    frames = list(job.frames())
+    monkeypatch.setattr(job, "frames", lambda: frames[:2])
     with pytest.raises(BackendError) as caught:
         job.fetch(tmp_path / "out")
     assert caught.value.code == "frames_missing"
