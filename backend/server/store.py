@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -293,3 +293,11 @@ class JobStore:
             if self._base.in_transaction:
                 self._base.execute("ROLLBACK")
             raise StoreFull(str(error)) from error
+
+
+def quietly(change: Callable[[], object]) -> None:
+    """Store what is lost without harm when the disk takes nothing."""
+    try:
+        change()
+    except StoreFull as error:
+        log.warning("Not stored: %s.", error)

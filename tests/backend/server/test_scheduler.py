@@ -14,10 +14,11 @@ from backend.orders import Loaded, Preview, Ready, Task, ToWorker
 from backend.result_files import ResultWriter
 from backend.server import scheduler as scheduler_module
 from backend.server import store as store_module
+from backend.server.endings import SAVE_SECONDS
 from backend.server.jobs import Job, Owner, State
 from backend.server.pause import ROOM_SECONDS, SPARE_BYTES
 from backend.server.results import ResultStore
-from backend.server.scheduler import MOST_JOBS, SAVE_SECONDS, Scheduler, make_slots
+from backend.server.scheduler import MOST_JOBS, Scheduler, make_slots
 from backend.server.slot import CANCEL_SECONDS, START_SECONDS
 from backend.server.store import JobStore
 from backend.server.times import TELL_SECONDS
@@ -85,7 +86,7 @@ class Stage:
             self.results,
             self.settings,
             make_slots(devices, self.start, self.clock, self.settings),  # type: ignore[arg-type]
-            emit=self.emit,
+            emit=lambda *told: self.emit(*told),
             broadcast=self.all_told.append,
             previewed=lambda job: job in self.previewed,
             upload=self.uploads.get,
@@ -174,13 +175,17 @@ def test_last_words_of_a_dying_worker_count(stage: Stage) -> None:
     assert stage.worker.ended
 
 
-def test_a_result_is_there_and_stored_before_done_is_told(stage: Stage) -> None:
+def test_a_result_is_there_and_stored_before_done_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.submit(A)
     stage.say(Ready(device="cpu"))
     seen = []
-    stage.scheduler._emit = lambda job, message, buffers: seen.append(
-        (type(message), stage.results.has(A), stage.store.get(A).state)  # type: ignore[union-attr]
-    )
+
+    def emit(job: Job, message: Message, buffers: Sequence[Buffer]) -> None:
+        stored = stage.store.get(A)
+        assert stored is not None
+        seen.append((type(message), stage.results.has(A), stored.state))
+
+    monkeypatch.setattr(stage, "emit", emit)
     stage.say(stage.make(A))
     assert (Done, True, State.DONE) in seen
     assert stage.results.frame(A, 0) == b"png"
