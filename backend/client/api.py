@@ -56,15 +56,15 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Incoming
 
 from ..failures import BackendError, Failure
-from .clip import Clip
 from .conversation import ENDS, Conversation
 from .failures import ClientFailure, SaidByBackend
 from .job import Job
 from .launch import START_GRACE, start_backend
 from .profiles import find_profile
 from .uploading import Piece, read_picture, send_file
+from .wish import Wish
 
-__all__ = ["Backend", "BackendError", "Clip", "Job", "connect"]
+__all__ = ["Backend", "BackendError", "Job", "Wish", "connect"]
 
 ATTEMPTS = 3
 """How many backends are started at most until one lets us in."""
@@ -155,16 +155,16 @@ class Backend:
         """All styles, by name."""
         return {style.name: style for style in self.welcome.styles}
 
-    def submit(self, prompt: str | Clip, *, previews: bool = False, **wishes: Any) -> Job:
+    def submit(self, prompt: str | Wish, *, previews: bool = False, **fields: Any) -> Job:
         """Ask for a clip, and wait until it is in the queue.
 
-        wishes: fields of `clip.Clip` beside the prompt, such as `style="sketch"`, `frames=16`, `seed=3`,
-        `footage=Path("shots")`; or a whole Clip instead of the prompt. previews: whether `Progress` shall bring them.
+        fields: those of `Wish` beside the prompt, such as `style="sketch"`, `frames=16`, `seed=3`,
+        `footage=Path("shots")`; or a whole Wish instead of the prompt. previews: whether `Progress` shall bring them.
 
         Raises BackendError if the request cannot be used.
         """
-        clip = prompt if isinstance(prompt, Clip) else Clip(prompt, **wishes)
-        return self._order(clip.request(self.styles.get(clip.style), self._upload, previews=previews))
+        wish = prompt if isinstance(prompt, Wish) else Wish(prompt, **fields)
+        return self._order(wish.request(self.styles.get(wish.style), self._upload, previews=previews))
 
     def conform(self, source: Job | str, fps: Rate, method: Literal["hold", "flow"] = "hold") -> Job:
         """Ask for a finished clip at another frame rate, and wait until it is in the queue.

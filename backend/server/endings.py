@@ -13,7 +13,7 @@ from shared_protocol.messages import Done, Message, Notice, Terminal
 from shared_protocol.wire import Buffer
 
 from ..failures import SENTENCE_LENGTH, StorageFailure
-from ..settings import Settings
+from ..serve_options import ServeOptions
 from .jobs import Job, State
 from .result_record import record
 from .results import ResultStore, to_drop
@@ -35,14 +35,14 @@ class Endings:
         self,
         store: JobStore,
         results: ResultStore,
-        settings: Settings,
+        options: ServeOptions,
         *,
         emit: Emit,
         stop: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
         """`stop`: stop the queue, for a reason. `clock`: seconds that go forward."""
-        self._store, self._results, self._settings = store, results, settings
+        self._store, self._results, self._options = store, results, options
         self._emit, self._stop, self._clock = emit, stop, clock
         self._unsaved: list[tuple[Terminal, int]] = []
         """With the bytes of their results."""
@@ -98,7 +98,7 @@ class Endings:
         results = self._store.results()
         received = [(job, size) for job, size, taken in results if taken]
         bytes_of_all = sum(size for _, size, _ in results)
-        limits = {"max_count": self._settings.kept_results, "max_bytes": self._settings.kept_bytes}
+        limits = {"max_count": self._options.kept_results, "max_bytes": self._options.kept_bytes}
         for job_id in to_drop(received, len(results), bytes_of_all, **limits):
             self._forget(job_id)
             quietly(partial(self._store.drop_result, job_id))

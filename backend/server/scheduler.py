@@ -26,11 +26,11 @@ from shared_protocol.wire import Buffer
 
 from ..failures import Failure, StorageFailure, cannot_keep
 from ..orders import Loaded, Ready, Task
-from ..settings import Settings
+from ..serve_options import ServeOptions
 from .endings import Emit, Endings
 from .forecast import Forecast
+from .hold import Hold
 from .jobs import DuplicateJob, Job, State
-from .pause import Halt
 from .requests import FindUpload, no_uploads, uploaded
 from .results import ResultStore
 from .slot import Loss, Slot
@@ -53,7 +53,7 @@ class Scheduler:
         self,
         store: JobStore,
         results: ResultStore,
-        settings: Settings,
+        options: ServeOptions,
         slots: Sequence[Slot],
         *,
         emit: Emit,
@@ -66,12 +66,12 @@ class Scheduler:
 
         `previewed`: whether anybody wants previews of a job. `upload`: finds the pictures that jobs start from.
         """
-        self._store, self._results, self._idle, self._slots = store, results, settings.idle, tuple(slots)
+        self._store, self._results, self._idle, self._slots = store, results, options.idle, tuple(slots)
         self._emit, self._broadcast, self._previewed, self._clock = emit, broadcast, previewed, clock
         self._upload = upload
-        self._halt = Halt(store, results, clock)
+        self._hold = Hold(store, results, clock)
         self._times = Times(store, self._slots, clock)
-        self._endings = Endings(store, results, settings, emit=emit, stop=self._stop, clock=clock)
+        self._endings = Endings(store, results, options, emit=emit, stop=self._stop, clock=clock)
         self.device: str | None = None
         self.loads = 0
 
@@ -92,7 +92,7 @@ class Scheduler:
         """Whether jobs are started."""
         running = sum(slot.job is not None for slot in self._slots)
         return QueueState(
-            paused=self._halt.paused, stopped=self._halt.why, waiting=len(self._store.queued()), running=running
+            paused=self._hold.paused, stopped=self._hold.stopped, waiting=len(self._store.queued()), running=running
         )
 
     @property
@@ -143,7 +143,7 @@ class Scheduler:
 
     def pause(self, paused: bool) -> None:
         """Pause, or go on also after the queue has stopped by itself. Raises StoreFull."""
-        self._halt.pause(paused)
+        self._hold.pause(paused)
         self._broadcast(Queue(queue=self.state))
         self._dispatch()
 
@@ -166,7 +166,7 @@ class Scheduler:
         for slot in self._slots:
             self._tend(slot)
         self._endings.save_again()
-        if not self._endings.unsaved and self._halt.ends(next(iter(self._store.queued()), None)):
+        if not self._endings.unsaved and self._hold.ends(next(iter(self._store.queued()), None)):
             self._broadcast(Queue(queue=self.state))
         self._dispatch()
         for job, progress in self._times.news():
@@ -272,7 +272,7 @@ class Scheduler:
         """Give every free worker its next job."""
         ending = self._endings.unsaved
         for slot in self._slots:
-            while slot.job is None and not self._halt.holds:
+            while slot.job is None and not self._hold.active:
                 job = next((job for job in self._store.queued() if job.id not in ending), None)
                 if job is None or self._begin(slot, job):
                     break
@@ -280,7 +280,7 @@ class Scheduler:
     def _begin(self, slot: Slot, job: Job) -> bool:
         """Whether the job is with the worker now, or the queue has stopped."""
         try:
-            if not self._halt.has_room(job):
+            if not self._hold.has_room(job):
                 self._stop(str(StorageFailure("disk_full")))
                 return True
             folder = self._results.partial(job.id)
@@ -317,7 +317,7 @@ class Scheduler:
         )
 
     def _stop(self, why: str) -> None:
-        if self._halt.stop(why):
+        if self._hold.stop(why):
             self._broadcast(Queue(queue=self.state))
 
     def _slot_of(self, job_id: str) -> Slot | None:
@@ -325,7 +325,7 @@ class Scheduler:
 
 
 def make_slots(
-    devices: Sequence[str], start: Callable[[str], WorkerProcess], clock: Callable[[], float], settings: Settings
+    devices: Sequence[str], start: Callable[[str], WorkerProcess], clock: Callable[[], float], options: ServeOptions
 ) -> tuple[Slot, ...]:
     """A slot for each device."""
-    return tuple(Slot(device, start, clock, settings.silence) for device in devices)
+    return tuple(Slot(device, start, clock, options.silence) for device in devices)

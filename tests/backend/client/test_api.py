@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from backend.client import api, profiles
-from backend.client.api import Backend, BackendError, Clip, Job, connect
+from backend.client.api import Backend, BackendError, Job, Wish, connect
 from backend.client.uploading import WINDOW, footage_files, send_file
 from shared_protocol import connection
 from shared_protocol.machine import places
@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {"frames": 4, "seed": 1}
 
 @pytest.fixture
 def connected(backend: Running) -> Iterator[Backend]:
-    """A conversation with a backend with the fake generator."""
+    """A conversation with a backend with the fake maker."""
     with connect(name="test") as connected:
         yield connected
 
@@ -134,18 +134,18 @@ def test_a_full_disk_leaves_no_frame_and_the_result_in_the_backend(
 
 def test_a_request_that_cannot_be_used_raises_what_the_backend_says(connected: Backend) -> None:
     for clip, code in [
-        (Clip("a fox", style="nouveau"), "unknown_style"),
-        (Clip(" "), "empty_prompt"),
-        (Clip("a fox", width=63), "size_out_of_range"),
-        (Clip("a fox", frames=0), "bad_request"),
-        (Clip("a fox", seed=-1), "bad_request"),
-        (Clip("a fox", preset="nouveau"), "bad_request"),
-        (Clip("a fox", settings={"steps": -1}), "bad_request"),
-        (Clip("a fox", loras=[("../ink", 1.0)]), "lora_missing"),
-        (Clip("a fox", strength=0.5), "bad_request"),
-        (Clip("a \ud800 fox"), "bad_request"),
-        (Clip("a fox" * 500), "bad_request"),
-        (Clip("a fox" * 500_000), "bad_request"),
+        (Wish("a fox", style="nouveau"), "unknown_style"),
+        (Wish(" "), "empty_prompt"),
+        (Wish("a fox", width=63), "size_out_of_range"),
+        (Wish("a fox", frames=0), "bad_request"),
+        (Wish("a fox", seed=-1), "bad_request"),
+        (Wish("a fox", preset="nouveau"), "bad_request"),
+        (Wish("a fox", settings={"steps": -1}), "bad_request"),
+        (Wish("a fox", loras=[("../ink", 1.0)]), "lora_missing"),
+        (Wish("a fox", strength=0.5), "bad_request"),
+        (Wish("a \ud800 fox"), "bad_request"),
+        (Wish("a fox" * 500), "bad_request"),
+        (Wish("a fox" * 500_000), "bad_request"),
     ]:
         with pytest.raises(BackendError) as caught:
             connected.submit(clip)
