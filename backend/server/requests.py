@@ -182,5 +182,5 @@ def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:
 
 
 def _rehearsed_unknown_words(prompt: str) -> Collection[str]:
-    """The fake generator knows all words but those that say otherwise."""
+    """The fake maker knows all words but those that say otherwise."""
     return [word.removeprefix("unknown:") for word in prompt.split() if word.startswith("unknown:")]

@@ -25,7 +25,7 @@ from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol.machine import places
 from shared_protocol.messages import Frames, Name, Prompt, Sentence, SidePx, Style
 
-from ..settings import ROOT
+from ..root import ROOT
 
 log = logging.getLogger(__name__)
 

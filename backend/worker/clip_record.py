@@ -19,7 +19,7 @@ from elevator.steps import relay
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
-from .footage import Footage
+from .init_pictures import InitPictures
 from .ladder import Way
 from .maker import Advance, Extra, Item
 
@@ -50,9 +50,9 @@ class Hashes:
 class Record:
     """What is known of a clip while it is made."""
 
-    def __init__(self, order: Sample, way: Way, device: Device, footage: Footage) -> None:
+    def __init__(self, order: Sample, way: Way, device: Device, start: InitPictures) -> None:
         self._order, self._way, self._device = order, way, device
-        self._notes, self._pictures = footage.notes, footage.files
+        self._notes, self._pictures = start.notes, start.files
         self._clock = Clock()
         self._frames: list[Pixels] = []
 

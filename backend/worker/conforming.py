@@ -1,4 +1,4 @@
-"""A finished clip at another frame rate: an order goes in, items of the generator come out. Needs no models."""
+"""A finished clip at another frame rate: an order goes in, a maker's items come out. Needs no models."""
 
 from __future__ import annotations
 

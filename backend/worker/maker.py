@@ -1,12 +1,11 @@
 """What makes pictures: a request goes in, progress and finished frames come out, one item after each unit of work.
 
-Whoever iterates may stop at any item; closing the iterator frees what the generator held for it.
+Whoever iterates may stop at any item; closing the iterator frees what the maker held for it.
 """
 
 from __future__ import annotations
 
-from collections import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -68,7 +67,7 @@ NO_PICTURES: Mapping[str, str] = {}
 Item: TypeAlias = Advance | Picture | Note | Extra
 
 
-class Generator(Protocol):
+class Maker(Protocol):
     """Something that makes pictures."""
 
     device: str
@@ -78,9 +77,9 @@ class Generator(Protocol):
     def loads(self) -> int:
         """How many times it has read models from disk."""
 
-    def generate(
+    def make(
         self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
-    ) -> abc.Generator[Item, None, None]:
+    ) -> Generator[Item, None, None]:
         """Make the clip; `pictures` and `cautious` are those of its Task.
 
         Raises Failure while iterated.

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.failures import BackendError
+from backend.root import ROOT
 from backend.server.requests import resolve
-from backend.settings import ROOT
 from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
 from elevator import Lora, Plan, Sources, load_shapes
 from elevator.presets import presets_for

@@ -12,8 +12,8 @@ import pytest
 from backend.client.uploading import footage_files
 from backend.orders import Resample
 from backend.worker.conforming import resample
-from backend.worker.fake import FakeGenerator
-from backend.worker.sampling import SamplingGenerator
+from backend.worker.fake import FakeMaker
+from backend.worker.sampling import SamplingMaker
 from elevator.cli.clip_options import new_clip
 from elevator.pictures.clip_folder import frame_name
 from elevator.pictures.metrics import measure, measure_folder
@@ -38,11 +38,11 @@ def conformed(folder: Path) -> Resample:
 
 
 def fake(tmp_path: Path) -> Made:
-    return made(FakeGenerator().generate(order(frames=FRAMES)))
+    return made(FakeMaker().make(order(frames=FRAMES)))
 
 
 def sampled(tmp_path: Path) -> Made:
-    return made(SamplingGenerator("cpu").generate(order(frames=FRAMES)))
+    return made(SamplingMaker("cpu").make(order(frames=FRAMES)))
 
 
 def resampled(tmp_path: Path) -> Made:
