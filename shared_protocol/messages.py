@@ -48,6 +48,8 @@ Setting: TypeAlias = (
 """A value of the sampler's plan; docs/STYLES.md lists the settings."""
 MAX_UPLOAD_BYTES = 64 << 20
 """Largest picture that may be uploaded."""
+MOST_LORAS = 256
+"""LoRAs that are listed with a style."""
 
 Phase: TypeAlias = Literal[
     "waiting",
@@ -87,7 +89,8 @@ class Hello(Message, frozen=True, kw_only=True, tag=True):
 
 
 class LoraChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A LoRA on top of the style's own."""
+    """A LoRA on top of the style's own; or one of those by its name in `Style.loras`, with another weight, 0 for none
+    of it."""
 
     name: FileName
     """A file in the base's folder of LoRAs, or in `loras` of the configuration folder."""
@@ -236,6 +239,19 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     running: Count = 0
 
 
+class LoraView(msgspec.Struct, frozen=True, kw_only=True):
+    """One LoRA that can be named with a style."""
+
+    name: FileName
+    """For `LoraChoice.name`."""
+    weight: float = 1.0
+    """The style's own one's; else what a client proposes."""
+    own: bool = False
+    """Whether the style has it without being asked."""
+    words: Annotated[str, Meta(max_length=200)] = ""
+    """What its file says of the words that call it up; empty: nothing."""
+
+
 class Style(msgspec.Struct, frozen=True, kw_only=True):
     """One style, as panel and terminal show it. The defaults and limits are those of its base models."""
 
@@ -264,6 +280,10 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """Names for `Generate.preset`."""
     preset: Annotated[str, Meta(max_length=64)] = ""
     """The style's own."""
+    calls: tuple[Count, ...] = ()
+    """How many network calls a clip takes with each of the presets."""
+    loras: Annotated[tuple[LoraView, ...], Meta(max_length=MOST_LORAS)] = ()
+    """Its own ones, and others that can be put on top."""
 
     @property
     def fps(self) -> Fraction:

@@ -89,6 +89,7 @@ DOORS: dict[str, set[str]] = {
         "shared_protocol",
         "shared_protocol.machine",
         "elevator",
+        "elevator.checkpoints",
         "elevator.pictures",
         "elevator.presets",
         "backend",
