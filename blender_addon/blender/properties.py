@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 from bpy.props import (
     BoolProperty,
+    CollectionProperty,
     EnumProperty,
     FloatProperty,
     IntProperty,
@@ -19,11 +20,12 @@ from bpy.props import (
 
 from shared_protocol.messages import Style
 
-from ..clip import limits, sizes, timing
+from ..clip import limits, quality, sizes, timing
+from ..clip.choices import loras_of
 from ..clip.placing import LAST_CHANNEL, Where
 from ..clip.wish import Wish
 from ..machine.timer import the_pump
-from . import strips
+from . import plan_properties, strips
 
 UNKNOWN = "UNKNOWN"
 RATES = (
@@ -107,6 +109,8 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
         width=width,
         height=height,
         seed=seed,
+        loras=loras_of(plan_properties.lines(settings.loras), style),
+        settings=plan_properties.settings_of(settings.plan),
     )
 
 
@@ -132,21 +136,13 @@ def _set_style_index(settings: Any, index: int) -> None:
     settings.style_name = "" if name == UNKNOWN else name
 
 
-PRESETS = {
-    "published": ("Published", "As the paper has it: slowest"),
-    "balanced": ("Balanced", "About half of the work, and the steadiest"),
-    "fast": ("Fast", "A fifth of the work"),
-    "draft": ("Draft", "A tenth of the work: sharp, and less steady"),
-}
-"""Titles and words for the presets that come with the product."""
-
-
 def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
     style = style_of(settings)
-    items = [(UNKNOWN, "Style's Own", style.preset if style else "", "NONE", 0)]
+    own = f"Style's Own, {quality.title(style.preset)}" if style and style.preset else "Style's Own"
+    items = [(UNKNOWN, own, "What the style's file says", "NONE", 0)]
     for number, name in enumerate(style.presets if style else (), start=1):
-        title, words = PRESETS.get(name, (name, ""))
-        items.append((name, title, words, "NONE", number))
+        assert style is not None
+        items.append((name, quality.label(style, name), quality.description(name), "NONE", number))
     _items["preset"] = items
     return items
 
@@ -219,6 +215,9 @@ class WishFields(bpy.types.PropertyGroup):
         get=_preset_index,
         set=_set_preset_index,
     )
+    loras: CollectionProperty(type=plan_properties.LoraFields)
+    lora_index: IntProperty()
+    plan: PointerProperty(type=plan_properties.PlanFields)
     rate: EnumProperty(name="Frame Rate", description="How long the clip is in the edit", items=RATES)
     length: EnumProperty(name="Length", description="How long the clip is", items=LENGTHS)
     frames: IntProperty(name="Frames", description="Length of the clip in the scene", default=48, min=1, max=16_384)
@@ -243,12 +242,17 @@ class WishFields(bpy.types.PropertyGroup):
     )
 
 
+CLASSES = (*plan_properties.CLASSES, WishFields)
+
+
 def register() -> None:
     """Give every scene its settings."""
-    bpy.utils.register_class(WishFields)
+    for each in CLASSES:
+        bpy.utils.register_class(each)
     bpy.types.Scene.elevator = PointerProperty(type=WishFields)
 
 
 def unregister() -> None:
     del bpy.types.Scene.elevator
-    bpy.utils.unregister_class(WishFields)
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)

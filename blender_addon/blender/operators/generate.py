@@ -13,6 +13,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Generate, Style
 
+from ...clip.choices import read_loras, read_settings, write_loras, write_settings
 from ...clip.job import Job, Problem, State
 from ...clip.link import Link
 from ...clip.placing import Where
@@ -40,6 +41,12 @@ class GenerateClip(bpy.types.Operator):
     negative_prompt: StringProperty(name="Without", description="What the clip must not show", options=HIDDEN)
     style: StringProperty(name="Style", description="Name of a style; empty: the backend's first", options=HIDDEN)
     preset: StringProperty(name="Quality", description="Name of a preset; empty: the style's own", options=HIDDEN)
+    loras: StringProperty(
+        name="LoRAs", description='Names with weights, a JSON object such as {"neon": 0.8}', options=HIDDEN
+    )
+    settings: StringProperty(
+        name="Settings", description='Of the plan, a JSON object such as {"steps": 20}', options=HIDDEN
+    )
     frames: IntProperty(name="Frames", description="The clip's own frames; 0: as the style does best", options=HIDDEN)
     width: IntProperty(name="Width", description="Pixels; 0: as the style does best", options=HIDDEN)
     height: IntProperty(name="Height", description="Pixels; 0: as the style does best", options=HIDDEN)
@@ -103,6 +110,7 @@ class GenerateClip(bpy.types.Operator):
         wish = wish_of(settings, settings.seed, strips.sequencer_scene(context))
         for name in ("prompt", "negative_prompt", "style", "preset", "frames", "width", "height", "seed"):
             setattr(self, name, getattr(wish, name))
+        self.loras, self.settings = write_loras(wish.loras), write_settings(wish.settings)
         self.rate, self.fit, self.place = settings.rate, settings.fit, settings.place
         self.channel = settings.channel if settings.place == Where.CHANNEL.name else 0
 
@@ -130,6 +138,8 @@ class GenerateClip(bpy.types.Operator):
             width=self.width,
             height=self.height,
             seed=random_seed() if self.seed < 0 else self.seed,
+            loras=read_loras(self.loras),
+            settings=read_settings(self.settings),
         )
 
     def _refuse(self, problem: Problem) -> set[str]:
