@@ -387,8 +387,13 @@ class Backend:
             job.accepted = answer
         return job
 
+    def upload(self, png: bytes) -> str:
+        """Bring a picture to the backend, if it has not got it. Its SHA-256, by which requests name it. Raises
+        BackendError."""
+        return send_file(png, self._send_pieces)
+
     def _upload(self, path: Path) -> str:
-        return send_file(read_picture(path), self._send_pieces)
+        return self.upload(read_picture(path))
 
     def _send_pieces(self, pieces: Sequence[Piece]) -> int:
         """Send parts of a file, one after another, and then hear the answers: how much of it the backend has now."""

@@ -50,6 +50,11 @@ LENGTHS = (
     ("STRIP", "Active Strip", "As long as the active strip"),
     ("PREVIEW", "Preview Range", "As long as the preview range, or as the scene if there is none"),
 )
+ANCHORS = (
+    ("NONE", "Free", "The clip begins with whatever it is"),
+    ("STRIP", "Strip at Playhead", "The strip's picture where the clip begins; all other frames follow its look"),
+    ("FILE", "File", "A picture file; all other frames follow its look"),
+)
 SIZES = (
     ("OWN", "Style's Own", "The size that the style's models make best"),
     ("SCENE", "Scene's Aspect", "The nearest size of the scene's shape"),
@@ -111,6 +116,7 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
         seed=seed,
         loras=loras_of(plan_properties.lines(settings.loras), style),
         settings=plan_properties.settings_of(settings.plan),
+        strength=round(settings.strength, 4) if settings.use_footage else 1.0,
     )
 
 
@@ -215,6 +221,20 @@ class WishFields(bpy.types.PropertyGroup):
         get=_preset_index,
         set=_set_preset_index,
     )
+    source: StringProperty(name="Strip", description="An image or movie strip that the clip starts from")
+    use_footage: BoolProperty(
+        name="Start from Its Pictures", description="The clip is made from the strip's pictures at its own frames"
+    )
+    strength: FloatProperty(
+        name="Strength",
+        description="How much the pictures are changed: 0 keeps them, 1 ignores them",
+        default=0.6,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    anchor: EnumProperty(name="First Frame", description="A picture that the clip begins with", items=ANCHORS)
+    anchor_file: StringProperty(name="Picture", description="The clip begins with this file", subtype="FILE_PATH")
     loras: CollectionProperty(type=plan_properties.LoraFields)
     lora_index: IntProperty()
     plan: PointerProperty(type=plan_properties.PlanFields)

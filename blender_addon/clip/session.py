@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
@@ -46,6 +48,8 @@ from . import losses, news, words
 from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
 from .job import Job, Problem, State
 from .link import Link
+from .pictures import NONE as NO_PICTURES
+from .pictures import Pictures
 from .status import Status, describe
 
 GREETING_SECONDS = 10.0
@@ -118,11 +122,13 @@ class Session:
 
     # What the artist does -----------------------------------------------------------------------------------
 
-    def submit(self, request: Generate, folder: str) -> list[Action]:
-        """Generate was pressed, and a strip is there that waits for the clip. `folder`: for its frames."""
+    def submit(self, request: Generate, folder: str, pictures: Pictures = NO_PICTURES) -> list[Action]:
+        """Generate was pressed, and a strip is there that waits for the clip. `folder`: for its frames. `pictures`:
+        from the edit, that it starts from."""
         self.problem = None
         self._forget_old()
-        self.jobs[request.job] = Job(request.job, request, folder, heard=self._now, seen=self._now)
+        job = Job(request.job, request, folder, pictures=pictures, heard=self._now, seen=self._now)
+        self.jobs[job.id] = job
         if self.link is Link.READY:
             return self._send_held()
         return self.reach()
@@ -145,7 +151,7 @@ class Session:
         self.changed = True
         if job.state in (State.MADE, State.FETCHING, State.FILLING):
             return [*job.end(State.CANCELLED), *news.received(job)]
-        if job.state is State.HELD:
+        if job.state in (State.HELD, State.READING):
             job.settled = True  # no backend has it
             return job.end(State.CANCELLED)
         if self.link is not Link.READY:
@@ -297,6 +303,22 @@ class Session:
 
     # What came of our actions -------------------------------------------------------------------------------
 
+    def pictures_read(self, job_id: str, footage: Sequence[str], anchor: str) -> list[Action]:
+        """The backend has the pictures of a job, under these hashes."""
+        job = self.jobs[job_id]
+        if job.state is not State.READING:
+            return []
+        job.request = msgspec.structs.replace(job.request, footage=tuple(footage), anchor=anchor)
+        job.pictures, job.heard, self.changed = NO_PICTURES, self._now, True
+        return job.send()
+
+    def could_not_read(self, job_id: str, sentence: str) -> list[Action]:
+        """A picture cannot be had."""
+        job = self.jobs[job_id]
+        if job.state is not State.READING:
+            return []
+        return self._fail(job, Problem(sentence, "Press Try Again when that is mended."))
+
     def copied(self, job_id: str) -> list[Action]:
         """All frames are on disk."""
         job = self.jobs[job_id]
@@ -355,8 +377,7 @@ class Session:
         for job in self.active:
             if job.state is State.HELD:
                 job.heard, self.changed = self._now, True
-                job.go(State.SENT)
-                actions.append(Send(job.request))
+                actions += job.send()
         return actions
 
     def _jobs_told(self, told: Jobs) -> list[Action]:

@@ -45,6 +45,8 @@ class Wish:
     """On top of the style's own."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     """Of the sampler's plan, that differ from the preset's."""
+    strength: float = 1.0
+    """Of the noise on the pictures that it starts from, 0 … 1; 1 where it starts from none."""
 
 
 def random_seed() -> int:
@@ -100,6 +102,7 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
         preset=wish.preset,
         loras=wish.loras,
         settings=dict(wish.settings),
+        strength=min(max(wish.strength, 0.0), 1.0),
     )
     _check_style(request, style)
     return request

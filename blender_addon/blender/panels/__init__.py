@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 
 from ..operators.generate import GenerateClip
-from . import advanced, backend, clip, finished, look, queue, time_and_size
+from . import advanced, backend, clip, finished, look, queue, source, time_and_size
 
-PANELS = (clip, look, advanced, time_and_size, queue, finished, backend)
+PANELS = (clip, look, advanced, source, time_and_size, queue, finished, backend)
 CLASSES = tuple(each for module in PANELS for each in module.CLASSES)
 """In the order in which they stand in the sidebar."""
 

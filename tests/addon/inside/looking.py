@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
-from harness import generate, open_project, part, press_generate, refuse, scene, tick_until
+from harness import (
+    HOME,
+    INSTALL_FILE,
+    PROJECTS,
+    generate,
+    lay,
+    open_project,
+    part,
+    press_generate,
+    pump,
+    refuse,
+    scene,
+    tick_until,
+    ticks,
+)
 
 
 def _loras(request: Any) -> dict[str, float]:
@@ -73,3 +91,130 @@ def check_presets_say_how_long_they_take() -> None:
         "Fast: a sixth of the longest",
         "Draft: a ninth of the longest",
     ], items
+
+
+MOVIE = """
+import sys, cv2, numpy
+writer = cv2.VideoWriter(sys.argv[1], cv2.VideoWriter.fourcc(*"MJPG"), 12, (64, 48))
+for index in range(24):
+    writer.write(numpy.full((48, 64, 3), 10 * index, numpy.uint8))
+writer.release()
+"""
+
+
+def _movie_strip(frame_start: int) -> Any:
+    """A strip of a movie each of whose frames is 10 brighter than the last."""
+    path = PROJECTS / "movie.avi"
+    if not path.exists():
+        python = json.loads(INSTALL_FILE.read_text(encoding="utf-8"))["python"]
+        subprocess.run([python, "-c", MOVIE, str(path)], check=True)
+    strips = part("blender.strips")
+    holder = strips.open_holder(scene())
+    return strips.strips_of(holder).new_movie(name="Plate", filepath=str(path), channel=1, frame_start=frame_start)
+
+
+def _brightness(hashes: Any) -> list[int]:
+    """Of the pictures that the backend has under these hashes, 0 … 255."""
+    means = []
+    for sha256 in hashes:
+        (file,) = HOME.rglob(f"{sha256}.png")
+        image = bpy.data.images.load(str(file))
+        image.colorspace_settings.name = "Non-Color"
+        pixels = image.pixels[:]
+        means.append(round(255 * sum(pixels[0::4]) / len(pixels[0::4])))
+        bpy.data.images.remove(image)
+    return means
+
+
+def check_a_movies_frame_is_found_in_trimmed_and_slowed_strips() -> None:
+    open_project("frames")
+    strips, strip = part("blender.strips"), _movie_strip(10)
+    assert [strips.movie_frame(strip, frame) for frame in (10, 12, 33)] == [0, 2, 23]
+    strip.frame_final_start, strip.frame_final_end = 15, 20
+    assert [strips.movie_frame(strip, frame) for frame in (15, 19)] == [5, 9]
+    strip.animation_offset_start = 4
+    assert strips.movie_frame(strip, 15) == 4 + 5
+    # One that was added at its own speed is longer than its movie: the panel of Blender does it, not the data.
+    slowed = SimpleNamespace(
+        left_handle=12,
+        right_handle=50,
+        frame_offset_start=2,
+        frame_offset_end=8,
+        frame_duration=24,
+        animation_offset_start=0,
+    )
+    assert [strips.movie_frame(slowed, frame) for frame in (12, 13, 49, 90)] == [1, 1, 19, 23]
+
+
+def check_a_movies_frames_are_the_footage() -> None:
+    open_project("footage")
+    generate(frames=1, frame_start=-10)  # the styles are known
+    strip = _movie_strip(10)
+    part("blender.strips").select_only(scene(), strip)
+    assert bpy.ops.elevator.use_strip() == {"FINISHED"}
+    settings = scene().elevator
+    assert settings.source == "Plate"
+    settings.use_footage, settings.strength, settings.anchor = True, 0.4, "STRIP"
+    scene().frame_set(12)
+    with ticks() as seen:
+        job = press_generate(frames=4)
+        assert job.state.name in ("HELD", "READING"), "the click waits for nothing"
+        tick_until(lambda: job.ended)
+    assert job.state.name == "DONE", job.problem
+    assert max(tick.bytes for tick in seen) == 0, "no picture goes through Blender"
+    assert job.request.strength == 0.4
+    told = _brightness(job.request.footage)
+    assert all(abs(mean - 10 * index) <= 4 for mean, index in zip(told, (2, 3, 4, 5), strict=True)), told
+    assert job.request.anchor == job.request.footage[0]
+    (new,) = [strip for strip in part("blender.strips").every_strip(scene()) if strip.get("elevator_job") == job.id]
+    ticket = part("blender.clips").ticket_of(new)
+    assert ticket.request.footage == ()
+    assert [picture.frame for picture in ticket.pictures.footage] == [2, 3, 4, 5]
+    pump().do(pump().timeline.try_again(job.id, 77))
+    again = list(pump().session.jobs.values())[-1]
+    tick_until(lambda: again.ended)
+    assert again.state.name == "DONE", again.problem
+    assert (again.request.footage, again.request.seed) == (job.request.footage, 77)
+
+
+def check_a_trimmed_image_strips_pictures_are_the_footage() -> None:
+    open_project("images")
+    plate = generate("a plate", frames=6, frame_start=1)
+    folder = part("blender.strips").folder(plate)
+    plate.frame_final_start = 3
+    strip = generate(frames=2, frame_start=4, footage=plate.name, strength=0.5)
+    ticket = part("blender.clips").ticket_of(strip)
+    assert [Path(picture.file) for picture in ticket.pictures.footage] == [
+        folder / "frame_0004.png",
+        folder / "frame_0005.png",
+    ]
+    job = pump().session.jobs[ticket.job]
+    assert len(set(job.request.footage)) == 2
+
+
+def check_a_strip_that_cannot_be_used_is_said() -> None:
+    open_project("unusable")
+    _movie_strip(10)
+    strips = part("blender.strips")
+    sound = lay("a waiting clip", frames=2, frame_start=10)
+    refused = {
+        "There is no strip Nothing.": {"footage": "Nothing"},
+        "waits for its own clip": {"footage": sound.name, "frame_start": 10},
+        "The clip needs frames 9 to 12 of the scene, and the strip Plate has 10 to 33.": {
+            "footage": "Plate",
+            "frame_start": 9,
+        },
+        "frames 31 to 34": {"footage": "Plate", "frame_start": 31},
+        "has no picture at frame 40": {"anchor": "Plate", "frame_start": 40},
+        "There is no picture /nowhere/x.png.": {"anchor_file": "/nowhere/x.png"},
+    }
+    before = len(list(strips.every_strip(scene())))
+    for sentence, arguments in refused.items():
+        said = refuse(prompt="a", frames=4, wait=False, **arguments)
+        assert sentence in said, (sentence, said)
+    assert len(list(strips.every_strip(scene()))) == before, "no strip was laid down"
+    (PROJECTS / "broken.png").write_bytes(b"no picture")
+    said = refuse(prompt="a", frames=1, anchor_file=str(PROJECTS / "broken.png"))
+    assert "is not a readable picture" in said, said
+    assert "Try Again" in said
+    assert len(list(strips.every_strip(scene()))) == before, "a script that gets no clip leaves no strip"
