@@ -217,6 +217,12 @@ class Chunk(Message, frozen=True, kw_only=True, tag=True):
     """Where the buffer belongs: the number of bytes that the backend has."""
 
 
+class AskEstimate(Message, frozen=True, kw_only=True, tag=True):
+    """What would a clip take? Nothing is submitted. The answer is `Estimate`."""
+
+    clip: Generate
+
+
 class AskStatus(Message, frozen=True, kw_only=True, tag=True):
     """What is the backend doing? The answer is `Status`."""
 
@@ -532,6 +538,24 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     """The job that it has, or empty."""
 
 
+class Estimate(Message, frozen=True, kw_only=True, tag=True):
+    """What a clip would take, as far as that is known; or why it cannot be made."""
+
+    job: JobId
+    """Of the clip that was asked about."""
+    calls: Count = 0
+    """Of networks."""
+    seconds: Seconds | None = None
+    """Of sampling once the models are loaded, from earlier clips of these models; None: none was made yet."""
+    memory: Bytes = 0
+    """On the device, or with all else of the process where that is a processor; 0: not known."""
+    more: bool = False
+    """Whether another follows, when the memory is known."""
+    problem: Sentence = ""
+    """Why the clip cannot be made; empty: it can."""
+    next_step: Sentence = ""
+
+
 class Status(Message, frozen=True, kw_only=True, tag=True):
     """What the backend does now."""
 
@@ -571,6 +595,7 @@ Request: TypeAlias = (
     | Forget
     | Offer
     | Chunk
+    | AskEstimate
     | AskStatus
     | Shutdown
 )
@@ -589,6 +614,7 @@ Event: TypeAlias = (
     | Queue
     | Fetched
     | Have
+    | Estimate
     | Status
     | Alive
     | Goodbye

@@ -31,12 +31,14 @@ from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
 from shared_protocol.messages import (
     Accepted,
+    AskEstimate,
     AskJobs,
     AskStatus,
     Cancel,
     Cancelled,
     Conform,
     Done,
+    Estimate,
     Event,
     Failed,
     Fetch,
@@ -259,6 +261,13 @@ class Backend:
                 method=method,
             )
         )
+
+    def estimate(self, prompt: str | Clip, **wishes: Any) -> Estimate:
+        """What a clip would take, or why it cannot be made; nothing is submitted. Its memory is 0 while it is not
+        known: ask again. Raises BackendError if the connection is lost."""
+        clip = prompt if isinstance(prompt, Clip) else Clip(prompt, **wishes)
+        request = clip.request(self.styles.get(clip.style), self._upload)
+        return self._talk.ask(AskEstimate(clip=request), Estimate, lambda told: told.job == request.job)
 
     def job(self, job_id: str, *, previews: bool = False) -> Job:
         """Take up a job again, whoever submitted it with the same key. Raises BackendError if there is none.

@@ -103,6 +103,7 @@ class Server:
                 self._wait()
                 self._hear_clients()
                 self._scheduler.work()
+                self._desk.look()
                 self._look_after_clients()
         finally:
             self._close()
@@ -242,6 +243,7 @@ class Server:
     def _close(self) -> None:
         connection.remove(places.connection_file(), self._session)
         self._hear_clients()  # what has arrived meanwhile gets its answer, too
+        self._desk.close()
         self._scheduler.close()
         self._broadcast(Goodbye())
         self._door.stop()

@@ -101,12 +101,17 @@ def size_of(settings: Any, style: Style, scene: Any) -> tuple[int, int]:
     return settings.width, settings.height
 
 
+def prompt_of(settings: Any) -> str:
+    """The prompt: the field, or the text that stands for it."""
+    return settings.prompt if settings.prompt_text is None else " ".join(settings.prompt_text.as_string().split())
+
+
 def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
     """What the panel's fields ask for."""
     style = style_of(settings)
     width, height = size_of(settings, style, scene) if style else (0, 0)
     return Wish(
-        prompt=settings.prompt,
+        prompt=prompt_of(settings),
         negative_prompt=settings.negative_prompt,
         style=settings.style_name,
         preset=settings.preset_name if style and settings.preset_name in style.presets else "",
@@ -146,11 +151,20 @@ def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str
     style = style_of(settings)
     own = f"Style's Own, {quality.title(style.preset)}" if style and style.preset else "Style's Own"
     items = [(UNKNOWN, own, "What the style's file says", "NONE", 0)]
+    pace = _seconds_a_call(settings, style) if style else None
     for number, name in enumerate(style.presets if style else (), start=1):
         assert style is not None
-        items.append((name, quality.label(style, name), quality.description(name), "NONE", number))
+        items.append((name, quality.label(style, name, pace), quality.description(name), "NONE", number))
     _items["preset"] = items
     return items
+
+
+def _seconds_a_call(settings: Any, style: Style) -> float | None:
+    """As the backend has told of the clip that the panel showed last, if this one is as large."""
+    scene = settings.id_data
+    return the_pump().session.foreseen.seconds_a_call(
+        style.name, frames_of(settings, style, scene), size_of(settings, style, scene)
+    )
 
 
 def _preset_index(settings: Any) -> int:
@@ -200,6 +214,12 @@ class WishFields(bpy.types.PropertyGroup):
         description="What the clip shows, in words",
         maxlen=limits.PROMPT.most,
         options={"TEXTEDIT_UPDATE"},
+        update=_edited,
+    )
+    prompt_text: PointerProperty(
+        name="Prompt from Text",
+        description="A text of Blender's text editor instead of the field, for long prompts",
+        type=bpy.types.Text,
         update=_edited,
     )
     negative_prompt: StringProperty(

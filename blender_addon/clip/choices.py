@@ -17,8 +17,6 @@ from shared_protocol.messages import FileName, Generate, Key, LoraChoice, Settin
 from .wish import WishError
 
 Weights = dict[FileName, Annotated[float, Meta(ge=-4, le=4)]]
-MOST_LORAS = 16
-"""That one clip can have on top of its style's, as `Generate.loras` says."""
 T = TypeVar("T")
 
 
@@ -47,8 +45,6 @@ def lines_of(request: Generate) -> tuple[LoraLine, ...]:
 def read_loras(text: str) -> tuple[LoraChoice, ...]:
     """LoRAs from an operator's text; an empty one means none. Raises WishError."""
     weights = _read(text, Weights, "loras", '{"neon": 0.8}')
-    if len(weights) > MOST_LORAS:
-        raise WishError(f"A clip cannot have {len(weights)} LoRAs.", f"Choose {MOST_LORAS} at most.")
     return tuple(LoraChoice(name=name, weight=weight) for name, weight in weights.items())
 
 

@@ -17,11 +17,13 @@ import msgspec
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
+    AskEstimate,
     AskJobs,
     Cancel,
     Cancelled,
     Denied,
     Done,
+    Estimate,
     Failed,
     Fetched,
     Frame,
@@ -46,6 +48,7 @@ from shared_protocol.wire import Buffer
 
 from . import losses, news, words
 from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
+from .foreseen import Foreseen
 from .job import Job, Problem, State
 from .link import Link
 from .pictures import NONE as NO_PICTURES
@@ -81,6 +84,7 @@ class Session:
         self.finished: dict[str, JobView] = {}
         """Clips that the backend has told of when it was asked, the last first."""
         self.queue = QueueState()
+        self.foreseen = Foreseen()
         self.problem: Problem | None = None
         self.changed = True
         self._shown: frozenset[str] = frozenset()
@@ -100,7 +104,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether something may happen without the artist's doing."""
-        talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping
+        talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping or self.foreseen.awaits(self._now)
         return talking or any(not self.rests(job) for job in self.active)
 
     @property
@@ -191,6 +195,13 @@ class Session:
         """Which clips of this user has the backend? Whoever asked for them, and in whatever file their strips are."""
         return [Send(AskJobs(ended=MOST_FOUND))]
 
+    def ask_estimate(self, clip: Generate) -> list[Action]:
+        """What would this clip take? Its `job` is a name for the question alone."""
+        if self.link is not Link.READY:
+            return []
+        self.foreseen = Foreseen(clip, self._now)
+        return [Send(AskEstimate(clip=clip))]
+
     def reach(self) -> list[Action]:
         """Start the conversation, if there is none."""
         self.changed = True
@@ -249,6 +260,7 @@ class Session:
     def unreachable(self, problem: Problem) -> list[Action]:
         """The backend cannot be found, started or understood. What one has accepted waits for the next."""
         self.link, self.problem, self._stopping, self.changed = Link.NONE, problem, False, True
+        self.foreseen = Foreseen()
         actions: list[Action] = [HangUp()]
         for job in self._in_need:
             if job.accepted and job.cancel_asked is None:
@@ -276,11 +288,16 @@ class Session:
                 self.queue, self.changed = message.queue, True
             case Jobs():
                 return self._jobs_told(message)
+            case Estimate():
+                if self.foreseen.clip is not None and self.foreseen.clip.job == message.job:
+                    self.foreseen.told, self.changed = message, True
             case (
                 Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled() | Fetched() | Denied()
             ) if message.job in self.jobs:
                 job = self.jobs[message.job]
                 job.heard, self.changed = self._now, True
+                if isinstance(message, Done):
+                    self.foreseen = Foreseen()  # the backend knows better now how long such clips take
                 return news.hear(job, message, buffers)
         return []
 
@@ -394,6 +411,7 @@ class Session:
         if self.link is Link.NONE:
             return []
         self.link, self.queue, self._stopping, self.changed = Link.NONE, QueueState(), False, True
+        self.foreseen = Foreseen()
         actions: list[Action] = [HangUp()]
         again = False
         for job in self._in_need:

@@ -66,6 +66,8 @@ def check(wish: Wish) -> None:
     for name, pixels in (("width", wish.width), ("height", wish.height)):
         if pixels:
             _check_number(pixels, limits.PIXELS, f"A {name} of {pixels} pixels")
+    if len(wish.loras) > limits.LORAS:
+        raise WishError(f"A clip cannot have {len(wish.loras)} LoRAs.", f"Choose {limits.LORAS} at most.")
     _check_number(wish.seed, limits.SEED, f"A seed of {wish.seed}")
 
 

@@ -104,6 +104,7 @@ class SettingsFromStrip(bpy.types.Operator):
         assert each is not None
         settings, request = scene.elevator, each.ticket.request
         settings.prompt, settings.negative_prompt = request.prompt, request.negative_prompt
+        settings.prompt_text = None
         settings.style_name, settings.preset_name = request.style, request.preset
         settings.width, settings.height, settings.seed = request.width, request.height, request.seed
         settings.seconds = float(request.frames / Fraction(*each.ticket.fps))

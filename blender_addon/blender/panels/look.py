@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ...clip.choices import MOST_LORAS
+from ...clip import limits
 from .. import layouts, strips
 from ..properties import style_of
 from .shared import SidebarPanel, fields
@@ -63,8 +63,8 @@ def _draw_loras(layout: Any, context: Any, settings: Any) -> None:
     own = [f"{view.name} {view.weight:.2g}" for view in views.values() if view.own and view.name not in there]
     if own:
         layouts.text(layout, context, f"The style has {', '.join(own)}.")
-    if len(settings.loras) > MOST_LORAS:
-        layouts.text(layout, context, f"A clip can have {MOST_LORAS} LoRAs in this list.", icon="ERROR")
+    if len(settings.loras) > limits.LORAS:
+        layouts.text(layout, context, f"A clip can have {limits.LORAS} LoRAs in this list.", icon="ERROR")
     if 0 <= settings.lora_index < len(settings.loras):
         chosen = settings.loras[settings.lora_index].name
         if style is not None and chosen not in views:

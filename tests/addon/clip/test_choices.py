@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from blender_addon.clip.advanced import LOWPASSES, NUMBERS, Number
 from blender_addon.clip.choices import (
-    MOST_LORAS,
     LoraLine,
     lines_of,
     loras_of,
@@ -20,7 +19,7 @@ from blender_addon.clip.choices import (
     write_loras,
     write_settings,
 )
-from blender_addon.clip.wish import WishError
+from blender_addon.clip.wish import Wish, WishError, check
 from elevator import Plan
 from elevator.plan import LowPass
 from shared_protocol.messages import Generate, LoraChoice, LoraView, Setting
@@ -48,7 +47,7 @@ def test_without_a_style_what_is_off_is_left_out() -> None:
     assert loras_of(lines, None) == (LoraChoice(name="ink"),)
 
 
-@given(st.lists(structs(LoraChoice), max_size=MOST_LORAS, unique_by=lambda lora: lora.name))
+@given(st.lists(structs(LoraChoice), max_size=16, unique_by=lambda lora: lora.name))
 def test_texts_of_an_operator_hold_all_loras(loras: list[LoraChoice]) -> None:
     assert read_loras(write_loras(loras)) == tuple(loras)
 
@@ -78,13 +77,13 @@ def test_texts_that_are_no_loras_are_refused(text: str) -> None:
 
 
 def test_no_more_loras_than_a_request_holds() -> None:
-    names = [f"l{number}" for number in range(MOST_LORAS + 1)]
-    assert len(read_loras(write_loras(LoraChoice(name=name) for name in names[:-1]))) == MOST_LORAS
-    with pytest.raises(WishError, match="cannot have 17 LoRAs"):
-        read_loras(write_loras(LoraChoice(name=name) for name in names))
+    loras = tuple(LoraChoice(name=f"l{number}") for number in range(17))
     kind = kind_of("loras")
     assert isinstance(kind, msgspec.inspect.VarTupleType)
-    assert kind.max_length == MOST_LORAS
+    assert kind.max_length == 16
+    check(Wish("a", loras=loras[:16]))
+    with pytest.raises(WishError, match="cannot have 17 LoRAs"):
+        check(Wish("a", loras=loras))
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.key)

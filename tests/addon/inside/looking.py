@@ -218,3 +218,49 @@ def check_a_strip_that_cannot_be_used_is_said() -> None:
     assert "is not a readable picture" in said, said
     assert "Try Again" in said
     assert len(list(strips.every_strip(scene()))) == before, "a script that gets no clip leaves no strip"
+
+
+def check_time_is_told_before_the_click() -> None:
+    open_project("foreseen")
+    generate(frames=2, style="plain", preset="draft")  # the backend has learned how long it takes
+    estimates, settings = part("blender.estimates"), scene().elevator
+    settings.prompt, settings.style_name, settings.preset_name = "a fox", "plain", "fast"
+    clip = estimates.clip_of(settings, scene())
+    estimates.want(clip)
+    assert 0 < estimates.ask() <= estimates.REST_SECONDS, "not while something changes"
+    assert pump().session.foreseen.clip is None
+    estimates._since -= 1
+    assert estimates.ask() is None
+    tick_until(lambda: pump().session.foreseen.told is not None)
+    told = pump().session.foreseen.told
+    assert pump().session.foreseen.is_about(clip)
+    assert told.seconds > 0, told
+    items = part("blender.properties")._preset_items(settings, bpy.context)
+    assert all(": about " in item[1] for item in items[1:]), items
+    estimates.want(clip)
+    assert not bpy.app.timers.is_registered(estimates.ask) or estimates.ask() is None, "it is known"
+    plan = settings.plan
+    plan.steps, plan.use_steps = 3, True
+    clip = estimates.clip_of(settings, scene())
+    assert not pump().session.foreseen.is_about(clip)
+    estimates.want(clip)
+    estimates._since -= 1
+    estimates.ask()
+    tick_until(lambda: pump().session.foreseen.told is not None)
+    assert "refine names countdown" in pump().session.foreseen.told.problem, "a fault is said before the click"
+    settings.prompt = ""
+    assert estimates.clip_of(settings, scene()) is None
+
+
+def check_a_text_may_be_the_prompt() -> None:
+    open_project("text")
+    text = bpy.data.texts.new("Shot 3")
+    text.write("a pumpkin\n  moving right,\nblue background\n")
+    settings = scene().elevator
+    settings.prompt_text = text
+    job = press_generate("not this one", frames=1)
+    assert job.request.prompt == "a pumpkin moving right, blue background"
+    tick_until(lambda: job.ended)
+    assert bpy.ops.elevator.settings_from_strip() == {"FINISHED"}
+    assert settings.prompt_text is None
+    assert settings.prompt == "a pumpkin moving right, blue background"

@@ -122,6 +122,8 @@ def check_panels_draw() -> None:
     pump().do(pump().session.refuse(part("clip.job").Problem("A sentence.", "A step.", "a command")))
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     part("blender.preferences").Preferences.draw(_Anything(), bpy.context)
+    scene().elevator.prompt_text = bpy.data.texts.new("Prompt")
+    part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)
 
 
