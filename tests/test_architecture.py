@@ -89,6 +89,7 @@ DOORS: dict[str, set[str]] = {
         "shared_protocol",
         "shared_protocol.machine",
         "elevator",
+        "elevator.checkpoints",
         "elevator.pictures",
         "elevator.presets",
         "backend",
@@ -97,7 +98,7 @@ DOORS: dict[str, set[str]] = {
     | {"backend", "backend.styles"},
     "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
     | {"elevator.cost", "elevator.models", "elevator.pictures", "elevator.text", "backend"},
-    "backend.client": {"shared_protocol", "shared_protocol.machine", "elevator.pictures", "backend"},
+    "backend.client": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend"},
     "backend.cli": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints", "elevator.cli"}
     | {"elevator.cost", "elevator.pictures", "backend", "backend.client", "backend.server", "backend.styles"}
     | {"backend.installer"},

@@ -30,9 +30,11 @@ from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
 from shared_protocol.messages import (
     Accepted,
+    AskEstimate,
     AskJobs,
     AskStatus,
     Conform,
+    Estimate,
     Failed,
     Forget,
     Free,
@@ -182,6 +184,13 @@ class Backend:
             )
         )
 
+    def estimate(self, prompt: str | Wish, **fields: Any) -> Estimate:
+        """What a clip would take, or why it cannot be made; nothing is submitted. Its memory is 0 while it is not
+        known: ask again. Raises BackendError if the connection is lost."""
+        wish = prompt if isinstance(prompt, Wish) else Wish(prompt, **fields)
+        request = wish.request(self.styles.get(wish.style), self._upload)
+        return self._talk.ask(AskEstimate(clip=request), Estimate, lambda told: told.job == request.job)
+
     def job(self, job_id: str, *, previews: bool = False) -> Job:
         """Take up a job again, whoever submitted it with the same key. Raises BackendError if there is none.
 
@@ -298,8 +307,13 @@ class Backend:
             job.accepted = answer
         return job
 
+    def upload(self, png: bytes) -> str:
+        """Bring a picture to the backend, if it has not got it. Its SHA-256, by which requests name it. Raises
+        BackendError."""
+        return send_file(png, self._send_pieces)
+
     def _upload(self, path: Path) -> str:
-        return send_file(read_picture(path), self._send_pieces)
+        return self.upload(read_picture(path))
 
     def _send_pieces(self, pieces: Sequence[Piece]) -> int:
         """Send parts of a file, one after another, and then hear the answers: how much of it the backend has now."""

@@ -25,7 +25,7 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Buffer
 
 from ..failures import Failure, StorageFailure, cannot_keep
-from ..orders import Loaded, Ready, Task
+from ..orders import Loaded, Order, Ready, Task
 from ..serve_options import ServeOptions
 from .endings import Emit, Endings
 from .forecast import Forecast
@@ -103,6 +103,10 @@ class Scheduler:
     def progress(self, job_id: str) -> Progress | None:
         """The last that was heard of a running job."""
         return next((slot.progress for slot in self._slots if slot.job == job_id), None)
+
+    def seconds_of(self, order: Order) -> float | None:
+        """How long an order takes once its models are loaded; None while nothing like it was made."""
+        return self._times.of(order)
 
     def forecast(self) -> dict[str, Forecast]:
         """Place and time of every unfinished job."""

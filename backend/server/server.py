@@ -101,6 +101,7 @@ class Server:
                 self._wait()
                 self._hear_clients()
                 self._scheduler.work()
+                self._desk.look()
                 self._look_after_clients()
         finally:
             self._close()
@@ -240,6 +241,7 @@ class Server:
     def _close(self) -> None:
         connection.remove(places.connection_file(), self._session)
         self._hear_clients()  # what has arrived meanwhile gets its answer, too
+        self._desk.close()
         self._scheduler.close()
         self._broadcast(Goodbye())
         self._door.stop()

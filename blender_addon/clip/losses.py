@@ -20,7 +20,9 @@ def lose(job: Job, reason: str, *, counts: bool) -> list[Action]:
     if job.losses >= MOST_LOSSES:
         next_step = words.STAYS if job.accepted else "Press Try Again: a new backend starts."
         return job.fail(Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step))
-    if job.state not in (State.HELD, State.REATTACHING):
+    if job.state is State.READING:
+        job.go(State.HELD)  # no backend has it
+    elif job.state not in (State.HELD, State.REATTACHING):
         job.go(State.REATTACHING)
     return []
 

@@ -18,7 +18,7 @@ import zmq
 from shared_protocol.client import Client
 
 from ..blender import clips, strips
-from ..clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy, Write
+from ..clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Read, Send, Tidy, Write
 from ..clip.job import Problem
 from ..clip.link import Link
 from ..clip.session import Session
@@ -29,6 +29,7 @@ from .backend_process import BackendError, BackendProcess
 from .client_id import ClientId
 from .deliveries import Deliveries
 from .frame_folder import FrameFolder
+from .reading import Readings
 from .timeline import Timeline
 
 PERIOD = 0.05
@@ -76,6 +77,7 @@ class Pump:
         self._client: Client | None = None
         self._process: BackendProcess | None = None
         self._deliveries = Deliveries(self.session, clips.spare_folder)
+        self._readings = Readings(self.session)
         self._loading = False
 
     # What operators call ------------------------------------------------------------------------------------
@@ -83,7 +85,7 @@ class Pump:
     def submit(self, ticket: Ticket, folder: Path) -> None:
         """Start a job for which a strip waits."""
         self._listen()  # a backend that died while nothing was going on is noticed here
-        self.do(self.session.submit(ticket.request, str(folder)))
+        self.do(self.session.submit(ticket.request, str(folder), ticket.pictures))
 
     def do(self, actions: Iterable[Action]) -> None:
         """Follow what a method of the session asks for, and go on in the next ticks."""
@@ -112,6 +114,7 @@ class Pump:
     def close(self) -> None:
         """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
         self._deliveries.close()
+        self._readings.close()
         self._hang_up()
         self._client_id.close()
 
@@ -126,6 +129,7 @@ class Pump:
         self._await_backend()
         messages, size = self._listen(budget * SHARE)
         self._perform(self._deliveries.look())
+        self._perform(self._readings.look())
         if self.timeline.due(now):
             self._perform(self.timeline.look(now))
         filled = 0
@@ -202,11 +206,14 @@ class Pump:
             case Send(request):
                 if self._client is not None:
                     self._client.send(request)
+            case Read():
+                return self._readings.read(action)
             case Copy():
                 return self._deliveries.copy(action)
             case Write():
                 return self._deliveries.write(action)
             case Tidy(job):
+                self._readings.stop(job)
                 FrameFolder.of(self.session.jobs[job]).drop_if_empty()
             case KeepStyles(styles):
                 if self._styles_file is not None:

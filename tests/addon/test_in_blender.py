@@ -88,6 +88,11 @@ def test_trouble(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "trouble"), check)
 
 
+@pytest.mark.parametrize("check", checks_of("looking"))
+def test_looking(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "looking"), check)
+
+
 @pytest.mark.parametrize("check", checks_of("keeping"))
 def test_keeping(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "keeping"), check)
@@ -105,7 +110,7 @@ def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
 
 @pytest.mark.parametrize(
     ("version", "name"),
-    [(BLENDER, name) for name in ("making", "arriving", "meanwhile", "trouble", "keeping")]
+    [(BLENDER, name) for name in ("making", "arriving", "meanwhile", "trouble", "looking", "keeping")]
     + [(OLD_BLENDER, "manners")],
 )
 def test_blender_ends_cleanly(run_in: Runner, version: str, name: str) -> None:

@@ -107,7 +107,9 @@ def check_panels_draw() -> None:
             time.sleep(0.005)
         for panel in panels.CLASSES:
             if hasattr(panel, "draw_item"):
-                panel.draw_item(_Anything(), bpy.context, _Anything(), None, SimpleNamespace(name=job.id), 0, None, "")
+                panel.draw_item(
+                    _Anything(), bpy.context, _Anything(), None, SimpleNamespace(name=job.id, on=True), 0, None, ""
+                )
             else:
                 panel.draw(_Anything(), bpy.context)
     scene().view_settings.view_transform = "AgX"
@@ -120,6 +122,8 @@ def check_panels_draw() -> None:
     pump().do(pump().session.refuse(part("clip.job").Problem("A sentence.", "A step.", "a command")))
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     part("blender.preferences").Preferences.draw(_Anything(), bpy.context)
+    scene().elevator.prompt_text = bpy.data.texts.new("Prompt")
+    part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)
 
 
