@@ -12,7 +12,7 @@ import argparse
 import io
 from pathlib import Path
 
-from backend.installer import checks, demo, doctor, readiness
+from backend.installer import checks, demo, doctor, extension, readiness
 from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
@@ -69,8 +69,12 @@ def _test(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     readiness.make_ready([BACKEND], options.torch_index)
+    if options.all_platforms:
+        for zip_file in extension.package_all(options.out):
+            say(str(zip_file))
+        return 0
     readiness.tell_blender()
-    say(f"Install this in Blender: {demo.package(options.out)}")
+    say(f"Install this in Blender: {extension.package(options.out)}")
     return 0
 
 
@@ -125,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         "Set up, build the extension zip that Blender installs, and tell Blender where the backend is.",
     )
     package.add_argument("--out", type=Path, default=ROOT / "build", metavar="FOLDER", help="where to (default: build)")
+    package.add_argument(
+        "--all-platforms", action="store_true", help="a zip for each of Linux, Windows and macOS, to hand out"
+    )
     add("doctor", _doctor, "Say what is missing in this installation and what mends it. Changes nothing.")
     return parser
 

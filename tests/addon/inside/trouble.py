@@ -243,8 +243,7 @@ def check_a_mistake_of_ours_is_said() -> None:
 
 def _end_backend() -> None:
     """End the backend and wait until it is gone."""
-    from shared_protocol.machine.processes import is_running
-
+    is_running = part("shared_protocol.machine.processes").is_running
     if pump().session.link.name == "READY":
         pid = backend_pid()
         bpy.ops.elevator.stop_backend()
