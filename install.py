@@ -17,7 +17,7 @@ from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
-from elevator.arguments import ArgumentParser
+from elevator.arguments import ArgumentParser, until_unread
 
 EPILOG = """\
 Every command may be repeated at any time: what is complete is left alone, what an earlier try left half-finished is
@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> int:
     except Interrupted:
         say("\nStopped. Nothing keeps running; the same command goes on from here.")
         return 130
+    except BrokenPipeError:
+        raise  # `until_unread` knows what that means
     except (Problem, OSError) as error:
         sentence = (
             f"{error.filename}: {error.strerror}." if isinstance(error, OSError) and error.filename else str(error)
@@ -140,4 +142,4 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a sign must not end the work
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(until_unread(lambda: main(sys.argv[1:])))

@@ -48,7 +48,7 @@ def test_manifest_follows_blenders_rules(manifest: dict[str, object]) -> None:
     assert manifest["schema_version"] == "1.0.0"
     assert manifest["id"] == "video_elevator"
     assert manifest["version"] == VERSION
-    assert "Blender" not in str(manifest["name"])
+    assert manifest["name"] == "Elevator"
     tagline = str(manifest["tagline"])
     assert len(tagline) <= 64
     assert tagline[-1].isalnum()

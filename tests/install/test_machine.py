@@ -170,8 +170,8 @@ class TestTorch:
     @pytest.mark.parametrize(
         ("gpu", "found", "given", "answers", "index", "why"),
         [
-            (False, True, None, True, None, "already finds"),
-            (False, True, GIVEN, True, None, "already finds"),
+            (False, True, None, True, None, r"for the CPU\.$"),
+            (False, True, GIVEN, True, None, r"for the CPU\.$"),
             (False, False, GIVEN, True, GIVEN, "given"),
             (False, False, None, True, PYTORCH_CPU_INDEX, "PyTorch's own"),
             (False, False, None, False, None, "does not answer.*GB"),

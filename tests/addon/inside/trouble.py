@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,20 @@ def check_missing_backend_shows_the_command() -> None:
 
 def check_command_is_copied() -> None:
     assert bpy.ops.elevator.copy_command(command="python3 install.py setup") == {"FINISHED"}
+
+
+def check_system_that_opens_no_folders_is_said() -> None:
+    if sys.platform in ("win32", "darwin"):
+        return
+    before, os.environ["PATH"] = os.environ["PATH"], ""
+    said = ""
+    try:
+        bpy.ops.elevator.open_folder(folder=str(PROJECTS))
+    except RuntimeError as error:
+        said = str(error).strip()
+    finally:
+        os.environ["PATH"] = before
+    assert said == f"Error: The program xdg-open, which opens folders, is not installed: {PROJECTS}"
 
 
 def check_folder_that_cannot_be_made() -> None:
