@@ -55,7 +55,7 @@ def test_real_one_is_made_in_an_awkward_folder(environment: Environment, base: P
             "downloading bpy (374.3 MB)",
         ),
         (
-            "Installing collected packages: pip, numpy\n  Attempting uninstall: pip\n      Successfully uninstalled pip\n",
+            "Installing collected packages: pip, numpy\n  Attempting\n      Successfully uninstalled pip\n",
             "unpacking 2 packages",
         ),
     ],
