@@ -23,6 +23,7 @@ EXIT_JOB_FAILED = 4
 EXIT_CANNOT_WRITE = 5
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141  # elevator.arguments.until_unread ends with this
 
 StorageCode: TypeAlias = Literal["disk_full", "results_unwritable"]
 """Why nothing can be kept, whether it is a job's end or another request's."""

@@ -1,4 +1,4 @@
-"""Video Elevator: generated, stylised clips as strips in your edit.
+"""Elevator: generated, stylised clips as strips in your edit.
 
 Blender imports this file. What needs the extension's wheels is imported while registering, so that a missing wheel
 becomes a sentence in the panel and not silence. Nothing of Blender is imported before that either, so that the pure

@@ -328,6 +328,13 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
     assert not found
 
 
+def test_the_product_has_one_name_for_people() -> None:
+    """`video_elevator` is its id, `VideoElevator` the method that it runs."""
+    here = Path(__file__).resolve()
+    texts = [path for path in sources() if path != here]
+    assert not [path for path in texts if "Video Elevator" in path.read_text(encoding="utf-8", errors="replace")]
+
+
 def test_all_parts_carry_one_version() -> None:
     manifest = tomllib.loads((ROOT / "blender_addon" / "blender_manifest.toml").read_text(encoding="utf-8"))
     assert manifest["version"] == shared_protocol.VERSION == VERSION

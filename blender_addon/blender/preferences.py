@@ -21,7 +21,7 @@ class Preferences(bpy.types.AddonPreferences):
     bl_idname = ADDON
 
     clips_folder: StringProperty(
-        name="Folder for Clips",
+        name="Clips of Unsaved Files",
         description="Where frames go while the .blend is not saved; empty: a folder of the add-on's own",
         subtype="DIR_PATH",
     )

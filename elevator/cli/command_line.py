@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ElevatorError as error:
         print(error, file=sys.stderr)
         return TO_CHANGE
+    except BrokenPipeError:
+        raise  # `until_unread` knows what that means
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED

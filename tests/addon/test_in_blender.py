@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.cli import diagnosis
 from shared_protocol.machine.processes import is_running
 from tests.addon.blenders import BLENDER, OLD_BLENDER, Lab, Outcome, checks_of, may_mount
 
@@ -138,11 +139,15 @@ def test_disks(tmp_path: Path, extension_zip: Path) -> None:
         _expect(outcome, check)
 
 
-def test_backend_ends_after_blender(tmp_path: Path, extension_zip: Path) -> None:
+def test_backend_ends_after_blender(tmp_path: Path, extension_zip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = Lab(tmp_path, BLENDER, extension_zip)
     outcome = lab.run("making", ["check_one_frame_is_enough"])
     assert outcome.code == 0
     _expect_backend_to_end(lab)
+    monkeypatch.setenv("ELEVATOR_HOME", str(lab.home))
+    found = [*diagnosis._folders(), *diagnosis._secrets()]
+    assert len(found) >= 4
+    assert [each for each in found if each.remedy] == [], "doctor finds nothing wrong in what a first clip has made"
 
 
 def test_dead_blenders_clip_comes_into_its_file(tmp_path: Path, extension_zip: Path) -> None:

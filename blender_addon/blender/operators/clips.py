@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -126,6 +128,9 @@ class OpenFolder(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         if not Path(self.folder).is_dir():
             self.report({"ERROR"}, f"The folder {self.folder} is gone.")
+            return {"CANCELLED"}
+        if sys.platform not in ("win32", "darwin") and shutil.which("xdg-open") is None:
+            self.report({"ERROR"}, f"The program xdg-open, which opens folders, is not installed: {self.folder}")
             return {"CANCELLED"}
         return bpy.ops.wm.path_open(filepath=self.folder)
 

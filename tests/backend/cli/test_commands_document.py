@@ -13,6 +13,7 @@ from backend import __main__, failures
 from backend.cli import batch_file, output
 from backend.client import api
 from backend.client.wish import Wish
+from elevator import arguments
 from elevator.cli import command_line, options
 from shared_protocol import messages
 from tests.backend.harness import ROOT
@@ -55,6 +56,7 @@ def test_exit_codes_are_those_of_the_table() -> None:
 def test_both_command_lines_mean_the_same_by_an_exit_code() -> None:
     for name in ("DONE", "TO_CHANGE", "INTERNAL", "INTERRUPTED"):
         assert getattr(command_line, name) == getattr(failures, f"EXIT_{name}")
+    assert arguments.EXIT_UNREAD == failures.EXIT_UNREAD
     said = (options.__doc__ or "").partition("Exit codes:")[2]
     known = re.search(r"it knows ([\d, and]+)\.", TEXT)
     assert known is not None

@@ -64,6 +64,12 @@ def test_the_styles_that_come_with_the_product_are_all_right() -> None:
         assert style.description.endswith(".")
 
 
+def test_titles_are_written_as_blender_writes_names() -> None:
+    for recipe in read_catalogue().recipes.values():
+        for word in recipe.style.title.split():
+            assert word[0].isupper(), recipe.style.title
+
+
 def test_limits_of_our_bases_are_those_of_their_models() -> None:
     """The server tells limits without torch, so the bases' files hold them too."""
     recipes = read_catalogue().recipes.values()
