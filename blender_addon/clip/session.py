@@ -44,7 +44,7 @@ from shared_protocol.wire import Buffer
 
 from . import losses, news, words
 from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
-from .job import Job, Problem, State
+from .job import NO_BACKEND, Job, Problem, State
 from .link import Link
 from .status import Status, describe
 
@@ -76,6 +76,8 @@ class Session:
         self.jobs: dict[str, Job] = {}
         self.finished: dict[str, JobView] = {}
         """Clips that the backend has told of when it was asked, the last first."""
+        self.told = 0
+        """How often it has told of jobs."""
         self.queue = QueueState()
         self.problem: Problem | None = None
         self.changed = True
@@ -156,8 +158,9 @@ class Session:
     def give_up(self, job_id: str) -> list[Action]:
         """Wait no longer for a backend."""
         job = self.jobs[job_id]
-        problem = self.problem or Problem("The backend was stopped.")
-        return self._fail(job, Problem(problem.sentence, words.STAYS)) if self.waits(job) else []
+        problem = self.problem or Problem("The backend was stopped.", code="backend_lost")
+        told = Problem(problem.sentence, words.STAYS, code=problem.code)
+        return self._fail(job, told) if self.waits(job) else []
 
     def start(self) -> list[Action]:
         """Start Backend was pressed."""
@@ -181,9 +184,9 @@ class Session:
         """A waiting job shall have another place in the queue."""
         return [Send(Move(job=job_id, position=max(0, position)))]
 
-    def find_clips(self) -> list[Action]:
+    def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
         """Which clips of this user has the backend? Whoever asked for them, and in whatever file their strips are."""
-        return [Send(AskJobs(ended=MOST_FOUND))]
+        return [Send(AskJobs(ended=most))]
 
     def reach(self) -> list[Action]:
         """Start the conversation, if there is none."""
@@ -201,6 +204,14 @@ class Session:
         job = Job(request.job, request, folder, State.REATTACHING, accepted=True, heard=self._now, seen=self._now)
         self.jobs[job.id] = job
         return losses.ask_again(job, self._now) if self.link is Link.READY else self.reach()
+
+    def know(self, request: Generate, folder: str) -> Job:
+        """A strip shows a clip that came from elsewhere."""
+        self.changed = True
+        self._forget_old()
+        job = Job(request.job, request, folder, State.DONE, settled=True, written=set(range(request.frames)))
+        self.jobs[job.id] = job
+        return job
 
     def see(self, waiting: Mapping[str, str]) -> list[Action]:
         """These jobs' strips in the open file wait for their frames, which shall go into these folders."""
@@ -283,7 +294,11 @@ class Session:
         self._now = now
         if self.link is Link.GREETING and now - self._greeted > GREETING_SECONDS:
             return self.unreachable(
-                Problem("The backend does not answer.", "Wait a minute, then press Start in the panel Backend.")
+                Problem(
+                    "The backend does not answer.",
+                    "Wait a minute, then press Start in the panel Backend.",
+                    code=NO_BACKEND,
+                )
             )
         if self.waiting and now - self._looked >= LOOK_SECONDS:
             self._looked = now
@@ -291,7 +306,9 @@ class Session:
         actions: list[Action] = []
         for job in self.active:
             if job.cancel_asked is not None and now - job.cancel_asked > CANCEL_SECONDS:
-                job.problem = Problem("The backend did not answer the cancel; the job was left to it.")
+                job.problem = Problem(
+                    "The backend did not answer the cancel; the job was left to it.", code="cancelled"
+                )
                 actions += self._end(job, State.CANCELLED)
         return actions
 
@@ -323,7 +340,11 @@ class Session:
     def could_not_write(self, job_id: str, sentence: str) -> list[Action]:
         """The frames could be written nowhere. The backend keeps the clip."""
         job = self.jobs[job_id]
-        return [] if job.ended else self._fail(job, Problem(sentence, "Make room, then press Try Again."))
+        return (
+            []
+            if job.ended
+            else self._fail(job, Problem(sentence, "Make room, then press Try Again.", code="folder_unwritable"))
+        )
 
     def filled(self, job_id: str) -> list[Action]:
         """The strips show the clip."""
@@ -332,7 +353,7 @@ class Session:
 
     def could_not_fill(self, job_id: str, sentence: str) -> list[Action]:
         """Frames are missing that were there."""
-        return self._fail(self.jobs[job_id], Problem(sentence, "Press Try Again."))
+        return self._fail(self.jobs[job_id], Problem(sentence, "Press Try Again.", code="frames_missing"))
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -361,6 +382,7 @@ class Session:
 
     def _jobs_told(self, told: Jobs) -> list[Action]:
         self.queue, self.changed = told.queue, True
+        self.told += 1
         for view in told.jobs:
             if view.job in self.jobs:
                 news.found(self.jobs[view.job], view)

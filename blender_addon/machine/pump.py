@@ -19,12 +19,13 @@ from shared_protocol.client import Client
 
 from ..blender import clips, strips
 from ..clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy, Write
-from ..clip.job import Problem
+from ..clip.job import NO_BACKEND, Problem
 from ..clip.link import Link
 from ..clip.session import Session
 from ..clip.status import Status
 from ..clip.ticket import Ticket
 from . import backend_process, style_list
+from .announcing import Announcer
 from .backend_process import BackendError, BackendProcess
 from .client_id import ClientId
 from .deliveries import Deliveries
@@ -76,6 +77,7 @@ class Pump:
         self._client: Client | None = None
         self._process: BackendProcess | None = None
         self._deliveries = Deliveries(self.session, clips.spare_folder)
+        self.announcer = Announcer(self.session)
         self._loading = False
 
     # What operators call ------------------------------------------------------------------------------------
@@ -133,6 +135,7 @@ class Pump:
             filled = self._perform(self.timeline.fill())
         if self.on_tick is not None:
             self.on_tick(Tick(time.perf_counter() - begin, messages, size, filled))
+        self.announcer.tell()
         if self.session.busy:
             return PERIOD
         return REST if self.session.waiting else None
@@ -160,10 +163,11 @@ class Pump:
             self._client = Client(connection, name=name, client_id=self._client_id.value, live_frames=False)
         except BackendError as error:
             self._process = None
-            self._perform(self.session.unreachable(Problem(error.sentence, error.next_step, error.command)))
+            self._perform(self.session.unreachable(Problem(error.sentence, error.next_step, error.command, NO_BACKEND)))
         except zmq.ZMQError as error:
             self._process = None
-            self._perform(self.session.unreachable(Problem(f"The connection cannot be opened: {error.strerror}.")))
+            sentence = f"The connection cannot be opened: {error.strerror}."
+            self._perform(self.session.unreachable(Problem(sentence, code=NO_BACKEND)))
         else:
             self._process = None
             self._perform(self.session.connected())

@@ -97,7 +97,7 @@ def test_only_what_belongs_there_is_there(names: list[str]) -> None:
         "LICENSE",
     ):
         assert needed in names
-    ours = r"(clip/|machine/|blender/|blender/operators/|blender/panels/)?\w+\.py|blender_manifest\.toml|LICENSE"
+    ours = r"(api/|clip/|machine/|blender/|blender/operators/|blender/panels/)?\w+\.py|blender_manifest\.toml|LICENSE"
     for name in names:
         assert name.startswith("wheels/") or re.fullmatch(ours, name), name
     assert not any("test" in name for name in names)

@@ -460,7 +460,9 @@ def test_frames_that_do_not_come_are_not_passed_over() -> None:
     session, job = fetching()
     deliver(session, A, range(3))
     assert session.receive(fetched(A, range(4))) == [Tidy(A)]
-    assert job.problem == Problem("Only 3 of 4 frames came; they are in /clips/a.", "Press Try Again.")
+    assert job.problem == Problem(
+        "Only 3 of 4 frames came; they are in /clips/a.", "Press Try Again.", code="frames_missing"
+    )
 
 
 def test_a_result_that_has_gone_is_said() -> None:
@@ -475,7 +477,9 @@ def test_a_result_that_has_gone_is_said() -> None:
 def test_a_frame_too_many_ends_the_job() -> None:
     session, job = fetching()
     assert session.receive(Frame(job=A, index=4, frames=5), (PNG,)) == [Tidy(A)]
-    assert job.problem == Problem("The backend sent frame 5 of a clip of 4 frames.", "Install the same release again.")
+    assert job.problem == Problem(
+        "The backend sent frame 5 of a clip of 4 frames.", "Install the same release again.", code="frames_missing"
+    )
 
 
 @pytest.mark.parametrize("start", [copying, fetching])
@@ -485,7 +489,7 @@ def test_frames_that_can_be_written_nowhere_end_the_job_and_stay_with_the_backen
     session.changed = False
     assert session.could_not_write(A, "The disk is full.") == [Tidy(A)]
     assert session.changed, "the panel shows it at once"
-    assert job.problem == Problem("The disk is full.", "Make room, then press Try Again.")
+    assert job.problem == Problem("The disk is full.", "Make room, then press Try Again.", code="folder_unwritable")
     assert session.receive(done(A)) == [], "the backend keeps the clip"
 
 
@@ -500,7 +504,7 @@ def test_a_strip_that_cannot_be_filled_says_so() -> None:
     session.changed = False
     assert session.could_not_fill(A, "Frames are missing in /clips/a.") == [Tidy(A)]
     assert session.changed
-    assert job.problem == Problem("Frames are missing in /clips/a.", "Press Try Again.")
+    assert job.problem == Problem("Frames are missing in /clips/a.", "Press Try Again.", code="frames_missing")
 
 
 # The session as a whole ----------------------------------------------------------------------------------------
