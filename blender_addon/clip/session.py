@@ -16,6 +16,7 @@ from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
     AskJobs,
+    AskStatus,
     Cancel,
     Cancelled,
     Denied,
@@ -23,6 +24,7 @@ from shared_protocol.messages import (
     Failed,
     Fetched,
     Frame,
+    Free,
     Generate,
     Goodbye,
     Jobs,
@@ -39,6 +41,9 @@ from shared_protocol.messages import (
     Shutdown,
     Style,
     Welcome,
+)
+from shared_protocol.messages import (
+    Status as BackendStatus,
 )
 from shared_protocol.wire import Buffer
 
@@ -78,6 +83,10 @@ class Session:
         """Clips that the backend has told of when it was asked, the last first."""
         self.told = 0
         """How often it has told of jobs."""
+        self.others = 0
+        """Unfinished jobs of others, as it told last: of other users, other Blenders, the command line."""
+        self.backend: BackendStatus | None = None
+        """What the backend does, as it told last."""
         self.queue = QueueState()
         self.problem: Problem | None = None
         self.changed = True
@@ -87,6 +96,8 @@ class Session:
         self._greeted = 0.0
         self._looked = 0.0
         self._stopping = False
+        self._shifts: list[tuple[str, int]] = []
+        """Jobs that shall go up or down once the backend has told where they are."""
 
     # What the panel asks ------------------------------------------------------------------------------------
 
@@ -94,6 +105,14 @@ class Session:
     def active(self) -> list[Job]:
         """Jobs that have not ended, oldest first."""
         return [job for job in self.jobs.values() if not job.ended]
+
+    @property
+    def lines(self) -> list[Job]:
+        """All jobs as a queue shows them: what is made, what waits, in its order, what has ended, the last first."""
+        waiting = [job for job in self.active if job.phase == "waiting"]
+        made = [job for job in self.active if job.phase != "waiting"]
+        ended = [job for job in self.jobs.values() if job.ended]
+        return [*made, *sorted(waiting, key=lambda job: job.position), *reversed(ended)]
 
     @property
     def busy(self) -> bool:
@@ -184,6 +203,19 @@ class Session:
         """A waiting job shall have another place in the queue."""
         return [Send(Move(job=job_id, position=max(0, position)))]
 
+    def shift(self, job_id: str, by: int) -> list[Action]:
+        """A waiting job shall come so many places later; earlier if negative. Where it is now is asked first."""
+        self._shifts.append((job_id, by))
+        return [Send(AskJobs())]
+
+    def look_around(self) -> list[Action]:
+        """What does the backend do, and for whom?"""
+        return [Send(AskStatus()), Send(AskJobs())]
+
+    def free(self) -> list[Action]:
+        """Free Memory was pressed."""
+        return [Send(Free())]
+
     def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
         """Which clips of this user has the backend? Whoever asked for them, and in whatever file their strips are."""
         return [Send(AskJobs(ended=most))]
@@ -253,7 +285,8 @@ class Session:
 
     def unreachable(self, problem: Problem) -> list[Action]:
         """The backend cannot be found, started or understood. What one has accepted waits for the next."""
-        self.link, self.problem, self._stopping, self.changed = Link.NONE, problem, False, True
+        self._forget_backend()
+        self.problem = problem
         actions: list[Action] = [HangUp()]
         for job in self._in_need:
             if job.accepted and job.cancel_asked is None:
@@ -279,6 +312,8 @@ class Session:
                 self.problem = Problem(message.message, message.next_step, code=message.code)
             case Queue():
                 self.queue, self.changed = message.queue, True
+            case BackendStatus():
+                self.backend, self.queue, self.notes, self.changed = message, message.queue, message.notes, True
             case Jobs():
                 return self._jobs_told(message)
             case (
@@ -388,13 +423,20 @@ class Session:
                 news.found(self.jobs[view.job], view)
             if view.kind == "clip" and view.has_result:
                 self.finished[view.job] = view
-        return []
+        unfinished = [view for view in told.jobs if view.state not in ("done", "failed", "cancelled")]
+        self.others = told.others + sum(not view.mine for view in unfinished)
+        places = {view.job: view.position for view in unfinished if view.phase == "waiting"}
+        for job in self.active:
+            if job.id in places and job.phase == "waiting":
+                job.position = places[job.id] + told.queue.running
+        shifts, self._shifts = self._shifts, []
+        return [action for job, by in shifts if job in places for action in self.move(job, places[job] + by)]
 
     def _lost(self, reason: str, *, goodbye: bool = False) -> list[Action]:
         """The backend is gone; after a goodbye, because somebody wants it so."""
         if self.link is Link.NONE:
             return []
-        self.link, self.queue, self._stopping, self.changed = Link.NONE, QueueState(), False, True
+        self._forget_backend()
         actions: list[Action] = [HangUp()]
         again = False
         for job in self._in_need:
@@ -402,6 +444,10 @@ class Session:
             actions += losses.lose(job, reason, counts=wanted)
             again = again or (wanted and not job.ended)
         return [*actions, *self.reach()] if again else actions
+
+    def _forget_backend(self) -> None:
+        self.link, self._stopping, self.changed = Link.NONE, False, True
+        self.queue, self.backend, self.others, self._shifts = QueueState(), None, 0, []
 
     def _fail(self, job: Job, problem: Problem) -> list[Action]:
         self.changed = True

@@ -26,6 +26,7 @@ from ..clip.status import Status
 from ..clip.ticket import Ticket
 from . import backend_process, style_list
 from .announcing import Announcer
+from .backend_commands import BackendCommands
 from .backend_process import BackendError, BackendProcess
 from .client_id import ClientId
 from .deliveries import Deliveries
@@ -43,6 +44,8 @@ SHARE = 0.9
 MAX_MESSAGES = 32
 MAX_BYTES = 2 << 20
 """A tick takes no more than this off the wire, but for the last message, however fast the machine is."""
+LOOK_SECONDS = 2.0
+"""How often the backend is asked what it does, while a panel that shows it is drawn."""
 FAREWELL = 2.0
 """Seconds that a script which was interrupted waits for the backend's word about its cancel."""
 
@@ -78,6 +81,8 @@ class Pump:
         self._process: BackendProcess | None = None
         self._deliveries = Deliveries(self.session, clips.spare_folder)
         self.announcer = Announcer(self.session)
+        self.commands = BackendCommands()
+        self._looked_at = self._asked = float("-inf")
         self._loading = False
 
     # What operators call ------------------------------------------------------------------------------------
@@ -90,6 +95,11 @@ class Pump:
     def do(self, actions: Iterable[Action]) -> None:
         """Follow what a method of the session asks for, and go on in the next ticks."""
         self._perform(actions)
+        self._wake()
+
+    def look_around(self) -> None:
+        """Somebody looks at what the backend does: ask it now and then. May be called in a draw."""
+        self._looked_at = time.monotonic()
         self._wake()
 
     def wait(self, seconds: float) -> None:
@@ -114,6 +124,7 @@ class Pump:
     def close(self) -> None:
         """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
         self._deliveries.close()
+        self.commands.close()
         self._hang_up()
         self._client_id.close()
 
@@ -126,6 +137,7 @@ class Pump:
         begin, now = time.perf_counter(), time.monotonic()
         self._perform(self.session.watch(now))
         self._await_backend()
+        looked_at = self._ask(now)
         messages, size = self._listen(budget * SHARE)
         self._perform(self._deliveries.look())
         if self.timeline.due(now):
@@ -136,9 +148,11 @@ class Pump:
         if self.on_tick is not None:
             self.on_tick(Tick(time.perf_counter() - begin, messages, size, filled))
         self.announcer.tell()
+        if self.commands.look():
+            self.session.changed = True
         if self.session.busy:
             return PERIOD
-        return REST if self.session.waiting else None
+        return REST if self.session.waiting or looked_at or self.commands.running else None
 
     def set_loading(self, loading: bool) -> None:
         """While a .blend is loaded nothing may touch the data; what was in the edit is no longer."""
@@ -171,6 +185,14 @@ class Pump:
         else:
             self._process = None
             self._perform(self.session.connected())
+
+    def _ask(self, now: float) -> bool:
+        """Ask the backend what it does, if somebody looks. Returns whether an answer is waited for or more are."""
+        looked_at = self.session.link is Link.READY and now - self._looked_at < LOOK_SECONDS
+        if looked_at and now - self._asked >= LOOK_SECONDS:
+            self._asked = now
+            self._perform(self.session.look_around())
+        return self.session.link is Link.READY and now - self._asked < LOOK_SECONDS
 
     def _listen(self, budget: float = BUDGET) -> tuple[int, int]:
         """Take what arrived. Returns how many messages and how many bytes of pictures that was."""

@@ -67,7 +67,7 @@ def _on_timer() -> float | None:
         again = None
     if _pump.session.changed:
         _pump.session.changed = False
-        queue_lines.show(_pump.session.jobs)
+        queue_lines.show(job.id for job in _pump.session.lines)
         strips.redraw(bpy.context.window_manager, "UI")
     return again
 

@@ -98,6 +98,11 @@ def test_scripting(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "scripting"), check)
 
 
+@pytest.mark.parametrize("check", checks_of("serving"))
+def test_serving(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "serving"), check)
+
+
 @pytest.mark.parametrize("check", checks_of("manners"))
 def test_manners(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "manners"), check)
@@ -110,7 +115,7 @@ def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
 
 @pytest.mark.parametrize(
     ("version", "name"),
-    [(BLENDER, name) for name in ("making", "arriving", "meanwhile", "trouble", "keeping", "scripting")]
+    [(BLENDER, name) for name in ("making", "arriving", "meanwhile", "trouble", "keeping", "scripting", "serving")]
     + [(OLD_BLENDER, "manners")],
 )
 def test_blender_ends_cleanly(run_in: Runner, version: str, name: str) -> None:
