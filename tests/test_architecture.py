@@ -104,6 +104,7 @@ DOORS: dict[str, set[str]] = {
     | {"backend.installer"},
     "backend.installer": {"shared_protocol", "shared_protocol.machine"},
     "blender_addon": {"blender_addon.machine", "blender_addon.blender"},
+    "blender_addon.api": {"shared_protocol", "blender_addon.blender", "blender_addon.clip", "blender_addon.machine"},
     "blender_addon.clip": {"shared_protocol"},
     "blender_addon.machine": {"shared_protocol", "shared_protocol.machine", "blender_addon.clip"}
     | {"blender_addon.blender"},  # the pump lays strips, the timer is Blender's

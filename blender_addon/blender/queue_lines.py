@@ -15,13 +15,17 @@ class QueueLine(bpy.types.PropertyGroup):
 
 
 def show(jobs: Iterable[str]) -> None:
-    """Let the queue have these lines. Not to be called in a draw."""
-    lines = bpy.context.window_manager.elevator_queue
-    names = list(jobs)
-    if [line.name for line in lines] != names:
-        lines.clear()
-        for name in names:
-            lines.add().name = name
+    """Let the queue have these lines; the chosen one stays chosen. Not to be called in a draw."""
+    window_manager = bpy.context.window_manager
+    lines, names = window_manager.elevator_queue, list(jobs)
+    before = [line.name for line in lines]
+    if before == names:
+        return
+    chosen = before[window_manager.elevator_queue_index : window_manager.elevator_queue_index + 1]
+    lines.clear()
+    for name in names:
+        lines.add().name = name
+    window_manager.elevator_queue_index = names.index(chosen[0]) if chosen and chosen[0] in names else 0
 
 
 def register() -> None:

@@ -28,6 +28,13 @@ class Input:
     """A picture file that is frame 0."""
 
 
+NOTHING = Input()
+
+
+class SourceError(ClipError):
+    """The clip cannot start from these pictures: what is said of them."""
+
+
 def chosen(settings: Any) -> Input:
     """What the panel's fields ask for."""
     return Input(
@@ -38,7 +45,7 @@ def chosen(settings: Any) -> Input:
 
 
 def pictures(wanted: Input, scene: Any, ticket: Ticket, start: int) -> Pictures:
-    """The files for a clip that begins at a frame of the scene. Raises ClipError."""
+    """The files for a clip that begins at a frame of the scene. Raises SourceError."""
     footage: tuple[Picture, ...] = ()
     if wanted.footage:
         strip = _strip(scene, wanted.footage)
@@ -46,7 +53,7 @@ def pictures(wanted: Input, scene: Any, ticket: Ticket, start: int) -> Pictures:
         frames = list(scene_frames(ticket.request.frames, Fraction(*ticket.fps), rate, start))
         first, end = strips.span(strip)
         if not (first <= frames[0] and frames[-1] < end):
-            raise ClipError(
+            raise SourceError(
                 f"The clip needs frames {frames[0]} to {frames[-1]} of the scene, and the strip {strip.name} has"
                 f" {first} to {end - 1}. Move the playhead, or make the clip shorter."
             )
@@ -56,12 +63,12 @@ def pictures(wanted: Input, scene: Any, ticket: Ticket, start: int) -> Pictures:
         strip = _strip(scene, wanted.anchor)
         first, end = strips.span(strip)
         if not first <= start < end:
-            raise ClipError(f"The strip {strip.name} has no picture at frame {start}. Move the playhead over it.")
+            raise SourceError(f"The strip {strip.name} has no picture at frame {start}. Move the playhead over it.")
         anchor = _picture(strip, start)
     elif wanted.anchor_file:
         path = Path(bpy.path.abspath(wanted.anchor_file))
         if not path.is_file():
-            raise ClipError(f"There is no picture {path}. Choose another one for the first frame.")
+            raise SourceError(f"There is no picture {path}. Choose another one for the first frame.")
         anchor = Picture(str(path))
     return Pictures(footage=footage, anchor=anchor)
 
@@ -81,9 +88,9 @@ def why_not(strip: Any) -> str:
 def _strip(scene: Any, name: str) -> Any:
     strip = next((strip for strip in strips.every_strip(scene) if strip.name == name), None)
     if strip is None:
-        raise ClipError(f"There is no strip {name}. Choose another one in the panel Input.")
+        raise SourceError(f"There is no strip {name}. Choose another one in the panel Input.")
     if sentence := why_not(strip):
-        raise ClipError(sentence)
+        raise SourceError(sentence)
     return strip
 
 

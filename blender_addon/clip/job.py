@@ -31,6 +31,8 @@ class State(Enum):
     CANCELLED = "ended because the artist asked, or took its strip away"
 
 
+NO_BACKEND = "no_backend"
+"""The code of a backend that cannot be had."""
 ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 NEXT: dict[State, frozenset[State]] = {
     State.HELD: frozenset({State.READING, State.SENT, State.FAILED, State.CANCELLED}),
@@ -56,7 +58,10 @@ class Problem:
     command: str = ""
     """The one command to run, if there is one."""
     code: str = ""
-    """The backend's word for it, for scripts; empty where it comes from here."""
+    """A word for it, for scripts: the protocol's, or one of docs/SCRIPTS.md where it comes from here."""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.sentence, self.next_step, self.command)))
 
 
 @dataclass

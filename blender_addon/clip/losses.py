@@ -19,7 +19,9 @@ def lose(job: Job, reason: str, *, counts: bool) -> list[Action]:
     job.losses += counts
     if job.losses >= MOST_LOSSES:
         next_step = words.STAYS if job.accepted else "Press Try Again: a new backend starts."
-        return job.fail(Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step))
+        return job.fail(
+            Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step, code="backend_lost")
+        )
     if job.state is State.READING:
         job.go(State.HELD)  # no backend has it
     elif job.state not in (State.HELD, State.REATTACHING):
@@ -30,7 +32,7 @@ def lose(job: Job, reason: str, *, counts: bool) -> list[Action]:
 def give_up(job: Job, problem: Problem) -> list[Action]:
     """No backend can be had."""
     next_step = f"{problem.next_step} {words.STAYS}".strip() if job.accepted else problem.next_step
-    return job.fail(Problem(problem.sentence, next_step, problem.command))
+    return job.fail(Problem(problem.sentence, next_step, problem.command, problem.code))
 
 
 def ask_again(job: Job, now: float) -> list[Action]:

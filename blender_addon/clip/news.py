@@ -133,7 +133,7 @@ def _frame(job: Job, frame: Frame, buffers: Sequence[Buffer]) -> list[Action]:
         return []
     if frame.index >= job.request.frames:
         sentence = f"The backend sent frame {frame.index + 1} of a clip of {words.frames(job.request.frames)}."
-        return job.fail(Problem(sentence, "Install the same release again."))
+        return job.fail(Problem(sentence, "Install the same release again.", code="frames_missing"))
     return [Write(job.id, frame.index, buffers[0])]
 
 
@@ -145,7 +145,7 @@ def _fetched(job: Job) -> list[Action]:
         job.go(State.FILLING)
         return []
     if job.fetch.first < last.first + last.count:
-        return job.fail(Problem(_how_many(job), "Press Try Again."))
+        return job.fail(Problem(_how_many(job), "Press Try Again.", code="frames_missing"))
     return [Send(job.fetch)]
 
 

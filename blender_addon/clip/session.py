@@ -19,6 +19,7 @@ from shared_protocol.messages import (
     Accepted,
     AskEstimate,
     AskJobs,
+    AskStatus,
     Cancel,
     Cancelled,
     Denied,
@@ -27,6 +28,7 @@ from shared_protocol.messages import (
     Failed,
     Fetched,
     Frame,
+    Free,
     Generate,
     Goodbye,
     Jobs,
@@ -44,12 +46,15 @@ from shared_protocol.messages import (
     Style,
     Welcome,
 )
+from shared_protocol.messages import (
+    Status as BackendStatus,
+)
 from shared_protocol.wire import Buffer
 
 from . import losses, news, words
 from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
 from .foreseen import Foreseen
-from .job import Job, Problem, State
+from .job import NO_BACKEND, Job, Problem, State
 from .link import Link
 from .pictures import NONE as NO_PICTURES
 from .pictures import Pictures
@@ -83,6 +88,12 @@ class Session:
         self.jobs: dict[str, Job] = {}
         self.finished: dict[str, JobView] = {}
         """Clips that the backend has told of when it was asked, the last first."""
+        self.told = 0
+        """How often it has told of jobs."""
+        self.others = 0
+        """Unfinished jobs of others, as it told last: of other users, other Blenders, the command line."""
+        self.backend: BackendStatus | None = None
+        """What the backend does, as it told last."""
         self.queue = QueueState()
         self.foreseen = Foreseen()
         self.problem: Problem | None = None
@@ -93,6 +104,8 @@ class Session:
         self._greeted = 0.0
         self._looked = 0.0
         self._stopping = False
+        self._shifts: list[tuple[str, int]] = []
+        """Jobs that shall go up or down once the backend has told where they are."""
 
     # What the panel asks ------------------------------------------------------------------------------------
 
@@ -100,6 +113,14 @@ class Session:
     def active(self) -> list[Job]:
         """Jobs that have not ended, oldest first."""
         return [job for job in self.jobs.values() if not job.ended]
+
+    @property
+    def lines(self) -> list[Job]:
+        """All jobs as a queue shows them: what is made, what waits, in its order, what has ended, the last first."""
+        waiting = [job for job in self.active if job.phase == "waiting"]
+        made = [job for job in self.active if job.phase != "waiting"]
+        ended = [job for job in self.jobs.values() if job.ended]
+        return [*made, *sorted(waiting, key=lambda job: job.position), *reversed(ended)]
 
     @property
     def busy(self) -> bool:
@@ -166,8 +187,9 @@ class Session:
     def give_up(self, job_id: str) -> list[Action]:
         """Wait no longer for a backend."""
         job = self.jobs[job_id]
-        problem = self.problem or Problem("The backend was stopped.")
-        return self._fail(job, Problem(problem.sentence, words.STAYS)) if self.waits(job) else []
+        problem = self.problem or Problem("The backend was stopped.", code="backend_lost")
+        told = Problem(problem.sentence, words.STAYS, code=problem.code)
+        return self._fail(job, told) if self.waits(job) else []
 
     def start(self) -> list[Action]:
         """Start Backend was pressed."""
@@ -191,9 +213,22 @@ class Session:
         """A waiting job shall have another place in the queue."""
         return [Send(Move(job=job_id, position=max(0, position)))]
 
-    def find_clips(self) -> list[Action]:
+    def shift(self, job_id: str, by: int) -> list[Action]:
+        """A waiting job shall come so many places later; earlier if negative. Where it is now is asked first."""
+        self._shifts.append((job_id, by))
+        return [Send(AskJobs())]
+
+    def look_around(self) -> list[Action]:
+        """What does the backend do, and for whom?"""
+        return [Send(AskStatus()), Send(AskJobs())]
+
+    def free(self) -> list[Action]:
+        """Free Memory was pressed."""
+        return [Send(Free())]
+
+    def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
         """Which clips of this user has the backend? Whoever asked for them, and in whatever file their strips are."""
-        return [Send(AskJobs(ended=MOST_FOUND))]
+        return [Send(AskJobs(ended=most))]
 
     def ask_estimate(self, clip: Generate) -> list[Action]:
         """What would this clip take? Its `job` is a name for the question alone."""
@@ -218,6 +253,14 @@ class Session:
         job = Job(request.job, request, folder, State.REATTACHING, accepted=True, heard=self._now, seen=self._now)
         self.jobs[job.id] = job
         return losses.ask_again(job, self._now) if self.link is Link.READY else self.reach()
+
+    def know(self, request: Generate, folder: str) -> Job:
+        """A strip shows a clip that came from elsewhere."""
+        self.changed = True
+        self._forget_old()
+        job = Job(request.job, request, folder, State.DONE, settled=True, written=set(range(request.frames)))
+        self.jobs[job.id] = job
+        return job
 
     def see(self, waiting: Mapping[str, str]) -> list[Action]:
         """These jobs' strips in the open file wait for their frames, which shall go into these folders."""
@@ -259,8 +302,8 @@ class Session:
 
     def unreachable(self, problem: Problem) -> list[Action]:
         """The backend cannot be found, started or understood. What one has accepted waits for the next."""
-        self.link, self.problem, self._stopping, self.changed = Link.NONE, problem, False, True
-        self.foreseen = Foreseen()
+        self._forget_backend()
+        self.problem = problem
         actions: list[Action] = [HangUp()]
         for job in self._in_need:
             if job.accepted and job.cancel_asked is None:
@@ -286,6 +329,8 @@ class Session:
                 self.problem = Problem(message.message, message.next_step, code=message.code)
             case Queue():
                 self.queue, self.changed = message.queue, True
+            case BackendStatus():
+                self.backend, self.queue, self.notes, self.changed = message, message.queue, message.notes, True
             case Jobs():
                 return self._jobs_told(message)
             case Estimate():
@@ -306,7 +351,11 @@ class Session:
         self._now = now
         if self.link is Link.GREETING and now - self._greeted > GREETING_SECONDS:
             return self.unreachable(
-                Problem("The backend does not answer.", "Wait a minute, then press Start in the panel Backend.")
+                Problem(
+                    "The backend does not answer.",
+                    "Wait a minute, then press Start in the panel Backend.",
+                    code=NO_BACKEND,
+                )
             )
         if self.waiting and now - self._looked >= LOOK_SECONDS:
             self._looked = now
@@ -314,7 +363,9 @@ class Session:
         actions: list[Action] = []
         for job in self.active:
             if job.cancel_asked is not None and now - job.cancel_asked > CANCEL_SECONDS:
-                job.problem = Problem("The backend did not answer the cancel; the job was left to it.")
+                job.problem = Problem(
+                    "The backend did not answer the cancel; the job was left to it.", code="cancelled"
+                )
                 actions += self._end(job, State.CANCELLED)
         return actions
 
@@ -362,7 +413,11 @@ class Session:
     def could_not_write(self, job_id: str, sentence: str) -> list[Action]:
         """The frames could be written nowhere. The backend keeps the clip."""
         job = self.jobs[job_id]
-        return [] if job.ended else self._fail(job, Problem(sentence, "Make room, then press Try Again."))
+        return (
+            []
+            if job.ended
+            else self._fail(job, Problem(sentence, "Make room, then press Try Again.", code="folder_unwritable"))
+        )
 
     def filled(self, job_id: str) -> list[Action]:
         """The strips show the clip."""
@@ -371,7 +426,7 @@ class Session:
 
     def could_not_fill(self, job_id: str, sentence: str) -> list[Action]:
         """Frames are missing that were there."""
-        return self._fail(self.jobs[job_id], Problem(sentence, "Press Try Again."))
+        return self._fail(self.jobs[job_id], Problem(sentence, "Press Try Again.", code="frames_missing"))
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -399,19 +454,26 @@ class Session:
 
     def _jobs_told(self, told: Jobs) -> list[Action]:
         self.queue, self.changed = told.queue, True
+        self.told += 1
         for view in told.jobs:
             if view.job in self.jobs:
                 news.found(self.jobs[view.job], view)
             if view.kind == "clip" and view.has_result:
                 self.finished[view.job] = view
-        return []
+        unfinished = [view for view in told.jobs if view.state not in ("done", "failed", "cancelled")]
+        self.others = told.others + sum(not view.mine for view in unfinished)
+        places = {view.job: view.position for view in unfinished if view.phase == "waiting"}
+        for job in self.active:
+            if job.id in places and job.phase == "waiting":
+                job.position = places[job.id] + told.queue.running
+        shifts, self._shifts = self._shifts, []
+        return [action for job, by in shifts if job in places for action in self.move(job, places[job] + by)]
 
     def _lost(self, reason: str, *, goodbye: bool = False) -> list[Action]:
         """The backend is gone; after a goodbye, because somebody wants it so."""
         if self.link is Link.NONE:
             return []
-        self.link, self.queue, self._stopping, self.changed = Link.NONE, QueueState(), False, True
-        self.foreseen = Foreseen()
+        self._forget_backend()
         actions: list[Action] = [HangUp()]
         again = False
         for job in self._in_need:
@@ -419,6 +481,11 @@ class Session:
             actions += losses.lose(job, reason, counts=wanted)
             again = again or (wanted and not job.ended)
         return [*actions, *self.reach()] if again else actions
+
+    def _forget_backend(self) -> None:
+        self.link, self._stopping, self.changed = Link.NONE, False, True
+        self.queue, self.backend, self.others, self._shifts = QueueState(), None, 0, []
+        self.foreseen = Foreseen()
 
     def _fail(self, job: Job, problem: Problem) -> list[Action]:
         self.changed = True

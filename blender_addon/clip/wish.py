@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from shared_protocol.messages import Generate, JobView, LoraChoice, Setting, Style
 
 from . import limits, sizes
@@ -19,12 +21,13 @@ EXAMPLE = "a pumpkin moving right, blue background"
 
 
 class WishError(Exception):
-    """A wish cannot be granted. `sentence` says what is wrong, `next_step` what to do."""
+    """A wish cannot be granted. `sentence` says what is wrong, `next_step` what to do; `code`: the protocol's word."""
 
-    def __init__(self, sentence: str, next_step: str) -> None:
+    def __init__(self, sentence: str, next_step: str, code: str = "bad_request") -> None:
         super().__init__(f"{sentence} {next_step}")
         self.sentence = sentence
         self.next_step = next_step
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -57,23 +60,23 @@ def random_seed() -> int:
 def check(wish: Wish) -> None:
     """Raise WishError if no request can carry the wish. What a style allows, the backend says."""
     if not wish.prompt.strip():
-        raise WishError("The prompt is empty.", f'Say what should be seen, such as "{EXAMPLE}".')
+        raise WishError("The prompt is empty.", f'Say what should be seen, such as "{EXAMPLE}".', "empty_prompt")
     for name, text in (("prompt", wish.prompt), ("negative prompt", wish.negative_prompt)):
         if len(text) > limits.PROMPT.most:
             raise WishError(f"The {name} has {len(text)} characters.", f"Shorten it to {limits.PROMPT.most}.")
     if wish.frames:
-        _check_number(wish.frames, limits.FRAMES, f"A clip of {wish.frames} frames")
+        _check_number(wish.frames, limits.FRAMES, f"A clip of {wish.frames} frames", "frames_out_of_range")
     for name, pixels in (("width", wish.width), ("height", wish.height)):
         if pixels:
-            _check_number(pixels, limits.PIXELS, f"A {name} of {pixels} pixels")
+            _check_number(pixels, limits.PIXELS, f"A {name} of {pixels} pixels", "size_out_of_range")
     if len(wish.loras) > limits.LORAS:
         raise WishError(f"A clip cannot have {len(wish.loras)} LoRAs.", f"Choose {limits.LORAS} at most.")
     _check_number(wish.seed, limits.SEED, f"A seed of {wish.seed}")
 
 
-def _check_number(number: int, allowed: limits.Limits, what: str) -> None:
+def _check_number(number: int, allowed: limits.Limits, what: str, code: str = "bad_request") -> None:
     if not allowed.least <= number <= allowed.most:
-        raise WishError(f"{what} is not possible.", f"Choose between {allowed.least} and {allowed.most}.")
+        raise WishError(f"{what} is not possible.", f"Choose between {allowed.least} and {allowed.most}.", code)
 
 
 def find_style(name: str, styles: Sequence[Style]) -> Style:
@@ -85,7 +88,8 @@ def find_style(name: str, styles: Sequence[Style]) -> Style:
     for style in styles:
         if style.name == name:
             return style
-    raise WishError(f'There is no style "{name}".', f"Choose one of these: {', '.join(each.name for each in styles)}.")
+    names = ", ".join(each.name for each in styles)
+    raise WishError(f'There is no style "{name}".', f"Choose one of these: {names}.", "unknown_style")
 
 
 def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
@@ -107,6 +111,7 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
         strength=min(max(wish.strength, 0.0), 1.0),
     )
     _check_style(request, style)
+    _check_types(request)
     return request
 
 
@@ -130,16 +135,26 @@ def _check_style(request: Generate, style: Style) -> None:
             f"A size of {request.width} × {request.height} pixels is not possible with this style.",
             f"Choose width and height between {style.min_size} and {style.max_size} pixels,"
             f" in steps of {style.size_step}.",
+            "size_out_of_range",
         )
     if request.frames > style.max_frames:
         raise WishError(
             f"A clip of {request.frames} frames is not possible with this style.",
             f"Choose between 1 and {style.max_frames} frames.",
+            "frames_out_of_range",
         )
     if request.preset and request.preset not in style.presets:
         raise WishError(
             f'There is no preset "{request.preset}" in this style.', f"Choose one of these: {', '.join(style.presets)}."
         )
+
+
+def _check_types(request: Generate) -> None:
+    """Refuse what a script gives that no request can carry, such as a LoRA's weight of 10."""
+    try:
+        msgspec.convert(msgspec.to_builtins(request), Generate)
+    except msgspec.ValidationError as error:
+        raise WishError(f"This clip cannot be asked for: {error}.", "Change what is named there.") from error
 
 
 def slug(prompt: str, longest: int = 32) -> str:

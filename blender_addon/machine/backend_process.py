@@ -24,6 +24,8 @@ from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
 SETUP = "setup"
 """The command of install.py that sets up what the add-on needs."""
+DOCTOR = "doctor"
+"""The command of install.py that says what is wrong."""
 
 
 class BackendError(Exception):
@@ -53,8 +55,17 @@ def command_line(*parts: str | Path) -> str:
 
 
 def _setup_command(root: Path | None = None) -> str:
+    return _install_command(root, SETUP)
+
+
+def doctor_command(root: Path | None = None) -> str:
+    """The command that says what is wrong with the set-up. It needs nothing of it."""
+    return _install_command(root, DOCTOR)
+
+
+def _install_command(root: Path | None, name: str) -> str:
     python = "py" if sys.platform == "win32" else "python3"
-    return command_line(python, root / "install.py" if root else "install.py", SETUP)
+    return command_line(python, root / "install.py" if root else "install.py", name)
 
 
 def find(file: Path | None = None) -> Install:
@@ -123,7 +134,11 @@ class BackendProcess:
             case Ready(found):
                 return found
             case Ended(code, words):
-                raise BackendError(f"The backend ended at once (exit code {code}).{_it_said(words)}")
+                raise BackendError(
+                    f"The backend ended at once (exit code {code}).{_it_said(words)}",
+                    "Open Log in the panel Backend has all of it; this, in a terminal, says what is wrong.",
+                    doctor_command(self._starter.folder),
+                )
             case Late(words):
                 raise BackendError(
                     f"The backend was not ready within {START_SECONDS:.0f} seconds.{_it_said(words)}",
@@ -157,4 +172,4 @@ def _running() -> connection.Connection | None:
 
 
 def _it_said(words: str) -> str:
-    return f" It said: {words}" if words else ""
+    return f" It said: {words}" if words else " It said nothing."

@@ -19,12 +19,14 @@ from shared_protocol.client import Client
 
 from ..blender import clips, strips
 from ..clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Read, Send, Tidy, Write
-from ..clip.job import Problem
+from ..clip.job import NO_BACKEND, Problem
 from ..clip.link import Link
 from ..clip.session import Session
 from ..clip.status import Status
 from ..clip.ticket import Ticket
 from . import backend_process, style_list
+from .announcing import Announcer
+from .backend_commands import BackendCommands
 from .backend_process import BackendError, BackendProcess
 from .client_id import ClientId
 from .deliveries import Deliveries
@@ -43,6 +45,8 @@ SHARE = 0.9
 MAX_MESSAGES = 32
 MAX_BYTES = 2 << 20
 """A tick takes no more than this off the wire, but for the last message, however fast the machine is."""
+LOOK_SECONDS = 2.0
+"""How often the backend is asked what it does, while a panel that shows it is drawn."""
 FAREWELL = 2.0
 """Seconds that a script which was interrupted waits for the backend's word about its cancel."""
 
@@ -78,6 +82,9 @@ class Pump:
         self._process: BackendProcess | None = None
         self._deliveries = Deliveries(self.session, clips.spare_folder)
         self._readings = Readings(self.session)
+        self.announcer = Announcer(self.session)
+        self.commands = BackendCommands()
+        self._looked_at = self._asked = float("-inf")
         self._loading = False
 
     # What operators call ------------------------------------------------------------------------------------
@@ -90,6 +97,11 @@ class Pump:
     def do(self, actions: Iterable[Action]) -> None:
         """Follow what a method of the session asks for, and go on in the next ticks."""
         self._perform(actions)
+        self._wake()
+
+    def look_around(self) -> None:
+        """Somebody looks at what the backend does: ask it now and then. May be called in a draw."""
+        self._looked_at = time.monotonic()
         self._wake()
 
     def wait(self, seconds: float) -> None:
@@ -115,6 +127,7 @@ class Pump:
         """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
         self._deliveries.close()
         self._readings.close()
+        self.commands.close()
         self._hang_up()
         self._client_id.close()
 
@@ -127,6 +140,7 @@ class Pump:
         begin, now = time.perf_counter(), time.monotonic()
         self._perform(self.session.watch(now))
         self._await_backend()
+        looked_at = self._ask(now)
         messages, size = self._listen(budget * SHARE)
         self._perform(self._deliveries.look())
         self._perform(self._readings.look())
@@ -137,9 +151,12 @@ class Pump:
             filled = self._perform(self.timeline.fill())
         if self.on_tick is not None:
             self.on_tick(Tick(time.perf_counter() - begin, messages, size, filled))
+        self.announcer.tell()
+        if self.commands.look():
+            self.session.changed = True
         if self.session.busy:
             return PERIOD
-        return REST if self.session.waiting else None
+        return REST if self.session.waiting or looked_at or self.commands.running else None
 
     def set_loading(self, loading: bool) -> None:
         """While a .blend is loaded nothing may touch the data; what was in the edit is no longer."""
@@ -164,13 +181,22 @@ class Pump:
             self._client = Client(connection, name=name, client_id=self._client_id.value, live_frames=False)
         except BackendError as error:
             self._process = None
-            self._perform(self.session.unreachable(Problem(error.sentence, error.next_step, error.command)))
+            self._perform(self.session.unreachable(Problem(error.sentence, error.next_step, error.command, NO_BACKEND)))
         except zmq.ZMQError as error:
             self._process = None
-            self._perform(self.session.unreachable(Problem(f"The connection cannot be opened: {error.strerror}.")))
+            sentence = f"The connection cannot be opened: {error.strerror}."
+            self._perform(self.session.unreachable(Problem(sentence, code=NO_BACKEND)))
         else:
             self._process = None
             self._perform(self.session.connected())
+
+    def _ask(self, now: float) -> bool:
+        """Ask the backend what it does, if somebody looks. Returns whether an answer is waited for or more are."""
+        looked_at = self.session.link is Link.READY and now - self._looked_at < LOOK_SECONDS
+        if looked_at and now - self._asked >= LOOK_SECONDS:
+            self._asked = now
+            self._perform(self.session.look_around())
+        return self.session.link is Link.READY and now - self._asked < LOOK_SECONDS
 
     def _listen(self, budget: float = BUDGET) -> tuple[int, int]:
         """Take what arrived. Returns how many messages and how many bytes of pictures that was."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -35,4 +36,24 @@ class ProgressLines:
             self._stream.write("\n")
         for warning in warnings:
             self._stream.write(f"Elevator: note: {warning}\n")
+        self._stream.flush()
+
+
+class ClipLines:
+    """A line for each of several clips when its part of the work changes; one clip alone has no number."""
+
+    def __init__(self, clips: int, stream: TextIO | None = None) -> None:
+        self._clips = clips
+        self._stream = stream or sys.stdout
+        self._shown: dict[int, str] = {}
+
+    def show(self, number: int, prompt: str, status: Status, *, ended: bool) -> None:
+        """The state of a clip now; clips are counted from 1."""
+        part = status.line if ended else status.phase
+        if self._shown.get(number) == part:
+            return
+        self._shown[number] = part
+        which = f"clip {number} of {self._clips}: " if self._clips > 1 else ""
+        words = " ".join(prompt.split())
+        self._stream.write(f"Elevator: {which}{words if len(words) <= 40 else words[:39] + '…'}: {status}\n")
         self._stream.flush()

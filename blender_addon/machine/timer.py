@@ -57,11 +57,17 @@ def _on_timer() -> float | None:
         again = _pump.tick()
     except Exception as error:  # the outer edge: an escaping exception would end the timer in silence
         log.exception("The add-on made a mistake")
-        _pump.fail(Problem(f"The add-on made a mistake: {error}.", "Please report what stands in Blender's terminal."))
+        _pump.fail(
+            Problem(
+                f"The add-on made a mistake: {error}.",
+                "Please report what stands in Blender's terminal.",
+                code="internal",
+            )
+        )
         again = None
     if _pump.session.changed:
         _pump.session.changed = False
-        queue_lines.show(_pump.session.jobs)
+        queue_lines.show(job.id for job in _pump.session.lines)
         strips.redraw(bpy.context.window_manager, "UI")
     return again
 

@@ -134,6 +134,20 @@ class Lab:
             said.get("figures", {}),
         )
 
+    def script(self, file: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a script with the bpy module, in the profile that an earlier run has left."""
+        return subprocess.run(
+            [self.python, file, *words],
+            env=self.environment() | {"PYTHONIOENCODING": "utf-8"},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+
 
 def may_mount() -> bool:
     """Whether this user may make a private mount namespace."""

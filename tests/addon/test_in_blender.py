@@ -14,7 +14,7 @@ import pytest
 
 from backend.cli import diagnosis
 from shared_protocol.machine.processes import is_running
-from tests.addon.blenders import BLENDER, OLD_BLENDER, Lab, Outcome, checks_of, may_mount
+from tests.addon.blenders import BLENDER, OLD_BLENDER, ROOT, Lab, Outcome, checks_of, may_mount
 
 SMOKE = {
     "making": [
@@ -99,6 +99,16 @@ def test_keeping(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "keeping"), check)
 
 
+@pytest.mark.parametrize("check", checks_of("scripting"))
+def test_scripting(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "scripting"), check)
+
+
+@pytest.mark.parametrize("check", checks_of("serving"))
+def test_serving(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "serving"), check)
+
+
 @pytest.mark.parametrize("check", checks_of("manners"))
 def test_manners(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "manners"), check)
@@ -111,7 +121,10 @@ def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
 
 @pytest.mark.parametrize(
     ("version", "name"),
-    [(BLENDER, name) for name in ("making", "arriving", "meanwhile", "trouble", "looking", "keeping")]
+    [
+        (BLENDER, name)
+        for name in ("making", "arriving", "meanwhile", "trouble", "looking", "keeping", "scripting", "serving")
+    ]
     + [(OLD_BLENDER, "manners")],
 )
 def test_blender_ends_cleanly(run_in: Runner, version: str, name: str) -> None:
@@ -161,6 +174,23 @@ def test_dead_blenders_clip_comes_into_its_file(tmp_path: Path, extension_zip: P
     assert len(kept) == 2
     assert kept[job] == 1
     assert set(kept.values()) == {1}, "nothing is kept for anybody"
+
+
+@pytest.mark.parametrize("version", [BLENDER, OLD_BLENDER])
+def test_example_of_a_batch(tmp_path: Path, extension_zip: Path, version: str) -> None:
+    lab = Lab(tmp_path, version, extension_zip)
+    assert lab.run("scripting", ["check_submit_and_wait"]).code == 0
+    edit, table = lab.projects / "submit" / "submit.blend", lab.projects / "prompts.csv"
+    table.write_text("prompt,frames,seed\na fox,2,1\na hare fail:out_of_memory,2,2\nan owl,2,3\n", encoding="utf-8")
+    done = lab.script(ROOT / "examples" / "batch.py", edit, table)
+    assert done.returncode == 4, done.stdout
+    assert f"2 of 3 clips are in {edit}" in done.stdout
+    assert sorted(path.name[:6] for path in (edit.parent / "elevator").iterdir() if path.is_dir()) == ["a-fox-"] * 2 + [
+        "an-owl"
+    ]
+    table.write_text("prompt,style\na fox,nope\n", encoding="utf-8")
+    done = lab.script(ROOT / "examples" / "batch.py", edit, table)
+    assert (done.returncode, 'Row 1: There is no style "nope".' in done.stdout) == (1, True), done.stdout
 
 
 def _expect_backend_to_end(lab: Lab) -> None:

@@ -96,7 +96,7 @@ def test_only_what_belongs_there_is_there(names: list[str]) -> None:
         "LICENSE",
     ):
         assert needed in names
-    rooms = "clip|machine|blender|blender/operators|blender/panels|shared_protocol|shared_protocol/machine"
+    rooms = "api|clip|machine|blender|blender/operators|blender/panels|shared_protocol|shared_protocol/machine"
     ours = rf"(({rooms})/)?\w+\.py|blender_manifest\.toml|LICENSE"
     for name in names:
         assert name.startswith("wheels/") or re.fullmatch(ours, name), name

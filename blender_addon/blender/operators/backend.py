@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import StringProperty
 
+from ...clip import backend_words
+from ...machine import backend_commands
 from ...machine.timer import the_pump
-from .shared import HIDDEN, Connected
+from .shared import HIDDEN, Connected, confirm, open_path
 
 
 class StartBackend(bpy.types.Operator):
@@ -33,9 +35,76 @@ class StopBackend(Connected, bpy.types.Operator):
     bl_label = "Stop Backend"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Say first whose jobs wait then."""
+        session = the_pump().session
+        message = backend_words.who_waits(len(session.active), session.others)
+        if not message:
+            return self.execute(context)
+        return confirm(self, context, event, title="Stop Backend", message=message, button="Stop")
+
     def execute(self, _context: Any) -> set[str]:
         pump = the_pump()
         pump.do(pump.session.stop())
+        return {"FINISHED"}
+
+
+class FreeMemory(Connected, bpy.types.Operator):
+    """Give the memory of models back, on every device that has no job"""
+
+    bl_idname = "elevator.free_memory"
+    bl_label = "Free Memory"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        pump = the_pump()
+        pump.do(pump.session.free())
+        pump.look_around()
+        return {"FINISHED"}
+
+
+class OpenLog(bpy.types.Operator):
+    """Open what the backend has said last, with this computer's program for texts"""
+
+    bl_idname = "elevator.open_log"
+    bl_label = "Open Log"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        log = backend_commands.last_log()
+        if log is None:
+            self.report({"ERROR"}, "There is no log: no backend has run here.")
+            return {"CANCELLED"}
+        return open_path(self, log)
+
+
+class CheckSetup(bpy.types.Operator):
+    """Look at everything that the backend needs, and say what is wrong and what mends it"""
+
+    bl_idname = "elevator.check_setup"
+    bl_label = "Check Set-up"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        """Begin; the timer goes on."""
+        pump = the_pump()
+        pump.commands.examine()
+        pump.do(())
+        return {"FINISHED"}
+
+
+class WriteReport(bpy.types.Operator):
+    """Write a file for a report of a fault, without keys, prompts and names"""
+
+    bl_idname = "elevator.write_report"
+    bl_label = "Write Report"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        """Begin; the timer goes on."""
+        pump = the_pump()
+        pump.commands.write_report()
+        pump.do(())
         return {"FINISHED"}
 
 
@@ -57,5 +126,9 @@ class CopyCommand(bpy.types.Operator):
 CLASSES = (
     StartBackend,
     StopBackend,
+    FreeMemory,
+    OpenLog,
+    CheckSetup,
+    WriteReport,
     CopyCommand,
 )

@@ -15,13 +15,12 @@ from shared_protocol.client import new_job_id
 from shared_protocol.messages import Generate, Style
 
 from ...clip.choices import read_loras, read_settings, write_loras, write_settings
-from ...clip.job import Job, Problem, State
-from ...clip.link import Link
+from ...clip.job import Job, Problem
 from ...clip.placing import Where
 from ...clip.ticket import Ticket
 from ...clip.wish import Wish, WishError, folder_name, random_seed, settle
+from ...machine import waiting
 from ...machine.frame_folder import FrameFileError
-from ...machine.pump import PERIOD
 from ...machine.terminal import ProgressLines
 from ...machine.timer import the_pump
 from .. import clips, sources, strips
@@ -97,21 +96,15 @@ class GenerateClip(bpy.types.Operator):
         blocks = self.wait and bpy.app.background
         if blocks and bpy.app.is_job_running("RENDER"):
             # The render's end needs Blender's event loop, which this would hold up for ever.
-            self.report({"ERROR"}, "A render is running. Generate when it has ended.")
-            return {"CANCELLED"}
+            return self._refuse(RENDER_RUNS)
         if bpy.app.background and (blocks or not the_pump().session.styles):
-            _meet()
-            session = the_pump().session
-            if session.link is not Link.READY and session.problem is not None:
-                return self._refuse(session.problem)
+            problem = waiting.meet()
+            if problem is not None:
+                return self._refuse(problem)
         try:
             job = self._submit(context)
-        except WishError as error:
-            return self._refuse(Problem(error.sentence, error.next_step))
-        except ClipError as error:
-            return self._refuse(Problem(str(error)))
-        except FrameFileError as error:
-            return self._refuse(Problem(str(error), "Save the .blend in a folder that can be written."))
+        except REFUSALS as error:
+            return self._refuse(problem_of(error))
         return self._wait(job) if blocks else {"FINISHED"}
 
     def _take(self, settings: Any, context: Any) -> None:
@@ -128,19 +121,12 @@ class GenerateClip(bpy.types.Operator):
 
     def _submit(self, context: Any) -> Job:
         """Raises WishError, ClipError or FrameFileError; then nothing has happened."""
-        pump = the_pump()
         scene = strips.sequencer_scene(context)
-        wish = self._wish()
-        request = settle(wish, new_job_id(), pump.session.styles)
-        ticket = ticket_for(request, pump.session.styles, clips.rate_of(scene), self.rate)
         start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
         wanted = sources.Input(self.footage, self.anchor, self.anchor_file)
-        ticket = msgspec.structs.replace(ticket, pictures=sources.pictures(wanted, scene, ticket, start))
         where = Where.CHANNEL if self.channel else Where[self.place]
-        parent = clips.parent_folder(clips_folder(context))
-        clips.lay_down(scene, ticket, Place(start, where, self.channel, self.fit), parent)
-        pump.submit(ticket, parent / ticket.folder)
-        return pump.session.jobs[request.job]
+        place = Place(start, where, self.channel, self.fit)
+        return submit(context, scene, self._wish(), place, self.rate, wanted)
 
     def _wish(self) -> Wish:
         return Wish(
@@ -161,36 +147,70 @@ class GenerateClip(bpy.types.Operator):
         pump = the_pump()
         pump.do(pump.session.refuse(problem))
         strips.redraw(bpy.context.window_manager, "UI")
-        self.report({"ERROR"}, " ".join(filter(None, (problem.sentence, problem.next_step, problem.command))))
+        return self._say(problem)
+
+    def _say(self, problem: Problem) -> set[str]:
+        """Blender raises it as RuntimeError in a script, which is told the code, too."""
+        code = f" [{problem.code}]" if bpy.app.background and problem.code else ""
+        self.report({"ERROR"}, f"{problem}{code}")
         return {"CANCELLED"}
 
     def _wait(self, job: Job) -> set[str]:
         pump = the_pump()
         lines = ProgressLines(sys.stdout)
+
+        def show() -> None:
+            status = pump.session.status(job)
+            lines.show(status)
+            if pump.on_status is not None:
+                pump.on_status(status)
+
         try:
-            while not job.ended:
-                pump.tick(budget=PERIOD)
-                status = pump.session.status(job)
-                lines.show(status)
-                if pump.on_status is not None:
-                    pump.on_status(status)
-                if pump.session.waits(job):
-                    pump.do(pump.session.give_up(job.id))  # nobody sits here to press Start
-                if not job.ended:
-                    pump.wait(PERIOD)
+            waiting.for_ends([job], each=show)
         except KeyboardInterrupt:
-            pump.do(pump.session.cancel(job.id))
-            pump.settle()
-            clips.take_away(job.id)
-            raise
+            return self._say(INTERRUPTED)
         finally:
             lines.end(job.warnings)
-        if job.state is State.DONE:
+        problem = waiting.why_not(job)
+        if problem is None:
             return {"FINISHED"}
         clips.take_away(job.id)
-        problem = job.problem or pump.session.problem or Problem("The job was cancelled.")
-        self.report({"ERROR"}, " ".join(filter(None, (problem.sentence, problem.next_step, problem.command))))
-        return {"CANCELLED"}
+        return self._say(problem)
+
+
+RENDER_RUNS = Problem("A render is running.", "Generate when it has ended.", code="render_running")
+INTERRUPTED = Problem("It was interrupted, and the clip cancelled.", code="interrupted")
+REFUSALS = (WishError, ClipError, FrameFileError)
+"""What may come of a wish before anything has happened."""
+
+
+def submit(
+    context: Any, scene: Any, wish: Wish, place: Place, rate: str, wanted: sources.Input = sources.NOTHING
+) -> Job:
+    """Lay down a strip for a wish and ask for its clip. rate: whose rate the strip keeps, as `RATES` has it. wanted:
+    the pictures that it starts from.
+
+    Raises WishError, ClipError or FrameFileError; then nothing has happened.
+    """
+    pump = the_pump()
+    request = settle(wish, new_job_id(), pump.session.styles)
+    ticket = ticket_for(request, pump.session.styles, clips.rate_of(scene), rate)
+    ticket = msgspec.structs.replace(ticket, pictures=sources.pictures(wanted, scene, ticket, place.frame_start))
+    parent = clips.parent_folder(clips_folder(context))
+    clips.lay_down(scene, ticket, place, parent)
+    pump.submit(ticket, parent / ticket.folder)
+    return pump.session.jobs[request.job]
+
+
+def problem_of(error: Exception) -> Problem:
+    """One of REFUSALS in its words."""
+    if isinstance(error, WishError):
+        return Problem(error.sentence, error.next_step, code=error.code)
+    if isinstance(error, sources.SourceError):
+        return Problem(str(error), code="strip_not_usable")
+    if isinstance(error, ClipError):
+        return Problem(str(error), code="no_channel")
+    return Problem(str(error), "Save the .blend in a folder that can be written.", code="folder_unwritable")
 
 
 def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int], kept: str) -> Ticket:
@@ -203,17 +223,6 @@ def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int]
         fps=fps,
         rate=rate if kept == "SCENE" else None,
     )
-
-
-def _meet() -> None:
-    """Know the backend's styles, for a script that names one. Blocks until it has said them, or cannot be reached."""
-    pump = the_pump()
-    if pump.session.link is Link.READY:
-        return
-    pump.do(pump.session.start())
-    while pump.session.link in (Link.REACHING, Link.GREETING):
-        pump.tick(budget=PERIOD)
-        pump.wait(PERIOD)
 
 
 CLASSES = (GenerateClip,)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
 from ...machine.timer import the_pump
-from .shared import HIDDEN, Connected
+from .shared import HIDDEN, Connected, confirm
 
 
 class CancelClip(bpy.types.Operator):
@@ -29,11 +29,57 @@ class CancelClip(bpy.types.Operator):
             return False
         return True
 
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """One clip ends at once; before all of them do, ask."""
+        count = len(the_pump().session.active)
+        if self.job or count < 2:
+            return self.execute(context)
+        message = f"{count} clips end, also those that are being made."
+        return confirm(self, context, event, title="Cancel All", message=message, button="Cancel All")
+
     def execute(self, _context: Any) -> set[str]:
         """Ask for the end; it comes within one step of the work."""
         pump = the_pump()
         for job in [self.job] if self.job else [job.id for job in pump.session.active]:
             pump.do(pump.session.cancel(job))
+        return {"FINISHED"}
+
+
+class MoveClip(Connected, bpy.types.Operator):
+    """Give a clip that waits another place in the backend's queue"""
+
+    bl_idname = "elevator.move_clip"
+    bl_label = "Move in Queue"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    job: StringProperty(description="The job", options=HIDDEN)
+    direction: EnumProperty(
+        name="Direction",
+        items=(
+            ("FIRST", "First", "It comes next"),
+            ("UP", "Up", "It comes before the one that is before it"),
+            ("DOWN", "Down", "It comes behind the one that is behind it"),
+        ),
+        options=HIDDEN,
+    )
+
+    @classmethod
+    def description(cls, _context: Any, properties: Any) -> str:
+        return {
+            "FIRST": "Let the clip come next",
+            "UP": "Let the clip come one place earlier",
+            "DOWN": "Let the clip come one place later",
+        }[properties.direction]
+
+    def execute(self, _context: Any) -> set[str]:
+        pump = the_pump()
+        job = pump.session.jobs.get(self.job)
+        if job is None or job.ended or job.phase != "waiting":
+            self.report({"ERROR"}, "This clip does not wait in the queue.")
+            return {"CANCELLED"}
+        by = {"UP": -1, "DOWN": 1}.get(self.direction)
+        pump.do(pump.session.move(job.id, 0) if by is None else pump.session.shift(job.id, by))
+        pump.look_around()
         return {"FINISHED"}
 
 
@@ -65,6 +111,7 @@ class PauseQueue(Connected, bpy.types.Operator):
 
 CLASSES = (
     CancelClip,
+    MoveClip,
     ResumeQueue,
     PauseQueue,
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import bpy
 
 from ...clip.link import Link
 from ...machine.timer import the_pump
 
 HIDDEN: set[str] = {"SKIP_SAVE"}
-
 """A script that leaves an argument out means its default, not what was given last time."""
 
 
@@ -22,3 +24,21 @@ class Connected:
             cls.poll_message_set("No backend is connected.")  # type: ignore[attr-defined]  # Operator has it
             return False
         return True
+
+
+def open_path(operator: Any, path: Path) -> set[str]:
+    """Open a file or folder with this computer's program for it."""
+    try:
+        bpy.ops.wm.path_open(filepath=str(path))
+    except RuntimeError:  # no such program: Blender prints a traceback and says nothing in the interface
+        operator.report({"ERROR"}, f"This computer has no program that opens it. It is {path}")
+        return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+def confirm(operator: Any, context: Any, event: Any, *, title: str, message: str, button: str) -> set[str]:
+    """Ask before the operator is executed."""
+    answer: set[str] = context.window_manager.invoke_confirm(
+        operator, event, title=title, message=message, confirm_text=button, icon="WARNING"
+    )
+    return answer

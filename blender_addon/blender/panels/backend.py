@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import bpy
 
-from ...clip.link import Link
+from ...clip import backend_words
 from ...machine.timer import the_pump
 from .. import layouts
+from ..findings import draw_findings
 from .shared import SidebarPanel
 
 
@@ -21,21 +22,23 @@ class BackendPanel(SidebarPanel, bpy.types.Panel):
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
-        session = the_pump().session
-        match session.link:
-            case Link.READY:
-                device = f" It works on {session.device}." if session.device != "none" else ""
-                state = f"The backend is ready.{device}"
-            case Link.NONE:
-                state = "The backend starts with the first Generate."
-            case _:
-                state = "The backend is starting."
-        layouts.text(self.layout, context, state)
+        layout, pump = self.layout, the_pump()
+        session = pump.session
+        pump.look_around()
+        layouts.text(layout, context, backend_words.state(session.link, session.device))
+        if session.backend is not None:
+            for sentence in backend_words.devices(session.backend):
+                layouts.text(layout, context, sentence)
         for note in session.notes:
-            layouts.text(self.layout, context, note, icon="INFO")
-        row = self.layout.row(align=True)
+            layouts.text(layout, context, note, icon="INFO")
+        row = layout.row(align=True)
         row.operator("elevator.start_backend", text="Start")
         row.operator("elevator.stop_backend", text="Stop")
+        row.operator("elevator.free_memory", text="Free")
+        row = layout.row(align=True)
+        row.operator("elevator.open_log")
+        row.operator("elevator.write_report", text="Report")
+        draw_findings(layout, context)
 
 
 CLASSES = (BackendPanel,)

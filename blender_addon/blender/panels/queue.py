@@ -21,13 +21,18 @@ class QueuePanel(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout, session = self.layout, the_pump().session
+        the_pump().look_around()
         window_manager = context.window_manager
         if not session.jobs:
             layouts.text(layout, context, "Nothing is being generated.")
             return
-        layout.template_list(
+        lines, index = window_manager.elevator_queue, window_manager.elevator_queue_index
+        job = session.jobs.get(lines[index].name) if 0 <= index < len(lines) else None
+        row = layout.row()
+        row.template_list(
             "ELEVATOR_UL_queue", "", window_manager, "elevator_queue", window_manager, "elevator_queue_index", rows=3
         )
+        _draw_order(row.column(align=True), job)
         row = layout.row(align=True)
         if session.queue.paused or session.queue.stopped:
             row.operator("elevator.resume_queue", text="Resume", icon="PLAY")
@@ -36,9 +41,8 @@ class QueuePanel(SidebarPanel, bpy.types.Panel):
         row.operator("elevator.cancel", text="Cancel All", icon="X").job = ""
         if session.queue.stopped:
             layouts.text(layout, context, session.queue.stopped, icon="ERROR")
-        shown = list(session.jobs.values())
-        if window_manager.elevator_queue_index < len(shown):
-            _draw_details(layout.box(), context, shown[window_manager.elevator_queue_index])
+        if job is not None:
+            _draw_details(layout.box(), context, job)
 
 
 class QueueList(bpy.types.UIList):
@@ -63,6 +67,14 @@ class QueueList(bpy.types.UIList):
         button = row.row(align=True)
         button.enabled = job.cancel_asked is None
         button.operator("elevator.cancel", text="", icon="X").job = job.id
+
+
+def _draw_order(column: Any, job: Job | None) -> None:
+    """The buttons beside the list: the chosen clip comes earlier or later."""
+    column.enabled = job is not None and not job.ended and job.phase == "waiting"
+    for direction, icon in (("FIRST", "TRIA_UP_BAR"), ("UP", "TRIA_UP"), ("DOWN", "TRIA_DOWN")):
+        button = column.operator("elevator.move_clip", text="", icon=icon)
+        button.job, button.direction = "" if job is None else job.id, direction
 
 
 def _draw_details(box: Any, context: Any, job: Job) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from blender_addon.clip.actions import Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy
@@ -22,16 +24,22 @@ from shared_protocol import messages
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
+    AskJobs,
+    AskStatus,
     Cancel,
     Cancelled,
     Denied,
     Failed,
     Fetch,
     Frame,
+    Free,
+    Jobs,
+    JobView,
     Move,
     Notice,
     Pause,
     Progress,
+    QueueState,
     Received,
     Refused,
     Resume,
@@ -460,7 +468,9 @@ def test_frames_that_do_not_come_are_not_passed_over() -> None:
     session, job = fetching()
     deliver(session, A, range(3))
     assert session.receive(fetched(A, range(4))) == [Tidy(A)]
-    assert job.problem == Problem("Only 3 of 4 frames came; they are in /clips/a.", "Press Try Again.")
+    assert job.problem == Problem(
+        "Only 3 of 4 frames came; they are in /clips/a.", "Press Try Again.", code="frames_missing"
+    )
 
 
 def test_a_result_that_has_gone_is_said() -> None:
@@ -475,7 +485,9 @@ def test_a_result_that_has_gone_is_said() -> None:
 def test_a_frame_too_many_ends_the_job() -> None:
     session, job = fetching()
     assert session.receive(Frame(job=A, index=4, frames=5), (PNG,)) == [Tidy(A)]
-    assert job.problem == Problem("The backend sent frame 5 of a clip of 4 frames.", "Install the same release again.")
+    assert job.problem == Problem(
+        "The backend sent frame 5 of a clip of 4 frames.", "Install the same release again.", code="frames_missing"
+    )
 
 
 @pytest.mark.parametrize("start", [copying, fetching])
@@ -485,7 +497,7 @@ def test_frames_that_can_be_written_nowhere_end_the_job_and_stay_with_the_backen
     session.changed = False
     assert session.could_not_write(A, "The disk is full.") == [Tidy(A)]
     assert session.changed, "the panel shows it at once"
-    assert job.problem == Problem("The disk is full.", "Make room, then press Try Again.")
+    assert job.problem == Problem("The disk is full.", "Make room, then press Try Again.", code="folder_unwritable")
     assert session.receive(done(A)) == [], "the backend keeps the clip"
 
 
@@ -500,7 +512,7 @@ def test_a_strip_that_cannot_be_filled_says_so() -> None:
     session.changed = False
     assert session.could_not_fill(A, "Frames are missing in /clips/a.") == [Tidy(A)]
     assert session.changed
-    assert job.problem == Problem("Frames are missing in /clips/a.", "Press Try Again.")
+    assert job.problem == Problem("Frames are missing in /clips/a.", "Press Try Again.", code="frames_missing")
 
 
 # The session as a whole ----------------------------------------------------------------------------------------
@@ -586,3 +598,56 @@ def test_finished_clips_are_found_when_asked_for() -> None:
     assert list(session.finished) == [A]
     request = request_of(session.finished[A])
     assert (request.job, request.prompt, request.frames, request.width) == (A, "a fox", 4, 64)
+
+
+def view(job: str, position: int = 0, **more: Any) -> JobView:
+    told = {"state": "queued", "mine": True, "frames": 4, "width": 64, "height": 64, "position": position, **more}
+    return JobView(job=job, **told)
+
+
+def test_a_waiting_job_goes_up_or_down_from_where_it_is() -> None:
+    session, job = running()
+    assert session.shift(A, -1) == [Send(AskJobs())], "where it is now, the backend knows"
+    jobs = Jobs(queue=QueueState(running=2), jobs=(view(B, 0), view(A, 3)))
+    assert session.receive(jobs) == [Send(Move(job=A, position=2))]
+    assert job.position == 5, "those that run come before it, too"
+    assert session.receive(jobs) == [], "once"
+    session.shift(A, 1)
+    session.shift(A, -9)
+    moves = session.receive(jobs)
+    assert moves == [Send(Move(job=A, position=4)), Send(Move(job=A, position=0))]
+    session.shift(A, 1)
+    assert session.receive(Jobs(queue=QueueState(), jobs=(view(A, state="running", phase="painting"),))) == []
+
+
+def test_jobs_of_others_are_counted() -> None:
+    """Those of other keys, and those of other Blenders and commands of this user's."""
+    session, _ = running()
+    assert session.look_around() == [Send(AskStatus()), Send(AskJobs())]
+    views = (view(A), view(B, 1, mine=False), view("c" * 32, state="done", mine=False, has_result=True))
+    session.receive(Jobs(queue=QueueState(), jobs=views, others=2))
+    assert session.others == 3
+    session.receive(Lost(reason="gone"))
+    assert session.others == 0
+
+
+def test_what_the_backend_does_is_kept_while_it_runs() -> None:
+    session, _ = running()
+    told = messages.Status(loads=2, clients=1, notes=("A style was skipped.",), queue=QueueState(paused=True))
+    assert session.receive(told) == []
+    assert (session.backend, session.notes, session.queue.paused) == (told, told.notes, True)
+    assert session.free() == [Send(Free())]
+    session.receive(Lost(reason="gone"))
+    assert session.backend is None
+
+
+def test_the_queue_is_shown_in_its_order() -> None:
+    session = ready()
+    first, second, third, fourth = (f"{number:032x}" for number in range(4))
+    for job in (first, second, third, fourth):
+        session.submit(request(job), folder(job))
+    session.receive(Failed(job=first, code="internal", message="m", next_step="n"))
+    session.receive(Accepted(job=second, position=2))
+    session.receive(Accepted(job=third, position=1))
+    session.receive(Progress(job=fourth, phase="painting", step=1, steps=9))
+    assert [job.id for job in session.lines] == [fourth, third, second, first]

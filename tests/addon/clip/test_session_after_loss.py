@@ -129,7 +129,9 @@ def test_a_clip_that_goes_on_losing_the_backend_is_given_up() -> None:
         welcomed(session)
         session.receive(known(A, "running"))
     assert session.receive(LOST) == [HangUp(), Tidy(A)]
-    assert job.problem == Problem("The backend has ended. It was lost 3 times during this clip.", words.STAYS)
+    assert job.problem == Problem(
+        "The backend has ended. It was lost 3 times during this clip.", words.STAYS, code="backend_lost"
+    )
     session.reach()
     assert welcomed(session) == []
     assert session.receive(done(A)) == [], "its clip stays with the backend"
@@ -142,7 +144,9 @@ def test_one_that_was_never_accepted_is_given_up_without_hope() -> None:
         if not job.ended:
             welcomed(session)
     assert job.problem == Problem(
-        "The backend has ended. It was lost 3 times during this clip.", "Press Try Again: a new backend starts."
+        "The backend has ended. It was lost 3 times during this clip.",
+        "Press Try Again: a new backend starts.",
+        code="backend_lost",
     )
 
 
@@ -183,7 +187,7 @@ def test_a_script_does_not_wait_for_the_next_start() -> None:
     assert session.give_up(A) == [], "only when there is nothing to wait for"
     session.receive(Goodbye())
     assert session.give_up(A) == [Tidy(A)]
-    assert job.problem == Problem("The backend was stopped.", words.STAYS)
+    assert job.problem == Problem("The backend was stopped.", words.STAYS, code="backend_lost")
 
 
 def test_a_script_is_told_why_there_is_no_backend() -> None:

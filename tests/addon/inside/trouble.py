@@ -237,7 +237,7 @@ def check_no_channel_is_free() -> None:
             fit="FIT",
         )
     said = refuse(prompt="a hare", frames=2, frame_start=1)
-    assert said == "No channel is free for 2 frames at frame 1.", said
+    assert said == "No channel is free for 2 frames at frame 1. [no_channel]", said
     assert not pump().session.active, "and nothing is asked for"
 
 

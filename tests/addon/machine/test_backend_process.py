@@ -112,6 +112,9 @@ def test_backend_that_ends_at_once_is_said_with_its_last_words(home: Path, tmp_p
     tell(root=str(tmp_path))
     error = wait_for_problem(BackendProcess())
     assert error.sentence == "The backend ended at once (exit code 1). It said: no such device"
+    assert error.next_step.startswith("Open Log")
+    assert str(tmp_path / "install.py") in error.command
+    assert error.command.endswith(" doctor")
 
 
 def test_backend_that_never_gets_ready_is_said(home: Path, tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""Tables of clips, as scripts in Blender read them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.cli import batch_file
+from backend.client.wish import Wish as CommandWish
+from blender_addon.clip import rows
+from blender_addon.clip.rows import RowError, records, row
+from blender_addon.clip.wish import Wish
+from shared_protocol.messages import LoraChoice
+
+TABLE = """\ufeffprompt,style,frames,seed,guidance,lowpass.method,lora,frame_start
+a red fox in snow,sketch,16,3,,,,
+,,,,,,,
+"a cat, moving up",plain,,,9,none,ink.safetensors:0.8|paper,100
+"""
+
+
+def test_a_table_is_read() -> None:
+    one, two = (row(record) for record in records(TABLE.lstrip("\ufeff"), lines_of_json=False))
+    assert one == rows.Row({"prompt": "a red fox in snow", "style": "sketch", "frames": 16, "seed": 3})
+    assert two.wish["prompt"] == "a cat, moving up"
+    assert two.wish["settings"] == {"guidance": 9, "lowpass": {"method": "none"}}
+    assert two.wish["loras"] == (LoraChoice(name="ink.safetensors", weight=0.8), LoraChoice(name="paper"))
+    assert two.frame_start == 100
+    assert "seed" not in two.wish
+
+
+def test_lines_of_json_are_read() -> None:
+    text = '{"prompt": "a fox", "lora": ["ink:0.5", ["paper", 2]], "blend": true}\n\n{"prompt": "a hare"}\n'
+    one, two = (row(record) for record in records(text, lines_of_json=True))
+    assert one.wish["loras"] == (LoraChoice(name="ink", weight=0.5), LoraChoice(name="paper", weight=2.0))
+    assert one.wish["settings"] == {"blend": True}
+    assert two.wish == {"prompt": "a hare"}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_command_reads_the_same_from_the_same_file(tmp_path: Path, delimiter: str) -> None:
+    table = TABLE.replace(",frame_start", "").replace(",100", "").replace(",,,,,,,", ",,,,,,")
+    table = table.replace("a cat, moving up", "a cat moving up").replace(",", delimiter)
+    file = tmp_path / "prompts.csv"
+    file.write_text(table, encoding="utf-8")
+    theirs, wrong = batch_file.read_rows(file, CommandWish(""), None)
+    assert not wrong
+    ours = [row(record) for record in records(file.read_text(encoding="utf-8-sig"), lines_of_json=False)]
+    both = {field.name for field in fields(Wish)} & {field.name for field in fields(CommandWish)} - {"seed"}
+    for mine, command in zip(ours, theirs, strict=True):
+        for name in both & mine.wish.keys():
+            assert mine.wish[name] == getattr(command.wish, name), name
+
+
+def test_every_column_of_the_command_is_known() -> None:
+    assert batch_file._COLUMNS.keys() <= set(rows.COLUMNS)
+    assert set(rows.COLUMNS) - batch_file._COLUMNS.keys() == {"frame_start", "channel"}
+
+
+def test_decimal_commas_where_semicolons_separate() -> None:
+    (only,) = records("prompt;guidance\na;7,5\n", lines_of_json=False)
+    assert row(only).wish["settings"] == {"guidance": 7.5}
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "number": ({"frames": "many"}, "frames: 'many' is no whole number."),
+    "fraction": ({"frames": 1.5}, "frames: 1.5 is no whole number."),
+    "text": ({"prompt": 3}, "prompt: 3 is no text."),
+    "lora": ({"lora": "ink:heavy"}, "lora: 'ink:heavy' is no LoRA: write it like ink.safetensors:0.8."),
+    "settings": ({"lowpass": 1, "lowpass.method": "box"}, 'The columns "lowpass.method" and "lowpass" contradict'),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_used_is_said(name: str) -> None:
+    record, sentence = WRONG[name]
+    with pytest.raises(RowError) as caught:
+        row(record)
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("prompt,prompt\na,b\n", 'There are two columns "prompt".'),
+        ("prompt\na,b\n", "Line 2 has 2 cells, but the header 1."),
+        ('prompt\n"a\n', "Line 2: "),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_said(text: str, sentence: str) -> None:
+    with pytest.raises(RowError) as caught:
+        records(text, lines_of_json=False)
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("{", "Line 1 is no JSON"), ("[]", "Line 1 is no JSON object")])
+def test_a_line_that_is_no_object_is_said(text: str, sentence: str) -> None:
+    with pytest.raises(RowError) as caught:
+        records(text, lines_of_json=True)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_rate_and_folder_say_nothing_here() -> None:
+    assert row({"prompt": "a", "fps": "24", "out": "fox", "style": ""}).wish == {"prompt": "a"}

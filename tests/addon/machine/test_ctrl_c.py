@@ -1,0 +1,35 @@
+"""Ctrl-C while a script waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from blender_addon.machine.ctrl_c import CtrlC
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself Ctrl-C there")
+
+
+def test_the_first_is_noted_and_the_second_raises() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with CtrlC() as ctrl_c:
+        assert not ctrl_c.pressed
+        os.kill(os.getpid(), signal.SIGINT)
+        assert ctrl_c.pressed
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_one_in_another_gives_back_what_it_took() -> None:
+    with CtrlC() as outer:
+        with CtrlC() as inner:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert (outer.pressed, inner.pressed) == (False, True)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert outer.pressed
