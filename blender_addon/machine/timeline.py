@@ -1,7 +1,8 @@
 """Keeps the edit and the session in step: strips that wait get their clips, and clips whose strips have gone end.
 
 Undo, redo, loading, copies and other files change the edit at any time; so nothing is remembered about strips. They
-are looked at again and again, and what they carry says everything.
+are looked at again and again, and what they carry says everything. Only the folders in which clips lay are remembered:
+after Save As, undo brings back paths from the old file's folder, which lead nowhere from the new one's.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Timeline:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._looked = self._named = float("-inf")
+        self._parents: dict[Path, None] = {}
+        """Where clips' folders have been, in this Blender."""
 
     def due(self, now: float) -> bool:
         """Whether it is time to look again."""
@@ -48,6 +51,7 @@ class Timeline:
         waiting: dict[str, list[Held]] = {}
         busy = strips.hands_are_busy(bpy.context)
         for each in clips.held():
+            self._parents[each.folder.parent] = None
             if not each.filled and not self._shown_again(each):
                 waiting.setdefault(each.ticket.job, []).append(each)
         for job_id in () if busy else self._session.come_back(waiting):
@@ -79,7 +83,7 @@ class Timeline:
         for each in clips.held():
             if not _needs_frames(each):
                 continue
-            home = _home(each)
+            home = self._home(each)
             if home is None:
                 waits = True
             elif each.filled:
@@ -103,10 +107,16 @@ class Timeline:
         job = self._session.jobs.get(each.ticket.job)
         if job is None or job.state is not State.DONE or strips.hands_are_busy(bpy.context):
             return False
-        home = _home(each)
+        home = self._home(each)
         if home is not None:
             clips.fill(each, home)
         return home is not None
+
+    def _home(self, each: Held) -> Path | None:
+        """Where all of the clip's frames are, if they are anywhere: undo may have brought an older place back."""
+        parents = (each.folder.parent, clips.parent_folder(), clips.spare_folder(), *self._parents)
+        places = (parent / each.ticket.folder for parent in dict.fromkeys(parents))
+        return next((place for place in places if FrameFolder(place).holds(each.ticket.request.frames)), None)
 
     def _ask_again(self, held: list[Held], seed: int | None = None) -> dict[str, list[Held]]:
         """Give strips a ticket of another job."""
@@ -143,9 +153,3 @@ def _show_state(each: Held, job: Job | None) -> None:
 def _needs_frames(each: Held) -> bool:
     """Whether the strip does not show its clip, or its files are not where it looks for them."""
     return not each.filled or not FrameFolder(each.folder).begins()
-
-
-def _home(each: Held) -> Path | None:
-    """Where all of the clip's frames are, if they are anywhere: undo may have brought an older place back."""
-    places = (each.folder, clips.parent_folder() / each.ticket.folder, clips.spare_folder() / each.ticket.folder)
-    return next((place for place in places if FrameFolder(place).holds(each.ticket.request.frames)), None)

@@ -45,6 +45,9 @@ SMOKE = {
 }
 """What the oldest Blender must do as well."""
 
+WALK_SECONDS = 900
+"""More than a walk takes on a busy machine."""
+
 Runner = Callable[[str, str], Outcome]
 
 
@@ -151,6 +154,21 @@ def test_dead_blenders_clip_comes_into_its_file(tmp_path: Path, extension_zip: P
     assert len(kept) == 2
     assert kept[job] == 1
     assert set(kept.values()) == {1}, "nothing is kept for anybody"
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("seed", "steps"), [(1, 200), *(pytest.param(seed, 500, marks=pytest.mark.long) for seed in range(2, 6))]
+)
+def test_walk(tmp_path: Path, extension_zip: Path, seed: int, steps: int) -> None:
+    """At random, whatever an artist may do. Blenders that kill themselves on the way are followed by others."""
+    lab = Lab(tmp_path, BLENDER, extension_zip)
+    outcome = lab.run("walking", ["check_walk"], limit=WALK_SECONDS, seed=seed, steps=steps)
+    while outcome.code == -signal.SIGKILL:
+        outcome = lab.run("walking", ["check_walk"], limit=WALK_SECONDS, seed=seed, steps=steps)
+    print(f"seed {seed}: {outcome.figures}")  # what pytest shows of a failure
+    _expect(outcome, "check_walk")
+    assert outcome.code == 0
 
 
 def _expect_backend_to_end(lab: Lab) -> None:
