@@ -56,8 +56,8 @@ UNDO_SECONDS = 3.0
 """So long after its strip was taken away a job is cancelled: undo, or a paste, brings many a strip back at once."""
 LOOK_SECONDS = 2.0
 """How often a backend is looked for that somebody else may have started."""
-MOST_FOUND = 50
-"""How many ended jobs the backend is asked for."""
+MOST_FOUND = 500
+"""How many ended jobs the backend is asked for: as many as the protocol has it tell."""
 ENDED_KEPT = 50
 """Ended jobs that the panel can still show."""
 

@@ -24,7 +24,7 @@ from ..clip.link import Link
 from ..clip.session import Session
 from ..clip.status import Status
 from ..clip.ticket import Ticket
-from . import backend_process, style_list
+from . import backend_process, leftovers, style_list
 from .backend_process import BackendError, BackendProcess
 from .client_id import ClientId
 from .deliveries import Deliveries
@@ -142,6 +142,9 @@ class Pump:
         self._loading = loading
         if loading:
             self.session.leave_file()
+            self.timeline.leave_file()
+        else:
+            leftovers.tidy(clips.parent_folder())
 
     def fail(self, problem: Problem) -> None:
         """Let go of the backend because of a mistake of ours. It keeps its clips, and those on their way go on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,57 @@ def check_late_paste_is_filled() -> None:
     pump().timeline.look_at_once()
     tick_for(0.2)
     assert _is_filled(copy)
+
+
+def check_unused_clips_are_removed() -> None:
+    path = open_project("unused")
+    generate("a fox", frames=2)
+    hare = generate("a hare", frames=2, frame_start=50)
+    bpy.ops.ed.undo_push(message="Clips")
+    folder, parent = Path(bpy.path.abspath(hare.directory)), path.parent / "elevator"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path.with_name("older version.blend")), copy=True, compress=True)
+    _strips().remove(scene(), hare)
+    bpy.ops.ed.undo_push(message="Delete")
+    assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "undo may bring it back"
+    bpy.ops.ed.undo()
+    assert [_is_filled(strip) for strip in all_strips()] == [True, True]
+    bpy.ops.ed.redo()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "the older version shows it"
+    path.with_name("older version.blend").unlink()
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    assert bpy.ops.elevator.remove_unused() == {"FINISHED"}
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"], "what we did not write stays"
+    (folder / "notes.txt").unlink()
+    folder.rmdir()
+    assert len([each for each in parent.iterdir() if each.is_dir()]) == 1
+    assert _is_filled(*all_strips())
+
+
+def check_clips_are_collected() -> None:
+    first = open_project("collected")
+    strip = generate("a fox", frames=2)
+    bpy.ops.wm.save_mainfile()
+    there = first.parent.parent / "collected there" / "copy.blend"
+    there.parent.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(there))
+    bpy.ops.wm.open_mainfile(filepath=str(first))
+    _strips().remove(scene(), *all_strips())
+    for _ in range(2):  # the second backup is without it, too
+        bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(first))
+    assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "the copy elsewhere shows it"
+    bpy.ops.wm.open_mainfile(filepath=str(there))
+    assert bpy.ops.elevator.collect_clips() == {"FINISHED"}
+    (strip,) = all_strips()
+    assert strip.directory.startswith("//elevator/"), strip.directory
+    assert _is_filled(strip)
+    shutil.rmtree(there.parent / "elevator")
+    shutil.rmtree(first.parent / "elevator")
+    assert bpy.ops.elevator.collect_clips() == {"FINISHED"}, "it says what is missing"
+    pump().timeline.mend()
+    assert strip.directory.startswith("//elevator/"), strip.directory
 
 
 def check_finished_clip_is_inserted() -> None:

@@ -60,8 +60,6 @@ class Walk:
         if self.file.is_file():
             self.kept = json.loads(self.file.read_text(encoding="utf-8"))
         self.draw = random.Random()
-        self.seen: set[str] = set()
-        """Clips that were in a strip since the file was opened: undo may bring them back."""
 
     # What an artist does ------------------------------------------------------------------------------------
 
@@ -156,6 +154,14 @@ class Walk:
             scene().frame_set(self.draw.randint(1, LAST_FRAME))
             bpy.ops.elevator.insert_clip("EXEC_DEFAULT", True, job=self.draw.choice(finished))
 
+    def remove_unused(self) -> None:
+        if bpy.data.filepath:
+            bpy.ops.elevator.remove_unused()
+
+    def collect(self) -> None:
+        if bpy.data.filepath:
+            bpy.ops.elevator.collect_clips("EXEC_DEFAULT", True)
+
     def wait_for_a_clip(self) -> None:
         active = pump().session.active
         self._ticks(lambda: not pump().session.busy or any(job.ended for job in active))
@@ -200,7 +206,6 @@ class Walk:
 
     def _begin(self) -> None:
         bpy.ops.ed.undo_push(message="Beginning")
-        self.seen.clear()
 
     def kill_the_backend(self) -> None:
         kill_backend()
@@ -240,6 +245,8 @@ class Walk:
         "revert": 2,
         "open_another": 2,
         "open_a_new_one": 1,
+        "remove_unused": 3,
+        "collect": 2,
         "kill_the_backend": 1,
         "die": 1,
     }
@@ -293,7 +300,6 @@ class Walk:
     def _look(self) -> None:
         assert not _mistakes, _mistakes
         assert pump().session.problem is None, pump().session.problem
-        self.seen |= self._in_the_edit()
         for job in pump().session.jobs:
             self.kept["asked"].setdefault(job, "")
         self._no_overlap()
@@ -333,7 +339,7 @@ class Walk:
         for parent in self._parents():
             for path in parent.iterdir():
                 if path.is_file():
-                    assert path.name.startswith(("waiting-", "failed-")), path
+                    assert path.name.startswith(("waiting-", "failed-", "shown_by.txt")), path
                 elif path.name.startswith("."):
                     assert path.name.split(".")[1][-8:] in {job[:8] for job in pump()._deliveries._under_way}, path
                 else:
