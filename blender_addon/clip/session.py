@@ -245,7 +245,9 @@ class Session:
         self.link, self.problem, self._stopping, self.changed = Link.NONE, problem, False, True
         actions: list[Action] = [HangUp()]
         for job in self._in_need:
-            if job.accepted and job.cancel_asked is None:
+            if job.cancel_asked is not None:
+                actions += self._end(job, State.CANCELLED)
+            elif job.accepted:
                 if job.state is not State.REATTACHING:
                     job.go(State.REATTACHING)
             else:
@@ -312,11 +314,11 @@ class Session:
         self.changed = True
         return []
 
-    def moved(self, job_id: str, folder: str, sentence: str) -> list[Action]:
-        """The frames had to go to another folder."""
+    def moved(self, job_id: str, folder: str, *sentences: str) -> list[Action]:
+        """The frames go to another folder; `sentences` say why, if they had to."""
         job = self.jobs[job_id]
         job.folder = folder
-        job.warn((sentence,))
+        job.warn(sentences)
         self.changed = True
         return []
 
@@ -331,8 +333,9 @@ class Session:
         return [*self._end(job, State.DONE), *news.received(job)]
 
     def could_not_fill(self, job_id: str, sentence: str) -> list[Action]:
-        """Frames are missing that were there."""
-        return self._fail(self.jobs[job_id], Problem(sentence, "Press Try Again."))
+        """Frames are missing that were there. The backend may have them, or makes them anew."""
+        job = self.jobs[job_id]
+        return [] if job.ended else self._fail(job, Problem(sentence, "Press Try Again."))
 
     # Inside -------------------------------------------------------------------------------------------------
 

@@ -109,6 +109,11 @@ class Pump:
             self._perform(self.timeline.look(time.monotonic()))
         self._wake()
 
+    def follow_to(self, blend: Path) -> None:
+        """The open file is saved for the first time: its clips go beside it. Raises FrameFileError."""
+        clips.follow_to(blend)
+        self._perform(self._deliveries.follow_to(blend.parent / clips.FOLDER))
+
     def close(self) -> None:
         """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
         self._deliveries.close()
@@ -210,6 +215,7 @@ class Pump:
             case Write():
                 return self._deliveries.write(action)
             case Tidy(job):
+                self._deliveries.drop(job)
                 FrameFolder.of(self.session.jobs[job]).drop_if_empty()
             case KeepStyles(styles):
                 if self._styles_file is not None:

@@ -99,7 +99,7 @@ def _on_save_pre(path: Any = "", *_: Any) -> None:
         return
     try:
         if not bpy.data.filepath:
-            clips.follow_to(Path(path))
+            _pump.follow_to(Path(path))
         clips.note_where(Path(path))
     except OSError:
         return  # a folder that cannot be written is one from which nothing can be removed

@@ -247,6 +247,20 @@ def check_first_save_while_frames_arrive() -> None:
         tick_for(0.01)
     assert job.state.name == "DONE", job
     assert _is_filled(strip)
+    assert Path(job.folder).parent == folder / "elevator", "no frame stays where the file lay before"
+    assert strip.directory.startswith("//elevator/"), strip.directory
+
+
+def check_cancel_stops_the_copying() -> None:
+    path = open_project("cancelled in between")
+    strip = lay("a fox", frames=4)
+    job = job_of(strip)
+    tick_until(lambda: job.state.name == "FETCHING")
+    (_, copying) = pump()._deliveries._under_way[job.id]
+    assert bpy.ops.elevator.cancel(job=job.id) == {"FINISHED"}
+    assert job.state.name == "CANCELLED"
+    assert copying._process.returncode is not None
+    assert not [each for each in (path.parent / "elevator").iterdir() if each.is_dir()]
 
 
 def check_scripts_hear_the_backends_sentence() -> None:

@@ -279,7 +279,7 @@ class Walk:
         assert not lost, {job: pump().session.jobs.get(job) for job in lost}
 
     def _find_clips(self) -> None:
-        from shared_protocol.messages import Jobs
+        from shared_protocol.messages import AskStatus, Jobs, Status
 
         session = pump().session
         told: list[Any] = []
@@ -289,7 +289,8 @@ class Walk:
         session.receive = lambda message, buffers=(): told.append(message) or receive(message, buffers)
         try:
             bpy.ops.elevator.find_clips()
-            self._ticks(lambda: any(isinstance(message, Jobs) for message in told))
+            pump()._client.send(AskStatus())  # whose answer comes after all that was asked before
+            self._ticks(lambda: any(isinstance(message, Status) for message in told))
         finally:
             del session.receive
         views = [view for message in told if isinstance(message, Jobs) for view in message.jobs]
