@@ -185,7 +185,8 @@ def test_the_clip_of_the_addon_is_pure() -> None:
 
 
 def test_addon_needs_what_blender_has_and_its_wheels() -> None:
-    brought = {"bpy", "bl_ui", "addon_utils", "numpy", "zmq", "msgspec", "shared_protocol", "blender_addon"}
+    brought = {"bpy", "bl_ui", "addon_utils", "numpy", "zstandard", "zmq", "msgspec"}
+    brought |= {"shared_protocol", "blender_addon"}
     for file in modules("blender_addon"):
         assert tops(file) <= STDLIB | brought, file
 

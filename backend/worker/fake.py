@@ -4,7 +4,8 @@ Tests and the user interface are made with it. It goes through the phases of the
 `fail:CODE` fails half-way with that code of the protocol, `fail:crash` ends the process, `fail:hang` stops
 answering, `fail:crash-once` and `fail:hang-once` do so in the first try alone, and `unknown:WORD` is a word that this
 maker does not know.
-The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds.
+The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds; `slow:SECONDS` in the prompt
+does so for one clip.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ class FakeMaker:
             yield Advance("loading", 0, 0)
             self._loaded = True
         steps = STEPS + order.frames
-        clip = _paint(order)
+        clip, step_seconds = _paint(order), _pace(order.prompt, self._step_seconds)
         yield Advance("text", 1, steps)
         for step in range(2, STEPS + 1):
-            self._pause.wait(self._step_seconds)
+            self._pause.wait(step_seconds)
             if step == STEPS // 2:
                 _follow_script(order, cautious)
             yield Advance(_phase(step), step, steps, lambda done=step: _draft(clip, done / STEPS))  # type: ignore[misc]
@@ -69,6 +70,11 @@ class FakeMaker:
             yield Advance("decoding", STEPS + index + 1, steps, lambda: _draft(clip, 1.0))
         yield Extra(SHEET, encoded_sheet(clip))
         yield Extra(RECORD, msgspec.json.encode({"made_with": "test pictures", "order": order}))
+
+
+def _pace(prompt: str, usual: float) -> float:
+    told = [word.removeprefix("slow:") for word in prompt.split() if word.startswith("slow:")]
+    return float(told[0]) if told else usual
 
 
 def _phase(step: int) -> Phase:

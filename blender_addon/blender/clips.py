@@ -22,7 +22,7 @@ from ..clip import placing, timing, words
 from ..clip.job import Job, State
 from ..clip.placing import Where
 from ..clip.ticket import Ticket, decode, encode
-from ..machine import stripes
+from ..machine import leftovers, stripes
 from ..machine.copying import why
 from ..machine.frame_folder import FrameFileError, FrameFolder, frame_name
 from . import strips
@@ -236,15 +236,31 @@ def follow_to(blend: Path) -> None:
         now = strips.folder(each.strip)
         try:
             if each.filled:
-                moved = FrameFolder(now).move_to(parent).path if now.parent != parent else now
-                strips.show(each.strip, moved, [frame_name(index) for index in each.ticket.shown])
+                show_from(each, FrameFolder(now).move_to(parent).path if now.parent != parent else now)
             else:
-                kind = stripes.FAILED if each.strip.elements[0].filename.startswith(stripes.FAILED) else stripes.WAITING
-                strips.show(each.strip, parent, [_stripes(parent, kind, each.ticket)])
+                wait_in(each, parent)
         except FrameFileError as error:
             problem = error
     if problem is not None:
         raise problem
+
+
+def wait_in(each: Held, parent: Path) -> None:
+    """Let a strip wait for its frames, or say that there are none, in another folder. Raises FrameFileError."""
+    kind = stripes.FAILED if each.strip.elements[0].filename.startswith(stripes.FAILED) else stripes.WAITING
+    strips.show(each.strip, parent, [_stripes(parent, kind, each.ticket)])
+
+
+def show_from(each: Held, folder: Path) -> None:
+    """Let a strip that shows its clip find the frames in another folder."""
+    strips.show(each.strip, folder, [element.filename for element in each.strip.elements])
+
+
+def note_where(blend: Path) -> None:
+    """A file is saved whose clips may lie beside another one: let them be left alone there. Raises OSError."""
+    for parent in {each.folder.parent for each in held() if each.filled} - {blend.parent / FOLDER, spare_folder()}:
+        if parent.is_dir():
+            leftovers.note(parent, blend)
 
 
 def take_away(job: str) -> None:

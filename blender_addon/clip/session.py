@@ -68,8 +68,8 @@ UNDO_SECONDS = 3.0
 """So long after its strip was taken away a job is cancelled: undo, or a paste, brings many a strip back at once."""
 LOOK_SECONDS = 2.0
 """How often a backend is looked for that somebody else may have started."""
-MOST_FOUND = 50
-"""How many ended jobs the backend is asked for."""
+MOST_FOUND = 500
+"""How many ended jobs the backend is asked for: as many as the protocol has it tell."""
 ENDED_KEPT = 50
 """Ended jobs that the panel can still show."""
 
@@ -306,7 +306,9 @@ class Session:
         self.problem = problem
         actions: list[Action] = [HangUp()]
         for job in self._in_need:
-            if job.accepted and job.cancel_asked is None:
+            if job.cancel_asked is not None:
+                actions += self._end(job, State.CANCELLED)
+            elif job.accepted:
                 if job.state is not State.REATTACHING:
                     job.go(State.REATTACHING)
             else:
@@ -402,11 +404,11 @@ class Session:
         self.changed = True
         return []
 
-    def moved(self, job_id: str, folder: str, sentence: str) -> list[Action]:
-        """The frames had to go to another folder."""
+    def moved(self, job_id: str, folder: str, *sentences: str) -> list[Action]:
+        """The frames go to another folder; `sentences` say why, if they had to."""
         job = self.jobs[job_id]
         job.folder = folder
-        job.warn((sentence,))
+        job.warn(sentences)
         self.changed = True
         return []
 
@@ -425,8 +427,9 @@ class Session:
         return [*self._end(job, State.DONE), *news.received(job)]
 
     def could_not_fill(self, job_id: str, sentence: str) -> list[Action]:
-        """Frames are missing that were there."""
-        return self._fail(self.jobs[job_id], Problem(sentence, "Press Try Again.", code="frames_missing"))
+        """Frames are missing that were there. The backend may have them, or makes them anew."""
+        job = self.jobs[job_id]
+        return [] if job.ended else self._fail(job, Problem(sentence, "Press Try Again.", code="frames_missing"))
 
     # Inside -------------------------------------------------------------------------------------------------
 

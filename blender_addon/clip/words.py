@@ -33,6 +33,11 @@ def frames(count: int) -> str:
     return f"{count} frame" if count == 1 else f"{count} frames"
 
 
+def clips(count: int) -> str:
+    """ "1 clip", "3 clips"."""
+    return f"{count} clip" if count == 1 else f"{count} clips"
+
+
 def seconds(length: float | Fraction) -> str:
     """ "2 s", "0.67 s"."""
     return f"{float(length):.2f}".rstrip("0").rstrip(".") + " s"

@@ -3,7 +3,8 @@
     python copying.py SOURCE TARGET
 
 Whole or not at all: the files go into a folder beside TARGET, which then gets its name. What is there already is left
-as it is. An error is one sentence on standard error, and exit code 1. Standard library only; `Copying` starts it.
+as it is. An error is one sentence on standard error, and exit code 1, or NOTHING_THERE. Standard library only;
+`Copying` starts it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ class CopyError(Exception):
     """The files could not be copied. The text is one sentence."""
 
 
+class NothingThereError(CopyError):
+    """There is nothing to copy: the backend's frames are gone."""
+
+
+NOTHING_THERE = 3
+"""Exit code that says so."""
+
+
 def why(error: OSError) -> str:
     """A short clause for an operating system's error."""
     match error.errno:
@@ -39,10 +48,10 @@ def why(error: OSError) -> str:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a clip's files. Raises CopyError, and then leaves nothing behind."""
+    """Copy a clip's files. Raises CopyError or NothingThereError, and then leaves nothing behind."""
     names = [path.name for pattern in PATTERNS for path in sorted(source.glob(pattern))]
     if not names:
-        raise CopyError(f"The backend's folder {source} holds no frames any more.")
+        raise NothingThereError(f"The backend's folder {source} holds no frames any more.")
     beside = _beside(target, os.getpid())
     try:
         beside.mkdir(parents=True)
@@ -89,7 +98,7 @@ class Copying:
             raise CopyError(f"The frames cannot be copied: {python} does not start.") from error
 
     def poll(self) -> bool:
-        """Whether it is done. Never blocks. Raises CopyError."""
+        """Whether it is done. Never blocks. Raises CopyError or NothingThereError."""
         code = self._process.poll()
         if code is None:
             return False
@@ -97,7 +106,8 @@ class Copying:
         with self._process.stderr as said:
             words = said.read().strip().splitlines()
         if code:
-            raise CopyError(words[-1] if words else f"The frames were not copied (exit code {code}).")
+            kind = NothingThereError if code == NOTHING_THERE else CopyError
+            raise kind(words[-1] if words else f"The frames were not copied (exit code {code}).")
         return True
 
     def stop(self) -> None:
@@ -115,4 +125,4 @@ if __name__ == "__main__":
         copy(Path(sys.argv[1]), Path(sys.argv[2]))
     except CopyError as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(NOTHING_THERE if isinstance(error, NothingThereError) else 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..clip.actions import Action, Copy, Write
 from ..clip.session import Session
 from .backend_process import BackendError, find
-from .copying import CopyError, Copying
+from .copying import CopyError, Copying, NothingThereError
 from .frame_folder import FrameFileError, FrameFolder
 
 
@@ -29,7 +29,7 @@ class Deliveries:
         try:
             self._under_way[action.job] = action, Copying(_python(), action.source, str(folder.path))
         except CopyError as error:
-            return self._session.could_not_write(action.job, str(error))
+            return self._session.could_not_fill(action.job, str(error))
         return ()
 
     def look(self) -> Iterable[Action]:
@@ -38,6 +38,9 @@ class Deliveries:
             try:
                 if not copying.poll():
                     continue
+            except NothingThereError as error:
+                del self._under_way[job]
+                yield from self._session.could_not_fill(job, str(error))
             except CopyError as error:
                 del self._under_way[job]
                 yield from self._elsewhere(action, str(error))
@@ -58,6 +61,24 @@ class Deliveries:
                 return self._session.could_not_write(action.job, str(first))
             return [*self._moved(action.job, folder, str(first)), *self._session.wrote(action.job, action.index)]
         return self._session.wrote(action.job, action.index)
+
+    def drop(self, job: str) -> None:
+        """The job has ended: copy no further."""
+        if job in self._under_way:
+            self._under_way.pop(job)[1].stop()
+
+    def follow_to(self, parent: Path) -> Iterable[Action]:
+        """The open file got its place: what is on its way shall go there. Raises FrameFileError."""
+        for job in self._session.active:
+            if job.seen is None or not job.has_frames or Path(job.folder).parent == parent:
+                continue
+            if job.id in self._under_way:
+                action, _ = self._under_way[job.id]
+                self.drop(job.id)
+                yield from self._session.moved(job.id, str(parent / Path(job.folder).name))
+                yield action
+            else:
+                yield from self._session.moved(job.id, str(FrameFolder.of(job).move_to(parent).path))
 
     def close(self) -> None:
         """End what is under way. The backend keeps its clips."""

@@ -24,7 +24,7 @@ from ..clip.link import Link
 from ..clip.session import Session
 from ..clip.status import Status
 from ..clip.ticket import Ticket
-from . import backend_process, style_list
+from . import backend_process, leftovers, style_list
 from .announcing import Announcer
 from .backend_commands import BackendCommands
 from .backend_process import BackendError, BackendProcess
@@ -123,6 +123,11 @@ class Pump:
             self._perform(self.timeline.look(time.monotonic()))
         self._wake()
 
+    def follow_to(self, blend: Path) -> None:
+        """The open file is saved for the first time: its clips go beside it. Raises FrameFileError."""
+        clips.follow_to(blend)
+        self._perform(self._deliveries.follow_to(blend.parent / clips.FOLDER))
+
     def close(self) -> None:
         """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
         self._deliveries.close()
@@ -163,6 +168,9 @@ class Pump:
         self._loading = loading
         if loading:
             self.session.leave_file()
+            self.timeline.leave_file()
+        else:
+            leftovers.tidy(clips.parent_folder())
 
     def fail(self, problem: Problem) -> None:
         """Let go of the backend because of a mistake of ours. It keeps its clips, and those on their way go on."""
@@ -239,6 +247,7 @@ class Pump:
             case Write():
                 return self._deliveries.write(action)
             case Tidy(job):
+                self._deliveries.drop(job)
                 self._readings.stop(job)
                 FrameFolder.of(self.session.jobs[job]).drop_if_empty()
             case KeepStyles(styles):

@@ -1,7 +1,8 @@
 """Keeps the edit and the session in step: strips that wait get their clips, and clips whose strips have gone end.
 
 Undo, redo, loading, copies and other files change the edit at any time; so nothing is remembered about strips. They
-are looked at again and again, and what they carry says everything.
+are looked at again and again, and what they carry says everything. Only the folders in which clips lay are remembered:
+after Save As, undo brings back paths from the old file's folder, which lead nowhere from the new one's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..clip.actions import Action
 from ..clip.job import Job, State
 from ..clip.session import Session
 from ..clip.wish import folder_name
+from .copying import copy
 from .frame_folder import FrameFolder
 
 LOOK_SECONDS = 0.5
@@ -33,6 +35,10 @@ class Timeline:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._looked = self._named = float("-inf")
+        self._parents: dict[Path, None] = {}
+        """Where clips' folders have been, in this Blender."""
+        self._seen: set[str] = set()
+        """Folders of all clips that were in a strip since the file was opened: undo may bring them back."""
 
     def due(self, now: float) -> bool:
         """Whether it is time to look again."""
@@ -48,6 +54,7 @@ class Timeline:
         waiting: dict[str, list[Held]] = {}
         busy = strips.hands_are_busy(bpy.context)
         for each in clips.held():
+            self._remember(each)
             if not each.filled and not self._shown_again(each):
                 waiting.setdefault(each.ticket.job, []).append(each)
         for job_id in () if busy else self._session.come_back(waiting):
@@ -77,13 +84,14 @@ class Timeline:
         """After undo, redo or loading: show again at once what was shown before. Whether clips are still waited for."""
         waits = False
         for each in clips.held():
+            self._remember(each)
             if not _needs_frames(each):
                 continue
-            home = _home(each)
+            home = self._home(each)
             if home is None:
                 waits = True
             elif each.filled:
-                strips.show(each.strip, home, [element.filename for element in each.strip.elements])
+                clips.show_from(each, home)
             else:
                 clips.fill(each, home)
         self.look_at_once()
@@ -96,17 +104,56 @@ class Timeline:
             yield from self._submit(self._ask_again(held, seed))
             self.look_at_once()
 
+    def leave_file(self) -> None:
+        """Another file is being opened: there is no undo from it into this one."""
+        self._seen.clear()
+
+    def in_use(self) -> set[str]:
+        """Names of the folders of clips that the open file shows, may show again after undo, or waits for."""
+        for each in clips.held():
+            self._remember(each)
+        return self._seen | {Path(job.folder).name for job in self._session.active}
+
+    def collect(self) -> tuple[int, int]:
+        """Have all frames beside the .blend. How many clips were copied, and how many were found nowhere. Raises
+        CopyError and FrameFileError."""
+        parent, copied, missing = clips.parent_folder(), set(), set()
+        for each in list(clips.held()):
+            self._remember(each)
+            if not each.filled:
+                clips.wait_in(each, parent)
+                continue
+            home = self._home(each)
+            if home is None:
+                missing.add(each.ticket.folder)
+            elif each.folder != parent / each.ticket.folder:
+                if home.parent != parent:
+                    copy(home, parent / each.ticket.folder)
+                    copied.add(each.ticket.folder)
+                clips.show_from(each, parent / each.ticket.folder)
+        return len(copied), len(missing)
+
     # Inside -------------------------------------------------------------------------------------------------
+
+    def _remember(self, each: Held) -> None:
+        self._parents[each.folder.parent] = None
+        self._seen.add(each.ticket.folder)
 
     def _shown_again(self, each: Held) -> bool:
         """Whether the strip is a late copy of one that has its clip, and now shows it, too."""
         job = self._session.jobs.get(each.ticket.job)
         if job is None or job.state is not State.DONE or strips.hands_are_busy(bpy.context):
             return False
-        home = _home(each)
+        home = self._home(each)
         if home is not None:
             clips.fill(each, home)
         return home is not None
+
+    def _home(self, each: Held) -> Path | None:
+        """Where all of the clip's frames are, if they are anywhere: undo may have brought an older place back."""
+        parents = (clips.parent_folder(), each.folder.parent, clips.spare_folder(), *self._parents)
+        places = (parent / each.ticket.folder for parent in dict.fromkeys(parents))
+        return next((place for place in places if FrameFolder(place).holds(each.ticket.request.frames)), None)
 
     def _ask_again(self, held: list[Held], seed: int | None = None) -> dict[str, list[Held]]:
         """Give strips a ticket of another job."""
@@ -143,9 +190,3 @@ def _show_state(each: Held, job: Job | None) -> None:
 def _needs_frames(each: Held) -> bool:
     """Whether the strip does not show its clip, or its files are not where it looks for them."""
     return not each.filled or not FrameFolder(each.folder).begins()
-
-
-def _home(each: Held) -> Path | None:
-    """Where all of the clip's frames are, if they are anywhere: undo may have brought an older place back."""
-    places = (each.folder, clips.parent_folder() / each.ticket.folder, clips.spare_folder() / each.ticket.folder)
-    return next((place for place in places if FrameFolder(place).holds(each.ticket.request.frames)), None)

@@ -100,11 +100,15 @@ def _on_depsgraph_update_post(*_: Any) -> None:
 
 @persistent
 def _on_save_pre(path: Any = "", *_: Any) -> None:
-    """The first save of a file gives its clips their place beside it."""
-    if _pump is None or bpy.data.filepath or not isinstance(path, str) or not path:
+    """The first save of a file gives its clips their place beside it; clips that stay elsewhere are noted there."""
+    if _pump is None or not isinstance(path, str) or not path:
         return
     try:
-        clips.follow_to(Path(path))
+        if not bpy.data.filepath:
+            _pump.follow_to(Path(path))
+        clips.note_where(Path(path))
+    except OSError:
+        return  # a folder that cannot be written is one from which nothing can be removed
     except FrameFileError as error:
         _pump.do(_pump.session.refuse(Problem(str(error), "The clips stay where they were.")))
 

@@ -98,8 +98,10 @@ class Lab:
             "LD_LIBRARY_PATH": str(self.folder),
         }
 
-    def run(self, name: str, checks: list[str], wrap: tuple[str, ...] = (), **told: Any) -> Outcome:
-        """Run checks in one Blender. `wrap` is a command that starts the command."""
+    def run(
+        self, name: str, checks: list[str], wrap: tuple[str, ...] = (), limit: int = LIMIT_SECONDS, **told: Any
+    ) -> Outcome:
+        """Run checks in one Blender. `wrap` is a command that starts the command; `limit`: seconds."""
         report = self.folder / "report.json"
         report.unlink(missing_ok=True)
         spec: Mapping[str, Any] = {
@@ -122,7 +124,7 @@ class Lab:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=LIMIT_SECONDS,
+            timeout=limit,
             check=False,
         )
         said = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {}

@@ -46,6 +46,9 @@ SMOKE = {
 }
 """What the oldest Blender must do as well."""
 
+WALK_SECONDS = 900
+"""More than a walk takes on a busy machine."""
+
 Runner = Callable[[str, str], Outcome]
 
 
@@ -191,6 +194,21 @@ def test_example_of_a_batch(tmp_path: Path, extension_zip: Path, version: str) -
     table.write_text("prompt,style\na fox,nope\n", encoding="utf-8")
     done = lab.script(ROOT / "examples" / "batch.py", edit, table)
     assert (done.returncode, 'Row 1: There is no style "nope".' in done.stdout) == (1, True), done.stdout
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("seed", "steps"), [(1, 200), *(pytest.param(seed, 500, marks=pytest.mark.long) for seed in range(2, 6))]
+)
+def test_walk(tmp_path: Path, extension_zip: Path, seed: int, steps: int) -> None:
+    """At random, whatever an artist may do. Blenders that kill themselves on the way are followed by others."""
+    lab = Lab(tmp_path, BLENDER, extension_zip)
+    outcome = lab.run("walking", ["check_walk"], limit=WALK_SECONDS, seed=seed, steps=steps)
+    while outcome.code == -signal.SIGKILL:
+        outcome = lab.run("walking", ["check_walk"], limit=WALK_SECONDS, seed=seed, steps=steps)
+    print(f"seed {seed}: {outcome.figures}")  # what pytest shows of a failure
+    _expect(outcome, "check_walk")
+    assert outcome.code == 0
 
 
 def _expect_backend_to_end(lab: Lab) -> None:

@@ -12,10 +12,13 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
+from ...clip import words
 from ...clip.choices import lines_of
 from ...clip.placing import Where
 from ...clip.wish import random_seed, request_of
+from ...machine.copying import CopyError, why
 from ...machine.frame_folder import FrameFileError
+from ...machine.leftovers import Leftover, UnreadableBlendError, leftovers
 from ...machine.timer import the_pump
 from .. import clips, plan_properties, strips
 from ..clips import ClipError, Place
@@ -116,6 +119,90 @@ class SettingsFromStrip(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class RemoveUnused(bpy.types.Operator):
+    """Delete the frames beside the .blend that no strip shows, nor any other .blend"""
+
+    bl_idname = "elevator.remove_unused"
+    bl_label = "Remove Unused Clips"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """There must be a folder of clips."""
+        return _is_saved(cls)
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Say first what would go."""
+        found = self._found()
+        if not found:
+            return {"CANCELLED"}
+        return context.window_manager.invoke_confirm(
+            self, event, title=self.bl_label, message=f"{_what(found)} will be deleted.", confirm_text="Delete"
+        )
+
+    def execute(self, _context: Any) -> set[str]:
+        found = self._found()
+        for each in found:
+            try:
+                each.remove()
+            except OSError as error:
+                self.report({"ERROR"}, f"{each.path} cannot be removed: {why(error)}.")
+                return {"CANCELLED"}
+        if not found:
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Deleted {_what(found)}.")
+        return {"FINISHED"}
+
+    def _found(self) -> list[Leftover]:
+        """What is unused; if there is none, that is said."""
+        try:
+            found = leftovers(clips.parent_folder(), the_pump().timeline.in_use())
+        except UnreadableBlendError as error:
+            self.report({"ERROR"}, str(error))
+            return []
+        except OSError as error:
+            self.report({"ERROR"}, f"{clips.parent_folder()} cannot be read: {why(error)}.")
+            return []
+        if not found:
+            self.report({"INFO"}, "Every clip beside the .blend is in use, or was since the file was opened.")
+        return found
+
+
+class CollectClips(bpy.types.Operator):
+    """Copy frames that lie elsewhere into the folder beside the .blend, and show them from there"""
+
+    bl_idname = "elevator.collect_clips"
+    bl_label = "Collect Clips"
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """There must be a folder for clips."""
+        return _is_saved(cls)
+
+    def execute(self, _context: Any) -> set[str]:
+        try:
+            copied, missing = the_pump().timeline.collect()
+        except (CopyError, FrameFileError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        told = f"Copied {words.clips(copied)}."
+        if missing:
+            told += f" The frames of {words.clips(missing)} were not found."
+        self.report({"WARNING" if missing else "INFO"}, told)
+        return {"FINISHED"}
+
+
+def _is_saved(operator: Any) -> bool:
+    if not bpy.data.filepath:
+        operator.poll_message_set("Save the .blend first: its clips lie beside it.")
+    return bool(bpy.data.filepath)
+
+
+def _what(found: list[Leftover]) -> str:
+    return f"{words.clips(len(found))} ({sum(each.size for each in found) / 1e6:.1f} MB)"
+
+
 class OpenFolder(bpy.types.Operator):
     """Open the clip's folder in the file browser of this computer"""
 
@@ -140,5 +227,7 @@ CLASSES = (
     FindClips,
     InsertClip,
     SettingsFromStrip,
+    RemoveUnused,
+    CollectClips,
     OpenFolder,
 )

@@ -35,6 +35,9 @@ class ClipsPanel(SidebarPanel, bpy.types.Panel):
             row = self.layout.row(align=True)
             row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA")
             row.operator("elevator.insert_clip", text="", icon="ADD").job = view.job
+        column = self.layout.column(align=True)
+        column.operator("elevator.collect_clips", icon="FILE_FOLDER")
+        column.operator("elevator.remove_unused", icon="TRASH")
 
 
 class StripPanel(SidebarPanel, bpy.types.Panel):

@@ -391,6 +391,16 @@ def test_a_try_anew_that_is_told_too_late_takes_nothing_back(start: object) -> N
     assert (job.state, job.done, job.fetch) == before
 
 
+def test_a_cancel_that_was_not_answered_is_none_the_less_one_when_the_backend_is_let_go() -> None:
+    session, job = running()
+    assert session.cancel(A) == [Send(messages.Cancel(job=A))]
+    assert session.unreachable(Problem("The add-on made a mistake.")) == [HangUp(), Tidy(A)]
+    assert job.state is State.CANCELLED
+    assert job.problem is None
+    assert session.reach() == [Reach()]
+    assert welcomed(session) == [Send(messages.Cancel(job=A))], "the next one hears of it"
+
+
 def test_the_unreachable_backend_is_a_problem_with_a_command() -> None:
     session = Session()
     session.submit(request(), folder(A))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import bpy
 from harness import (
+    SLOW,
     all_strips,
     generate,
     job_of,
+    later,
     lay,
     open_project,
     part,
     pump,
     scene,
-    slowly,
     tick_for,
     tick_until,
 )
@@ -174,16 +176,15 @@ def check_arrival_while_a_mesh_is_edited() -> None:
 
 def check_taking_the_strip_away_cancels() -> None:
     open_project("deleted")
-    with slowly("0.3"):
-        _take_away_and_bring_back()
-
-
-def _take_away_and_bring_back() -> None:
-    strip = lay("a fox", frames=4)
+    strip = lay(f"a fox {SLOW}", frames=4)
     job = job_of(strip)
     tick_until(lambda: job.state.name == "RUNNING")
     _strips().remove(scene(), strip)
     bpy.ops.ed.undo_push(message="Delete")
+    pump().timeline.look_at_once()
+    tick_for(0.05)
+    assert not job.ended, "undo may bring it back at once"
+    later(3.5)
     tick_until(lambda: job.ended)
     assert job.state.name == "CANCELLED", job
     bpy.ops.ed.undo()
@@ -203,7 +204,7 @@ def check_undo_at_once_keeps_the_job() -> None:
     tick_until(lambda: job.state.name == "RUNNING")
     bpy.ops.ed.undo()
     assert not all_strips()
-    tick_for(1)
+    later(1.0)
     bpy.ops.ed.redo()
     (strip,) = all_strips()
     assert job_of(strip) is job
@@ -262,7 +263,7 @@ def check_failure_is_said_on_the_strip() -> None:
     strip = lay("fail:out_of_memory", frames=FRAMES)
     job = job_of(strip)
     tick_until(lambda: job.ended)
-    tick_for(1.2)
+    later(1.2)
     assert strip.name.startswith("Failed: ")
     assert strip.elements[0].filename.startswith("failed-")
     assert bpy.ops.elevator.try_again(job=job.id) == {"FINISHED"}
@@ -305,6 +306,57 @@ def check_late_paste_is_filled() -> None:
     assert _is_filled(copy)
 
 
+def check_unused_clips_are_removed() -> None:
+    path = open_project("unused")
+    generate("a fox", frames=2)
+    hare = generate("a hare", frames=2, frame_start=50)
+    bpy.ops.ed.undo_push(message="Clips")
+    folder, parent = Path(bpy.path.abspath(hare.directory)), path.parent / "elevator"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path.with_name("older version.blend")), copy=True, compress=True)
+    _strips().remove(scene(), hare)
+    bpy.ops.ed.undo_push(message="Delete")
+    assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "undo may bring it back"
+    bpy.ops.ed.undo()
+    assert [_is_filled(strip) for strip in all_strips()] == [True, True]
+    bpy.ops.ed.redo()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "the older version shows it"
+    path.with_name("older version.blend").unlink()
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    assert bpy.ops.elevator.remove_unused() == {"FINISHED"}
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"], "what we did not write stays"
+    (folder / "notes.txt").unlink()
+    folder.rmdir()
+    assert len([each for each in parent.iterdir() if each.is_dir()]) == 1
+    assert _is_filled(*all_strips())
+
+
+def check_clips_are_collected() -> None:
+    first = open_project("collected")
+    strip = generate("a fox", frames=2)
+    bpy.ops.wm.save_mainfile()
+    there = first.parent.parent / "collected there" / "copy.blend"
+    there.parent.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(there))
+    bpy.ops.wm.open_mainfile(filepath=str(first))
+    _strips().remove(scene(), *all_strips())
+    for _ in range(2):  # the second backup is without it, too
+        bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(first))
+    assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "the copy elsewhere shows it"
+    bpy.ops.wm.open_mainfile(filepath=str(there))
+    assert bpy.ops.elevator.collect_clips() == {"FINISHED"}
+    (strip,) = all_strips()
+    assert strip.directory.startswith("//elevator/"), strip.directory
+    assert _is_filled(strip)
+    shutil.rmtree(there.parent / "elevator")
+    shutil.rmtree(first.parent / "elevator")
+    assert bpy.ops.elevator.collect_clips() == {"FINISHED"}, "it says what is missing"
+    pump().timeline.mend()
+    assert strip.directory.startswith("//elevator/"), strip.directory
+
+
 def check_finished_clip_is_inserted() -> None:
     """A clip that is in no strip: its own was taken away, and another file is open."""
     open_project("first owner")
@@ -328,7 +380,7 @@ def check_failure_is_said_on_a_disk_that_takes_nothing() -> None:
     kept, stripes.put = stripes.put, _full
     try:
         tick_until(lambda: job.ended)
-        tick_for(1.2)
+        later(1.2)
         assert strip.name.startswith("Failed: ")
         assert pump().session.link.name == "READY", "it is no mistake of ours"
         assert bpy.ops.elevator.try_again(job=job.id) == {"FINISHED"}

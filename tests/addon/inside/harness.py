@@ -102,6 +102,19 @@ def _new_strip(before: set[str]) -> Any:
     return new[0]
 
 
+@contextmanager
+def sequencer() -> Iterator[Any]:
+    """A sequencer on the screen, for Blender's own operators."""
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.type = "SEQUENCE_EDITOR"
+    if hasattr(window.workspace, "sequencer_scene"):
+        window.workspace.sequencer_scene = bpy.context.scene
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        yield bpy.ops.sequencer
+
+
 def job_of(strip: Any) -> Any:
     """The job that a strip waits for."""
     return pump().session.jobs[strip["elevator_job"]]
@@ -165,6 +178,22 @@ def tick_for(seconds: float) -> None:
         time.sleep(0.005)
 
 
+_forward = 0.0
+
+
+def later(seconds: float) -> None:
+    """Have Blender look at its clock again after a while. Nothing sleeps: the add-on's clock is set forward.
+
+    Other processes live in the same moment as before, so what the backend has not said yet is still to come."""
+    global _forward
+    _forward += seconds
+    clock = SimpleNamespace(
+        monotonic=lambda: time.monotonic() + _forward, perf_counter=time.perf_counter, sleep=time.sleep
+    )
+    part("machine.pump").time = clock
+    pump().tick()
+
+
 @contextmanager
 def ticks() -> Iterator[list[Any]]:
     """The ticks of a while."""
@@ -181,21 +210,8 @@ def largest(seen: list[Any]) -> dict[str, float]:
     return {name: max(getattr(tick, name) for tick in seen) for name in ("seconds", "messages", "bytes")}
 
 
-SLOW = "0.05"
-"""Seconds of a step: a clip takes at least a second, so that there is time to do something meanwhile."""
-
-
-@contextmanager
-def slowly(step: str = SLOW) -> Iterator[None]:
-    """Backends that start meanwhile take their time."""
-    before = os.environ["ELEVATOR_FAKE_STEP_SECONDS"]
-    os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = step
-    kill_backend()
-    try:
-        yield
-    finally:
-        os.environ["ELEVATOR_FAKE_STEP_SECONDS"] = before
-        kill_backend()
+SLOW = "slow:0.05"
+"""In a prompt: the clip takes at least a second, so that there is time to do something meanwhile."""
 
 
 def kill_backend() -> None:
@@ -231,12 +247,14 @@ def main() -> None:
     getattr(module, "install", install)()
     for name in SPEC["checks"]:
         print(f"--- {name}", flush=True)
+        begin = time.monotonic()
         try:
             getattr(module, name)()
             results[name] = ""
         except Exception:  # noqa: BLE001 - a report of what failed is what this file is for
             results[name] = traceback.format_exc()
             print(results[name], flush=True)
+        print(f"    {time.monotonic() - begin:.1f} s", flush=True)
     report = Path(SPEC["report"])
     report.write_text(json.dumps({"results": results, "figures": FIGURES}), encoding="utf-8")
 

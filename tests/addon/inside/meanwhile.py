@@ -17,11 +17,13 @@ import bpy
 from harness import (
     FIGURES,
     INSTALL_FILE,
+    SLOW,
     all_strips,
     click,
     generate,
     job_of,
     largest,
+    later,
     lay,
     open_project,
     part,
@@ -29,7 +31,6 @@ from harness import (
     pump,
     refuse,
     scene,
-    slowly,
     tick_for,
     tick_until,
     ticks,
@@ -71,7 +72,7 @@ def check_no_strip_is_touched_while_hands_are_busy() -> None:
     with _busy_hands():
         before = [_look(made), _look(failed)]
         tick_until(lambda: job_of(made).state.name == "FILLING" and job_of(failed).ended)
-        tick_for(1.2)  # names are told anew every second
+        later(1.2)  # names are told anew every second
         assert [_look(made), _look(failed)] == before
     _end(job_of(made))
     assert _is_filled(made)
@@ -80,12 +81,12 @@ def check_no_strip_is_touched_while_hands_are_busy() -> None:
 
 def check_strip_that_comes_back_in_a_grab_waits_for_its_end() -> None:
     open_project("pasted in a grab")
-    with slowly("0.3"):
-        strip = lay("a fox", frames=2)
-        kept, job = dict(strip.items()), job_of(strip)
-        tick_until(lambda: job.phase == "painting")
-        part("blender.strips").remove(scene(), strip)
-        tick_until(lambda: job.ended)
+    strip = lay(f"a fox {SLOW}", frames=2)
+    kept, job = dict(strip.items()), job_of(strip)
+    tick_until(lambda: job.phase == "painting")
+    part("blender.strips").remove(scene(), strip)
+    later(3.5)
+    tick_until(lambda: job.ended)
     other = lay("a hare", frames=2)
     _end(job_of(other))
     other.directory = str(Path(bpy.path.abspath(other.directory)).parent)
@@ -205,7 +206,7 @@ def check_artists_name_is_kept() -> None:
     ours, theirs, failed = lay("a fox", frames=2), lay("a fox", frames=2), lay("fail:out_of_memory", frames=2)
     theirs.name, failed.name = "Opening shot", "Second shot"
     tick_until(lambda: all(job_of(strip).ended for strip in (ours, theirs, failed)))
-    tick_for(1.2)
+    later(1.2)
     assert (ours.name, theirs.name, failed.name) == ("a fox", "Opening shot", "Second shot")
     assert failed.elements[0].filename.startswith("failed-"), "it says so in red"
 
@@ -213,6 +214,8 @@ def check_artists_name_is_kept() -> None:
 def check_save_as_elsewhere_keeps_the_pictures() -> None:
     first = open_project("here")
     made, waits = generate("a fox", frames=2), lay("a hare", frames=16, frame_start=50)
+    scene()["edit"] = 1
+    bpy.ops.ed.undo_push(message="Edit")
     bpy.ops.wm.save_mainfile()
     there = first.parent.parent / "there" / "copy.blend"
     there.parent.mkdir()
@@ -221,6 +224,9 @@ def check_save_as_elsewhere_keeps_the_pictures() -> None:
     assert Path(bpy.path.abspath(waits.directory), waits.elements[0].filename).is_file()
     _end(job_of(waits))
     assert _is_filled(waits)
+    bpy.ops.ed.undo()  # brings back paths from the first file's folder
+    assert [_is_filled(strip) for strip in all_strips()] == [True, True]
+    bpy.ops.ed.redo()
     bpy.ops.wm.save_mainfile()
     for file in (there, first):
         bpy.ops.wm.open_mainfile(filepath=str(file))
@@ -241,6 +247,20 @@ def check_first_save_while_frames_arrive() -> None:
         tick_for(0.01)
     assert job.state.name == "DONE", job
     assert _is_filled(strip)
+    assert Path(job.folder).parent == folder / "elevator", "no frame stays where the file lay before"
+    assert strip.directory.startswith("//elevator/"), strip.directory
+
+
+def check_cancel_stops_the_copying() -> None:
+    path = open_project("cancelled in between")
+    strip = lay("a fox", frames=4)
+    job = job_of(strip)
+    tick_until(lambda: job.state.name == "FETCHING")
+    (_, copying) = pump()._deliveries._under_way[job.id]
+    assert bpy.ops.elevator.cancel(job=job.id) == {"FINISHED"}
+    assert job.state.name == "CANCELLED"
+    assert copying._process.returncode is not None
+    assert not [each for each in (path.parent / "elevator").iterdir() if each.is_dir()]
 
 
 def check_scripts_hear_the_backends_sentence() -> None:
@@ -273,13 +293,12 @@ def check_mistake_of_ours_loses_no_clip() -> None:
     fetched = lay("a fox", frames=2)
     tick_until(lambda: job_of(fetched).state.name == "FETCHING")
     _make_a_mistake()
-    with slowly():
-        painted = lay("a hare", frames=4, frame_start=50)
-        tick_until(lambda: job_of(painted).phase == "painting")
-        _make_a_mistake()
-        assert not job_of(painted).ended, "the backend has it"
-        bpy.ops.elevator.start_backend()
-        tick_until(lambda: job_of(painted).ended and job_of(fetched).ended)
+    painted = lay(f"a hare {SLOW}", frames=4, frame_start=50)
+    tick_until(lambda: job_of(painted).phase == "painting")
+    _make_a_mistake()
+    assert not job_of(painted).ended, "the backend has it"
+    bpy.ops.elevator.start_backend()
+    tick_until(lambda: job_of(painted).ended and job_of(fetched).ended)
     assert _is_filled(painted), job_of(painted)
     assert _is_filled(fetched), job_of(fetched)
 
@@ -310,14 +329,14 @@ def check_queue_lists_every_clip() -> None:
 
 def check_late_redo_asks_anew() -> None:
     open_project("redone late")
-    with slowly("0.3"):
-        strip = lay("a fox", frames=4, seed=5)
-        job = job_of(strip)
-        tick_until(lambda: job.phase == "painting")
-        bpy.ops.ed.undo()
-        assert not all_strips()
-        tick_until(lambda: job.ended)
-        assert job.state.name == "CANCELLED", "with its strip gone nobody wants it"
+    strip = lay(f"a fox {SLOW}", frames=4, seed=5)
+    job = job_of(strip)
+    tick_until(lambda: job.phase == "painting")
+    bpy.ops.ed.undo()
+    assert not all_strips()
+    later(3.5)
+    tick_until(lambda: job.ended)
+    assert job.state.name == "CANCELLED", "with its strip gone nobody wants it"
     bpy.ops.ed.redo()
     (strip,) = all_strips()
     again = job_of(strip)
@@ -330,14 +349,14 @@ def check_deleted_scene_comes_back() -> None:
     open_project("scene deleted")
     other = bpy.data.scenes.new("Other")
     kept = scene()
-    with slowly("0.3"):
-        job = job_of(lay("a fox", frames=4))
-        tick_until(lambda: job.phase == "painting")
-        bpy.context.window.scene = other
-        bpy.data.scenes.remove(kept)
-        bpy.ops.ed.undo_push(message="Delete Scene")
-        tick_until(lambda: job.ended)
-        assert job.state.name == "CANCELLED"
+    job = job_of(lay(f"a fox {SLOW}", frames=4))
+    tick_until(lambda: job.phase == "painting")
+    bpy.context.window.scene = other
+    bpy.data.scenes.remove(kept)
+    bpy.ops.ed.undo_push(message="Delete Scene")
+    later(3.5)
+    tick_until(lambda: job.ended)
+    assert job.state.name == "CANCELLED"
     bpy.ops.ed.undo()
     (held,) = part("blender.clips").held()
     _end(job_of(held.strip))
@@ -367,19 +386,18 @@ def check_backend_that_somebody_else_starts_is_found() -> None:
     clean_environment = part("shared_protocol.starting").clean_environment
     open_project("started by others")
     told = json.loads(INSTALL_FILE.read_text(encoding="utf-8"))
-    with slowly():
-        strip = lay("a fox", frames=4)
-        tick_until(lambda: job_of(strip).phase == "painting")
-        assert bpy.ops.elevator.stop_backend() == {"FINISHED"}
-        tick_until(lambda: pump().session.link.name == "NONE")
-        assert not job_of(strip).ended
-        command = [told["python"], "-m", "backend", "serve", "--fake", "--grace", "20"]
-        with subprocess.Popen(command, cwd=told["root"], env=clean_environment(os.environ)) as other:
-            try:
-                _end(job_of(strip))
-            finally:
-                other.kill()
-        assert _is_filled(strip)
+    strip = lay(f"a fox {SLOW}", frames=4)
+    tick_until(lambda: job_of(strip).phase == "painting")
+    assert bpy.ops.elevator.stop_backend() == {"FINISHED"}
+    tick_until(lambda: pump().session.link.name == "NONE")
+    assert not job_of(strip).ended
+    command = [told["python"], "-m", "backend", "serve", "--fake", "--grace", "20"]
+    with subprocess.Popen(command, cwd=told["root"], env=clean_environment(os.environ)) as other:
+        try:
+            _end(job_of(strip))
+        finally:
+            other.kill()
+    assert _is_filled(strip)
 
 
 def check_what_is_wrong_is_told_no_longer_than_it_is_wrong() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,8 +46,10 @@ class Edit:
                 self.perform(self.deliveries.copy(action))
             elif isinstance(action, Write):
                 self.perform(self.deliveries.write(action))
+            elif isinstance(action, Tidy):
+                self.deliveries.drop(action.job)
             else:
-                assert isinstance(action, Send | Tidy)
+                assert isinstance(action, Send)
 
     def wait(self) -> None:
         """Until nothing is on its way any more."""
@@ -117,6 +120,44 @@ def test_frames_that_are_there_already_are_not_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+def test_frames_that_the_backend_has_no_more_are_no_matter_of_room(tmp_path: Path) -> None:
+    edit = Edit(tmp_path, local=True)
+    for name in FRAMES:
+        (edit.source / name).unlink()
+    edit.begin()
+    edit.wait()
+    assert edit.job.problem is not None
+    assert edit.job.problem.sentence == f"The backend's folder {edit.source} holds no frames any more."
+    assert edit.job.problem.next_step == "Press Try Again."
+    assert not edit.spare.exists(), "no other folder has them"
+
+
+@pytest.mark.process
+def test_python_that_does_not_start_is_no_matter_of_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit = Edit(tmp_path, local=True)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    edit.begin()
+    assert edit.job.problem is not None
+    assert edit.job.problem.next_step == "Press Try Again."
+
+
+@pytest.mark.process
+def test_what_is_on_its_way_follows_the_file(tmp_path: Path) -> None:
+    edit = Edit(tmp_path, local=True)
+    edit.begin()
+    old, new = edit.project, tmp_path / "saved" / "elevator"
+    edit.perform(edit.deliveries.follow_to(new))
+    edit.project = new / "a-fox"
+    edit.wait()
+    assert names(edit.project) == FRAMES
+    assert not old.exists()
+    edit.perform(edit.deliveries.follow_to(new))
+    edit.perform(edit.deliveries.follow_to(tmp_path / "again"))
+    assert names(Path(edit.job.folder)) == FRAMES
+    assert Path(edit.job.folder).parent == tmp_path / "again", "frames that are not shown yet, too"
+
+
+@pytest.mark.process
 def test_what_is_on_its_way_ends_with_blender(tmp_path: Path) -> None:
     edit = Edit(tmp_path, local=True)
     edit.begin()
@@ -130,11 +171,8 @@ def test_a_copy_of_a_clip_that_was_cancelled_meanwhile_is_left_alone(tmp_path: P
     edit = Edit(tmp_path, local=True)
     edit.project.parent.write_text("in the way")
     edit.begin()
-    edit.session.cancel(A)
-    deadline = time.monotonic() + 1
-    while time.monotonic() < deadline:
-        edit.perform(edit.deliveries.look())
-        time.sleep(0.02)
+    edit.perform(edit.session.cancel(A))
+    assert list(edit.deliveries.look()) == [], "the process was ended"
     assert edit.job.state is State.CANCELLED
     assert not edit.spare.exists()
 
