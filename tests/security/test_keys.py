@@ -57,6 +57,16 @@ def test_files_without_a_key_are_skipped(tmp_path: Path) -> None:
     assert [guests.principal_of(key) for key in (public[:39], "~" * 40, "#" * 40, other)] == [None] * 4
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX")
+@pytest.mark.parametrize(("mode", "fits"), [(0o644, True), (0o755, True), (0o664, False), (0o646, False)])
+def test_a_key_that_others_can_write_counts_as_none(mode: int, fits: bool, tmp_path: Path) -> None:
+    public = KeyPair.fresh().public
+    file = tmp_path / "studio.pub"
+    file.write_text(public, encoding="ascii")
+    file.chmod(mode)
+    assert (Guests("", tmp_path).principal_of(public) == public) == fits
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_arguments_and_environment_of_the_worker_hold_no_key(backend: Running) -> None:
     with backend.client() as client:

@@ -347,7 +347,7 @@ def test_a_prompt_or_a_file_but_not_both(call: Call, tmp_path: Path) -> None:
         assert (failed.code, len(failed.err.splitlines())) == (2, 1)
 
 
-def test_a_note_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
+def test_a_receipt_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
     for data in (b"", b"{", b"[]", b'{"job": "x", "asked": {}}', b"\xff"):
         (tmp_path / "job.json").write_bytes(data)
         assert read_receipt(tmp_path) is None

@@ -20,26 +20,30 @@ from backend.server.store import JobStore
 from backend.server.uploads import Uploads
 from backend.styles.catalogue import Catalogue
 from elevator.pictures.clip_folder import frame_name
-from shared_protocol.messages import Denied, Fetch, Fetched, Frame, Message, QueueState, Watch
+from shared_protocol.messages import Denied, Fetch, Fetched, Frame, Jobs, Message, Move, QueueState, Watch
 from shared_protocol.wire import Buffer, Incoming
 from tests.backend.orders import done, order
 
-A, B = "a" * 32, "b" * 32
+A, B, C = (letter * 32 for letter in "abc")
 ME = Owner("local", "1" * 32)
 FRAMES = 3
 
 
 class Queueing:
-    """Stands where the scheduler does, and writes down what it is asked about previews."""
+    """Stands where the scheduler does, and writes down what it is asked about previews and places."""
 
     state = QueueState()
 
     def __init__(self, peers: Peers) -> None:
         self.peers = peers
         self.previews: list[tuple[str, bool]] = []
+        self.moved: list[tuple[str, int]] = []
 
     def preview(self, job_id: str) -> None:
         self.previews.append((job_id, self.peers.want_previews(job_id)))
+
+    def move(self, job: Job, position: int) -> None:
+        self.moved.append((job.id, position))
 
     def forecast(self) -> dict[str, object]:
         return {}
@@ -105,6 +109,18 @@ def test_previews_are_made_until_the_last_who_wants_them_has_left(office: Office
         office.peers.remove(client.identity)
         office.desk.client_left(client)
         assert office.queue.previews[-1] == (A, client is office.clients[0])
+
+
+def test_who_moves_a_job_is_told_the_queue_and_no_ended_jobs(office: Office) -> None:
+    office.store.add(Job(C, ME, order()))
+    (queue,) = office.ask(Move(job=C, position=0))
+    assert isinstance(queue, Jobs)
+    assert [one.job for one in queue.jobs] == [A, C]
+    assert office.queue.moved == [(C, 0)]
+    for fixed, code in ((A, "job_not_waiting"), (B, "job_not_waiting"), ("d" * 32, "unknown_job")):
+        (denied,) = office.ask(Move(job=fixed, position=0))
+        assert isinstance(denied, Denied)
+        assert denied.code == code
 
 
 def test_frames_are_fetched_from_where_they_are_asked_for(office: Office) -> None:

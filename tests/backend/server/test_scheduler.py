@@ -16,7 +16,7 @@ from backend.serve_options import ServeOptions
 from backend.server import scheduler as scheduler_module
 from backend.server import store as store_module
 from backend.server.endings import SAVE_SECONDS
-from backend.server.hold import ROOM_SECONDS, SPARE_BYTES
+from backend.server.hold import ROOM_SECONDS, SPARE_BYTES, room_for
 from backend.server.jobs import Job, Owner, State
 from backend.server.results import ResultStore
 from backend.server.scheduler import MOST_JOBS, Scheduler, make_slots
@@ -425,7 +425,10 @@ def test_a_queue_without_room_begins_nothing_and_goes_on_when_there_is_room(
     stage.later(ROOM_SECONDS)
     assert not stage.workers
     assert "disk is full" in stage.scheduler.state.stopped
-    free[0] *= 3
+    free[0] += room_for(Job(A, ME, orders.order())) - 1
+    stage.later(ROOM_SECONDS)
+    assert not stage.workers
+    free[0] += 1
     stage.later(ROOM_SECONDS)
     stage.say(Ready(device="cpu"))
     assert stage.orders() == [A]
@@ -526,6 +529,7 @@ def test_what_a_client_is_told_of_a_job(stage: Stage) -> None:
     stage.say(Progress(job=A, phase="text", step=1, steps=2), Frame(job=A, index=0, frames=1), stage.make(A))
     assert [type(message) for message in stage.heard] == [Accepted, Progress, Progress, Frame, Done]
     assert stage.heard[0] == Accepted(job=A, position=0)
+    assert stage.heard[1] == Progress(job=A, phase="loading", step=0, steps=0)
 
 
 def test_previews_are_wished_of_the_worker_that_has_the_job(stage: Stage) -> None:

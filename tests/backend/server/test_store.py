@@ -196,6 +196,26 @@ def test_moving_never_runs_out_of_room_and_is_found_again(store: JobStore, path:
     assert names(JobStore(path)) == [*last, D]
 
 
+def test_a_job_whose_result_was_found_can_end_without_a_worker(store: JobStore) -> None:
+    store.add(job(A))
+    store.revive(A)
+    assert not store.queued()
+    assert store.finish(done(A), 7).bytes == 7
+
+
+def test_a_job_of_a_lost_database_is_taken_back_once(store: JobStore, path: Path) -> None:
+    lost = replace(job(A, state=State.DONE), end=done(A), bytes=7)
+    for _ in range(2):
+        store.restore(lost)
+        assert store.get(A) == lost
+    assert store.results() == ((A, 7, False),)
+    with pytest.raises(DuplicateJob):
+        store.add(job(A))
+    for name in (B, C):
+        store.add(job(name))
+    assert stored(path) == [(A, "done"), (B, "queued"), (C, "queued")]
+
+
 def test_undelivered_ends_are_those_of_one_owner_until_received(store: JobStore, path: Path) -> None:
     for name, owner in ((A, ME), (B, YOU), (C, ME), (D, ME)):
         store.add(job(name, owner))

@@ -240,6 +240,11 @@ def test_two_chunks_tell_what_many_take() -> None:
     assert quick.kept == whole.kept
 
 
+def test_a_smaller_clip_keeps_its_shape() -> None:
+    assert list(advice._candidates((16, 256, 512), 0.5, 8)) == [(7, 256, 512), (16, 168, 336)]
+    assert not list(advice._candidates((16, 256, 512), 0, 8))
+
+
 def test_where_the_clip_should_fit_other_programs_are_suspected(
     maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +309,7 @@ def test_nothing_of_a_failed_try_is_held_in_the_next(maker: SamplingMaker, monke
         (Plan(), 16, 512, ["4", "1", "256"]),
         (Plan(chunk=4), 16, 512, ["1", "256"]),
         (Plan(chunk=2, tile=256), 16, 512, ["1"]),
+        (Plan(chunk=4, tile=512), 16, 512, ["1", "256"]),
         (Plan(), 4, 64, ["1"]),
         (Plan(), 1, 1024, ["512"]),
         (Plan(tile=128), 1, 100, []),
