@@ -63,9 +63,14 @@ def pair(config, tmp_path_factory):
     return load_models(Sources.of(folder, FOLDER / "zeroscope"))
 
 
+@pytest.fixture(scope="module")
+def plain_unet():
+    return UNet2DConditionModel.from_pretrained(FOLDER / "t2i" / "unet", local_files_only=True)
+
+
 @pytest.mark.parametrize("frames", [1, 3, 4])
 @pytest.mark.parametrize("name", PLANS)
-def test_chain_equals_the_plain_version(pair, config, name, frames):
+def test_chain_equals_the_plain_version(pair, config, plain_unet, name, frames):
     plan = PLANS[name]
     text = torch.cat([pair.t2i_text("blurry"), pair.t2i_text("a dog")])
     video_text = torch.cat([pair.t2v_text("blurry"), pair.t2v_text("a dog")])
@@ -77,7 +82,6 @@ def test_chain_equals_the_plain_version(pair, config, name, frames):
     t2v = Denoiser("T2V", pair.t2v, video_schedule, Text(video_text[:, None]), plan.video_guidance)
     units, latents = drain(chain(t2i, t2v, plan, z, lambda _, n, k=0: noises[n]))
 
-    plain_unet = UNet2DConditionModel.from_pretrained(FOLDER / "t2i" / "unet", local_files_only=True)
     plain_unet.set_attn_processor(FirstFrame(frames))
     published = Published(
         lambda z, t, text: plain_unet(z, t, text).sample,
