@@ -6,9 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
-from elevator.calls import calls_of
 from shared_protocol import VERSION
 from shared_protocol.errors import VersionMismatch
 from shared_protocol.machine import places
@@ -22,7 +20,6 @@ from shared_protocol.messages import (
     Chunk,
     Conform,
     Done,
-    Estimate,
     Fetch,
     Fetched,
     Forget,
@@ -52,6 +49,7 @@ from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .devices import likely_device
+from .estimates import Estimates
 from .jobs import Job, Owner, State
 from .open_stores import Kept
 from .peers import Peer, Peers
@@ -59,7 +57,6 @@ from .requests import resolve, resolve_conform
 from .scheduler import Scheduler
 from .store import StoreFull
 from .views import pages, view
-from .weigher import Weigher
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +84,7 @@ class Desk:
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
         self._stopping = False
-        self._weigher = Weigher()
+        self._estimates = Estimates(options, catalogue, scheduler, kept.uploads.path)
 
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
         """Let a client in and tell it what it has missed; or the reason why it is not let in."""
@@ -106,7 +103,7 @@ class Desk:
         if replaced is not None:
             self.client_left(replaced)
         log.info("A client has come: %s.", hello.client)
-        fake, device = self._options.fake, self._device
+        fake, device = self._options.fake, self._scheduler.device or likely_device(self._options.device)
         self._send(
             client,
             Welcome(
@@ -127,19 +124,18 @@ class Desk:
 
     def client_left(self, client: Peer) -> None:
         """A client is gone; its jobs go on."""
-        self._weigher.forget(client.identity)
+        self._estimates.forget(client.identity)
         for job_id in client.previews:
             self._scheduler.preview(job_id)
 
     def look(self) -> None:
         """Tell what was found out about clips since the last round."""
-        for identity, clip, memory in self._weigher.look():
-            with suppress(Failure):  # a model has gone meanwhile: whoever asks again hears of it
-                self._send_to(identity, self._estimated(clip, memory), ())
+        for identity, estimate in self._estimates.look():
+            self._send_to(identity, estimate, ())
 
     def close(self) -> None:
         """End what is being found out."""
-        self._weigher.close()
+        self._estimates.close()
 
     def answer(self, client: Peer, incoming: Incoming) -> None:
         """Follow one request."""
@@ -184,7 +180,7 @@ class Desk:
             case Offer() | Chunk():
                 self._upload(client, request, buffers)
             case AskEstimate(clip=clip):
-                self._send(client, self._estimate(client, clip))
+                self._send(client, self._estimates.ask(client.identity, clip))
             case AskStatus():
                 self._send(client, self._status())
             case Shutdown():
@@ -314,33 +310,6 @@ class Desk:
         return {sha256 for order in orders if isinstance(order, Sample) for sha256 in order.pictures}
 
     # The backend --------------------------------------------------------------------------------------------
-
-    @property
-    def _device(self) -> str:
-        return self._scheduler.device or likely_device(self._options.device)
-
-    def _estimate(self, client: Peer, clip: Generate) -> Estimate:
-        """What a clip would take, with its memory if that is known already."""
-        try:
-            order = self._resolved(clip)
-            memory = 0 if self._options.fake else self._weigher.ask(client.identity, clip, order, self._device)
-            return self._estimated(clip, memory)
-        except Failure as error:
-            return Estimate(job=clip.job, problem=error.sentence, next_step=error.next_step)
-
-    def _estimated(self, clip: Generate, memory: int | None) -> Estimate:
-        """Raises Failure."""
-        order = self._resolved(clip)
-        return Estimate(
-            job=clip.job,
-            calls=calls_of(order.plan).total,
-            seconds=self._scheduler.seconds_of(order),
-            memory=memory or 0,
-            more=memory is None,
-        )
-
-    def _resolved(self, clip: Generate) -> Sample:
-        return resolve(clip, self._catalogue, fake=self._options.fake, upload=self._uploads.path)[0]
 
     def _shut_down(self, client: Peer) -> None:
         if client.owner.principal != security.LOCAL:

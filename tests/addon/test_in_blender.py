@@ -42,6 +42,10 @@ SMOKE = {
     ],
     "trouble": ["check_bad_wishes_are_refused", "check_cancel", "check_missing_backend_shows_the_command"],
     "keeping": ["check_killed_backend_gives_the_clip_all_the_same"],
+    "looking": [
+        "check_a_movies_frame_is_found_in_trimmed_and_slowed_strips",
+        "check_panels_ask_of_blender_what_it_has",
+    ],
     "manners": ["check_unregister_leaves_nothing", "check_panels_draw"],
 }
 """What the oldest Blender must do as well."""

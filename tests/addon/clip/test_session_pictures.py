@@ -39,6 +39,11 @@ def test_the_job_is_sent_when_the_backend_has_the_pictures(session: Session) -> 
     assert job.request == asked, "to be sent again if the backend is lost"
 
 
+def test_nothing_is_heard_of_a_job_that_was_not_sent(session: Session) -> None:
+    assert session.receive(Accepted(job=A, position=3)) == []
+    assert (session.jobs[A].accepted, session.jobs[A].position) == (False, 0)
+
+
 def test_with_a_backend_that_is_there_they_are_read_at_once() -> None:
     session = Session()
     session.reach()

@@ -264,3 +264,50 @@ def check_a_text_may_be_the_prompt() -> None:
     assert bpy.ops.elevator.settings_from_strip() == {"FINISHED"}
     assert settings.prompt_text is None
     assert settings.prompt == "a pumpkin moving right, blue background"
+
+
+class _Layout:
+    """Takes what Blender's own layout takes, and nothing else."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = bpy.types.UILayout.bl_rna.functions.get(name)
+        assert function is not None, f"a layout has no {name}"
+        taken = {each.identifier: each for each in function.parameters if not each.is_output}
+
+        def call(*given: Any, **named: Any) -> Any:
+            told = {**dict(zip(taken, given, strict=False)), **named}
+            assert len(given) <= len(taken), (name, given)
+            assert told.keys() <= taken.keys(), (name, told.keys() - taken.keys())
+            for key in ("icon", "type"):
+                if key in told:
+                    assert told[key] in taken[key].enum_items, (name, told[key])
+            for data, prop in (("data", "property"), ("dataptr", "propname"), ("search_data", "search_property")):
+                if data in told:
+                    assert told[prop] in told[data].bl_rna.properties, (name, told[prop])
+            if name.startswith("operator"):
+                namespace, operator = told["operator"].split(".")
+                kind = getattr(getattr(bpy.ops, namespace), operator).get_rna_type()
+                return SimpleNamespace(**dict.fromkeys(kind.properties.keys()))
+            return _Layout()
+
+        return call
+
+
+def check_panels_ask_of_blender_what_it_has() -> None:
+    open_project("layouts")
+    strip = generate(frames=1)
+    part("blender.strips").select_only(scene(), strip)
+    settings = scene().elevator
+    settings.prompt, settings.style_name = "a fox", "neon"
+    bpy.ops.elevator.add_lora(lora="sketch")
+    settings.loras.add().name = "gone"
+    settings.use_footage, settings.anchor, settings.source = True, "FILE", "Nothing"
+    part("blender.queue_lines").show(pump().session.jobs)
+    window_manager = bpy.context.window_manager
+    items = {"ELEVATOR_UL_queue": window_manager.elevator_queue, "ELEVATOR_UL_loras": settings.loras}
+    for panel in part("blender.panels").CLASSES:
+        if hasattr(panel, "draw_item"):
+            for item in items[panel.bl_idname]:
+                panel.draw_item(None, bpy.context, _Layout(), None, item, 0, None, "")
+        else:
+            panel.draw(SimpleNamespace(layout=_Layout()), bpy.context)
