@@ -16,7 +16,7 @@ from shared_protocol.messages import Generate, Style
 from ...clip.job import Job, Problem
 from ...clip.placing import Where
 from ...clip.ticket import Ticket
-from ...clip.wish import Wish, WishError, folder_name, random_seed, settle
+from ...clip.wish import Wish, WishError, random_seed, settle
 from ...machine import waiting
 from ...machine.frame_folder import FrameFileError
 from ...machine.terminal import ProgressLines
@@ -188,7 +188,7 @@ def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int]
     fps = (style.fps_numerator, style.fps_denominator) if style else rate
     return Ticket(
         request=request,
-        folder=folder_name(request.prompt, request.job),
+        folder=clips.folder_name(request),
         fps=fps,
         rate=rate if kept == "SCENE" else None,
     )
