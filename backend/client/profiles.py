@@ -27,7 +27,7 @@ def keys_folder() -> Path:
 
 def profile_file(name: str) -> Path:
     """Where the profile of this name lies."""
-    return places.config_folder() / "profiles" / f"{name}.json"
+    return places.profiles_folder() / f"{name}.json"
 
 
 def find_profile(name: str) -> Connection:

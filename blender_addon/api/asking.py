@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,12 +29,17 @@ from .errors import ElevatorError, stop
 Row: TypeAlias = Mapping[str, Any]
 
 
-def connect() -> None:
+def connect(profile: str | None = None) -> None:
     """Reach the backend, or start it, and know its styles. Waits in a Blender without a window; else it comes soon.
+
+    profile: of a backend on another machine; "": the one of this computer; None: as the preferences say, or an earlier
+        call. What is being made is finished where it is.
 
     Raises ElevatorError.
     """
     pump = the_pump()
+    if profile is not None:
+        pump.use(replace(pump.serving, profile=profile))
     if not bpy.app.background:
         pump.do(pump.session.start())
         return

@@ -21,7 +21,7 @@ from ..blender.preferences import clips_folder
 from ..blender.properties import RATES
 from ..clip import found
 from ..clip.ticket import Ticket
-from ..clip.wish import folder_name, request_of
+from ..clip.wish import request_of
 from ..machine import waiting
 from ..machine.copying import CopyError, copy
 from ..machine.frame_folder import FrameFolder, frame_name
@@ -124,7 +124,7 @@ def _insert_folder(source: Path, scene: Any, place: Place, rate: str, fps: Fract
         stop("no_clip", f"{source} holds no clip: {error}", "Choose a folder that a command wrote.")
     rate_of_clip = Fraction(fps).limit_denominator(100_000) if fps is not None else told
     inside = source.parent == parent and re.fullmatch(r"\w[\w-]{0,63}", source.name)
-    folder = source if inside else parent / folder_name(request.prompt, request.job)
+    folder = source if inside else parent / clips.folder_name(request)
     scenes = clips.rate_of(scene)
     ticket = Ticket(
         request=request,

@@ -17,8 +17,9 @@ from typing import Any
 import bpy
 
 from shared_protocol.machine import places
+from shared_protocol.messages import Generate
 
-from ..clip import placing, timing, words
+from ..clip import folder_template, placing, timing, words
 from ..clip.job import Job, State
 from ..clip.placing import Where
 from ..clip.ticket import Ticket, decode, encode
@@ -27,12 +28,24 @@ from ..machine.copying import why
 from ..machine.frame_folder import FrameFileError, FrameFolder, frame_name
 from . import strips
 
-FOLDER = "elevator"
-"""Folder beside the .blend that holds a folder for each clip."""
 JOB, TICKET, NAMED = "elevator_job", "elevator_clip", "elevator_name"
 """Custom properties of a strip: the clip's id, its ticket, and the name that we gave the strip last."""
 NAME_LENGTH = 40
 """Characters of the prompt in a strip's name: Blender keeps 63 bytes."""
+
+
+class Folders:
+    """Where clips' folders go and how they are called, as the preferences have it."""
+
+    template = folder_template.parse(folder_template.DEFAULT)
+
+    @classmethod
+    def parent(cls, blend: Path | None) -> Path | None:
+        """The folder that holds all clips of a .blend; None: the file must be saved first."""
+        relative = cls.template.parent.removeprefix("//")
+        if relative == cls.template.parent:
+            return Path(relative)
+        return None if blend is None else blend.parent / relative
 
 
 class ClipError(Exception):
@@ -71,10 +84,16 @@ class Held:
 
 
 def parent_folder(chosen: str = "") -> Path:
-    """Where clips' folders go now: beside the .blend, or else the chosen folder, or else one of ours."""
-    if bpy.data.filepath:
-        return Path(bpy.data.filepath).parent / FOLDER
+    """Where clips' folders go now: as the template says; of an unsaved file the chosen folder, or else one of ours."""
+    parent = Folders.parent(Path(bpy.data.filepath) if bpy.data.filepath else None)
+    if parent is not None:
+        return parent
     return Path(bpy.path.abspath(chosen)) if chosen else spare_folder()
+
+
+def folder_name(request: Generate) -> str:
+    """How the folder of a new clip is called."""
+    return Folders.template.name_of(request)
 
 
 def spare_folder() -> Path:
@@ -231,7 +250,8 @@ def scene_frames(frames: int, fps: Fraction, scene: Any) -> int:
 
 def follow_to(blend: Path) -> None:
     """An unsaved file gets its place: its clips' files go beside it. Raises FrameFileError once all were tried."""
-    parent, problem = blend.parent / FOLDER, None
+    parent, problem = Folders.parent(blend), None
+    assert parent is not None
     for each in list(held()):
         now = strips.folder(each.strip)
         try:
@@ -258,8 +278,8 @@ def show_from(each: Held, folder: Path) -> None:
 
 def note_where(blend: Path) -> None:
     """A file is saved whose clips may lie beside another one: let them be left alone there. Raises OSError."""
-    for parent in {each.folder.parent for each in held() if each.filled} - {blend.parent / FOLDER, spare_folder()}:
-        if parent.is_dir():
+    for parent in {each.folder.parent for each in held() if each.filled} - {spare_folder()}:
+        if parent.parent != blend.parent and parent.is_dir():
             leftovers.note(parent, blend)
 
 

@@ -6,20 +6,75 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, FloatProperty, StringProperty
 
-from ..machine import backend_process
-from . import layouts
+from ..clip import backend_words, folder_template
+from ..clip.folder_template import TemplateError
+from ..clip.job import Problem
+from ..machine.backend_process import Serving
+from ..machine.installation import installation
+from ..machine.timer import ask_for_styles, the_pump
+from . import clips, layouts
+from .findings import draw_findings
 
 ADDON = __package__.rpartition(".")[0]
 """The extension's own package, under which Blender keeps its preferences."""
 
 
+def _changed(preferences: Any, _context: Any) -> None:
+    _apply(preferences)
+
+
+def _profile_names(_preferences: Any, _context: Any, typed: str) -> list[str]:
+    return [name for name in installation.profiles if typed in name]
+
+
+def _style_names(_preferences: Any, _context: Any, typed: str) -> list[str]:
+    return [style.name for style in the_pump().session.styles if typed in style.name]
+
+
 class Preferences(bpy.types.AddonPreferences):
-    """Few: what belongs to the backend is set there."""
+    """How the backend is had, and where clips go."""
 
     bl_idname = ADDON
 
+    profile: StringProperty(
+        name="Other Machine",
+        description="Profile of a backend on another machine; empty: the backend of this computer",
+        search=_profile_names,
+        update=_changed,
+    )
+    start_with_blender: BoolProperty(
+        name="Start with Blender", description="Have the backend ready when Blender is", update=_changed
+    )
+    stop_with_blender: BoolProperty(
+        name="Stop with Blender",
+        description="End the backend with this Blender, if it was started here and nobody else uses it. Unfinished"
+        " clips go on at its next start",
+        update=_changed,
+    )
+    model_memory: FloatProperty(
+        name="Memory for Models",
+        description="GB that models kept between clips may take on a device; 0: half of what it has. Holds from the"
+        " backend's next start",
+        min=0.0,
+        soft_max=128.0,
+        precision=1,
+        update=_changed,
+    )
+    default_style: StringProperty(
+        name="Default Style",
+        description="Name of the style that new scenes begin with; empty: the backend's first",
+        search=_style_names,
+        update=_changed,
+    )
+    folder_template: StringProperty(
+        name="Folders of Clips",
+        description="Where a clip's frames go: // is the folder of the .blend. The last part may hold {prompt}, {job},"
+        " {style} and {seed}",
+        default=folder_template.DEFAULT,
+        update=_changed,
+    )
     clips_folder: StringProperty(
         name="Clips of Unsaved Files",
         description="Where frames go while the .blend is not saved; empty: a folder of the add-on's own",
@@ -27,25 +82,69 @@ class Preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: Any) -> None:
-        layout = self.layout
+        layout, session = self.layout, the_pump().session
         layout.use_property_split = True
-        layout.prop(self, "clips_folder")
-        try:
-            install = backend_process.find()
-        except backend_process.BackendError as error:
-            layouts.problem(layout, context, error.sentence, error.next_step, error.command)
+        column = layout.column(heading="Backend")
+        column.prop(self, "profile")
+        column.prop(self, "start_with_blender")
+        column.prop(self, "stop_with_blender")
+        column.prop(self, "model_memory")
+        found = installation.found
+        if isinstance(found, Problem):
+            layouts.problem(layout, context, found.sentence, found.next_step, found.command)
         else:
-            layouts.text(layout, context, f"Backend {install.version} in {install.root}", icon="CHECKMARK")
+            layouts.text(layout, context, f"Backend {found.version} in {found.root}", icon="CHECKMARK")
+        layouts.text(layout, context, backend_words.state(session.link, session.device))
+        column = layout.column(heading="Clips")
+        column.prop(self, "default_style")
+        column.prop(self, "folder_template")
+        wrong = template_problem(self.folder_template)
+        if wrong:
+            layouts.text(layout, context, f"{wrong} Until then clips go to {folder_template.DEFAULT}.", icon="ERROR")
+        column.prop(self, "clips_folder")
+        row = layout.row()
+        row.operator("elevator.open_guide", icon="HELP")
+        row.operator("elevator.write_report", icon="TEXT")
+        draw_findings(layout, context)
+
+
+def template_problem(text: str) -> str:
+    """What is wrong with a template, or nothing."""
+    try:
+        folder_template.parse(text)
+    except TemplateError as error:
+        return str(error)
+    return ""
 
 
 def clips_folder(context: Any) -> str:
     """The folder that the artist chose for clips of unsaved projects, or nothing."""
+    preferences = _preferences(context)
+    return preferences.clips_folder if preferences is not None else ""
+
+
+def _preferences(context: Any) -> Any:
     addon = context.preferences.addons.get(ADDON)
-    return addon.preferences.clips_folder if addon is not None and addon.preferences is not None else ""
+    return addon.preferences if addon is not None else None
+
+
+def _apply(preferences: Any) -> None:
+    """Have everything as the preferences say."""
+    pump = the_pump()
+    pump.use(Serving(preferences.profile.strip(), preferences.model_memory))
+    pump.stops_backend = preferences.stop_with_blender
+    pump.session.prefer(preferences.default_style.strip())
+    text = preferences.folder_template
+    clips.Folders.template = folder_template.parse(folder_template.DEFAULT if template_problem(text) else text)
 
 
 def register() -> None:
     bpy.utils.register_class(Preferences)
+    preferences = _preferences(bpy.context)
+    if preferences is not None:
+        _apply(preferences)
+        if preferences.start_with_blender:
+            ask_for_styles()
 
 
 def unregister() -> None:

@@ -82,6 +82,7 @@ class Session:
         self.local = True
         """Whether the backend runs on this computer, so that its files can be read."""
         self.styles = tuple(styles)
+        self._preferred = ""
         self.notes: tuple[str, ...] = ()
         """What the backend says about its own files, such as a style that it had to skip."""
         self.device = ""
@@ -236,6 +237,20 @@ class Session:
             return []
         self.foreseen = Foreseen(clip, self._now)
         return [Send(AskEstimate(clip=clip))]
+
+    def prefer(self, style: str) -> None:
+        """The style of this name comes first, which is what a wish without a style means."""
+        self._preferred, self.changed = style, True
+        self.styles = self._in_order(self.styles)
+
+    def _in_order(self, styles: Sequence[Style]) -> tuple[Style, ...]:
+        return tuple(sorted(styles, key=lambda style: style.name != self._preferred))
+
+    def part(self) -> list[Action]:
+        """Another backend is wanted, and this one makes nothing."""
+        self._forget_backend()
+        self.problem = None
+        return [HangUp()]
 
     def reach(self) -> list[Action]:
         """Start the conversation, if there is none."""
@@ -442,7 +457,8 @@ class Session:
     def _welcome(self, welcome: Welcome) -> list[Action]:
         if self.link is not Link.GREETING:
             return []
-        self.link, self.device, self.styles, self.changed = Link.READY, welcome.device, welcome.styles, True
+        self.link, self.device, self.changed = Link.READY, welcome.device, True
+        self.styles = self._in_order(welcome.styles)
         self.queue, self.notes, self.problem = welcome.queue, welcome.notes, None
         again = [action for job in self.jobs.values() for action in losses.ask_again(job, self._now)]
         return [KeepStyles(welcome.styles), *again, *self._send_held()]

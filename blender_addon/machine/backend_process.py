@@ -104,23 +104,45 @@ def find(file: Path | None = None) -> Install:
     return install
 
 
+@dataclass(frozen=True)
+class Serving:
+    """How a backend is had, as the artist wants it."""
+
+    profile: str = ""
+    """Name of a profile: a backend on another machine. Empty: the one of this computer."""
+    model_memory: float = 0.0
+    """GB that models kept between clips may take on a device; 0: as the backend does it. For one that is started."""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """For `serve`."""
+        return ("--model-memory", f"{self.model_memory:g}") if self.model_memory else ()
+
+
 class BackendProcess:
     """One way to a backend that runs: the one that is there, or else a new one."""
 
-    def __init__(self) -> None:
+    def __init__(self, serving: Serving = Serving()) -> None:
+        self._serving = serving
         self._starter: Starter[connection.Connection] | None = None
+
+    def is_own(self, found: connection.Connection) -> bool:
+        """Whether that backend was started here."""
+        return self._starter is not None and self._starter.pid == found.pid
 
     def poll(self, now: float) -> connection.Connection | None:
         """The connection once the backend is ready, None until then. Starts one if none runs. Never blocks.
 
         now: seconds of any clock, the same in all calls. Raises BackendError.
         """
+        if self._serving.profile:
+            return read_profile(self._serving.profile)
         if self._starter is None:
             found = _running()
             if found is not None:
                 return found  # wherever it was installed
             install = find()
-            command = (str(install.python), "-m", "backend", "serve", *install.arguments)
+            command = (str(install.python), "-m", "backend", "serve", *install.arguments, *self._serving.arguments)
             self._starter = Starter(command, install.root, _running)
         try:
             state = self._starter.poll(now)
@@ -145,6 +167,19 @@ class BackendProcess:
                     "Press Generate again.",
                 )
         return None
+
+
+def read_profile(name: str) -> connection.Connection:
+    """How the backend on another machine is reached. Raises BackendError."""
+    anew = f"python -m backend profile {name} --endpoint HOST:PORT --server-key FILE"
+    try:
+        return connection.read_profile(places.profiles_folder() / f"{name}.json")
+    except NoBackend:
+        raise BackendError(
+            f'There is no profile "{name}".', "Choose another in the preferences, or make it in a terminal.", anew
+        ) from None
+    except ConnectionFileError as error:
+        raise BackendError(str(error), "Make it anew in a terminal.", anew) from error
 
 
 def is_running() -> bool:

@@ -27,7 +27,7 @@ from ..clip.ticket import Ticket
 from . import backend_process, leftovers, style_list
 from .announcing import Announcer
 from .backend_commands import BackendCommands
-from .backend_process import BackendError, BackendProcess
+from .backend_process import BackendError, BackendProcess, Serving
 from .client_id import ClientId
 from .deliveries import Deliveries
 from .frame_folder import FrameFolder
@@ -48,7 +48,7 @@ MAX_BYTES = 2 << 20
 LOOK_SECONDS = 2.0
 """How often the backend is asked what it does, while a panel that shows it is drawn."""
 FAREWELL = 2.0
-"""Seconds that a script which was interrupted waits for the backend's word about its cancel."""
+"""Seconds that the backend's word about a cancel or a stop is waited for, by a script or at Blender's end."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,16 @@ class Pump:
         """Told again and again where a clip is while `generate` waits for it in a script."""
         self._client: Client | None = None
         self._process: BackendProcess | None = None
+        self.serving = Serving()
+        """How a backend is had from now on: see `use`."""
+        self._connected = Serving()
+        """How the backend that is connected, or was last, is had."""
+        self._own_session = ""
+        """Of the backend that this Blender has started last."""
+        self._session_id = ""
+        """Of the backend that is connected, or was last."""
+        self.stops_backend = False
+        """Whether that backend ends with this Blender, if nobody else uses it."""
         self._deliveries = Deliveries(self.session, clips.spare_folder)
         self._readings = Readings(self.session)
         self.announcer = Announcer(self.session)
@@ -92,7 +102,13 @@ class Pump:
     def submit(self, ticket: Ticket, folder: Path) -> None:
         """Start a job for which a strip waits."""
         self._listen()  # a backend that died while nothing was going on is noticed here
+        self._change_over()
         self.do(self.session.submit(ticket.request, str(folder), ticket.pictures))
+
+    def use(self, serving: Serving) -> None:
+        """Have the backend in another way from now on; what is being made is finished where it is."""
+        self.serving = serving
+        self._change_over()
 
     def do(self, actions: Iterable[Action]) -> None:
         """Follow what a method of the session asks for, and go on in the next ticks."""
@@ -126,10 +142,14 @@ class Pump:
     def follow_to(self, blend: Path) -> None:
         """The open file is saved for the first time: its clips go beside it. Raises FrameFileError."""
         clips.follow_to(blend)
-        self._perform(self._deliveries.follow_to(blend.parent / clips.FOLDER))
+        parent = clips.Folders.parent(blend)
+        assert parent is not None
+        self._perform(self._deliveries.follow_to(parent))
 
     def close(self) -> None:
         """Let go of everything. Jobs are left to the backend, which ends by itself when it has none and no client."""
+        if self.stops_backend:
+            self._stop_if_alone()
         self._deliveries.close()
         self._readings.close()
         self.commands.close()
@@ -181,7 +201,7 @@ class Pump:
             return
         try:
             if self._process is None:
-                self._process = BackendProcess()
+                self._process = BackendProcess(self.serving)
             connection = self._process.poll(time.monotonic())
             if connection is None:
                 return
@@ -195,7 +215,10 @@ class Pump:
             sentence = f"The connection cannot be opened: {error.strerror}."
             self._perform(self.session.unreachable(Problem(sentence, code=NO_BACKEND)))
         else:
-            self._process = None
+            if self._process.is_own(connection):
+                self._own_session = connection.session
+            self._process, self._connected = None, self.serving
+            self._session_id, self.session.local = connection.session, not self.serving.profile
             self._perform(self.session.connected())
 
     def _ask(self, now: float) -> bool:
@@ -234,7 +257,8 @@ class Pump:
             case Reach():
                 self._process = None  # the next tick starts it, so that this click returns at once
             case LookForBackend():
-                return self.session.reach() if backend_process.is_running() else ()
+                there = bool(self.serving.profile) or backend_process.is_running()
+                return self.session.reach() if there else ()
             case HangUp():
                 self._hang_up()
             case Send(request):
@@ -254,6 +278,32 @@ class Pump:
                 if self._styles_file is not None:
                     style_list.keep(self._styles_file, styles)
         return ()
+
+    def _change_over(self) -> None:
+        """Leave a backend that is no longer the wanted one, unless it makes something."""
+        if self.serving.profile != self._connected.profile and not self.session.active:
+            self._perform(self.session.part())
+
+    def _stop_if_alone(self) -> None:
+        """End the backend that this Blender has started, unless somebody else uses it. Blocks for a moment."""
+        session = self.session
+        if session.link is not Link.READY or self._session_id != self._own_session:
+            return
+        session.backend, told = None, session.told
+        self._perform(session.look_around())
+        if self._hear_until(lambda: session.backend is not None and session.told != told):
+            assert session.backend is not None
+            if session.backend.clients <= 1 and not session.others:
+                self._perform(session.stop())
+                self._hear_until(lambda: session.link is Link.NONE)
+
+    def _hear_until(self, holds: Callable[[], bool]) -> bool:
+        """Listen until something holds, FAREWELL seconds at most."""
+        deadline = time.monotonic() + FAREWELL
+        while not holds() and self._client is not None and time.monotonic() < deadline:
+            self._client.wait(PERIOD)
+            self._listen(PERIOD)
+        return holds()
 
     def _hang_up(self) -> None:
         self._process = None

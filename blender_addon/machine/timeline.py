@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
+import msgspec
 
 from shared_protocol.client import new_job_id
 
@@ -19,7 +20,6 @@ from ..blender.clips import ClipError, Held
 from ..clip.actions import Action
 from ..clip.job import Job, State
 from ..clip.session import Session
-from ..clip.wish import folder_name
 from .copying import copy
 from .frame_folder import FrameFolder
 
@@ -158,7 +158,8 @@ class Timeline:
     def _ask_again(self, held: list[Held], seed: int | None = None) -> dict[str, list[Held]]:
         """Give strips a ticket of another job."""
         job = new_job_id()
-        ticket = held[0].ticket.again(job, folder_name(held[0].ticket.request.prompt, job), seed)
+        ticket = held[0].ticket.again(job, held[0].ticket.folder, seed)
+        ticket = msgspec.structs.replace(ticket, folder=clips.folder_name(ticket.request))
         for each in held:
             clips.exchange(each, ticket)
         return {job: [Held(each.scene, each.strip, ticket) for each in held]}

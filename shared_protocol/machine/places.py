@@ -44,6 +44,11 @@ def data_folder() -> Path:
     return _folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "data")
 
 
+def profiles_folder() -> Path:
+    """Folder of profiles, `NAME.json`: how backends on other machines are reached."""
+    return config_folder() / "profiles"
+
+
 def install_file() -> Path:
     """The file by which the add-on finds the backend (interpreter, root, version)."""
     return config_folder() / "backend.json"

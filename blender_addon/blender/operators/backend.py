@@ -9,7 +9,9 @@ import bpy
 from bpy.props import StringProperty
 
 from ...clip import backend_words
+from ...clip.job import Problem
 from ...machine import backend_commands
+from ...machine.installation import installation
 from ...machine.timer import the_pump
 from .shared import HIDDEN, Connected, confirm, open_path
 
@@ -108,6 +110,21 @@ class WriteReport(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class OpenGuide(bpy.types.Operator):
+    """Open the guide for artists that came with the backend"""
+
+    bl_idname = "elevator.open_guide"
+    bl_label = "Open Guide"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        found = installation.found
+        if isinstance(found, Problem):
+            self.report({"ERROR"}, str(found))
+            return {"CANCELLED"}
+        return open_path(self, found.root / "docs" / "ARTISTS.md")
+
+
 class CopyCommand(bpy.types.Operator):
     """Copy the command, to paste it into a terminal"""
 
@@ -130,5 +147,6 @@ CLASSES = (
     OpenLog,
     CheckSetup,
     WriteReport,
+    OpenGuide,
     CopyCommand,
 )

@@ -128,7 +128,11 @@ class RemoveUnused(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
-        """There must be a folder of clips."""
+        """There must be a folder of clips that is the project's own."""
+        if not clips.Folders.template.parent.startswith("//"):
+            # Another Blender may have clips there that no .blend names yet.
+            cls.poll_message_set("The clips' folder is shared by all projects: see the add-on's preferences.")
+            return False
         return _is_saved(cls)
 
     def invoke(self, context: Any, event: Any) -> set[str]:

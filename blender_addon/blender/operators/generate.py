@@ -18,7 +18,7 @@ from ...clip.choices import read_loras, read_settings, write_loras, write_settin
 from ...clip.job import Job, Problem
 from ...clip.placing import Where
 from ...clip.ticket import Ticket
-from ...clip.wish import Wish, WishError, folder_name, random_seed, settle
+from ...clip.wish import Wish, WishError, random_seed, settle
 from ...machine import waiting
 from ...machine.frame_folder import FrameFileError
 from ...machine.terminal import ProgressLines
@@ -219,7 +219,7 @@ def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int]
     fps = (style.fps_numerator, style.fps_denominator) if style else rate
     return Ticket(
         request=request,
-        folder=folder_name(request.prompt, request.job),
+        folder=clips.folder_name(request),
         fps=fps,
         rate=rate if kept == "SCENE" else None,
     )

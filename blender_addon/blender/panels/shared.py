@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ...clip.job import Problem, State
-from ...machine import backend_process
+from ...machine.installation import installation
 from ...machine.timer import the_pump
 from .. import layouts
 
-LOOK_AGAIN_SECONDS = 2.0
 PROMPT_LENGTH = 60
 """Characters of a prompt in a list."""
 ICONS = {State.DONE: "CHECKMARK", State.FAILED: "ERROR", State.CANCELLED: "CANCEL"}
@@ -32,28 +30,8 @@ def fields(layout: Any) -> Any:
 
 
 def draw_problem(layout: Any, context: Any) -> None:
-    problem = the_pump().session.problem or _installation.problem()
+    problem = the_pump().session.problem
+    if problem is None and isinstance(installation.found, Problem):
+        problem = installation.found
     if problem is not None:
         layouts.problem(layout, context, problem.sentence, problem.next_step, problem.command)
-
-
-class _Installation:
-    """Whether the backend is installed, looked up now and then: drawing must not read files all the time."""
-
-    def __init__(self) -> None:
-        self._looked = float("-inf")
-        self._problem: Problem | None = None
-
-    def problem(self) -> Problem | None:
-        if time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
-            self._looked = time.monotonic()
-            try:
-                backend_process.find()
-            except backend_process.BackendError as error:
-                self._problem = Problem(error.sentence, error.next_step, error.command)
-            else:
-                self._problem = None
-        return self._problem
-
-
-_installation = _Installation()

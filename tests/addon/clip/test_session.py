@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from blender_addon.clip.actions import Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy
@@ -661,3 +662,26 @@ def test_the_queue_is_shown_in_its_order() -> None:
     session.receive(Accepted(job=third, position=1))
     session.receive(Progress(job=fourth, phase="painting", step=1, steps=9))
     assert [job.id for job in session.lines] == [fourth, third, second, first]
+
+
+def test_the_style_that_is_preferred_comes_first() -> None:
+    ink = msgspec.structs.replace(STYLE, name="ink")
+    session = Session((STYLE, ink))
+    session.prefer("ink")
+    assert [style.name for style in session.styles] == ["ink", "plain"]
+    session.reach()
+    session.connected()
+    keep = KeepStyles((STYLE, ink))
+    assert session.receive(msgspec.structs.replace(WELCOME, styles=(STYLE, ink))) == [keep], (
+        "kept as the backend has it"
+    )
+    assert [style.name for style in session.styles] == ["ink", "plain"]
+    session.prefer("gone")
+    assert {style.name for style in session.styles} == {"ink", "plain"}
+
+
+def test_another_backend_can_be_wanted() -> None:
+    session = ready()
+    assert session.part() == [HangUp()]
+    assert (session.link, session.problem) == (Link.NONE, None)
+    assert session.reach() == [Reach()]

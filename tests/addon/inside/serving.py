@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import re
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import bpy
-from harness import INSTALL_FILE, lay, open_project, part, press_generate, pump, slowly, tick_until
+from harness import (
+    HOME,
+    INSTALL_FILE,
+    MODULE,
+    addon_utils,
+    all_strips,
+    backend_pid,
+    generate,
+    job_of,
+    kill_backend,
+    lay,
+    open_project,
+    part,
+    press_generate,
+    pump,
+    scene,
+    slowly,
+    tick_until,
+    until,
+)
 
 
 def _asked(operator: Any, **properties: Any) -> dict[str, str]:
@@ -136,3 +160,137 @@ def check_the_log_is_opened() -> None:
     finally:
         shared.bpy = real
     assert opened[0].endswith(".log"), opened
+
+
+def preferences() -> Any:
+    return bpy.context.preferences.addons[MODULE].preferences
+
+
+def check_folders_are_called_as_the_template_says() -> None:
+    project = open_project("template")
+    preferences().folder_template = "//ai clips/{style}-{job}"
+    try:
+        strip = generate("a fox", style="sketch", frames=1)
+        folder = Path(bpy.path.abspath(strip.directory))
+        assert folder.parent == project.parent / "ai clips"
+        assert re.fullmatch(r"sketch-[0-9a-f]{8}", folder.name), folder
+        bpy.ops.elevator.try_again(job=strip["elevator_job"], new_seed=True)
+        job = job_of(all_strips()[0])
+        tick_until(lambda: job.ended)
+        assert Path(job.folder).parent == project.parent / "ai clips", job
+        preferences().folder_template = "//clips/no-job"
+        assert part("blender.preferences").template_problem(preferences().folder_template)
+        strip = generate("a hare", frames=1)
+        assert Path(bpy.path.abspath(strip.directory)).parent == project.parent / "elevator", "the usual one holds"
+    finally:
+        preferences().property_unset("folder_template")
+    assert part("blender.clips").Folders.template.parent == "//elevator"
+
+
+def check_default_style_is_the_first() -> None:
+    open_project("default style")
+    generate("a fox", frames=1)
+    preferences().default_style = "sketch"
+    try:
+        assert scene().elevator.style == "sketch"
+        assert part("blender.clips").ticket_of(generate("a fox", frames=1)).request.style == "sketch"
+    finally:
+        preferences().default_style = ""
+        kill_backend()
+    generate("a fox", frames=1)
+    assert scene().elevator.style == "plain"
+
+
+def check_a_profile_leads_to_another_machine() -> None:
+    """The other machine is another home of the product on this one."""
+    zmq = importlib.import_module("zmq")
+    open_project("remote")
+    generate("a fox", frames=1)
+    there, told = HOME.parent / "other home", json.loads(INSTALL_FILE.read_text(encoding="utf-8"))
+    public, secret = (key.decode() for key in zmq.curve_keypair())
+    authorized = HOME / "studio.pub"
+    authorized.write_text(public, encoding="utf-8")
+    serve = [told["python"], "-m", "backend", "serve", "--fake", "--stay", "--bind", "127.0.0.1:0", "--authorize"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LD_"))}
+    server = subprocess.Popen(
+        [*serve, str(authorized)],
+        cwd=told["root"],
+        env=environment | {"ELEVATOR_HOME": str(there)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        file = there / "state" / "connection.json"
+        until(file.is_file, 60.0)
+        profile = json.loads(file.read_text(encoding="utf-8"))
+        profile |= {"client_public": public, "client_secret": secret, "pid": 0, "started": None, "version": ""}
+        place = HOME / "config" / "profiles" / "studio.json"
+        place.parent.mkdir()
+        place.touch(mode=0o600)
+        place.write_text(json.dumps(profile), encoding="utf-8")
+        preferences().profile = "studio"
+        assert pump().session.link.name == "NONE", "nothing was being made: the other backend is left"
+        strip = generate("a hare", frames=2)
+        assert not pump().session.local
+        assert len(list(Path(bpy.path.abspath(strip.directory)).glob("frame_*.png"))) == 2
+        assert pump().session.jobs[strip["elevator_job"]].done.folder.startswith(str(there))
+        part("api").connect("")
+        assert pump().session.local
+        part("api").connect("studio")
+        preferences().profile = ""
+        assert pump().session.link.name == "NONE"
+    finally:
+        preferences().profile = ""
+        server.kill()
+        server.wait()
+    generate("an owl", frames=1)
+    assert pump().session.local
+
+
+def check_backend_ends_with_blender_if_nobody_else_uses_it() -> None:
+    open_project("ends")
+    kill_backend()
+    preferences().stop_with_blender = True
+    with slowly():
+        job = lay("a fox", frames=1)
+        tick_until(lambda: job_of(job).phase == "painting")
+        pid = backend_pid()
+        addon_utils.disable(MODULE)
+        until(lambda: not _runs(pid))
+        addon_utils.enable(MODULE, default_set=True)
+        tick_until(lambda: not pump().session.busy)
+        bpy.ops.elevator.start_backend()
+        tick_until(lambda: pump().session.link.name == "READY")
+        pid = backend_pid()
+        other = _another_client()
+        addon_utils.disable(MODULE)
+        assert _runs(pid), "somebody else is there"
+        addon_utils.enable(MODULE, default_set=True)
+        bpy.ops.elevator.start_backend()
+        tick_until(lambda: pump().session.link.name == "READY")
+        pump()._own_session = pump()._session_id  # as if it had not been switched off
+        other.send(part("clip.wish").Generate(job="a" * 32, prompt="a hare fail:hang", style="plain", **SMALL))
+        tick_until(lambda: any(isinstance(each.message, part("clip.news").Accepted) for each in other.poll()))
+        other.close()
+        addon_utils.disable(MODULE)
+        assert _runs(pid), "somebody else's job is there"
+        addon_utils.enable(MODULE, default_set=True)
+    preferences().stop_with_blender = False
+
+
+SMALL = {"frames": 1, "width": 64, "height": 64, "seed": 1}
+
+
+def _another_client() -> Any:
+    """One that is connected to the backend as well."""
+    process, module = part("machine.backend_process"), part("machine.pump")
+    client = module.Client(process._running(), name="another")
+    tick_until(lambda: any(client.poll()))
+    return client
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z" if Path("/proc").is_dir() else True

@@ -9,9 +9,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from blender_addon.machine.backend_process import BackendError, BackendProcess, command_line, find, is_running
+from blender_addon.clip.job import Problem
+from blender_addon.machine.backend_process import (
+    BackendError,
+    BackendProcess,
+    Install,
+    Serving,
+    command_line,
+    find,
+    is_running,
+)
+from blender_addon.machine.installation import Installation
 from shared_protocol import VERSION, connection
 from shared_protocol.machine import places
 from shared_protocol.starting import START_SECONDS
@@ -173,3 +184,37 @@ def test_whether_one_runs_is_said_without_starting_one(home: Path) -> None:
     assert not is_running(), "it is of no use to this add-on"
     places.connection_file().write_bytes(b"")
     assert not is_running()
+
+
+def test_a_profile_leads_to_another_machine(home: Path) -> None:
+    tell()
+    with pytest.raises(BackendError, match='There is no profile "studio"') as caught:
+        BackendProcess(Serving("studio")).poll(0.0)
+    assert caught.value.command.startswith("python -m backend profile studio")
+    told = msgspec.structs.replace(running("another"), pid=0, started=None)
+    connection.write(places.profiles_folder() / "studio.json", told)
+    process = BackendProcess(Serving("studio"))
+    assert process.poll(0.0) == told, "of whatever version: the two agree on the protocol's"
+    assert not process.is_own(told)
+    connection.write(places.profiles_folder() / "studio.json", running())
+    with pytest.raises(BackendError, match="is no profile"):
+        BackendProcess(Serving("studio")).poll(0.0)
+
+
+@pytest.mark.process
+def test_a_backend_that_is_started_is_told_its_memory(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__main__.py").write_text("import sys; sys.exit(repr(sys.argv[1:]))", encoding="utf-8")
+    tell(root=str(tmp_path), arguments=["--fake"])
+    error = wait_for_problem(BackendProcess(Serving(model_memory=2.5)))
+    assert error.sentence.endswith("It said: ['serve', '--fake', '--model-memory', '2.5']")
+
+
+def test_profiles_and_installation_are_found(home: Path) -> None:
+    installation = Installation()
+    assert isinstance(installation.found, Problem)
+    tell()
+    assert isinstance(installation.found, Problem), "it is looked at now and then, not with every redraw"
+    assert isinstance(Installation().found, Install)
+    connection.write(places.profiles_folder() / "studio.json", running())
+    assert Installation().profiles == ("studio",)
