@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from elevator import Plan, Sources, load_models
+from elevator import Models, Plan, Sources, load_models
 from elevator.embedded.training import clips as clips_module
 from elevator.embedded.training.clips import PUBLISHED, ClipKind, clip_file, make_clips, read_clip, sample
 from elevator.embedded.training.evaluate import ALONE, ELEVATED, STYLED, Evaluation, _row
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 SHAPES = DrawnShapes()
 PROMPTS = read_prompts()[:28]
-SHORT = Plan(steps=4, refine=(4, 2), refine_steps=2, guidance=2.2, video_guidance=3.0)
+SHORT = Plan(steps=3, refine=(2,), refine_steps=1, guidance=2.2, video_guidance=3.0)
 
 
 def planted(out: Path, kind: ClipKind, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Evaluation:
@@ -133,6 +134,11 @@ def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path,
     assert read_presets(root / content["t2v"] / "presets.toml")["published"].plan == PUBLISHED
 
 
+@cache
+def models() -> Models:
+    return load_models(Sources.of(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope"))
+
+
 @pytest.mark.parametrize(
     ("kind", "frames"),
     [(ClipKind("t2i", frames=1, refine=False), 1), (ClipKind("a", alone=True), 16), (ClipKind("e"), 16)],
@@ -140,8 +146,7 @@ def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path,
 )
 def test_clips_repeat_with_their_seeds(kind: ClipKind, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips_module, "PUBLISHED", SHORT)
-    models = load_models(Sources.of(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope"))
-    one, again, other = (sample(models, kind, PROMPTS[index]) for index in (0, 0, 1))
+    one, again, other = (sample(models(), kind, PROMPTS[index]) for index in (0, 0, 1))
     assert one.shape == (frames, 64, 64, 3)
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
