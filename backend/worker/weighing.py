@@ -7,7 +7,6 @@ QUESTION is a `Question` as JSON; the answer, an `Answer`, comes on standard out
 
 from __future__ import annotations
 
-import os
 import sys
 
 import msgspec
@@ -28,8 +27,6 @@ def weigh(question: Question) -> Answer:
 
 def main() -> int:
     """Answer one question."""
-    if hasattr(os, "nice"):
-        os.nice(10)  # a clip that is being made comes first
     try:
         answer = weigh(msgspec.json.decode(sys.stdin.buffer.read(), type=Question))
     except ElevatorError as error:

@@ -107,9 +107,9 @@ def test_who_has_gone_is_told_nothing(weigher: Weigher) -> None:
 def test_the_answer_is_what_the_sampler_foresees(home: Path) -> None:
     recipe = read_catalogue().recipes["plain"]
     wanted = msgspec.structs.replace(
-        sample(4, width=64, height=64), sources=recipe.sources, plan=recipe.presets["fast"]
+        sample(1, width=32, height=32), sources=recipe.sources, plan=recipe.presets["draft"]
     )
-    takes = estimate(recipe.presets["fast"], load_shapes(recipe.sources), frames=4, height=64, width=64)
+    takes = estimate(recipe.presets["draft"], load_shapes(recipe.sources), frames=1, height=32, width=32)
     assert weigh(Question(order=wanted, device="cpu")).memory == takes.peak
     assert weigh(Question(order=wanted, device="cuda:1")).memory < takes.peak - takes.process
 
