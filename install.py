@@ -14,7 +14,7 @@ from pathlib import Path
 
 from backend.installer import checks, demo, doctor, extension, readiness
 from backend.installer.children import end_on_signals
-from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
+from backend.installer.clone import BACKEND, BLENDER, LTS_BLENDER, NEWEST_BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
 from elevator.arguments import ArgumentParser, until_unread
@@ -63,7 +63,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
-    readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER], options.torch_index)
+    more = [LTS_BLENDER, NEWEST_BLENDER] if options.long else []
+    readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER, *more], options.torch_index)
     long = ["--long"] if options.long else []
     wrong = checks.check()
     return checks.test([*long, *options.rest]) or wrong
@@ -124,7 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     test = add(
         "test", _test, "Set up what the tests need, run scripts/check and all tests. Further arguments go to pytest."
     )
-    test.add_argument("--long", action="store_true", help="also run the tests that take long")
+    test.add_argument(
+        "--long",
+        action="store_true",
+        help="also run the tests that take long, in two more Blenders, of which one needs Python 3.13",
+    )
     package = add(
         "package",
         _package,

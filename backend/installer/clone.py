@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BACKEND_PYTHON = (3, 11)
 """The oldest Python that the backend's packages run on."""
 BPY_PYTHON = (3, 11)
-"""The one Python for which the bpy modules below are built."""
+"""The one Python for which bpy modules before 5.1 are built."""
 BLENDER_MINIMUM = (4, 2)
 """The oldest Blender that the extension runs in."""
 
@@ -38,22 +38,27 @@ class Environment:
 BACKEND = Environment(
     folder=ROOT / ".venv", lock=ROOT / "requirements.lock", python=BACKEND_PYTHON, exactly=False, room_gb=2.5
 )
-BLENDER = Environment(
-    folder=ROOT / ".venv-blender-5.0.1",
-    lock=ROOT / "blender.lock",
-    package="bpy==5.0.1",
-    python=BPY_PYTHON,
-    exactly=True,
-    room_gb=1.6,
-)
-OLD_BLENDER = Environment(
-    folder=ROOT / ".venv-blender-4.2.23",
-    lock=ROOT / "blender.lock",
-    package="bpy==4.2.23",
-    python=BPY_PYTHON,
-    exactly=True,
-    room_gb=1.6,
-)
+
+
+def _blender(version: str, lock: str = "blender.lock", python: tuple[int, int] = BPY_PYTHON) -> Environment:
+    """The environment in which the bpy module of this version stands in for Blender."""
+    return Environment(
+        folder=ROOT / f".venv-blender-{version}",
+        lock=ROOT / lock,
+        package=f"bpy=={version}",
+        python=python,
+        exactly=True,
+        room_gb=1.6,
+    )
+
+
+BLENDER = _blender("5.0.1")
+"""For the demo and all tests."""
+OLD_BLENDER = _blender("4.2.23")
+"""The oldest one, for those tests that say so."""
+LTS_BLENDER = _blender("4.5.15")
+"""This and the next: only for `install.py test --long`."""
+NEWEST_BLENDER = _blender("5.3.0", lock="blender-python-3.13.lock", python=(3, 13))
 
 BUILD = ROOT / "build"
 """Everything that can be made again: logs, locks, the extension zip."""

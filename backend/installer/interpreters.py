@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -48,6 +49,10 @@ def _pythons(wanted: tuple[int, int]) -> Iterator[list[str]]:
             yield ["py", f"-{wanted[0]}.{minor}"]
         yield [f"python{wanted[0]}.{minor}"]
     yield ["python3"]
+    # Those of pyenv that are not switched on.
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for minor in range(wanted[1], wanted[1] + 4):
+        yield from ([str(python)] for python in versions.glob(f"{wanted[0]}.{minor}.*/bin/python3"))
 
 
 def _look_at(command: list[str]) -> tuple[tuple[int, int], Path] | None:

@@ -14,7 +14,17 @@ import pytest
 
 from backend.cli import diagnosis
 from shared_protocol.machine.processes import is_running
-from tests.addon.blenders import BLENDER, OLD_BLENDER, ROOT, Lab, Outcome, checks_of, may_mount
+from tests.addon.blenders import (
+    BLENDER,
+    LTS_BLENDER,
+    NEWEST_BLENDER,
+    OLD_BLENDER,
+    ROOT,
+    Lab,
+    Outcome,
+    checks_of,
+    may_mount,
+)
 
 SMOKE = {
     "making": [
@@ -48,7 +58,9 @@ SMOKE = {
     ],
     "manners": ["check_unregister_leaves_nothing", "check_panels_draw"],
 }
-"""What the oldest Blender must do as well."""
+"""What older Blenders must do as well."""
+WHOLE = ("making", "arriving", "meanwhile", "trouble", "keeping", "manners")
+"""The files whose checks share a Blender."""
 
 WALK_SECONDS = 900
 """More than a walk takes on a busy machine."""
@@ -64,7 +76,7 @@ def run_in(tmp_path_factory: pytest.TempPathFactory, extension_zip: Path) -> Run
     def run(version: str, name: str) -> Outcome:
         if (version, name) not in done:
             lab = Lab(tmp_path_factory.mktemp("lab"), version, extension_zip)
-            checks = SMOKE[name] if version == OLD_BLENDER else checks_of(name)
+            checks = SMOKE[name] if version in (OLD_BLENDER, LTS_BLENDER) else checks_of(name)
             done[version, name] = lab.run(name, checks)
         return done[version, name]
 
@@ -124,6 +136,28 @@ def test_manners(run_in: Runner, check: str) -> None:
 @pytest.mark.parametrize(("name", "check"), [(name, check) for name, checks in SMOKE.items() for check in checks])
 def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
     _expect(run_in(OLD_BLENDER, name), check)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "check"), [(name, check) for name, checks in SMOKE.items() for check in checks])
+def test_long_term_blender(run_in: Runner, name: str, check: str) -> None:
+    _expect(run_in(LTS_BLENDER, name), check)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "check"), [(name, check) for name in WHOLE for check in checks_of(name)])
+def test_newest_blender(run_in: Runner, name: str, check: str) -> None:
+    _expect(run_in(NEWEST_BLENDER, name), check)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [(LTS_BLENDER, name) for name in SMOKE] + [(NEWEST_BLENDER, name) for name in WHOLE],
+)
+def test_further_blenders_end_cleanly(run_in: Runner, version: str, name: str) -> None:
+    outcome = run_in(version, name)
+    assert outcome.code == 0, outcome.output[-4000:]
 
 
 @pytest.mark.parametrize(
