@@ -12,12 +12,12 @@ import argparse
 import io
 from pathlib import Path
 
-from backend.installer import checks, demo, doctor, readiness
+from backend.installer import checks, demo, doctor, extension, readiness
 from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
-from elevator.arguments import ArgumentParser
+from elevator.arguments import ArgumentParser, until_unread
 
 EPILOG = """\
 Every command may be repeated at any time: what is complete is left alone, what an earlier try left half-finished is
@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> int:
     except Interrupted:
         say("\nStopped. Nothing keeps running; the same command goes on from here.")
         return 130
+    except BrokenPipeError:
+        raise  # `until_unread` knows what that means
     except (Problem, OSError) as error:
         sentence = (
             f"{error.filename}: {error.strerror}." if isinstance(error, OSError) and error.filename else str(error)
@@ -69,8 +71,12 @@ def _test(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     readiness.make_ready([BACKEND], options.torch_index)
+    if options.all_platforms:
+        for zip_file in extension.package_all(options.out):
+            say(str(zip_file))
+        return 0
     readiness.tell_blender()
-    say(f"Install this in Blender: {demo.package(options.out)}")
+    say(f"Install this in Blender: {extension.package(options.out)}")
     return 0
 
 
@@ -125,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
         "Set up, build the extension zip that Blender installs, and tell Blender where the backend is.",
     )
     package.add_argument("--out", type=Path, default=ROOT / "build", metavar="FOLDER", help="where to (default: build)")
+    package.add_argument(
+        "--all-platforms", action="store_true", help="a zip for each of Linux, Windows and macOS, to hand out"
+    )
     add("doctor", _doctor, "Say what is missing in this installation and what mends it. Changes nothing.")
     return parser
 
@@ -133,4 +142,4 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a sign must not end the work
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(until_unread(lambda: main(sys.argv[1:])))

@@ -2,7 +2,8 @@
 
 Exit codes: 0 done · 1 a sentence on standard error says what to change · 2 the command is not understood ·
 3 no backend runs or starts · 4 the job failed · 5 the result cannot be written · 70 a fault of ours ·
-130 interrupted or cancelled. A failure is one sentence, and the next step, on standard error.
+130 interrupted or cancelled · 141 nobody reads the output any longer.
+A failure is one sentence, and the next step, on standard error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from elevator.arguments import ArgumentParser, without_packages
+from elevator.arguments import ArgumentParser, until_unread, without_packages
 from shared_protocol import VERSION
 from shared_protocol.machine import places
 
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
+    return until_unread(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     # Whoever is asked to end leaves in order, too: what it started must not stay behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -36,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except BackendError as error:
         return _fail(options, error)
+    except BrokenPipeError:
+        raise  # `until_unread` knows what that means
     except KeyboardInterrupt:
         warn("Interrupted.")
         return EXIT_INTERRUPTED

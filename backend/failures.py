@@ -23,13 +23,14 @@ EXIT_JOB_FAILED = 4
 EXIT_CANNOT_WRITE = 5
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141  # elevator.arguments.until_unread ends with this
 
 StorageCode: TypeAlias = Literal["disk_full", "results_unwritable"]
 """Why nothing can be kept, whether it is a job's end or another request's."""
 
 
 @dataclass(frozen=True)
-class Row:
+class Wording:
     """One way to fail. `{…}` in the texts is filled in by whoever fails."""
 
     sentence: str
@@ -48,125 +49,125 @@ class Row:
         )
 
 
-WIRE: dict[FailureCode | DenialCode, Row] = {
-    "unknown_job": Row(
+WIRE: dict[FailureCode | DenialCode, Wording] = {
+    "unknown_job": Wording(
         "There is no such job.",
         'See the list with "python -m backend queue".',
         EXIT_TO_CHANGE,
     ),
-    "job_not_waiting": Row(
+    "job_not_waiting": Wording(
         "The job does not wait any more.",
         "Nothing needs to be done; cancel it if it shall not go on.",
         EXIT_TO_CHANGE,
     ),
-    "job_not_ended": Row(
+    "job_not_ended": Wording(
         "The job has not ended yet.",
         "Wait for its end, or cancel it.",
         EXIT_TO_CHANGE,
     ),
-    "no_result": Row(
+    "no_result": Wording(
         "The job has no result, or no such frame, any more.",
         "Submit it again with the same seed.",
         EXIT_TO_CHANGE,
     ),
-    "not_allowed": Row(
+    "not_allowed": Wording(
         "Only the user of the backend's own machine may do this.",
         "Ask that user.",
         EXIT_TO_CHANGE,
     ),
-    "bad_request": Row(
+    "bad_request": Wording(
         "The request cannot be used: {detail}.",
         "Change that setting and try again.",
         EXIT_TO_CHANGE,
     ),
-    "empty_prompt": Row(
+    "empty_prompt": Wording(
         "The prompt is empty.",
         'Say what should be seen, such as "{example}".',
         EXIT_TO_CHANGE,
     ),
-    "unknown_style": Row(
+    "unknown_style": Wording(
         'There is no style "{style}".',
         "Choose one of these: {styles}.",
         EXIT_TO_CHANGE,
     ),
-    "size_out_of_range": Row(
+    "size_out_of_range": Wording(
         "A size of {width} × {height} pixels is not possible with this style.",
         "Choose width and height between {least} and {most} pixels, in steps of {step}.",
         EXIT_TO_CHANGE,
     ),
-    "frames_out_of_range": Row(
+    "frames_out_of_range": Wording(
         "A clip of {frames} frames is not possible with this style.",
         "Choose between 1 and {most} frames.",
         EXIT_TO_CHANGE,
     ),
-    "duplicate_job": Row(
+    "duplicate_job": Wording(
         "A job of this name exists already.",
         "Submit the request again under a new name; the first job goes on.",
         EXIT_TO_CHANGE,
     ),
-    "lora_missing": Row(
+    "lora_missing": Wording(
         'The LoRA "{name}" cannot be used: {detail}.',
         "Put the file into the folder of LoRAs of the base, or into loras of the settings folder, and name it.",
         EXIT_TO_CHANGE,
     ),
-    "queue_full": Row(
+    "queue_full": Wording(
         "The queue holds {most} jobs and takes no more.",
         "Wait until some are done, or cancel some.",
     ),
-    "model_missing": Row(
+    "model_missing": Wording(
         "The model {folder} is missing.",
         "Put it back, or choose another style.",
     ),
-    "model_unfit": Row(
+    "model_unfit": Wording(
         "The models of this style cannot do this: {detail}.",
         "Choose another style or mend its file.",
     ),
-    "out_of_memory": Row(
+    "out_of_memory": Wording(
         "The memory of the device was not enough: {detail}.",
         "Choose fewer frames or a smaller size, or close other programs.",
         defaults={"detail": "the clip is too large for it"},
     ),
-    "footage_missing": Row(
+    "footage_missing": Wording(
         "A picture to start from cannot be used: {detail}.",
         "Send it again, or choose another one.",
     ),
-    "disk_full": Row(
+    "disk_full": Wording(
         "The disk is full.",
         "Free some space there and try again.",
         EXIT_CANNOT_WRITE,
     ),
-    "results_unwritable": Row(
+    "results_unwritable": Wording(
         "The folder of results {folder} cannot be written: {detail}.",
         "Give its owner the right to write there, or choose another data folder.",
         EXIT_CANNOT_WRITE,
     ),
-    "source_missing": Row(
+    "source_missing": Wording(
         "The clip to be resampled is missing: {detail}.",
         "Choose a finished clip that is still there, or make it again.",
     ),
-    "upload_refused": Row(
+    "upload_refused": Wording(
         "The picture was not taken: {detail}.",
         "{step}.",
         EXIT_TO_CHANGE,
     ),
-    "worker_died": Row(
+    "worker_died": Wording(
         "The process that makes the pictures ended without a word, perhaps for lack of memory.",
         "Try again with fewer frames or a smaller size; the log says more: {log}.",
     ),
-    "worker_hung": Row(
+    "worker_hung": Wording(
         "The process that makes the pictures was stuck twice and was ended.",
         "Try again with fewer frames or a smaller size; the log says more: {log}.",
     ),
-    "other_version": Row(
+    "other_version": Wording(
         "The job was left by another version of the backend, whose settings this one does not know.",
         "Submit it again.",
     ),
-    "shutting_down": Row(
+    "shutting_down": Wording(
         "The backend is ending.",
         "Try again in a moment.",
         EXIT_NO_BACKEND,
     ),
-    "internal": Row(
+    "internal": Wording(
         "Something went wrong that should not: {detail}.",
         "Try again, and report it with the log {log} if it stays.",
         EXIT_INTERNAL,

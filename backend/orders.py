@@ -84,6 +84,19 @@ class Task(Message, frozen=True, kw_only=True, tag=True):
     """Whether they are wanted from the start."""
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """How much memory does a clip take on a device?"""
+
+    order: Sample
+    device: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """So many bytes."""
+
+    memory: int
+
+
 class Preview(Message, frozen=True, kw_only=True, tag=True):
     """From now on previews of a job are wanted, or no longer."""
 

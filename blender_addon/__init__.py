@@ -1,4 +1,4 @@
-"""Video Elevator: generated, stylised clips as strips in your edit.
+"""Elevator: generated, stylised clips as strips in your edit.
 
 Blender imports this file. What needs the extension's wheels is imported while registering, so that a missing wheel
 becomes a sentence in the panel and not silence. Nothing of Blender is imported before that either, so that the pure
@@ -25,11 +25,12 @@ def register() -> None:
         return
     import bpy
 
-    from .blender import operators, panels, preferences, properties, queue_lines
+    from .blender import estimates, operators, panels, preferences, properties, queue_lines
     from .machine import timer
 
     timer.register(Path(bpy.utils.extension_path_user(__package__, create=True)))
     _undo.append(timer.unregister)
+    _undo.append(estimates.unregister)
     for module in (properties, queue_lines, preferences, operators, panels):
         module.register()
         _undo.append(module.unregister)

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-NEEDED = ("msgspec", "zmq", "shared_protocol")
+NEEDED = ("msgspec", "zmq")
 
 
 def missing_wheels() -> list[str]:

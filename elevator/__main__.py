@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from .arguments import without_packages
+from .arguments import until_unread, without_packages
 
 try:
     from .cli import command_line
@@ -21,7 +21,7 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     # One bar is enough: transformers would show its own for every network that it reads.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    return command_line.main()
+    return until_unread(command_line.main)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,6 +60,23 @@ class ArgumentParser(argparse.ArgumentParser):
         value = self._get_value(action, *arg_strings)
         self._check_value(action, value)
         return value
+
+
+EXIT_UNREAD = 141
+"""As a shell tells it of a command that SIGPIPE ended."""
+
+
+def until_unread(command: Callable[[], int]) -> int:
+    """Run a command. Returns its exit code, or EXIT_UNREAD if whoever reads its output has left, as `… | head` does."""
+    try:
+        try:
+            return command()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNREAD
 
 
 def without_packages(module: str, error: ModuleNotFoundError) -> str:

@@ -9,11 +9,11 @@ from hashlib import sha256
 
 import torch
 
-from .models.preview import Pixels
 from .pictures.clip_folder import frame_name
 from .pictures.flow import MIN_SIDE_PX
 from .pictures.metrics import measure
-from .sidecar import Device, File, Frame, Pictures, Settings, Sidecar, made_with
+from .pixels import Pixels
+from .sidecar import ClipSettings, Device, File, FrameFile, Pictures, Sidecar, made_with
 from .sources import Sources
 
 
@@ -36,7 +36,7 @@ def record_of(
     sources: Sources,
     pictures: Pictures,
     device: Device,
-    settings: Settings,
+    settings: ClipSettings,
     files: Iterable[File],
     notes: Iterable[str],
     clock: Clock,
@@ -54,6 +54,6 @@ def record_of(
         files=tuple(files),
         seconds={phase: round(seconds, 3) for phase, seconds in clock.seconds.items()},
         notes=tuple(notes),
-        frames=tuple(Frame(frame_name(k), sha256(frame.tobytes()).hexdigest()) for k, frame in enumerate(clip)),
+        frames=tuple(FrameFile(frame_name(k), sha256(frame.tobytes()).hexdigest()) for k, frame in enumerate(clip)),
         metrics=measured,
     )

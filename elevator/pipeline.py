@@ -22,7 +22,7 @@ from tqdm.auto import tqdm  # type: ignore[import-untyped]
 from .errors import LoraError, PlanError, RequestError
 from .models.loading import load_models
 from .models.pair import Models, factor
-from .models.preview import Pixels
+from .pixels import Pixels
 from .plan import Plan
 from .sampler import Step, elevate
 from .sources import Sources
@@ -160,12 +160,7 @@ class VideoElevatorPipeline:
             raise RequestError(f"output_type is {output_type!r}; choose pil, np or pt.")
         size = (width or native_size(self.models), height or native_size(self.models))
         wanted = plan or preset_plan(self.models, preset)
-        if num_inference_steps is not None:
-            wanted = with_steps(wanted, num_inference_steps)
-        if guidance_scale is not None:
-            wanted = replace(wanted, guidance=guidance_scale)
-        if video_guidance_scale is not None:
-            wanted = replace(wanted, video_guidance=video_guidance_scale)
+        wanted = _adjusted(wanted, num_inference_steps, guidance_scale, video_guidance_scale)
         if num_frames is None:
             num_frames = 16 if video is None else len(video)
         steps = elevate(
@@ -241,6 +236,14 @@ def with_steps(plan: Plan, steps: int) -> Plan:
     if inversion_steps is not None and refine:
         inversion_steps = max(min(scaled(inversion_steps), refine[0] - 1), 1)
     return replace(plan, steps=steps, refine=refine, refine_steps=refine_steps, inversion_steps=inversion_steps)
+
+
+def _adjusted(plan: Plan, steps: int | None, guidance: float | None, video_guidance: float | None) -> Plan:
+    """The plan with what a call asks for besides. Raises PlanError if that is impossible."""
+    if steps is not None:
+        plan = with_steps(plan, steps)
+    asked = {"guidance": guidance, "video_guidance": video_guidance}
+    return plan.changed({name: scale for name, scale in asked.items() if scale is not None})
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Pixels:

@@ -6,7 +6,7 @@ A *countdown* s = S − i names the i-th of S timesteps from the end (published 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -43,28 +43,6 @@ class LowPass:
                     f"lowpass {name} is {getattr(self, name)}; choose a number above 0, or the method none."
                 )
         _integer("lowpass order", self.order, 1)
-
-
-@dataclass(frozen=True)
-class Calls:
-    """How many network calls a plan makes. Guided ones run both prompts, the others one."""
-
-    painting: int
-    """T2I, guided."""
-    correction: int
-    """T2I, one prompt."""
-    inverting: int
-    """T2I, one prompt."""
-    refining: int
-    """T2V, guided."""
-    shallow_painting: int = 0
-    """Of those, the ones that reuse deep features."""
-    shallow_correction: int = 0
-    shallow_inverting: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.painting + self.correction + self.inverting + self.refining
 
 
 @dataclass(frozen=True)
@@ -243,36 +221,6 @@ class Plan:
     def video_spans(self, frames: int) -> tuple[Span, ...]:
         """The windows in which the T2V sees a clip."""
         return windows(frames, self.window, self.overlap)
-
-    def calls(self, frames: int = 1, start: int = 0) -> Calls:
-        """Network calls of the chain from step `start` on, counted without running it (method: cost table)."""
-        counts = {name: [0, 0] for name in ("painting", "correction", "inverting", "refining")}
-        for phase, shallow in self._phases(start):
-            spans = self.video_spans(frames) if phase == "refining" else self.image_spans(frames)
-            counts[phase][shallow] += len(spans)
-        return Calls(
-            **{name: sum(both) for name, both in counts.items()},
-            **{f"shallow_{name}": counts[name][1] for name in ("painting", "correction", "inverting")},
-        )
-
-    def _phases(self, start: int) -> Iterator[tuple[str, bool]]:
-        """The kind of every guided or single output that the chain asks for, and whether it reuses deep features."""
-        every = self.cache_interval
-        since = path = corrected = 0
-        for i in range(start, self.steps):
-            yield "painting", since % every > 0
-            since += 1
-            if self.refines_at(i):
-                yield from (("refining", False) for _ in range(self.refine_steps))
-                levels = len(self.inverts_to(i)) if self.way_back == "inversion" else 0
-                yield from (("inverting", k % every > 0) for k in range(levels))
-                since, path, corrected = 0, levels if self.corrects else 0, 0
-            elif path > 1:
-                # Right after a refinement the chain is on the path, so that its own output serves the correction too.
-                if since > 1:
-                    yield "correction", corrected % every > 0
-                    corrected += 1
-                path -= 1
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _WEIGHTS = (
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceFile:
     """A file that will be read; the fields are those of `File`."""
 
     source: str
@@ -46,13 +46,13 @@ class Found:
     path: Path
 
 
-def found(sources: Sources, pictures: Pictures | None = None, frames: int = 0) -> tuple[Found, ...]:
+def source_files(sources: Sources, pictures: Pictures | None = None, frames: int = 0) -> tuple[SourceFile, ...]:
     """All files that are read for a clip of these models and so many frames of the pictures, in the order of reading.
 
     Raises RequestError if there are no init frames. Whether the other sources exist, `recorded` says.
     """
     return tuple(
-        Found(source, Path(os.path.relpath(file, root)).as_posix(), file)
+        SourceFile(source, Path(os.path.relpath(file, root)).as_posix(), file)
         for source, root, files in (*_roots(sources), *_pictures(pictures or Pictures(), frames))
         for file in files
     )
@@ -66,7 +66,7 @@ def pictures_of(folder: Path) -> list[Path]:
     return files
 
 
-def recorded(file: Found) -> File:
+def recorded(file: SourceFile) -> File:
     """The file with its size and hash. Raises ModelError if it cannot be read."""
     try:
         with file.path.open("rb") as content:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from .calls import calls_of
 from .chain.algorithm import as_it_is, chain
 from .chain.noise import chain_noise, starting_noise
 from .chain.schedule import END, Schedule, add_noise
@@ -19,7 +20,7 @@ from .chain.stages import Hold, Unit
 from .errors import RequestError
 from .memory import enough_for
 from .models.pair import Models
-from .models.preview import Pixels
+from .pixels import Pixels
 from .plan import Plan
 from .prompt_schedule import Prompts
 from .steps import relay
@@ -119,7 +120,7 @@ def _elevate(
 ) -> Generator[Step, None, None]:
     frames, schedule = size[0], schedules[0]
     start = plan.steps - math.ceil(footage.strength * plan.steps)
-    total = 1 + footage.count + plan.calls(frames, start).total + frames
+    total = 1 + footage.count + calls_of(plan, frames, start).total + frames
     with enough_for("text"):
         t2i, t2v = models.denoisers(prompts, frames, plan, schedules)
     texts = (prompts.negative, *prompts.texts)

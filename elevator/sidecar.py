@@ -47,7 +47,7 @@ class Device(msgspec.Struct, frozen=True):
     offload: bool = False
 
 
-class Settings(msgspec.Struct, frozen=True):
+class ClipSettings(msgspec.Struct, frozen=True):
     """What `elevate` was asked for."""
 
     prompt: str
@@ -86,7 +86,7 @@ class File(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Frame(msgspec.Struct, frozen=True):
+class FrameFile(msgspec.Struct, frozen=True):
     """A finished frame."""
 
     file: str
@@ -104,13 +104,13 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     sources: Sources
     """Absolute, or a name of embedded models."""
     device: Device
-    settings: Settings
+    settings: ClipSettings
     files: tuple[File, ...]
     seconds: dict[str, float]
     """Spent on each phase of the work."""
     notes: tuple[str, ...]
     """On what was not understood."""
-    frames: tuple[Frame, ...]
+    frames: tuple[FrameFile, ...]
     metrics: dict[str, Any]
     """By `elevator.pictures.metrics`; none of frames that are too small."""
     pictures: Pictures = Pictures()

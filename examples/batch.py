@@ -29,7 +29,7 @@ def main() -> int:
         bpy.ops.wm.open_mainfile(filepath=str(edit[0].absolute()))
     addon_utils = importlib.import_module("addon_utils")  # there is none before bpy was imported
     if not addon_utils.check(EXTENSION)[1] and addon_utils.enable(EXTENSION) is None:
-        print("The extension Video Elevator is not installed in this Blender.", file=sys.stderr)
+        print("The extension Elevator is not installed in this Blender.", file=sys.stderr)
         return 1
     api = importlib.import_module(f"{EXTENSION}.api")
     try:

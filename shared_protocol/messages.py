@@ -23,7 +23,7 @@ Prompt: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Frames: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
 ClipFrames: TypeAlias = Annotated[int, Meta(ge=1, le=16_384)]
 """Of a clip, conformed ones included."""
-Pixels: TypeAlias = Annotated[int, Meta(ge=8, le=8192)]
+SidePx: TypeAlias = Annotated[int, Meta(ge=8, le=8192)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """Blender's integer properties are signed 32-bit numbers, so seeds are too."""
@@ -48,6 +48,8 @@ Setting: TypeAlias = (
 """A value of the sampler's plan; docs/STYLES.md lists the settings."""
 MAX_UPLOAD_BYTES = 64 << 20
 """Largest picture that may be uploaded."""
+MOST_LORAS = 256
+"""LoRAs that are listed with a style."""
 
 Phase: TypeAlias = Literal[
     "waiting",
@@ -87,7 +89,8 @@ class Hello(Message, frozen=True, kw_only=True, tag=True):
 
 
 class LoraChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A LoRA on top of the style's own."""
+    """A LoRA on top of the style's own; or one of those by its name in `Style.loras`, with another weight, 0 for none
+    of it."""
 
     name: FileName
     """A file in the base's folder of LoRAs, or in `loras` of the configuration folder."""
@@ -103,8 +106,8 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
     negative_prompt: Prompt = ""
     style: Name
     frames: Frames
-    width: Pixels
-    height: Pixels
+    width: SidePx
+    height: SidePx
     seed: Seed
     previews: bool = False
     """Whether `Progress` may carry a preview."""
@@ -214,6 +217,12 @@ class Chunk(Message, frozen=True, kw_only=True, tag=True):
     """Where the buffer belongs: the number of bytes that the backend has."""
 
 
+class AskEstimate(Message, frozen=True, kw_only=True, tag=True):
+    """What would a clip take? Nothing is submitted. The answer is `Estimate`."""
+
+    clip: Generate
+
+
 class AskStatus(Message, frozen=True, kw_only=True, tag=True):
     """What is the backend doing? The answer is `Status`."""
 
@@ -236,6 +245,19 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     running: Count = 0
 
 
+class LoraView(msgspec.Struct, frozen=True, kw_only=True):
+    """One LoRA that can be named with a style."""
+
+    name: FileName
+    """For `LoraChoice.name`."""
+    weight: float = 1.0
+    """The style's own one's; else what a client proposes."""
+    own: bool = False
+    """Whether the style has it without being asked."""
+    words: Annotated[str, Meta(max_length=200)] = ""
+    """What its file says of the words that call it up; empty: nothing."""
+
+
 class Style(msgspec.Struct, frozen=True, kw_only=True):
     """One style, as panel and terminal show it. The defaults and limits are those of its base models."""
 
@@ -244,19 +266,19 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     description: Sentence
     base: Name
     """Styles of one base use the same models."""
-    width: Pixels
+    width: SidePx
     """Native width, the default, pixels."""
-    height: Pixels
+    height: SidePx
     """Native height, the default, pixels."""
     frames: Frames
     """Native length, the default, frames."""
     fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
     fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     """Frames a second of its clips, as `Done` says them."""
-    size_step: Pixels
+    size_step: SidePx
     """Width and height must be multiples of this, pixels."""
-    min_size: Pixels
-    max_size: Pixels
+    min_size: SidePx
+    max_size: SidePx
     max_frames: Frames
     example_prompt: Prompt
     """A prompt that the style's models know well."""
@@ -264,6 +286,10 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """Names for `Generate.preset`."""
     preset: Annotated[str, Meta(max_length=64)] = ""
     """The style's own."""
+    calls: tuple[Count, ...] = ()
+    """How many network calls a clip takes with each of the presets."""
+    loras: Annotated[tuple[LoraView, ...], Meta(max_length=MOST_LORAS)] = ()
+    """Its own ones, and others that can be put on top."""
 
     @property
     def fps(self) -> Fraction:
@@ -353,8 +379,8 @@ class Done(Message, frozen=True, kw_only=True, tag=True):
 
     job: JobId
     frames: ClipFrames
-    width: Pixels
-    height: Pixels
+    width: SidePx
+    height: SidePx
     fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
     fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     """Frames a second at which the clip is meant to be seen, such as 30000/1001."""
@@ -445,8 +471,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """Its beginning, if it is long."""
     style: Annotated[str, Meta(max_length=64)] = ""
     frames: ClipFrames
-    width: Pixels
-    height: Pixels
+    width: SidePx
+    height: SidePx
     seed: Seed = 0
     position: Count = 0
     """Waiting jobs that come before it, as `Move` counts them; 0 for the next one and for those that do not wait."""
@@ -512,6 +538,24 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     """The job that it has, or empty."""
 
 
+class Estimate(Message, frozen=True, kw_only=True, tag=True):
+    """What a clip would take, as far as that is known; or why it cannot be made."""
+
+    job: JobId
+    """Of the clip that was asked about."""
+    calls: Count = 0
+    """Of networks."""
+    seconds: Seconds | None = None
+    """Of sampling once the models are loaded, from earlier clips of these models; None: none was made yet."""
+    memory: Bytes = 0
+    """On the device, or with all else of the process where that is a processor; 0: not known."""
+    more: bool = False
+    """Whether another follows, when the memory is known."""
+    problem: Sentence = ""
+    """Why the clip cannot be made; empty: it can."""
+    next_step: Sentence = ""
+
+
 class Status(Message, frozen=True, kw_only=True, tag=True):
     """What the backend does now."""
 
@@ -551,6 +595,7 @@ Request: TypeAlias = (
     | Forget
     | Offer
     | Chunk
+    | AskEstimate
     | AskStatus
     | Shutdown
 )
@@ -569,6 +614,7 @@ Event: TypeAlias = (
     | Queue
     | Fetched
     | Have
+    | Estimate
     | Status
     | Alive
     | Goodbye

@@ -10,27 +10,27 @@ from pathlib import Path
 from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import JobView
 
-from ..client.api import LISTED, Backend, Clip, Job
+from ..client.api import LISTED, Backend, Job, Wish
 from ..client.failures import ClientFailure
 from ..client.saving import prepare
 from ..failures import EXIT_DONE, BackendError
 from ..styles.catalogue import read_catalogue
 from .batch_file import Row, read_rows
-from .batch_note import Note, asked_of, read_note, write_note
 from .checking import check
 from .failures import CommandFailure
 from .following import Watcher, cancelling, connected, saved
 from .output import Error, Output, Skipped, warn
+from .receipt import Receipt, asked_of, read_receipt, write_receipt
 from .terminal import ProgressLine
 
 AGAIN = ("failed", "cancelled")
 """Jobs that ended like this are submitted once more by the next run."""
 
 
-def generate(options: argparse.Namespace, clip: Clip) -> int:
-    """Make the clips of a file's rows, of which `clip` says what they do not. Raises BackendError."""
+def generate(options: argparse.Namespace, wish: Wish) -> int:
+    """Make the clips of a file's rows, of which `wish` says what they do not. Raises BackendError."""
     output = Output(json=options.json)
-    rows, wrong = read_rows(options.source, clip, options.fps)
+    rows, wrong = read_rows(options.source, wish, options.fps)
     count = len(rows) + len(wrong)
     if options.dry_run:
         from .dry_run import foresee_rows
@@ -64,9 +64,9 @@ def _check(rows: Sequence[Row], options: argparse.Namespace, wrong: dict[int, st
         folder = options.out / row.folder
         try:
             if catalogue is not None:
-                check(row.clip, catalogue, fake=options.fake)
-            note = read_note(folder)
-            if not options.overwrite and frames_in(folder) and (note is None or note.asked != asked_of(row)):
+                check(row.wish, catalogue, fake=options.fake)
+            receipt = read_receipt(folder)
+            if not options.overwrite and frames_in(folder) and (receipt is None or receipt.asked != asked_of(row)):
                 raise ClientFailure("folder_in_use", folder=folder)
         except BackendError as error:
             wrong[row.number] = f"{row.where}: {error}"
@@ -115,18 +115,18 @@ class _Batch:
         """Submit a row, or take up its job again, or skip it. Whether it was not too much for the queue."""
         folder = self._folder(row)
         asked = asked_of(row)
-        note = read_note(folder)
+        receipt = read_receipt(folder)
         try:
-            if note is not None and note.asked == asked:
-                if note.is_whole(folder):
+            if receipt is not None and receipt.asked == asked:
+                if receipt.is_whole(folder):
                     self._output.line(Skipped(folder=str(folder.resolve())), row=row.number)
                     return True
-                if self._goes_on(note.job):
-                    self.work[self._backend.job(note.job)] = row
+                if self._goes_on(receipt.job):
+                    self.work[self._backend.job(receipt.job)] = row
                     return True
             prepare(folder, overwrite=True)  # what lies there was looked at before
-            job = self._backend.submit(row.clip)
-            write_note(folder, Note(job=job.id, asked=asked))
+            job = self._backend.submit(row.wish)
+            write_receipt(folder, Receipt(job=job.id, asked=asked))
             self.work[job] = row
         except BackendError as error:
             if error.code == "queue_full" and self.work:
@@ -160,7 +160,7 @@ class _Batch:
         if source is not None:
             source.received()
         clip = source or job
-        write_note(folder, Note(job=clip.id, asked=asked_of(row), frames=done.frames, seed=done.seed))
+        write_receipt(folder, Receipt(job=clip.id, asked=asked_of(row), frames=done.frames, seed=done.seed))
         self._line.clear()
         saved(self._output, job, paths, f"{self._label(row)}: ", row=row.number)
 

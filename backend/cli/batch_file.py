@@ -16,7 +16,7 @@ from elevator import Plan
 from elevator.cli import values
 from shared_protocol.messages import LoraChoice
 
-from ..client.api import Clip
+from ..client.api import Wish
 from .failures import CommandFailure
 from .values import lora
 
@@ -36,7 +36,7 @@ class Row:
     """From 1; the header and empty lines do not count."""
     where: str
     """File, row and line, for people."""
-    clip: Clip
+    wish: Wish
     fps: Fraction | None
     """The frame rate to change to; None: as the clip comes."""
     folder: str
@@ -47,8 +47,8 @@ class Wrong(Exception):
     """A row cannot be used; the message says why."""
 
 
-def read_rows(path: Path, clip: Clip, fps: Fraction | None) -> tuple[list[Row], dict[int, str]]:
-    """The rows, and by number a sentence for each that cannot be used. `clip` and `fps` hold for what rows do not say.
+def read_rows(path: Path, wish: Wish, fps: Fraction | None) -> tuple[list[Row], dict[int, str]]:
+    """The rows, and by number a sentence for each that cannot be used. `wish` and `fps` hold for what rows do not say.
 
     Raises BackendError if the file cannot be read at all.
     """
@@ -60,7 +60,7 @@ def read_rows(path: Path, clip: Clip, fps: Fraction | None) -> tuple[list[Row], 
         try:
             if isinstance(record, Wrong):
                 raise record
-            row = _row(number, where, record, (clip, fps), path.parent)
+            row = _row(number, where, record, (wish, fps), path.parent)
             if (other := taken.setdefault(row.folder.casefold(), number)) != number:
                 raise Wrong(f'Its folder "{row.folder}" is that of row {other} already.')
             rows.append(row)
@@ -137,7 +137,7 @@ def _unknown(column: str) -> str:
     return f'there is no column "{column}", only {", ".join((*_COLUMNS, *_PLAN))}'
 
 
-def _row(number: int, where: str, record: Record, defaults: tuple[Clip, Fraction | None], start: Path) -> Row:
+def _row(number: int, where: str, record: Record, defaults: tuple[Wish, Fraction | None], start: Path) -> Row:
     """A row from its columns. Relative paths begin at `start`. Raises Wrong."""
     own: dict[str, Any] = {}
     settings: list[tuple[str, Any]] = []
@@ -150,16 +150,16 @@ def _row(number: int, where: str, record: Record, defaults: tuple[Clip, Fraction
             own[column] = _value(column, value, start)
         else:
             settings.append((column, values.plain(value) if isinstance(value, str) else value))
-    clip, fps = defaults
+    wish, fps = defaults
     fps = own.pop("fps", fps)
     folder = own.pop("out", f"{number:04d}")
     if "lora" in own:
         own["loras"] = own.pop("lora")
     try:
-        own["settings"] = {**clip.settings, **values.nested(settings)}
+        own["settings"] = {**wish.settings, **values.nested(settings)}
     except argparse.ArgumentTypeError as error:
         raise Wrong(f"{error}.") from error
-    return Row(number, where, replace(clip, **own), fps, folder)
+    return Row(number, where, replace(wish, **own), fps, folder)
 
 
 def _value(column: str, value: Any, start: Path) -> Any:

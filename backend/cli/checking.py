@@ -9,7 +9,7 @@ from shared_protocol import wire
 from shared_protocol.errors import ProtocolError
 from shared_protocol.messages import Generate
 
-from ..client.api import Clip
+from ..client.api import Wish
 from ..client.uploading import read_picture
 from ..failures import Failure
 from ..orders import Sample
@@ -17,11 +17,11 @@ from ..server.requests import resolve
 from ..styles.catalogue import Catalogue
 
 
-def check(clip: Clip, catalogue: Catalogue, *, fake: bool) -> tuple[Generate, Sample]:
+def check(wish: Wish, catalogue: Catalogue, *, fake: bool) -> tuple[Generate, Sample]:
     """The request and the order that a backend with these styles would make of it. Raises BackendError."""
-    recipe = catalogue.recipes.get(clip.style)
+    recipe = catalogue.recipes.get(wish.style)
     pictures: dict[str, Path] = {}
-    request = clip.request(recipe.style if recipe else None, lambda path: _hashed(path, pictures))
+    request = wish.request(recipe.style if recipe else None, lambda path: _hashed(path, pictures))
     check_limits(request)
     order, _ = resolve(request, catalogue, fake=fake, upload=pictures.get)
     return request, order

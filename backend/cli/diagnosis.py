@@ -127,11 +127,10 @@ def _device() -> Iterator[Finding]:
 
 
 def _extension() -> Finding:
-    path = BUILD / f"video_elevator-{VERSION}.zip"
-    there = path.is_file()
+    built = sorted(BUILD.glob(f"video_elevator-{VERSION}-*.zip"))
     return Finding(
-        f"the extension for Blender is {'built' if there else 'not built'}: {path}",
-        "" if there else "python3 install.py package",
+        f"the extension for Blender is built: {', '.join(map(str, built))}" if built else "the extension is not built",
+        "" if built else "python3 install.py package",
         needed=False,
     )
 

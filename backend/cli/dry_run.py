@@ -12,7 +12,7 @@ from elevator import ElevatorError, Estimate, Plan, Sources, estimate, load_shap
 from elevator.cost.shapes import Shapes
 from elevator.pictures.rates import length
 
-from ..client.api import Clip
+from ..client.api import Wish
 from ..failures import EXIT_DONE, BackendError, Failure
 from ..machine_memory import machine_memory
 from ..styles.catalogue import Catalogue, read_catalogue
@@ -25,9 +25,9 @@ HEAD = ("row", "frames", "size", "calls", "memory", "TFLOP", "disk", "")
 TOO_MUCH = "does not fit into this machine's memory"
 
 
-def foresee_one(clip: Clip, fps: Fraction | None, output: Output) -> int:
+def foresee_one(wish: Wish, fps: Fraction | None, output: Output) -> int:
     """Say what one clip would take. Raises BackendError."""
-    foreseen = foresee(clip, fps, read_catalogue(), machine_memory())
+    foreseen = foresee(wish, fps, read_catalogue(), machine_memory())
     output.line(foreseen)
     output.table(HEAD[1:], [_cells(foreseen)])
     return EXIT_DONE
@@ -40,7 +40,7 @@ def foresee_rows(file: Path, rows: Sequence[Row], wrong: dict[int, str], output:
     found: list[tuple[Row, Foreseen]] = []
     for row in rows:
         try:
-            foreseen = foresee(row.clip, row.fps, catalogue, memory)
+            foreseen = foresee(row.wish, row.fps, catalogue, memory)
         except BackendError as error:
             wrong[row.number] = f"{row.where}: {error}"
             output.line(Error.of(error), row=row.number)
@@ -60,13 +60,13 @@ def foresee_rows(file: Path, rows: Sequence[Row], wrong: dict[int, str], output:
     return EXIT_DONE
 
 
-def foresee(clip: Clip, fps: Fraction | None, catalogue: Catalogue, memory: int) -> Foreseen:
+def foresee(wish: Wish, fps: Fraction | None, catalogue: Catalogue, memory: int) -> Foreseen:
     """What a clip would take, with `memory` bytes in the machine. Raises BackendError if it is not possible.
 
     The memory is that of sampling on a processor. The disk's bytes are those of pictures that cannot be compressed; a
     clip of another frame rate lies there beside the first one.
     """
-    _, order = check(clip, catalogue, fake=False)
+    _, order = check(wish, catalogue, fake=False)
     plan = order.plan
     start = plan.steps - math.ceil(order.strength * plan.steps) if order.footage else 0
     try:

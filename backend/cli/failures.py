@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, EXIT_USAGE, BackendError, Row
+from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, EXIT_USAGE, BackendError, Wording
 
 CommandCode: TypeAlias = Literal[
     "key_exists",
@@ -17,44 +17,44 @@ CommandCode: TypeAlias = Literal[
     "rows_failed",
 ]
 
-COMMAND: dict[CommandCode, Row] = {
-    "key_exists": Row(
+COMMAND: dict[CommandCode, Wording] = {
+    "key_exists": Wording(
         'There is a key "{name}" already: {file}.',
         "Use it, or choose another name.",
         EXIT_TO_CHANGE,
     ),
-    "key_missing": Row(
+    "key_missing": Wording(
         'There is no key "{name}".',
         'Make it with "python -m backend key {name}".',
         EXIT_TO_CHANGE,
     ),
-    "usage": Row(
+    "usage": Wording(
         "{detail}",
         'See "python -m backend {command} --help".',
         EXIT_USAGE,
     ),
-    "backend_lost": Row(
+    "backend_lost": Wording(
         "{detail}",
         'The job is safe in its queue and goes on when a backend runs; "python -m backend results {job} --out FOLDER" '
         "then gets the clip.",
         EXIT_NO_BACKEND,
     ),
-    "batch_lost": Row(
+    "batch_lost": Wording(
         "{detail}",
         "What was submitted is safe in its queue: give the same command again to go on.",
         EXIT_NO_BACKEND,
     ),
-    "batch_refused": Row(
+    "batch_refused": Wording(
         "{count} of the {rows} rows of {file} cannot be used.",
         "Mend them; nothing was submitted.",
         EXIT_TO_CHANGE,
     ),
-    "batch_unread": Row(
+    "batch_unread": Wording(
         "The file {file} cannot be used: {detail}.",
         "Mend it; docs/COMMANDS.md says how it looks.",
         EXIT_TO_CHANGE,
     ),
-    "rows_failed": Row(
+    "rows_failed": Wording(
         "{count} of the {rows} rows have no clip.",
         "The sentences above say why; the same command tries those rows again.",
     ),

@@ -9,9 +9,9 @@ from elevator.cli import values
 from elevator.cli.shared import default_folder
 from shared_protocol.messages import Style
 
-from ..client.api import Backend, Clip, Job
-from ..client.clip import MAX_SEED
+from ..client.api import Backend, Job, Wish
 from ..client.saving import check_space, prepare
+from ..client.wish import MAX_SEED
 from ..failures import EXIT_DONE, BackendError
 from . import batch
 from .failures import CommandFailure
@@ -23,7 +23,7 @@ from .terminal import ProgressLine
 def generate(options: argparse.Namespace) -> int:
     """Make clips and write their frames. Raises BackendError."""
     _check_usage(options)
-    wanted = _clip(options)
+    wanted = _wish(options)
     if options.out is None:
         single = options.source is None
         options.out = default_folder(wanted.prompt, wanted.seed) if single else default_folder(options.source.stem)
@@ -63,13 +63,13 @@ def _check_usage(options: argparse.Namespace) -> None:
         raise CommandFailure("usage", detail=wrong, command="generate")
 
 
-def _clip(options: argparse.Namespace) -> Clip:
+def _wish(options: argparse.Namespace) -> Wish:
     """What the options ask for; of a file's rows, what they do not say themselves."""
     seed = options.seed
     if seed is None and options.source is None:  # a default --out is named after it; rows draw their own
         seed = random.randrange(MAX_SEED)
     width, height = options.size or (None, None)
-    return Clip(
+    return Wish(
         options.prompt or "",
         negative_prompt=options.negative,
         style=options.style,
@@ -86,7 +86,7 @@ def _clip(options: argparse.Namespace) -> Clip:
     )
 
 
-def _check_space(options: argparse.Namespace, wanted: Clip, style: Style | None) -> None:
+def _check_space(options: argparse.Namespace, wanted: Wish, style: Style | None) -> None:
     if style is not None:
         frames = wanted.frames if wanted.frames is not None else style.frames
         check_space(options.out, frames * (wanted.width or style.width) * (wanted.height or style.height) * 3)

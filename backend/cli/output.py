@@ -12,11 +12,11 @@ import msgspec
 from ..failures import BackendError
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class JsonLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of the lines that are no messages of the protocol; `type` holds the class name."""
 
 
-class Saved(Line, frozen=True, kw_only=True, tag=True):
+class Saved(JsonLine, frozen=True, kw_only=True, tag=True):
     """A clip's frames lie in a folder of the user's."""
 
     job: str
@@ -30,13 +30,13 @@ class Saved(Line, frozen=True, kw_only=True, tag=True):
     seed: int
 
 
-class Skipped(Line, frozen=True, kw_only=True, tag=True):
+class Skipped(JsonLine, frozen=True, kw_only=True, tag=True):
     """A row of a batch whose clip was there already."""
 
     folder: str
 
 
-class Foreseen(Line, frozen=True, kw_only=True, tag=True):
+class Foreseen(JsonLine, frozen=True, kw_only=True, tag=True):
     """What a clip would take."""
 
     frames: int
@@ -56,7 +56,7 @@ class Foreseen(Line, frozen=True, kw_only=True, tag=True):
     """Whether this machine has so much memory."""
 
 
-class Error(Line, frozen=True, kw_only=True, tag=True):
+class Error(JsonLine, frozen=True, kw_only=True, tag=True):
     """What failed."""
 
     code: str

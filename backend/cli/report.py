@@ -35,8 +35,9 @@ from shared_protocol.messages import MAJOR, MINOR
 
 from ..client.failures import cannot_write
 from ..failures import EXIT_DONE
+from ..root import ROOT
+from ..serve_options import ServeOptions
 from ..server.open_stores import DATABASE
-from ..settings import ROOT, Settings
 from ..styles.catalogue import read_catalogue
 from .diagnosis import ask_status, examine, open_read_only
 
@@ -162,7 +163,7 @@ def _facts() -> dict[str, Any]:
             "packages": {found.name: found.version for found in metadata.distributions()},
         },
         "settings": {
-            "defaults": msgspec.to_builtins(asdict(Settings()), enc_hook=str),
+            "defaults": msgspec.to_builtins(asdict(ServeOptions()), enc_hook=str),
             "environment": {name: text for name, text in os.environ.items() if name.startswith("ELEVATOR_")},
             "install_file": _json_of(places.install_file()),
         },

@@ -16,8 +16,8 @@ from shared_protocol.machine import places
 from .. import logs
 from ..client.failures import cannot_write
 from ..failures import EXIT_DONE
+from ..serve_options import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, ServeOptions
 from ..server.only_one import only_one
-from ..settings import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, Settings
 from .keys import parse_bind
 from .output import warn
 
@@ -40,7 +40,7 @@ def serve(options: argparse.Namespace) -> int:
     from ..server.server import Server
     from ..styles.catalogue import read_catalogue
 
-    settings = Settings(
+    served = ServeOptions(
         fake=options.fake,
         stay=options.stay,
         grace=options.grace,
@@ -61,15 +61,15 @@ def serve(options: argparse.Namespace) -> int:
                 print(f"A backend runs already{_which()}.", flush=True)
                 return EXIT_DONE
             catalogue = read_catalogue()
-            kept = open_all(places.data_folder(), settings)
+            kept = open_all(places.data_folder(), served)
             for note in (*kept.notes, *catalogue.notes):
                 warn(note)
-            server = Server(settings, catalogue, kept)
+            server = Server(served, catalogue, kept)
             for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
                 if hasattr(signal, name):
                     signal.signal(getattr(signal, name), lambda number, frame: server.stop())
             print("The backend serves. Ctrl-C ends it.", flush=True)
-            if settings.bind:
+            if served.bind:
                 print(
                     f"Other machines reach it at {server.endpoint}; its public key is {server.public_key}", flush=True
                 )

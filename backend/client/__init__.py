@@ -6,6 +6,6 @@ with connect(start=True) as backend:
     job = backend.submit("a red fox", style="plain")
 """
 
-from .api import Backend, Job, connect
+from .api import Backend, BackendError, Job, Wish, connect
 
-__all__ = ["Backend", "Job", "connect"]
+__all__ = ["Backend", "BackendError", "Job", "Wish", "connect"]

@@ -17,9 +17,8 @@ Everything that fails raises `BackendError`, whose text is a sentence and a next
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
-from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
@@ -31,18 +30,13 @@ from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
 from shared_protocol.messages import (
     Accepted,
+    AskEstimate,
     AskJobs,
     AskStatus,
-    Cancel,
-    Cancelled,
     Conform,
-    Done,
-    Event,
+    Estimate,
     Failed,
-    Fetch,
-    Fetched,
     Forget,
-    Frame,
     Free,
     Generate,
     Goodbye,
@@ -53,7 +47,6 @@ from shared_protocol.messages import (
     Pause,
     Queue,
     QueueState,
-    Received,
     Resume,
     Shutdown,
     Status,
@@ -62,23 +55,21 @@ from shared_protocol.messages import (
     Watch,
     Welcome,
 )
-from shared_protocol.wire import Buffer, Incoming
+from shared_protocol.wire import Incoming
 
 from ..failures import BackendError, Failure
-from .clip import Clip
 from .conversation import ENDS, Conversation
 from .failures import ClientFailure, SaidByBackend
+from .job import Job
 from .launch import START_GRACE, start_backend
 from .profiles import find_profile
-from .saving import NewFrames
 from .uploading import Piece, read_picture, send_file
+from .wish import Wish
 
-__all__ = ["Backend", "BackendError", "Clip", "Job", "connect"]
+__all__ = ["Backend", "BackendError", "Job", "Wish", "connect"]
 
 ATTEMPTS = 3
 """How many backends are started at most until one lets us in."""
-FETCH_FRAMES = 16
-"""How many frames are asked for at once."""
 LISTED = 500
 """How many ended jobs are looked through for a name that was shortened."""
 JOB_DIGITS = 32
@@ -141,73 +132,6 @@ def _read_profile(file: Path) -> Connection:
         raise ClientFailure("no_profile", detail=error) from error
 
 
-class Job:
-    """One job of the backend, as this conversation knows it."""
-
-    def __init__(self, backend: Backend, talk: Conversation, job_id: str) -> None:
-        """For Backend alone; use its `submit`, `conform` and `job`."""
-        self.id = job_id
-        self.accepted: Accepted | None = None
-        """The answer to `submit` or `conform`: place in the queue, warnings."""
-        self.end: Terminal | None = None
-        """How the job has ended; None until its last event was read."""
-        self._backend = backend
-        self._talk = talk
-
-    def __repr__(self) -> str:
-        return f"Job({self.id})"
-
-    def events(self) -> Iterator[Event]:
-        """What happens to the job, as it happens, until it has ended; the last one is `Done`, `Failed` or `Cancelled`.
-
-        `Queue` comes between, when jobs are no longer started or are again. Events wait until they are read. Whoever
-        stops early may go on later. Raises BackendError if the connection is lost; the job goes on then.
-        """
-        while self.end is None:
-            yield self._backend.next_event([self])[1].message  # type: ignore[misc]
-
-    def wait(self) -> Done:
-        """Read all events up to the end. Raises BackendError if the job has failed or was cancelled."""
-        for _ in self.events():
-            pass
-        return self.result()
-
-    def result(self) -> Done:
-        """How the job has ended. Raises BackendError if there is no clip."""
-        match self.end:
-            case Done():
-                return self.end
-            case Failed():
-                raise SaidByBackend(self.end)
-            case Cancelled():
-                raise ClientFailure("cancelled")
-            case None:
-                raise ClientFailure("job_not_followed", job=self.id)
-
-    def cancel(self) -> None:
-        """Ask for the job's end. It has ended when its last event says so."""
-        self._talk.send(Cancel(job=self.id))
-
-    def fetch(self, folder: str | PathLike[str], *, overwrite: bool = False) -> tuple[Path, ...]:
-        """Wait for the end, and write the clip's frames into `folder`: frame_0001.png and so on.
-
-        Either all frames are there afterwards or none is new. Frames of another clip are in the way, or go if
-        `overwrite`. The backend may then delete its own copy when room is needed. Raises BackendError.
-        """
-        done = self.wait()
-        with NewFrames(Path(folder), overwrite=overwrite) as frames:
-            for index, png in self._backend.frames(self):
-                frames.write(index, png)
-            if frames.count != done.frames:
-                raise ClientFailure("frames_missing", count=done.frames - frames.count)
-        self.received()
-        return frames.paths
-
-    def received(self) -> None:
-        """Say that nothing more is wanted of an ended job."""
-        self._talk.send(Received(job=self.id))
-
-
 class Backend:
     """A conversation with one backend; made by `connect`. All methods raise BackendError if the connection is lost."""
 
@@ -233,16 +157,16 @@ class Backend:
         """All styles, by name."""
         return {style.name: style for style in self.welcome.styles}
 
-    def submit(self, prompt: str | Clip, *, previews: bool = False, **wishes: Any) -> Job:
+    def submit(self, prompt: str | Wish, *, previews: bool = False, **fields: Any) -> Job:
         """Ask for a clip, and wait until it is in the queue.
 
-        wishes: fields of `clip.Clip` beside the prompt, such as `style="sketch"`, `frames=16`, `seed=3`,
-        `footage=Path("shots")`; or a whole Clip instead of the prompt. previews: whether `Progress` shall bring them.
+        fields: those of `Wish` beside the prompt, such as `style="sketch"`, `frames=16`, `seed=3`,
+        `footage=Path("shots")`; or a whole Wish instead of the prompt. previews: whether `Progress` shall bring them.
 
         Raises BackendError if the request cannot be used.
         """
-        clip = prompt if isinstance(prompt, Clip) else Clip(prompt, **wishes)
-        return self._order(clip.request(self.styles.get(clip.style), self._upload, previews=previews))
+        wish = prompt if isinstance(prompt, Wish) else Wish(prompt, **fields)
+        return self._order(wish.request(self.styles.get(wish.style), self._upload, previews=previews))
 
     def conform(self, source: Job | str, fps: Rate, method: Literal["hold", "flow"] = "hold") -> Job:
         """Ask for a finished clip at another frame rate, and wait until it is in the queue.
@@ -259,6 +183,13 @@ class Backend:
                 method=method,
             )
         )
+
+    def estimate(self, prompt: str | Wish, **fields: Any) -> Estimate:
+        """What a clip would take, or why it cannot be made; nothing is submitted. Its memory is 0 while it is not
+        known: ask again. Raises BackendError if the connection is lost."""
+        wish = prompt if isinstance(prompt, Wish) else Wish(prompt, **fields)
+        request = wish.request(self.styles.get(wish.style), self._upload)
+        return self._talk.ask(AskEstimate(clip=request), Estimate, lambda told: told.job == request.job)
 
     def job(self, job_id: str, *, previews: bool = False) -> Job:
         """Take up a job again, whoever submitted it with the same key. Raises BackendError if there is none.
@@ -329,17 +260,6 @@ class Backend:
         """End the backend. Unfinished jobs wait for its next start."""
         self._talk.ask(Shutdown(), Goodbye)
 
-    def frames(self, job: Job) -> Iterator[tuple[int, Buffer]]:
-        """Index and PNG of each frame of a finished job, in order. Raises BackendError."""
-        count = job.result().frames
-        for first in range(0, count, FETCH_FRAMES):
-            request = Fetch(job=job.id, first=first, count=min(FETCH_FRAMES, count - first))
-            self._talk.send(request)
-            batch = []  # whole, so that whoever stops early leaves nothing behind that is taken for an answer later
-            while isinstance((answer := self._talk.answer(request, Frame, Fetched)).message, Frame):
-                batch.append((answer.message.index, answer.buffers[0]))
-            yield from batch
-
     def next_event(self, jobs: Collection[Job]) -> tuple[Job | None, Incoming]:
         """Wait for the next event of any of these jobs, with its buffers; or of none, when the queue has changed.
 
@@ -366,7 +286,7 @@ class Backend:
 
     def _follow(self, job_id: str) -> Job:
         self._talk.follow(job_id)
-        return self._jobs.setdefault(job_id, Job(self, self._talk, job_id))
+        return self._jobs.setdefault(job_id, Job(job_id, self._talk, lambda job: self.next_event([job])[1]))
 
     def _unfollow(self, job: Job) -> None:
         self._talk.unfollow(job.id)
@@ -387,8 +307,13 @@ class Backend:
             job.accepted = answer
         return job
 
+    def upload(self, png: bytes) -> str:
+        """Bring a picture to the backend, if it has not got it. Its SHA-256, by which requests name it. Raises
+        BackendError."""
+        return send_file(png, self._send_pieces)
+
     def _upload(self, path: Path) -> str:
-        return send_file(read_picture(path), self._send_pieces)
+        return self.upload(read_picture(path))
 
     def _send_pieces(self, pieces: Sequence[Piece]) -> int:
         """Send parts of a file, one after another, and then hear the answers: how much of it the backend has now."""

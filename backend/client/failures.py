@@ -16,8 +16,8 @@ from ..failures import (
     FULL,
     WIRE,
     BackendError,
-    Row,
     StorageFailure,
+    Wording,
 )
 
 ClientCode: TypeAlias = Literal[
@@ -38,76 +38,76 @@ ClientCode: TypeAlias = Literal[
     "cancelled",
 ]
 
-CLIENT: dict[ClientCode, Row] = {
-    "folder_unwritable": Row(
+CLIENT: dict[ClientCode, Wording] = {
+    "folder_unwritable": Wording(
         "The folder {folder} cannot be written: {detail}.",
         "Choose another folder.",
         EXIT_CANNOT_WRITE,
     ),
-    "folder_in_use": Row(
+    "folder_in_use": Wording(
         "The folder {folder} holds frames of another clip already.",
         "Choose another folder, or add --overwrite to replace them.",
         EXIT_CANNOT_WRITE,
     ),
-    "no_backend": Row(
+    "no_backend": Wording(
         "No backend runs.",
         'Start one with "python -m backend serve".',
         EXIT_NO_BACKEND,
     ),
-    "not_reached": Row(
+    "not_reached": Wording(
         "{detail}",
         "Start the backend again.",
         EXIT_NO_BACKEND,
     ),
-    "no_profile": Row(
+    "no_profile": Wording(
         "{detail}",
         'Make the profile with "python -m backend profile".',
         EXIT_TO_CHANGE,
     ),
-    "not_started": Row(
+    "not_started": Wording(
         "The backend did not start: {detail}",
         "The log says more: {log}.",
         EXIT_NO_BACKEND,
     ),
-    "profile_missing": Row(
+    "profile_missing": Wording(
         'There is no profile "{name}".',
         'Make it with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
         EXIT_TO_CHANGE,
     ),
-    "profile_unfit": Row(
+    "profile_unfit": Wording(
         "{detail}",
         'Make it anew with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
         EXIT_TO_CHANGE,
     ),
-    "no_such_job": Row(
+    "no_such_job": Wording(
         'No job begins with "{detail}".',
         'See the lists with "python -m backend queue" and "python -m backend results", and give at least four digits.',
         EXIT_TO_CHANGE,
     ),
-    "ambiguous_job": Row(
+    "ambiguous_job": Wording(
         'Several jobs begin with "{detail}".',
         "Give more digits.",
         EXIT_TO_CHANGE,
     ),
-    "job_not_followed": Row(
+    "job_not_followed": Wording(
         "The end of the job {job} was not read yet.",
         "Wait for it first.",
         EXIT_INTERNAL,
     ),
-    "no_picture": Row(
+    "no_picture": Wording(
         "{file} holds no PNG picture that can be used.",
         "Give PNG files of at most 64 MB.",
         EXIT_TO_CHANGE,
     ),
-    "no_upload": Row(
+    "no_upload": Wording(
         "The backend does not take the picture.",
         "Try again in a moment.",
     ),
-    "frames_missing": Row(
+    "frames_missing": Wording(
         "{count} frames of the clip did not come.",
         "Try again, and make the clip again if they stay away.",
     ),
-    "cancelled": Row(
+    "cancelled": Wording(
         "The job was cancelled.",
         "Nothing was kept.",
         EXIT_INTERRUPTED,

@@ -11,7 +11,7 @@ from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import places
 from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
-from ..settings import ROOT
+from ..root import ROOT
 from .failures import ClientFailure
 
 START_GRACE = 5.0

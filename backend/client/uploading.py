@@ -14,7 +14,7 @@ from shared_protocol.wire import CHUNK_BYTES, Buffer
 
 from .failures import ClientFailure
 
-Footage: TypeAlias = Sequence[str | PathLike[str]] | str | PathLike[str]
+FootagePaths: TypeAlias = Sequence[str | PathLike[str]] | str | PathLike[str]
 """PNG files in their order, or a folder of them."""
 Piece: TypeAlias = tuple[Offer | Chunk, Sequence[Buffer]]
 WINDOW = 4
@@ -22,7 +22,7 @@ WINDOW = 4
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def footage_files(footage: Footage) -> list[Path]:
+def footage_files(footage: FootagePaths) -> list[Path]:
     """The PNG files that are meant: those given, or those of a folder. Raises BackendError."""
     given = [footage] if isinstance(footage, str | PathLike) else footage
     paths = [Path(path) for path in given]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -108,6 +108,14 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
+def last_line(log: Path) -> str:
+    """The newest line of a log."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2000))
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 def run(
     args: Command,
     *,
@@ -115,8 +123,12 @@ def run(
     log: Path,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    busy_with: Callable[[Path], str] = last_line,
 ) -> None:
-    """Run a command to its end with its output in `log`. Raises Problem with the reason if it fails."""
+    """Run a command to its end with its output in `log`. Raises Problem with the reason if it fails.
+
+    `busy_with`: what to tell meanwhile, from the log.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("wb") as file,
@@ -127,7 +139,7 @@ def run(
             try:
                 code = process.wait(timeout=0.5)
             except subprocess.TimeoutExpired:
-                ticker.tell(last_line(log))
+                ticker.tell(busy_with(log))
             else:
                 break
         if code != 0:
@@ -148,14 +160,6 @@ def ask(args: Command, *, timeout_s: float = 30.0, env: Mapping[str, str] | None
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.decode("utf-8", "replace").strip()
-
-
-def last_line(log: Path) -> str:
-    """The newest line of a log."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 2000))
-        lines = file.read().decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def reason(log: Path) -> str:

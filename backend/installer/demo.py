@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from backend.installer import environments, readiness
-from backend.installer.children import Command, end_stray, last_line, reason, run, started
+from backend.installer.children import Command, end_stray, reason, run, started
 from backend.installer.clone import BACKEND, BLENDER, BUILD, LOGS, ROOT
 from backend.installer.environments import python_of
+from backend.installer.extension import package
 from backend.installer.interpreters import find_blender, find_python
 from backend.installer.one_at_a_time import one_at_a_time
 from backend.installer.problem import Problem
@@ -65,15 +66,6 @@ def show(wish: Wish, *, folder: Path, blender: Path | None, torch_index: str | N
             _animate(made, new)
         seconds = time.monotonic() - began
     _tell(made, folder, zip_file, seconds)
-
-
-def package(out: Path) -> Path:
-    """Build the extension zip in folder `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    log = LOGS / "package.log"
-    command: Command = [python_of(BACKEND), ROOT / "blender_addon" / "tools" / "packing.py", "--out", out.absolute()]
-    run(command, what="Building the extension", log=log, cwd=ROOT, env=clean_environment(os.environ))
-    return Path(last_line(log))
 
 
 def _pick_blender(given: Path | None) -> Path | None:

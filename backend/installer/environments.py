@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -95,10 +96,23 @@ def ensure(environment: Environment, base: Path, more_arguments: PipArguments | 
     if environment.package:
         command.append(environment.package)
     command += more_arguments(pip) if more_arguments else ()
-    run(command, what=f"Installing packages into {environment.name}", log=LOGS / f"pip{environment.name}.log")
+    what, log = f"Installing packages into {environment.name}", LOGS / f"pip{environment.name}.log"
+    run(command, what=what, log=log, busy_with=pip_is_busy_with)
     if left := damages(environment):
         raise Problem(f"{environment.name} is not whole ({left[0]}): delete it and start again.")
     _write_stamp(environment, wanted_stamp(environment))
+
+
+def pip_is_busy_with(log: Path) -> str:
+    """What pip does, in words: most of its lines are about itself, and none comes while it unpacks for long."""
+    for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines()):
+        if found := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)", line):
+            return f"looking for {found[1]}"
+        if found := re.match(r" *Downloading ([\w.]+)-\S+ (\(.*\))", line):
+            return f"downloading {found[1]} {found[2]}"
+        if line.startswith("Installing collected packages:"):
+            return f"unpacking {line.count(',') + 1} packages"
+    return ""
 
 
 def _fits(environment: Environment, version: tuple[int, int]) -> bool:

@@ -41,18 +41,18 @@ def choose(
     if given_index and (has_gpu() or sys.platform != "linux"):
         return Choice(("--extra-index-url", given_index), "torch: from the given index.")
     if sys.platform != "linux":
-        return Choice((), "torch: the default wheel of this system.")
+        return Choice((), "torch: this system's usual build.")
     if has_gpu():
-        return Choice((), f"torch: the default wheel with CUDA for this machine's NVIDIA GPU ({DEFAULT_SIZE}).")
+        return Choice((), f"torch: built with CUDA, for this machine's NVIDIA GPU ({DEFAULT_SIZE}).")
     if pip_finds_cpu_wheel(lock, pip):
-        return Choice((), "torch: the CPU wheel that pip already finds.")
+        return Choice((), "torch: built for the CPU.")
     if given_index:
         return Choice(("--extra-index-url", given_index), "torch: from the given index.")
     if answers(PYTORCH_CPU_INDEX):
-        return Choice(("--extra-index-url", PYTORCH_CPU_INDEX), "torch: the CPU wheel from PyTorch's own index.")
+        return Choice(("--extra-index-url", PYTORCH_CPU_INDEX), "torch: built for the CPU, from PyTorch's own index.")
     return Choice(
         (),
-        "torch: PyTorch's CPU index does not answer, so the default wheel with CUDA comes: "
+        "torch: PyTorch's CPU index does not answer, so the usual build with CUDA comes: "
         f"{DEFAULT_SIZE}. Ctrl-C and --torch-index URL avoid that.",
     )
 

@@ -6,19 +6,23 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from elevator.calls import calls_of
 from shared_protocol import VERSION
 from shared_protocol.errors import VersionMismatch
 from shared_protocol.machine import places
 from shared_protocol.messages import (
     MAJOR,
     MINOR,
+    AskEstimate,
     AskJobs,
     AskStatus,
     Cancel,
     Chunk,
     Conform,
     Done,
+    Estimate,
     Fetch,
     Fetched,
     Forget,
@@ -44,17 +48,18 @@ from shared_protocol.wire import Buffer, Incoming
 
 from ..failures import Denial, Failure, StorageFailure, cannot_keep
 from ..orders import Sample
-from ..settings import Settings
+from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
-from .connections import Connection, Connections
 from .devices import likely_device
 from .jobs import Job, Owner, State
 from .open_stores import Kept
+from .peers import Peer, Peers
 from .requests import resolve, resolve_conform
 from .scheduler import Scheduler
 from .store import StoreFull
 from .views import pages, view
+from .weigher import Weigher
 
 log = logging.getLogger(__name__)
 
@@ -66,22 +71,23 @@ class Desk:
 
     def __init__(
         self,
-        settings: Settings,
+        options: ServeOptions,
         catalogue: Catalogue,
         kept: Kept,
         scheduler: Scheduler,
-        connections: Connections,
+        peers: Peers,
         session: str,
         send: Send,
         stop: Callable[[], None],
     ) -> None:
         """`send` tells one client something, by its identity; `stop` ends the backend after this round."""
-        self._settings, self._catalogue, self._scheduler = settings, catalogue, scheduler
+        self._options, self._catalogue, self._scheduler = options, catalogue, scheduler
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
         self._notes = (*kept.notes, *catalogue.notes)
-        self._connections, self._session = connections, session
+        self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
         self._stopping = False
+        self._weigher = Weigher()
 
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
         """Let a client in and tell it what it has missed; or the reason why it is not let in."""
@@ -94,13 +100,13 @@ class Desk:
                 return Refused(code="not_authorized", message=message)
         except StoreFull as error:  # it is let in all the same: the jobs carry the key, too
             log.warning("A client's id could not be stored: %s.", error)
-        client = Connection(identity, hello.client, Owner(principal, client_id), hello.live_frames)
-        replaced = self._connections.remove(identity)
-        self._connections.add(client)
+        client = Peer(identity, hello.client, Owner(principal, client_id), hello.live_frames)
+        replaced = self._peers.remove(identity)
+        self._peers.add(client)
         if replaced is not None:
             self.client_left(replaced)
         log.info("A client has come: %s.", hello.client)
-        fake, device = self._settings.fake, self._scheduler.device or likely_device(self._settings.device)
+        fake, device = self._options.fake, self._device
         self._send(
             client,
             Welcome(
@@ -119,12 +125,23 @@ class Desk:
             self._catch_up(client)
         return None
 
-    def client_left(self, client: Connection) -> None:
+    def client_left(self, client: Peer) -> None:
         """A client is gone; its jobs go on."""
+        self._weigher.forget(client.identity)
         for job_id in client.previews:
             self._scheduler.preview(job_id)
 
-    def answer(self, client: Connection, incoming: Incoming) -> None:
+    def look(self) -> None:
+        """Tell what was found out about clips since the last round."""
+        for identity, clip, memory in self._weigher.look():
+            with suppress(Failure):  # a model has gone meanwhile: whoever asks again hears of it
+                self._send_to(identity, self._estimated(clip, memory), ())
+
+    def close(self) -> None:
+        """End what is being found out."""
+        self._weigher.close()
+
+    def answer(self, client: Peer, incoming: Incoming) -> None:
         """Follow one request."""
         request = incoming.message
         try:
@@ -138,7 +155,7 @@ class Desk:
             log.error("A request failed: %s.", error)
             self._deny(client, request, cannot_keep(places.data_folder(), error))
 
-    def _follow(self, client: Connection, request: Message, buffers: Sequence[Buffer]) -> None:
+    def _follow(self, client: Peer, request: Message, buffers: Sequence[Buffer]) -> None:
         match request:
             case Generate() | Conform():
                 self._submit(client, request)
@@ -166,6 +183,8 @@ class Desk:
                 self._forget(client, job)
             case Offer() | Chunk():
                 self._upload(client, request, buffers)
+            case AskEstimate(clip=clip):
+                self._send(client, self._estimate(client, clip))
             case AskStatus():
                 self._send(client, self._status())
             case Shutdown():
@@ -173,43 +192,43 @@ class Desk:
 
     # Jobs ---------------------------------------------------------------------------------------------------
 
-    def _submit(self, client: Connection, request: Generate | Conform) -> None:
+    def _submit(self, client: Peer, request: Generate | Conform) -> None:
         if self._stopping:
             raise Failure("shutting_down")
         if isinstance(request, Generate):
-            order, warnings = resolve(request, self._catalogue, fake=self._settings.fake, upload=self._uploads.path)
+            order, warnings = resolve(request, self._catalogue, fake=self._options.fake, upload=self._uploads.path)
             job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
         else:
             job, warnings = self._conform(client, request), ()
-        if self._settings.log_prompts:
+        if self._options.log_prompts:
             log.info("Job %s: %r", request.job, job.prompt)
         self._scheduler.submit(job, warnings)
         if isinstance(request, Generate) and request.previews:  # not before: the name may be another job's
             client.previews.add(job.id)
             self._scheduler.preview(job.id)
 
-    def _conform(self, client: Connection, request: Conform) -> Job:
+    def _conform(self, client: Peer, request: Conform) -> Job:
         source = self._store.get(request.source)
         if source is None or not client.may_see(source) or not isinstance(source.end, Done) or not source.bytes:
             raise Failure("source_missing", detail="it has no result here")
         order = resolve_conform(request, source.end, self._results.folder(source.id))
         return Job(request.job, client.owner, order, source.prompt, submitted=time.time())
 
-    def _job(self, client: Connection, job_id: str) -> Job:
+    def _job(self, client: Peer, job_id: str) -> Job:
         """A job of this client's key. Raises BackendError, the same for jobs that are not and for those of others."""
         job = self._store.get(job_id)
         if job is None or not client.may_see(job):
             raise Denial("unknown_job")
         return job
 
-    def _move(self, client: Connection, request: Move) -> None:
+    def _move(self, client: Peer, request: Move) -> None:
         job = self._job(client, request.job)
         if job.state is not State.QUEUED:
             raise Denial("job_not_waiting")
         self._scheduler.move(job, request.position)
         self._send(client, self._jobs(client, 0))
 
-    def _watch(self, client: Connection, request: Watch) -> None:
+    def _watch(self, client: Peer, request: Watch) -> None:
         job = self._job(client, request.job)
         client.watched.add(job.id)
         if request.previews:
@@ -223,7 +242,7 @@ class Desk:
         if job.end is not None:
             self._send(client, job.end)
 
-    def _catch_up(self, client: Connection) -> None:
+    def _catch_up(self, client: Peer) -> None:
         """Tell a client that has come back of its jobs: where they stand, and how they ended meanwhile."""
         mine = [job for job in self._store.unfinished() if job.owner == client.owner]
         ended = self._store.undelivered(client.owner)
@@ -238,7 +257,7 @@ class Desk:
             assert job.end is not None
             self._send(client, job.end)
 
-    def _jobs(self, client: Connection, ended: int) -> Jobs:
+    def _jobs(self, client: Peer, ended: int) -> Jobs:
         where = self._scheduler.forecast()
         unfinished = self._store.unfinished()
         shown = [job for job in unfinished if client.may_see(job)]
@@ -257,7 +276,7 @@ class Desk:
 
     # Results ------------------------------------------------------------------------------------------------
 
-    def _fetch(self, client: Connection, request: Fetch) -> None:
+    def _fetch(self, client: Peer, request: Fetch) -> None:
         job = self._job(client, request.job)
         if not isinstance(job.end, Done) or not job.bytes or request.first >= job.end.frames:
             raise Denial("no_result")
@@ -271,7 +290,7 @@ class Desk:
             raise Denial("no_result") from error
         self._send(client, Fetched(job=job.id, first=request.first, count=len(indices)))
 
-    def _forget(self, client: Connection, job_id: str) -> None:
+    def _forget(self, client: Peer, job_id: str) -> None:
         job = self._job(client, job_id)
         if not job.ended:
             raise Denial("job_not_ended")
@@ -281,7 +300,7 @@ class Desk:
 
     # Uploads ------------------------------------------------------------------------------------------------
 
-    def _upload(self, client: Connection, request: Offer | Chunk, buffers: Sequence[Buffer]) -> None:
+    def _upload(self, client: Peer, request: Offer | Chunk, buffers: Sequence[Buffer]) -> None:
         sender = client.owner.client_id
         if isinstance(request, Offer):
             there = self._uploads.offer(request.sha256, request.size, self._needed(), sender)
@@ -296,7 +315,34 @@ class Desk:
 
     # The backend --------------------------------------------------------------------------------------------
 
-    def _shut_down(self, client: Connection) -> None:
+    @property
+    def _device(self) -> str:
+        return self._scheduler.device or likely_device(self._options.device)
+
+    def _estimate(self, client: Peer, clip: Generate) -> Estimate:
+        """What a clip would take, with its memory if that is known already."""
+        try:
+            order = self._resolved(clip)
+            memory = 0 if self._options.fake else self._weigher.ask(client.identity, clip, order, self._device)
+            return self._estimated(clip, memory)
+        except Failure as error:
+            return Estimate(job=clip.job, problem=error.sentence, next_step=error.next_step)
+
+    def _estimated(self, clip: Generate, memory: int | None) -> Estimate:
+        """Raises Failure."""
+        order = self._resolved(clip)
+        return Estimate(
+            job=clip.job,
+            calls=calls_of(order.plan).total,
+            seconds=self._scheduler.seconds_of(order),
+            memory=memory or 0,
+            more=memory is None,
+        )
+
+    def _resolved(self, clip: Generate) -> Sample:
+        return resolve(clip, self._catalogue, fake=self._options.fake, upload=self._uploads.path)[0]
+
+    def _shut_down(self, client: Peer) -> None:
         if client.owner.principal != security.LOCAL:
             raise Denial("not_allowed")
         log.info("A client asks for the end.")
@@ -307,14 +353,14 @@ class Desk:
         state, workers = self._scheduler.state, self._scheduler.workers
         return Status(
             loads=self._scheduler.loads,
-            clients=len(self._connections),
+            clients=len(self._peers),
             notes=self._notes,
             workers=workers,
             queue=state,
             data_folder=str(places.data_folder()),
         )
 
-    def _deny(self, client: Connection, request: Message, error: Failure | Denial) -> None:
+    def _deny(self, client: Peer, request: Message, error: Failure | Denial) -> None:
         log.info("%s was denied: %s.", type(request).__name__, error.code)
         if isinstance(request, Generate | Conform):  # whoever asks for a job waits for its end
             assert isinstance(error, Failure)
@@ -324,5 +370,5 @@ class Desk:
             about = getattr(request, "job", "") or getattr(request, "sha256", "")
             self._send(client, error.as_answer(request, about))
 
-    def _send(self, client: Connection, message: Message) -> None:
+    def _send(self, client: Peer, message: Message) -> None:
         self._send_to(client.identity, message, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, BackendError, Row
+from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, BackendError, Wording
 
 StartCode: TypeAlias = Literal[
     "queue_too_new",
@@ -13,23 +13,23 @@ StartCode: TypeAlias = Literal[
     "key_file_unfit",
 ]
 
-START: dict[StartCode, Row] = {
-    "queue_too_new": Row(
+START: dict[StartCode, Wording] = {
+    "queue_too_new": Wording(
         "The queue {file} was written by a newer release: {detail}.",
         "Install the newer release again, or move that file away.",
         EXIT_NO_BACKEND,
     ),
-    "key_exposed": Row(
+    "key_exposed": Wording(
         "Others can read the key file {file}, so it proves nothing any more.",
         "Delete it, and make a new one.",
         EXIT_TO_CHANGE,
     ),
-    "key_damaged": Row(
+    "key_damaged": Wording(
         "The key file {file} is damaged.",
         "Delete it, and make a new one.",
         EXIT_TO_CHANGE,
     ),
-    "key_file_unfit": Row(
+    "key_file_unfit": Wording(
         "Nobody can be let in by the key file {file}: {detail}.",
         'Name the file "NAME.pub" that "python -m backend key NAME" has made on the other machine.',
         EXIT_TO_CHANGE,

@@ -11,7 +11,7 @@ from pathlib import Path
 from shared_protocol.machine import files
 
 from ..failures import StorageFailure, cannot_keep
-from ..settings import Settings
+from ..serve_options import ServeOptions
 from .failures import StartFailure
 from .result_record import job_of
 from .results import ResultStore
@@ -35,12 +35,12 @@ class Kept:
     """Sentences about what was mended."""
 
 
-def open_all(folder: Path, settings: Settings) -> Kept:
+def open_all(folder: Path, options: ServeOptions) -> Kept:
     """Open everything below `folder`, making what is missing. Raises BackendError."""
     try:
         files.make_folder(folder)
         results = ResultStore(folder / "results")
-        uploads = Uploads(folder / "uploads", settings.upload_bytes)
+        uploads = Uploads(folder / "uploads", options.upload_bytes)
         store, harm = _open_store(folder / DATABASE)
         found = _take_in(store, results)
         _reconcile(store, results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from elevator import Plan
+from elevator.calls import calls_of
 
 from ..orders import Order, Resample
 
@@ -22,4 +23,4 @@ def units(order: Order) -> float:
 
 @lru_cache(maxsize=256)
 def _calls(plan: Plan) -> int:
-    return max(1, plan.calls().total)
+    return max(1, calls_of(plan).total)

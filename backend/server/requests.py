@@ -18,6 +18,7 @@ from shared_protocol.messages import Conform, Done, Generate
 from ..failures import Failure
 from ..orders import Order, Resample, Sample
 from ..styles.catalogue import Catalogue, Recipe
+from ..styles.loras import by_name
 from .paths import Outside, inside
 
 EXAMPLE = "a pumpkin moving right, blue background"
@@ -114,9 +115,14 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
 
 
 def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
-    """LoRAs that the request names, from the folders that it may name files in."""
+    """The style's LoRAs, with the weights that the request gives them, and those that it names in the folders that it
+    may name files in."""
+    named = by_name(recipe.sources.loras, recipe.lora_folders)
     found = []
     for choice in request.loras:
+        if choice.name in named:
+            named[choice.name] = Lora(path=named[choice.name].path, weight=choice.weight)
+            continue
         try:
             paths = [inside(folder, choice.name) for folder in recipe.lora_folders]
         except Outside as error:
@@ -125,7 +131,7 @@ def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
         if path is None:
             raise Failure("lora_missing", name=choice.name, detail="there is no such file")
         found.append(Lora(path=str(path), weight=choice.weight))
-    return tuple(found)
+    return tuple(lora for lora in (*named.values(), *found) if lora.weight)
 
 
 def uploaded(order: Order, upload: FindUpload) -> dict[str, str]:
@@ -149,7 +155,7 @@ def _order(request: Generate, recipe: Recipe) -> Sample:
     return Sample(
         prompt=recipe.template.replace("{prompt}", request.prompt.strip()),
         negative_prompt=", ".join(words for words in negatives if words),
-        sources=msgspec.structs.replace(recipe.sources, loras=(*recipe.sources.loras, *_loras(request, recipe))),
+        sources=msgspec.structs.replace(recipe.sources, loras=_loras(request, recipe)),
         plan=_plan(request, recipe),
         frames=request.frames,
         width=request.width,
@@ -177,10 +183,10 @@ _known = lru_cache(maxsize=16)(known_words)
 
 def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:
     """Words of a prompt without its syntax, such as the 1.2 of (words:1.2)."""
-    words = " ".join(part.text for part in parse(prompt).parts)
+    words = " ".join(fragment.text for fragment in parse(prompt).fragments)
     return unknown_words(words, _known(recipe.sources.t2i_path))
 
 
 def _rehearsed_unknown_words(prompt: str) -> Collection[str]:
-    """The fake generator knows all words but those that say otherwise."""
+    """The fake maker knows all words but those that say otherwise."""
     return [word.removeprefix("unknown:") for word in prompt.split() if word.startswith("unknown:")]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
-import msgspec
 import zmq
 
 from shared_protocol.machine import places
@@ -22,22 +20,21 @@ from shared_protocol.messages import (
     Progress,
     Queue,
     QueueState,
-    Terminal,
     WorkerView,
 )
 from shared_protocol.wire import Buffer
 
-from ..failures import SENTENCE_LENGTH, Failure, StorageFailure, cannot_keep
-from ..orders import Loaded, Ready, Task
-from ..settings import Settings
+from ..failures import Failure, StorageFailure, cannot_keep
+from ..orders import Loaded, Order, Ready, Task
+from ..serve_options import ServeOptions
+from .endings import Emit, Endings
 from .forecast import Forecast
+from .hold import Hold
 from .jobs import DuplicateJob, Job, State
-from .pause import Halt
 from .requests import FindUpload, no_uploads, uploaded
-from .result_record import record
-from .results import ResultStore, to_drop
+from .results import ResultStore
 from .slot import Loss, Slot
-from .store import JobStore, StoreFull
+from .store import JobStore, StoreFull, quietly
 from .times import Times
 from .worker_process import WorkerProcess, output_file
 
@@ -47,11 +44,6 @@ MOST_JOBS = 10_000
 """Unfinished jobs that the queue takes."""
 TRIES = 2
 """How many workers may end over a job."""
-SAVE_SECONDS = 1.0
-"""How often what the disk did not take is tried again."""
-
-Emit = Callable[[Job, Message, Sequence[Buffer]], None]
-"""Tell whoever listens to a job something."""
 
 
 class Scheduler:
@@ -61,7 +53,7 @@ class Scheduler:
         self,
         store: JobStore,
         results: ResultStore,
-        settings: Settings,
+        options: ServeOptions,
         slots: Sequence[Slot],
         *,
         emit: Emit,
@@ -74,14 +66,12 @@ class Scheduler:
 
         `previewed`: whether anybody wants previews of a job. `upload`: finds the pictures that jobs start from.
         """
-        self._store, self._results, self._settings, self._slots = store, results, settings, tuple(slots)
+        self._store, self._results, self._idle, self._slots = store, results, options.idle, tuple(slots)
         self._emit, self._broadcast, self._previewed, self._clock = emit, broadcast, previewed, clock
         self._upload = upload
-        self._halt = Halt(store, results, clock)
+        self._hold = Hold(store, results, clock)
         self._times = Times(store, self._slots, clock)
-        self._unsaved: list[tuple[Terminal, int]] = []
-        """Ends that the disk did not take yet. Their jobs count as unfinished."""
-        self._saved_at = clock()
+        self._endings = Endings(store, results, options, emit=emit, stop=self._stop, clock=clock)
         self.device: str | None = None
         self.loads = 0
 
@@ -102,7 +92,7 @@ class Scheduler:
         """Whether jobs are started."""
         running = sum(slot.job is not None for slot in self._slots)
         return QueueState(
-            paused=self._halt.paused, stopped=self._halt.why, waiting=len(self._store.queued()), running=running
+            paused=self._hold.paused, stopped=self._hold.stopped, waiting=len(self._store.queued()), running=running
         )
 
     @property
@@ -113,6 +103,10 @@ class Scheduler:
     def progress(self, job_id: str) -> Progress | None:
         """The last that was heard of a running job."""
         return next((slot.progress for slot in self._slots if slot.job == job_id), None)
+
+    def seconds_of(self, order: Order) -> float | None:
+        """How long an order takes once its models are loaded; None while nothing like it was made."""
+        return self._times.of(order)
 
     def forecast(self) -> dict[str, Forecast]:
         """Place and time of every unfinished job."""
@@ -140,12 +134,12 @@ class Scheduler:
     def cancel(self, job: Job) -> None:
         """End an unfinished job."""
         slot = self._slot_of(job.id)
-        if any(end.job == job.id for end, _ in self._unsaved):
+        if job.id in self._endings.unsaved:
             return
         if slot is None or not slot.cancel():
             if slot is not None:
                 slot.leave()
-            self._end(Cancelled(job=job.id))
+            self._endings.end(Cancelled(job=job.id))
 
     def move(self, job: Job, position: int) -> None:
         """Let `position` waiting jobs come before this waiting one. Raises StoreFull."""
@@ -153,7 +147,7 @@ class Scheduler:
 
     def pause(self, paused: bool) -> None:
         """Pause, or go on also after the queue has stopped by itself. Raises StoreFull."""
-        self._halt.pause(paused)
+        self._hold.pause(paused)
         self._broadcast(Queue(queue=self.state))
         self._dispatch()
 
@@ -175,8 +169,8 @@ class Scheduler:
         """Hear the workers, notice their ends, start what comes next. To be called often."""
         for slot in self._slots:
             self._tend(slot)
-        self._save_again()
-        if not self._unsaved and self._halt.ends(next(iter(self._store.queued()), None)):
+        self._endings.save_again()
+        if not self._endings.unsaved and self._hold.ends(next(iter(self._store.queued()), None)):
             self._broadcast(Queue(queue=self.state))
         self._dispatch()
         for job, progress in self._times.news():
@@ -201,7 +195,7 @@ class Scheduler:
         loss = slot.loss(exit_code)
         if loss is not None:
             self._lose(slot, loss)
-        elif slot.job is None and slot.worker is not None and self._clock() - slot.idle_since > self._settings.idle:
+        elif slot.job is None and slot.worker is not None and self._clock() - slot.idle_since > self._idle:
             log.info("Worker %d had nothing to do and is ended.", slot.pid)
             slot.drop()
 
@@ -223,30 +217,28 @@ class Scheduler:
                 self._hold_back(slot, f"{message.message} {message.next_step}")
             case Failed() | Cancelled() if message.job == slot.job:
                 slot.leave()
-                self._end(message)
+                self._endings.end(message)
 
     def _note(self, slot: Slot, job: Job, progress: Progress) -> None:
         slot.progress = progress
         if progress.phase != "loading" and slot.sampling_since is None:
             slot.sampling_since = self._clock()
             if job.state is State.LOADING:
-                self._store_quietly(lambda: self._store.move(job.id, State.RUNNING))
+                quietly(lambda: self._store.move(job.id, State.RUNNING))
 
     def _publish(self, slot: Slot, done: Done) -> None:
         """The worker has made a clip: its result gets its final place, and only then the job is done."""
         job = self._store.get(done.job)
         assert job is not None
-        done = msgspec.structs.replace(done, folder=str(self._results.folder(job.id)))
         try:
-            size = self._results.publish(job.id, record(job, done))
+            end, size = self._endings.publish(job, done)
         except OSError as error:
             refused = cannot_keep(self._results.folder(job.id), error)
             self._hold_back(slot, f"{refused.sentence} {refused.next_step}")
             return
-        self._store_quietly(lambda: self._times.learn(slot, job))
+        quietly(lambda: self._times.learn(slot, job))
         slot.leave()
-        self._end(done, size)
-        self._make_room()
+        self._endings.end(end, size)
 
     def _hold_back(self, slot: Slot, why: str) -> None:
         """The result finds no place: the job waits again, and no other is started until somebody has made room."""
@@ -254,10 +246,9 @@ class Scheduler:
         slot.leave()
         assert job_id is not None
         if cancelling:
-            self._end(Cancelled(job=job_id))
+            self._endings.end(Cancelled(job=job_id))
             return
-        job = self._requeue(job_id)
-        self._emit(job, Notice(job=job_id, message=why[:SENTENCE_LENGTH], again=True), ())
+        self._endings.requeue(job_id, why)
         self._stop(why)
 
     def _lose(self, slot: Slot, loss: Loss) -> None:
@@ -269,31 +260,23 @@ class Scheduler:
         if job is None:
             return
         if loss is Loss.DISOBEDIENT:
-            self._end(Cancelled(job=job.id))
+            self._endings.end(Cancelled(job=job.id))
             return
         failure = Failure("worker_hung" if loss is Loss.STUCK else "worker_died", log=output_file(slot.device))
         if job.losses + 1 >= TRIES:
-            self._end(failure.as_event(job.id))
+            self._endings.end(failure.as_event(job.id))
             return
-        job = self._requeue(job.id, lost=True)
         what = "is stuck and was ended" if loss is Loss.STUCK else "has ended"
         sentence = f"The process that makes the pictures {what}; the clip is begun anew."
-        self._emit(job, Notice(job=job.id, message=sentence, again=True), ())
-
-    def _requeue(self, job_id: str, *, lost: bool = False) -> Job:
-        change = self._store.lose if lost else lambda job: self._store.move(job, State.QUEUED)
-        try:
-            return change(job_id)
-        except StoreFull as error:
-            return self._store.keep_in_mind(job_id, State.QUEUED, str(error))
+        self._endings.requeue(job.id, sentence, lost=True)
 
     # Starting -----------------------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
         """Give every free worker its next job."""
-        ending = {end.job for end, _ in self._unsaved}
+        ending = self._endings.unsaved
         for slot in self._slots:
-            while slot.job is None and not self._halt.holds:
+            while slot.job is None and not self._hold.active:
                 job = next((job for job in self._store.queued() if job.id not in ending), None)
                 if job is None or self._begin(slot, job):
                     break
@@ -301,7 +284,7 @@ class Scheduler:
     def _begin(self, slot: Slot, job: Job) -> bool:
         """Whether the job is with the worker now, or the queue has stopped."""
         try:
-            if not self._halt.has_room(job):
+            if not self._hold.has_room(job):
                 self._stop(str(StorageFailure("disk_full")))
                 return True
             folder = self._results.partial(job.id)
@@ -316,11 +299,11 @@ class Scheduler:
         try:
             slot.take(self._task(job, folder))
         except Failure as error:
-            self._end(error.as_event(job.id))
+            self._endings.end(error.as_event(job.id))
             return False
         except OSError:
             log.exception("The worker could not be started.")
-            self._end(Failure("worker_died", log=places.log_file()).as_event(job.id))
+            self._endings.end(Failure("worker_died", log=places.log_file()).as_event(job.id))
             return False
         if not slot.ready:
             self._emit(job, Progress(job=job.id, phase="loading", step=0, steps=0), ())
@@ -337,60 +320,16 @@ class Scheduler:
             previews=self._previewed(job.id),
         )
 
-    def _end(self, end: Terminal, size: int = 0) -> None:
-        """End a job: its last state is stored, and then its one terminal event is sent."""
-        try:
-            job = self._store.finish(end, size)
-        except StoreFull as error:
-            log.error("The end of job %s could not be stored: %s.", end.job, error)
-            self._unsaved.append((end, size))
-            self._stop(str(StorageFailure("disk_full")))
-            return
-        if not isinstance(end, Done):
-            self._forget(job.id)
-        log.info("Job %s: %s.", job.id, job.state.value)
-        self._emit(job, end, ())
-
-    def _save_again(self) -> None:
-        if self._unsaved and self._clock() - self._saved_at >= SAVE_SECONDS:
-            self._saved_at = self._clock()
-            unsaved, self._unsaved = self._unsaved, []
-            for end, size in unsaved:
-                self._end(end, size)
-
     def _stop(self, why: str) -> None:
-        if self._halt.stop(why):
+        if self._hold.stop(why):
             self._broadcast(Queue(queue=self.state))
-
-    def _make_room(self) -> None:
-        results = self._store.results()
-        received = [(job, size) for job, size, taken in results if taken]
-        bytes_of_all = sum(size for _, size, _ in results)
-        limits = {"max_count": self._settings.kept_results, "max_bytes": self._settings.kept_bytes}
-        for job_id in to_drop(received, len(results), bytes_of_all, **limits):
-            self._forget(job_id)
-            self._store_quietly(partial(self._store.drop_result, job_id))
-
-    def _forget(self, job_id: str) -> None:
-        try:
-            self._results.forget(job_id)
-        except OSError as error:  # the next start tries again
-            log.warning("What job %s has left could not be deleted: %s.", job_id, error)
 
     def _slot_of(self, job_id: str) -> Slot | None:
         return next((slot for slot in self._slots if slot.job == job_id), None)
 
-    @staticmethod
-    def _store_quietly(change: Callable[[], object]) -> None:
-        """What is lost without harm when the disk is full."""
-        try:
-            change()
-        except StoreFull as error:
-            log.warning("Not stored: %s.", error)
-
 
 def make_slots(
-    devices: Sequence[str], start: Callable[[str], WorkerProcess], clock: Callable[[], float], settings: Settings
+    devices: Sequence[str], start: Callable[[str], WorkerProcess], clock: Callable[[], float], options: ServeOptions
 ) -> tuple[Slot, ...]:
     """A slot for each device."""
-    return tuple(Slot(device, start, clock, settings.silence) for device in devices)
+    return tuple(Slot(device, start, clock, options.silence) for device in devices)

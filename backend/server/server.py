@@ -24,15 +24,15 @@ from shared_protocol.messages import Alive, Frame, Goodbye, Hello, Message, Prog
 from shared_protocol.wire import Buffer
 
 from ..failures import Failure
-from ..settings import Settings
+from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .clock import AwakeClock
-from .connections import Connections
 from .desk import Desk
 from .devices import worker_devices
 from .jobs import Job
 from .open_stores import Kept
+from .peers import Peers
 from .scheduler import Scheduler, make_slots
 from .security import CLIENTS, Guests, KeyPair
 from .worker_process import WorkerProcess
@@ -51,13 +51,13 @@ BATCH = 100
 class Server:
     """One backend. `run` serves until it is told to stop."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, kept: Kept) -> None:
+    def __init__(self, options: ServeOptions, catalogue: Catalogue, kept: Kept) -> None:
         """Open and guard the sockets. Raises zmq.ZMQError, OSError or BackendError when that is not possible."""
-        self._settings = settings
+        self._options = options
         self._styles = len(catalogue.recipes)
         self._session = uuid.uuid4().hex
         self._clock = AwakeClock()
-        self._connections = Connections()
+        self._peers = Peers()
         self._gone: set[bytes] = set()
         """Found out of reach while something was sent; taken leave of at the next round."""
         self._nobody_since = self._alive_at = self._clock()
@@ -66,24 +66,22 @@ class Server:
         self._context = zmq.Context()
         self._door = security.start_authenticator(self._context)
         self._client_keys = KeyPair.fresh()
-        self._keys = security.server_keys(places.config_folder() / "keys") if settings.bind else KeyPair.fresh()
-        self._guests = Guests(self._client_keys.public, places.config_folder() / "authorized", settings.authorize)
+        self._keys = security.server_keys(places.config_folder() / "keys") if options.bind else KeyPair.fresh()
+        self._guests = Guests(self._client_keys.public, places.config_folder() / "authorized", options.authorize)
         security.admit(self._door, CLIENTS, self._guests)
         self._socket = self._open()
         self._scheduler = Scheduler(
             kept.store,
             kept.results,
-            settings,
-            make_slots(worker_devices(settings.device), self._start_worker, self._clock, settings),
+            options,
+            make_slots(worker_devices(options.device), self._start_worker, self._clock, options),
             emit=self._emit,
             broadcast=self._broadcast,
-            previewed=self._connections.want_previews,
+            previewed=self._peers.want_previews,
             upload=kept.uploads.path,
             clock=self._clock,
         )
-        self._desk = Desk(
-            settings, catalogue, kept, self._scheduler, self._connections, self._session, self._send, self.stop
-        )
+        self._desk = Desk(options, catalogue, kept, self._scheduler, self._peers, self._session, self._send, self.stop)
 
     @property
     def public_key(self) -> str:
@@ -103,6 +101,7 @@ class Server:
                 self._wait()
                 self._hear_clients()
                 self._scheduler.work()
+                self._desk.look()
                 self._look_after_clients()
         finally:
             self._close()
@@ -112,7 +111,7 @@ class Server:
         self._stopping = True
 
     def _start_worker(self, device: str) -> WorkerProcess:
-        return WorkerProcess(self._context, self._door, self._settings, device)
+        return WorkerProcess(self._context, self._door, self._options, device)
 
     def _open(self) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.ROUTER)
@@ -125,8 +124,8 @@ class Server:
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         self._endpoint = security.bind_guarded(socket, self._keys, CLIENTS)
         self._remote = ""
-        if self._settings.bind:
-            self._remote = security.bind_guarded(socket, self._keys, CLIENTS, self._settings.bind)
+        if self._options.bind:
+            self._remote = security.bind_guarded(socket, self._keys, CLIENTS, self._options.bind)
         return socket
 
     def _announce(self) -> None:
@@ -177,14 +176,14 @@ class Server:
             if refused is not None:
                 self._refuse(identity, refused)
             return
-        client = self._connections.get(identity, principal)
+        client = self._peers.get(identity, principal)
         if client is None:
             self._refuse(identity, Refused(code="malformed", message="The first message must be Hello."))
         else:
             self._desk.answer(client, incoming)
 
     def _refuse_unreadable(self, identity: bytes, principal: str, error: ProtocolError) -> None:
-        if error.job is not None and self._connections.get(identity, principal) is not None:
+        if error.job is not None and self._peers.get(identity, principal) is not None:
             self._send(identity, Failure("bad_request", detail=_which_field(error)).as_event(error.job))
             return
         version = isinstance(error, VersionMismatch)
@@ -196,7 +195,7 @@ class Server:
         self._part_from(identity)
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
-        for client, wants_preview in self._connections.hearing(job):
+        for client, wants_preview in self._peers.hearing(job):
             if isinstance(message, Frame) and not client.live_frames:
                 continue
             if isinstance(message, Progress) and message.preview_frames and not wants_preview:
@@ -205,7 +204,7 @@ class Server:
                 self._send(client.identity, message, buffers)
 
     def _broadcast(self, message: Message) -> None:
-        for client in self._connections:
+        for client in self._peers:
             self._send(client.identity, message)
 
     def _send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = ()) -> None:
@@ -221,20 +220,20 @@ class Server:
         if now - self._alive_at >= ALIVE_SECONDS:
             self._alive_at = now
             self._broadcast(Alive())  # also finds out who has gone
-        for client in self._connections:  # at every round, so that a key that is taken away is shut out within a second
+        for client in self._peers:  # at every round, so that a key that is taken away is shut out within a second
             key = client.owner.principal
             if key != security.LOCAL and self._guests.principal_of(key) is None:
                 self._refuse(client.identity, Refused(code="not_authorized", message=REVOKED))
         while self._gone:
             self._part_from(self._gone.pop())
-        if len(self._connections) or not self._scheduler.idle:
+        if len(self._peers) or not self._scheduler.idle:
             self._nobody_since = now
-        elif not self._settings.stay and now - self._nobody_since >= self._settings.grace:
-            log.info("Nobody has been connected for %.0f seconds.", self._settings.grace)
+        elif not self._options.stay and now - self._nobody_since >= self._options.grace:
+            log.info("Nobody has been connected for %.0f seconds.", self._options.grace)
             self.stop()
 
     def _part_from(self, identity: bytes) -> None:
-        client = self._connections.remove(identity)
+        client = self._peers.remove(identity)
         if client is not None:
             log.info("A client has gone: %s.", client.name)
             self._desk.client_left(client)
@@ -242,6 +241,7 @@ class Server:
     def _close(self) -> None:
         connection.remove(places.connection_file(), self._session)
         self._hear_clients()  # what has arrived meanwhile gets its answer, too
+        self._desk.close()
         self._scheduler.close()
         self._broadcast(Goodbye())
         self._door.stop()

@@ -9,20 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from elevator import ElevatorError, Plan, Sources
 from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
 from ..failures import Failure
-from ..orders import Order, Sample
 from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
+from .rows import COLUMNS, ILLEGIBLE, ending_of, job_of, values_of
 from .schema import migrate
 
 log = logging.getLogger(__name__)
@@ -32,22 +29,6 @@ KEPT_ROWS = 10_000
 MOST_INTERRUPTIONS = 10
 """A job under way whenever the backend is killed may be the reason."""
 STATES: dict[type[Terminal], State] = {Done: State.DONE, Failed: State.FAILED, Cancelled: State.CANCELLED}
-
-_orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
-_ends: msgspec.json.Decoder[Terminal] = msgspec.json.Decoder(Terminal)
-_COLUMNS = "id, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, bytes"
-_ILLEGIBLE = Sample(
-    prompt="",
-    negative_prompt="",
-    sources=Sources("", ""),
-    plan=Plan(),
-    frames=1,
-    width=8,
-    height=8,
-    fps=8,
-    seed=0,
-)
-"""Stands for what another version was to do; nobody will do it."""
 
 
 class StoreFull(Exception):
@@ -81,7 +62,7 @@ class JobStore:
             self._jobs: dict[str, Job] = {}
             self._places: dict[str, float] = {}
             for place, *row in self._base.execute(
-                f"SELECT place, {_COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
+                f"SELECT place, {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
             ).fetchall():
                 self._take_up(place, row)
             self._forget_old_rows()
@@ -245,60 +226,41 @@ class JobStore:
 
     def _take_up(self, place: float, row: list[Any]) -> None:
         """An unfinished job from a former run: whatever was under way waits again."""
-        job_id, state = row[0], State(row[5])
-        self._places[job_id] = place
-        job = self._jobs[job_id] = _job(row)
-        if not _is_readable(row[3]):
-            self.finish(Failure("other_version").as_event(job_id))
+        job = job_of(row)
+        self._jobs[job.id], self._places[job.id] = job, place
+        if job.order is ILLEGIBLE:
+            self.finish(Failure("other_version").as_event(job.id))
+        elif job.state is State.QUEUED:
             return
-        if state is State.QUEUED:
-            return
-        if job.interruptions + 1 >= MOST_INTERRUPTIONS:
-            self.finish(Failure("worker_died", log="backend.log").as_event(job_id))
-            return
-        self._change(job_id, State.QUEUED, interruptions=job.interruptions + 1)
+        elif job.interruptions + 1 >= MOST_INTERRUPTIONS:
+            self.finish(Failure("worker_died", log="backend.log").as_event(job.id))
+        else:
+            self._change(job.id, State.QUEUED, interruptions=job.interruptions + 1)
 
     def _change(self, job_id: str, state: State, **values: Any) -> Job:
         job = self._jobs[job_id]
         if state not in ALLOWED[job.state]:
             raise WrongState(f"{job.state.value} → {state.value}")
         job = replace(job, state=state, **values)
-        end = None if job.end is None else msgspec.json.encode(job.end)
         with self._writing():
             self._base.execute(
                 "UPDATE jobs SET state = ?, losses = ?, interruptions = ?, ending = ?, bytes = ?,"
                 " ended = CASE WHEN ? THEN (SELECT coalesce(max(ended), 0) + 1 FROM jobs) END WHERE id = ?",
-                (state.value, job.losses, job.interruptions, end, job.bytes, job.ended, job_id),
+                (state.value, job.losses, job.interruptions, ending_of(job), job.bytes, job.ended, job_id),
             )
         self._jobs[job_id] = job
         return job
 
     def _insert(self, job: Job, place: float) -> None:
         self._base.execute(
-            f"INSERT INTO jobs ({_COLUMNS}, place, ended)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            f"INSERT INTO jobs ({COLUMNS}, place, ended) VALUES ({', '.join('?' * len(values_of(job)))}, ?,"
             " CASE WHEN ? THEN (SELECT coalesce(max(ended), 0) + 1 FROM jobs) END)",
-            (
-                job.id,
-                job.owner.principal,
-                job.owner.client_id,
-                msgspec.json.encode(job.order),
-                job.prompt,
-                job.state.value,
-                job.submitted,
-                job.losses,
-                job.interruptions,
-                None if job.end is None else msgspec.json.encode(job.end),
-                job.received,
-                job.bytes,
-                place,
-                job.ended,
-            ),
+            (*values_of(job), place, job.ended),
         )
 
     def _ended(self, condition: str, values: tuple[Any, ...]) -> Iterator[Job]:
-        rows = self._base.execute(f"SELECT {_COLUMNS} FROM jobs WHERE ending IS NOT NULL AND {condition}", values)
-        return map(_job, rows.fetchall())
+        rows = self._base.execute(f"SELECT {COLUMNS} FROM jobs WHERE ending IS NOT NULL AND {condition}", values)
+        return map(job_of, rows.fetchall())
 
     def _number_anew(self) -> None:
         order = [job.id for job in self.unfinished()]
@@ -333,27 +295,9 @@ class JobStore:
             raise StoreFull(str(error)) from error
 
 
-def _is_readable(work: bytes) -> bool:
-    """Whether this version knows what is to be done."""
+def quietly(change: Callable[[], object]) -> None:
+    """Store what is lost without harm when the disk takes nothing."""
     try:
-        _orders.decode(work)
-    except (msgspec.DecodeError, UnicodeDecodeError, ElevatorError):  # the last one of a plan that is impossible
-        return False
-    return True
-
-
-def _job(row: Any) -> Job:
-    job, principal, client_id, work, prompt, state, submitted, losses, interruptions, ending, received, size = row
-    return Job(
-        id=job,
-        owner=Owner(principal, client_id),
-        order=_orders.decode(work) if _is_readable(work) else _ILLEGIBLE,
-        prompt=prompt,
-        state=State(state),
-        submitted=submitted,
-        losses=losses,
-        interruptions=interruptions,
-        end=None if ending is None else _ends.decode(ending),
-        received=bool(received),
-        bytes=size,
-    )
+        change()
+    except StoreFull as error:
+        log.warning("Not stored: %s.", error)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from shared_protocol.messages import Progress
 
+from ..orders import Order
 from . import pace
 from .forecast import Forecast, forecast
 from .jobs import Job
@@ -59,7 +60,10 @@ class Times:
             seconds = (self._clock() - slot.sampling_since) / pace.units(job.order)
             self._store.learn(pace.kind(job.order), seconds)
 
+    def of(self, order: Order) -> float | None:
+        """Seconds that an order takes when its models are loaded, or None while nothing like it was made."""
+        known = self._store.pace(pace.kind(order))
+        return None if known is None else known * pace.units(order)
+
     def _expected(self, job: Job) -> float | None:
-        """Seconds that a job takes when its models are loaded, or None while nothing like it was made."""
-        known = self._store.pace(pace.kind(job.order))
-        return None if known is None else known * pace.units(job.order)
+        return self.of(job.order)

@@ -28,7 +28,7 @@ IDLE_SECONDS = 600.0
 OLD_SECONDS = 86_400.0
 """Unfinished uploads of earlier starts are kept so long."""
 MAX_SIDE = 8192
-"""Pixels, as messages.Pixels has it."""
+"""Pixels, as messages.SidePx has it."""
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PNG_HEADER_BYTES = 33
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -22,7 +22,8 @@ from shared_protocol.machine import places
 from shared_protocol.wire import Incoming
 
 from ..orders import ToWorker, WorkerKeys, from_worker
-from ..settings import ROOT, Settings
+from ..root import ROOT
+from ..serve_options import ServeOptions
 from .security import KeyPair, admit, bind_guarded
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,12 @@ class WorkerProcess:
     """One child process with a line of its own, so that a dead worker's mail never mixes with its successor's."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, settings: Settings, device: str
+        self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, options: ServeOptions, device: str
     ) -> None:
         """Start the process; it reports `Ready` when it is. Raises OSError."""
         with ExitStack() as opened:
             try:
-                keys = self._open(opened, context, door, settings, device)
+                keys = self._open(opened, context, door, options, device)
             except zmq.ZMQError as error:  # no descriptor is left, for one
                 raise OSError(error.errno, error.strerror) from error
             self._process = _start(output_file(device))
@@ -65,7 +66,7 @@ class WorkerProcess:
         opened: ExitStack,
         context: zmq.Context[zmq.Socket[bytes]],
         door: ThreadAuthenticator,
-        settings: Settings,
+        options: ServeOptions,
         device: str,
     ) -> WorkerKeys:
         """The line, and how the worker finds it. Raises zmq.ZMQError."""
@@ -83,9 +84,9 @@ class WorkerProcess:
             server_key=ours.public,
             public=theirs.public,
             secret=theirs.secret,
-            fake=settings.fake,
+            fake=options.fake,
             device=device,
-            memory_budget=settings.memory_budget,
+            memory_budget=options.memory_budget,
         )
 
     @property

@@ -12,26 +12,30 @@ import logging
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from elevator import ElevatorError, Plan, Sources
+from elevator import ElevatorError, Lora, Plan, Sources
+from elevator.calls import calls_of
 from elevator.pictures.rates import exact
 from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol.machine import places
-from shared_protocol.messages import Frames, Name, Pixels, Prompt, Sentence, Style
+from shared_protocol.messages import Frames, LoraView, Name, Prompt, Sentence, SidePx, Style
 
-from ..settings import ROOT
+from ..root import ROOT
+from .loras import fitting, listed
 
 log = logging.getLogger(__name__)
 
 STYLES = Path(__file__).parent
 BASES = STYLES / "bases"
 _NAME = re.compile(r"[a-z0-9_]{1,64}\Z")
+LISTED_BYTES = 512 << 10
+"""What the LoRAs of all styles may take of the message that lists them."""
 T = TypeVar("T")
 PathText: TypeAlias = Annotated[str, Meta(min_length=1)]
 ScheduleName: TypeAlias = Literal["animatediff", "lavie", "lcm", "lightning", "stable_diffusion"]
@@ -73,14 +77,14 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Noise schedule of the text-to-video model, where its files do not say it."""
     loras: PathText = "loras"
     """Folder in which a LoRA is found by its name."""
-    width: Pixels = 512
-    height: Pixels = 512
+    width: SidePx = 512
+    height: SidePx = 512
     frames: Frames = 16
     """Native size, pixels, and length."""
     fps: Annotated[float, Meta(gt=0, le=1000)] = 8
-    size_step: Pixels = 64
-    min_size: Pixels = 256
-    max_size: Pixels = 1024
+    size_step: SidePx = 64
+    min_size: SidePx = 256
+    max_size: SidePx = 1024
     """Limits of width and height, pixels."""
     max_frames: Frames = 32
     presets: dict[str, dict[str, Any]] | Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"] = {}
@@ -160,7 +164,12 @@ def read_catalogue(bases: Path = BASES, styles: Path = STYLES) -> Catalogue:
             log.warning("The style file %s is skipped: %s.", path, error)
     # "plain" is what the panel starts with, so it comes first.
     ordered = sorted(recipes.items(), key=lambda item: (item[0] != "plain", item[1].style.title))
-    return Catalogue(dict(ordered), tuple(notes))
+    return Catalogue({name: _short(recipe, LISTED_BYTES // len(ordered)) for name, recipe in ordered}, tuple(notes))
+
+
+def _short(recipe: Recipe, room: int) -> Recipe:
+    """With no more LoRAs listed than have room in `Welcome`; the others can be used by their names all the same."""
+    return replace(recipe, style=msgspec.structs.replace(recipe.style, loras=fitting(recipe.style.loras, room)))
 
 
 def _read_recipe(path: Path, bases: Path) -> Recipe:
@@ -177,8 +186,11 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
         plans = {name: plan.changed({**settings, **file.plan}) for name, (plan, settings) in changes.items()}
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
+    loras = [_lora(entry, path.parent, start / base.loras) for entry in file.loras]
+    folders = (start / base.loras, places.config_folder() / "loras")
+    own = [Lora(path=str(path), weight=weight) for path, weight in loras]
     return Recipe(
-        style=_public(path.stem, file, base, tuple(plans)),
+        style=_public(path.stem, file, base, plans, listed(own, folders)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
         sources=Sources.of(
@@ -189,13 +201,13 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
             t2v_loras=[_lora(entry, start, start / base.loras) for entry in base.t2v_loras],
             t2v_text=start / base.t2v_text if base.t2v_text else None,
             t2v_schedule=base.t2v_schedule,
-            loras=[_lora(entry, path.parent, start / base.loras) for entry in file.loras],
+            loras=loras,
             loras_on_t2v=file.loras_on_t2v,
             embeddings=[path.parent / embedding for embedding in file.embeddings],
         ),
         plan=plans[file.preset],
         presets=plans,
-        lora_folders=(start / base.loras, places.config_folder() / "loras"),
+        lora_folders=folders,
         fps=base.fps,
     )
 
@@ -226,7 +238,7 @@ def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, A
     return {name: (preset.plan, {}) for name, preset in found.items()}
 
 
-def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) -> Style:
+def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], loras: tuple[LoraView, ...]) -> Style:
     rate = exact(base.fps)
     return Style(
         name=name,
@@ -243,8 +255,10 @@ def _public(name: str, file: StyleFile, base: Base, presets: tuple[str, ...]) ->
         max_size=base.max_size,
         max_frames=base.max_frames,
         example_prompt=file.example_prompt,
-        presets=presets,
+        presets=tuple(plans),
         preset=file.preset,
+        calls=tuple(calls_of(plan).total for plan in plans.values()),
+        loras=loras,
     )
 
 

@@ -11,16 +11,17 @@ from elevator import ModelError
 from elevator.clip_record import Clock, record_of
 from elevator.pictures.clip_folder import RECORD, SHEET
 from elevator.pictures.sheet import encoded_sheet
-from elevator.provenance import found, recorded
-from elevator.sidecar import Device, File, Pictures, Settings, encode
+from elevator.pixels import Pixels
+from elevator.provenance import recorded, source_files
+from elevator.sidecar import ClipSettings, Device, File, Pictures, encode
 from elevator.sources import Sources
 from elevator.steps import relay
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
-from .footage import Footage
+from .init_pictures import InitPictures
 from .ladder import Way
-from .maker import Advance, Extra, Item, Pixels
+from .maker import Advance, Extra, Item
 
 
 class Hashes:
@@ -32,7 +33,7 @@ class Hashes:
     def of(self, sources: Sources, pictures: Pictures) -> Generator[None, None, tuple[File, ...]]:
         """All files that a clip is made of, but for those that are gone. Yields after each reading."""
         files = []
-        for file in found(sources, pictures):
+        for file in source_files(sources, pictures):
             try:
                 status = file.path.stat()
                 key = (file.path, status.st_size, status.st_mtime_ns)
@@ -49,9 +50,9 @@ class Hashes:
 class Record:
     """What is known of a clip while it is made."""
 
-    def __init__(self, order: Sample, way: Way, device: Device, footage: Footage) -> None:
+    def __init__(self, order: Sample, way: Way, device: Device, start: InitPictures) -> None:
         self._order, self._way, self._device = order, way, device
-        self._notes, self._pictures = footage.notes, footage.files
+        self._notes, self._pictures = start.notes, start.files
         self._clock = Clock()
         self._frames: list[Pixels] = []
 
@@ -73,7 +74,7 @@ class Record:
         hashing = hashes.of(order.sources, self._pictures)
         files = yield from relay(hashing, lambda _: Advance("writing", done, done))
         self._clock.spent_on("hashing")
-        settings = Settings(
+        settings = ClipSettings(
             prompt=order.prompt,
             negative_prompt=order.negative_prompt,
             travel={},

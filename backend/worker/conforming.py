@@ -1,4 +1,4 @@
-"""A finished clip at another frame rate: an order goes in, items of the generator come out. Needs no models."""
+"""A finished clip at another frame rate: an order goes in, a maker's items come out. Needs no models."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from elevator.pictures.clip_folder import RECORD, SHEET, frame_name
 from elevator.pictures.conform import conform, length
 from elevator.pictures.footage import decoded
 from elevator.pictures.sheet import LONGEST, encoded_sheet
+from elevator.pixels import Pixels
 
 from ..failures import Failure
 from ..orders import Resample
-from .maker import Advance, Extra, Item, Picture, Pixels
+from .maker import Advance, Extra, Item, Picture
 
 SHEET_FRAMES = 64
 """Most that the contact sheet shows; of longer clips as many at equal distances."""

@@ -1,9 +1,9 @@
-"""A generator without models: a disc moves over a coloured ground, the same for the same prompt and seed.
+"""A maker without models: a disc moves over a coloured ground, the same for the same prompt and seed.
 
 Tests and the user interface are made with it. It goes through the phases of the real one. In the prompt
 `fail:CODE` fails half-way with that code of the protocol, `fail:crash` ends the process, `fail:hang` stops
 answering, `fail:crash-once` and `fail:hang-once` do so in the first try alone, and `unknown:WORD` is a word that this
-generator does not know.
+maker does not know.
 The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds.
 """
 
@@ -34,7 +34,7 @@ CRASH_EXIT_CODE = 70
 FAILURES: dict[str, FailureCode] = {code: code for code in get_args(FailureCode)}
 
 
-class FakeGenerator:
+class FakeMaker:
     """Makes test pictures."""
 
     device = "none"
@@ -49,10 +49,10 @@ class FakeGenerator:
         """It pretends to read its models once."""
         return int(self._loaded)
 
-    def generate(
+    def make(
         self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
     ) -> Generator[Item, None, None]:
-        """See Generator."""
+        """See Maker."""
         if not self._loaded:
             yield Advance("loading", 0, 0)
             self._loaded = True

@@ -1,24 +1,22 @@
 """What makes pictures: a request goes in, progress and finished frames come out, one item after each unit of work.
 
-Whoever iterates may stop at any item; closing the iterator frees what the generator held for it.
+Whoever iterates may stop at any item; closing the iterator frees what the maker held for it.
 """
 
 from __future__ import annotations
 
-from collections import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elevator.pixels import Pixels
 from shared_protocol.messages import Phase
 
 from ..orders import Sample
 
-Pixels: TypeAlias = NDArray[np.uint8]
-"""8-bit sRGB, (height, width, 3)."""
 Clip: TypeAlias = NDArray[np.uint8]
 """8-bit sRGB, (frames, height, width, 3)."""
 
@@ -69,7 +67,7 @@ NO_PICTURES: Mapping[str, str] = {}
 Item: TypeAlias = Advance | Picture | Note | Extra
 
 
-class Generator(Protocol):
+class Maker(Protocol):
     """Something that makes pictures."""
 
     device: str
@@ -79,9 +77,9 @@ class Generator(Protocol):
     def loads(self) -> int:
         """How many times it has read models from disk."""
 
-    def generate(
+    def make(
         self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
-    ) -> abc.Generator[Item, None, None]:
+    ) -> Generator[Item, None, None]:
         """Make the clip; `pictures` and `cautious` are those of its Task.
 
         Raises Failure while iterated.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .maker import Clip, Pixels
+from elevator.pixels import Pixels
+
+from .maker import Clip
 
 PREVIEW_HEIGHT = 96
 PREVIEW_WIDTH = 4096

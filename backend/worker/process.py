@@ -1,7 +1,7 @@
 """The child process that samples: `python -m backend.worker.process`, started by the server and by nobody else.
 
 It gets its keys through standard input, dials the server, and makes one clip at a time. Between any two items of the
-generator it looks whether the job was cancelled. When the server closes that input or vanishes, the process ends at
+maker it looks whether the job was cancelled. When the server closes that input or vanishes, the process ends at
 once, whatever it is doing.
 """
 
@@ -13,8 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections import abc
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +32,7 @@ from .. import logs
 from ..failures import Failure, cannot_keep
 from ..orders import Loaded, Preview, Ready, Resample, Sample, Task, WorkerKeys, to_worker
 from ..result_files import ResultWriter
-from .maker import Advance, Extra, Generator, Item, Note, Picture
+from .maker import Advance, Extra, Item, Maker, Note, Picture
 from .png import png
 from .progress import Reporter
 
@@ -129,14 +128,14 @@ class Keeper:
 class Worker:
     """Makes one clip after the other."""
 
-    def __init__(self, line: Line, generator: Generator) -> None:
+    def __init__(self, line: Line, maker: Maker) -> None:
         self._line = line
-        self._generator = generator
+        self._maker = maker
         self._loads_told = 0
 
     def serve(self) -> NoReturn:
         """Take orders for ever."""
-        self._line.send(Ready(device=self._generator.device))
+        self._line.send(Ready(device=self._maker.device))
         while True:
             task = self._line.receive()
             if not isinstance(task, Task):
@@ -188,30 +187,30 @@ class Worker:
                             self._line.send(*report)
         return keep.done(time.monotonic() - began)
 
-    def _items(self, task: Task) -> abc.Generator[Item, None, None]:
+    def _items(self, task: Task) -> Generator[Item, None, None]:
         order = task.order
         if isinstance(order, Sample):
-            return self._generator.generate(order, task.pictures, task.cautious)
+            return self._maker.make(order, task.pictures, task.cautious)
         from .conforming import resample
 
         return resample(order)
 
     def _tell_loads(self) -> None:
         # At once, so that the count is right although the worker may die during the job.
-        if self._generator.loads > self._loads_told:
-            self._line.send(Loaded(times=self._generator.loads - self._loads_told))
-            self._loads_told = self._generator.loads
+        if self._maker.loads > self._loads_told:
+            self._line.send(Loaded(times=self._maker.loads - self._loads_told))
+            self._loads_told = self._maker.loads
 
 
-def make_generator(keys: WorkerKeys) -> Generator:
-    """The generator that the server asks for. Only here does torch come in."""
+def maker_for(keys: WorkerKeys) -> Maker:
+    """The maker that the server asks for. Only here does torch come in."""
     if keys.fake:
-        from .fake import FakeGenerator
+        from .fake import FakeMaker
 
-        return FakeGenerator()
-    from .sampling import SamplingGenerator
+        return FakeMaker()
+    from .sampling import SamplingMaker
 
-    return SamplingGenerator(keys.device, keys.memory_budget)
+    return SamplingMaker(keys.device, keys.memory_budget)
 
 
 def main() -> NoReturn:
@@ -222,7 +221,7 @@ def main() -> NoReturn:
     logs.start(places.state_folder() / LOG_FILE)
     keys = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerKeys)
     threading.Thread(target=_watch_server, name="watch server", daemon=True).start()
-    Worker(Line(keys), make_generator(keys)).serve()
+    Worker(Line(keys), maker_for(keys)).serve()
 
 
 def _watch_server() -> None:

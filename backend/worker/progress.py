@@ -15,7 +15,7 @@ MEASURED_STEPS = 3
 
 
 class Reporter:
-    """Turns the generator's items into `Progress` messages, at a pace that a person can follow."""
+    """Turns the maker's items into `Progress` messages, at a pace that a person can follow."""
 
     def __init__(self, job: str, *, previews: bool) -> None:
         self._job = job

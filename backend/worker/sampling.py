@@ -1,4 +1,4 @@
-"""The real generator: the models of a style, sampled by `elevator`. This and what it imports need torch."""
+"""The real maker: the models of a style, sampled by `elevator`. This and what it imports need torch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ..failures import Failure
 from ..orders import Sample
 from .advice import what_would_fit
 from .clip_record import Hashes, Record
-from .footage import Footage, read_footage
+from .init_pictures import InitPictures, read_init_pictures
 from .ladder import TooLittle, Way, climb, rungs
 from .maker import NO_PICTURES, Advance, Item, Note, Picture
 from .shelf import Shelf
 
 
-class SamplingGenerator:
+class SamplingMaker:
     """Keeps models between jobs. Other LoRAs, embeddings, words and settings read no model from disk."""
 
     def __init__(self, device: str, memory_budget: int = 0) -> None:
@@ -45,12 +45,12 @@ class SamplingGenerator:
         """How many networks were read from disk."""
         return self._shelf.loads
 
-    def generate(
+    def make(
         self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
     ) -> Generator[Item, None, None]:
-        """See Generator."""
+        """See Maker."""
         try:
-            yield from self._generate(order, pictures, cautious)
+            yield from self._make(order, pictures, cautious)
         except OutOfMemory as error:  # even while looking for what would fit
             raise Failure("out_of_memory") from error
         except ModelError as error:
@@ -58,17 +58,17 @@ class SamplingGenerator:
         except ElevatorError as error:
             raise Failure("bad_request", detail=_clause(error)) from error
 
-    def _generate(self, order: Sample, pictures: Mapping[str, str], cautious: bool) -> Generator[Item, None, None]:
+    def _make(self, order: Sample, pictures: Mapping[str, str], cautious: bool) -> Generator[Item, None, None]:
         plan = order.plan
-        footage = read_footage(order, pictures)
-        yield from map(Note, footage.notes)
+        start = read_init_pictures(order, pictures)
+        yield from map(Note, start.notes)
         clip = (order.sources.t2i, order.sources.t2v, order.frames, order.height, order.width, plan)
         way = self._ways.get(clip, Way(plan))
         if clip in self._ways:
             yield Note("Memory is saved as for the clip of this kind before.")
         ladder = rungs(way.plan, order.frames, max(order.height, order.width), self._on_processor)
         try:
-            made = yield from climb(way, ladder, partial(self._attempt, order, footage), cautious)
+            made = yield from climb(way, ladder, partial(self._attempt, order, start), cautious)
         except TooLittle as error:
             size = (order.frames, order.height, order.width)
             advice = what_would_fit(order.sources, self._dtype, self.device, error.way, size, error.phase)
@@ -76,11 +76,11 @@ class SamplingGenerator:
         if made != Way(plan) and not cautious:
             self._ways[clip] = made
 
-    def _attempt(self, order: Sample, footage: Footage, way: Way) -> Generator[Item, None, None]:
+    def _attempt(self, order: Sample, start: InitPictures, way: Way) -> Generator[Item, None, None]:
         """Make the clip in one way. Raises OutOfMemory."""
         offload = way.offload and not self._on_processor
         device = Device(self.device, str(self._dtype).removeprefix("torch."), offload)
-        record = Record(order, way, device, footage)
+        record = Record(order, way, device, start)
         models = yield from self._models(order.sources, offload, alone=way.offload)
         record.took("loading")
         steps = elevate(
@@ -92,9 +92,9 @@ class SamplingGenerator:
             height=order.height,
             width=order.width,
             seed=order.seed,
-            init_frames=footage.frames,
+            init_frames=start.frames,
             strength=order.strength,
-            anchor_frame=footage.anchor,
+            anchor_frame=start.anchor,
         )
         done = 0
         for step in steps:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,8 +13,8 @@ from torch import Tensor
 from elevator import Models
 from elevator.checkpoints.header import read_header
 from elevator.cost.shapes import networks
-from elevator.models.loading import WEIGHTS, Loading, Parts, loading
-from elevator.provenance import Found, found
+from elevator.models.loading import WEIGHTS, Components, Loading, loading
+from elevator.provenance import SourceFile, source_files
 from elevator.sources import Sources
 from elevator.steps import relay
 from elevator.text import TextEncoder
@@ -34,7 +33,7 @@ class _Set:
 
 
 class Shelf:
-    """Model sets, the one that was used longest ago first. Parts that several of them have are there once."""
+    """Model sets, the one that was used longest ago first. Components that several of them have are there once."""
 
     def __init__(self, device: str, dtype: torch.dtype, budget: int = 0) -> None:
         """`budget`: bytes of parameters that all sets together may have; 0: half of the device's memory.
@@ -60,7 +59,7 @@ class Shelf:
         OutOfMemory.
         """
         base = sources.pair
-        files = found(base)
+        files = source_files(base)
         wanted = _Set(base, _stamps(files), offload)
         held, models = self._usable(wanted), self._sets.pop(wanted, None)
         if alone:
@@ -73,7 +72,7 @@ class Shelf:
             self._drop_oldest()
         return models
 
-    def _read(self, wanted: _Set, held: Parts) -> Generator[Loading, None, Models]:
+    def _read(self, wanted: _Set, held: Components) -> Generator[Loading, None, Models]:
         before = self.loads
         steps = loading(
             wanted.sources,
@@ -89,20 +88,20 @@ class Shelf:
 
         return (yield from relay(steps, counted))
 
-    def _usable(self, wanted: _Set) -> Parts:
-        """The parts that are there of what will be read."""
+    def _usable(self, wanted: _Set) -> Components:
+        """The components that are there of what will be read."""
         if wanted.offload:
             return {}
         places = {place for path, _, _ in wanted.files for place in (path, path.parent)}
         return {
-            part: network
+            component: network
             for kept, models in self._sets.items()
             if not kept.offload
-            for part, network in models.parts.items()
-            if part.path in places
+            for component, network in models.components.items()
+            if component.path in places
         }
 
-    def _make_room(self, wanted: _Set, held: Parts) -> None:
+    def _make_room(self, wanted: _Set, held: Components) -> None:
         """Drop sets until what will be read fits, too."""
         if wanted.offload or any(kept.offload for kept in self._sets):
             self._sets.clear()  # the device has room for one network at a time, or had
@@ -114,15 +113,15 @@ class Shelf:
         del self._sets[next(iter(self._sets))]
 
 
-def _stamps(files: Iterable[Found]) -> tuple[tuple[Path, int, int], ...]:
+def _stamps(files: Iterable[SourceFile]) -> tuple[tuple[Path, int, int], ...]:
     """Files that are there, with what changes when their content does."""
     there = ((file.path.absolute(), file.path.stat()) for file in files if file.path.is_file())
     return tuple((path, status.st_size, status.st_mtime_ns) for path, status in there)
 
 
-def _to_read(wanted: _Set, held: Parts) -> set[Path]:
-    """The files of weights of which no part is there."""
-    known = {part.path for part in held}
+def _to_read(wanted: _Set, held: Components) -> set[Path]:
+    """The files of weights of which no component is there."""
+    known = {component.path for component in held}
     return {path for path, _, _ in wanted.files if path.suffix in WEIGHTS and not known & {path, path.parent}}
 
 
@@ -131,10 +130,10 @@ def _parameters(path: Path) -> int:
     return sum(prod(shape) for shape in read_header(path).shapes.values())
 
 
-def _bytes(sets: Iterable[Models], parts: Mapping[Any, Any] | None = None) -> int:
+def _bytes(sets: Iterable[Models], components: Components | None = None) -> int:
     """Bytes of all tensors; those that several networks have count once."""
     modules = [network for models in sets for network in networks(models)]
-    modules += [part.encoder if isinstance(part, TextEncoder) else part for part in (parts or {}).values()]
+    modules += [each.encoder if isinstance(each, TextEncoder) else each for each in (components or {}).values()]
     tensors: dict[int, Tensor] = {
         id(tensor): tensor for module in modules for tensor in (*module.parameters(), *module.buffers())
     }

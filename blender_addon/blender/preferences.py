@@ -76,7 +76,7 @@ class Preferences(bpy.types.AddonPreferences):
         update=_changed,
     )
     clips_folder: StringProperty(
-        name="Unsaved Files",
+        name="Clips of Unsaved Files",
         description="Where frames go while the .blend is not saved; empty: a folder of the add-on's own",
         subtype="DIR_PATH",
     )

@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 from bpy.props import (
     BoolProperty,
+    CollectionProperty,
     EnumProperty,
     FloatProperty,
     IntProperty,
@@ -19,11 +20,12 @@ from bpy.props import (
 
 from shared_protocol.messages import Style
 
-from ..clip import limits, sizes, timing
+from ..clip import limits, quality, sizes, timing
+from ..clip.choices import loras_of
 from ..clip.placing import LAST_CHANNEL, Where
 from ..clip.wish import Wish
 from ..machine.timer import the_pump
-from . import strips
+from . import plan_properties, strips
 
 UNKNOWN = "UNKNOWN"
 RATES = (
@@ -47,6 +49,11 @@ LENGTHS = (
     ("SECONDS", "Seconds", "Seconds"),
     ("STRIP", "Active Strip", "As long as the active strip"),
     ("PREVIEW", "Preview Range", "As long as the preview range, or as the scene if there is none"),
+)
+ANCHORS = (
+    ("NONE", "Free", "The clip begins with whatever it is"),
+    ("STRIP", "Strip at Playhead", "The strip's picture where the clip begins; all other frames follow its look"),
+    ("FILE", "File", "A picture file; all other frames follow its look"),
 )
 SIZES = (
     ("OWN", "Style's Own", "The size that the style's models make best"),
@@ -94,12 +101,17 @@ def size_of(settings: Any, style: Style, scene: Any) -> tuple[int, int]:
     return settings.width, settings.height
 
 
+def prompt_of(settings: Any) -> str:
+    """The prompt: the field, or the text that stands for it."""
+    return settings.prompt if settings.prompt_text is None else " ".join(settings.prompt_text.as_string().split())
+
+
 def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
     """What the panel's fields ask for."""
     style = style_of(settings)
     width, height = size_of(settings, style, scene) if style else (0, 0)
     return Wish(
-        prompt=settings.prompt,
+        prompt=prompt_of(settings),
         negative_prompt=settings.negative_prompt,
         style=settings.style_name,
         preset=settings.preset_name if style and settings.preset_name in style.presets else "",
@@ -107,6 +119,9 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
         width=width,
         height=height,
         seed=seed,
+        loras=loras_of(plan_properties.lines(settings.loras), style),
+        settings=plan_properties.settings_of(settings.plan),
+        strength=round(settings.strength, 4) if settings.use_footage else 1.0,
     )
 
 
@@ -132,23 +147,24 @@ def _set_style_index(settings: Any, index: int) -> None:
     settings.style_name = "" if name == UNKNOWN else name
 
 
-PRESETS = {
-    "published": ("Published", "As the paper has it: slowest"),
-    "balanced": ("Balanced", "About half of the work, and the steadiest"),
-    "fast": ("Fast", "A fifth of the work"),
-    "draft": ("Draft", "A tenth of the work: sharp, and less steady"),
-}
-"""Titles and words for the presets that come with the product."""
-
-
 def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
     style = style_of(settings)
-    items = [(UNKNOWN, "Style's Own", style.preset if style else "", "NONE", 0)]
+    own = f"Style's Own, {quality.title(style.preset)}" if style and style.preset else "Style's Own"
+    items = [(UNKNOWN, own, "What the style's file says", "NONE", 0)]
+    pace = _seconds_a_call(settings, style) if style else None
     for number, name in enumerate(style.presets if style else (), start=1):
-        title, words = PRESETS.get(name, (name, ""))
-        items.append((name, title, words, "NONE", number))
+        assert style is not None
+        items.append((name, quality.label(style, name, pace), quality.description(name), "NONE", number))
     _items["preset"] = items
     return items
+
+
+def _seconds_a_call(settings: Any, style: Style) -> float | None:
+    """As the backend has told of the clip that the panel showed last, if this one is as large."""
+    scene = settings.id_data
+    return the_pump().session.foreseen.seconds_a_call(
+        style.name, frames_of(settings, style, scene), size_of(settings, style, scene)
+    )
 
 
 def _preset_index(settings: Any) -> int:
@@ -200,6 +216,12 @@ class WishFields(bpy.types.PropertyGroup):
         options={"TEXTEDIT_UPDATE"},
         update=_edited,
     )
+    prompt_text: PointerProperty(
+        name="Prompt from Text",
+        description="A text of Blender's text editor instead of the field, for long prompts",
+        type=bpy.types.Text,
+        update=_edited,
+    )
     negative_prompt: StringProperty(
         name="Without", description="What the clip must not show", maxlen=limits.PROMPT.most, update=_edited
     )
@@ -219,6 +241,23 @@ class WishFields(bpy.types.PropertyGroup):
         get=_preset_index,
         set=_set_preset_index,
     )
+    source: StringProperty(name="Strip", description="An image or movie strip that the clip starts from")
+    use_footage: BoolProperty(
+        name="Start from Its Pictures", description="The clip is made from the strip's pictures at its own frames"
+    )
+    strength: FloatProperty(
+        name="Strength",
+        description="How much the pictures are changed: 0 keeps them, 1 ignores them",
+        default=0.6,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    anchor: EnumProperty(name="First Frame", description="A picture that the clip begins with", items=ANCHORS)
+    anchor_file: StringProperty(name="Picture", description="The clip begins with this file", subtype="FILE_PATH")
+    loras: CollectionProperty(type=plan_properties.LoraFields)
+    lora_index: IntProperty()
+    plan: PointerProperty(type=plan_properties.PlanFields)
     rate: EnumProperty(name="Frame Rate", description="How long the clip is in the edit", items=RATES)
     length: EnumProperty(name="Length", description="How long the clip is", items=LENGTHS)
     frames: IntProperty(name="Frames", description="Length of the clip in the scene", default=48, min=1, max=16_384)
@@ -243,12 +282,17 @@ class WishFields(bpy.types.PropertyGroup):
     )
 
 
+CLASSES = (*plan_properties.CLASSES, WishFields)
+
+
 def register() -> None:
     """Give every scene its settings."""
-    bpy.utils.register_class(WishFields)
+    for each in CLASSES:
+        bpy.utils.register_class(each)
     bpy.types.Scene.elevator = PointerProperty(type=WishFields)
 
 
 def unregister() -> None:
     del bpy.types.Scene.elevator
-    bpy.utils.unregister_class(WishFields)
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)

@@ -7,6 +7,7 @@ It asks the RNA what is there and never the version number. Frames are whole sce
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +64,26 @@ def span(strip: Strip) -> tuple[int, int]:
     if hasattr(strip, "left_handle"):
         return int(strip.left_handle), int(strip.right_handle)
     return int(strip.frame_final_start), int(strip.frame_final_end)
+
+
+def all_strips_name(scene: Scene) -> str:
+    """What the editor calls its collection of all strips, for a field that searches it."""
+    return "strips_all" if hasattr(scene.sequence_editor, "strips_all") else "sequences_all"
+
+
+def is_retimed(strip: Strip) -> bool:
+    """Whether a movie plays at a changing speed, or backward."""
+    return bool(strip.use_reverse_frames) or len(getattr(strip, "retiming_keys", ())) > 0
+
+
+def movie_frame(strip: Strip, frame: int) -> int:
+    """Which frame of its movie a strip that is not retimed shows at a frame of the scene, from 0. A movie of another
+    frame rate that was added at its own speed has more or fewer frames than the strip."""
+    start, end = span(strip)
+    before, after = strip.frame_offset_start, strip.frame_offset_end
+    share = strip.frame_duration / max(end - start + before + after, 1)
+    index = math.floor((frame - start + before) * share)
+    return int(strip.animation_offset_start + min(max(index, 0), strip.frame_duration - 1))
 
 
 def taken(holder: Any) -> list[Taken]:

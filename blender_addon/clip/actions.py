@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from shared_protocol.messages import Request, Style
 from shared_protocol.wire import Buffer
 
+from .pictures import Pictures
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -23,6 +25,18 @@ class Send:
     """Send this request."""
 
     request: Request
+
+
+@dataclass(frozen=True)
+class Read:
+    """Have the pictures read that the job starts from, and brought to the backend; answer with `pictures_read` or
+    `could_not_read`."""
+
+    job: str
+    pictures: Pictures
+    width: int
+    height: int
+    """Of the clip, pixels."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Tidy:
-    """The job ended without its frames: remove its folder if nothing is in it."""
+    """The job ended without its frames: remove its folder if nothing is in it, and read no more pictures for it."""
 
     job: str
 
@@ -62,4 +76,4 @@ class KeepStyles:
     styles: tuple[Style, ...]
 
 
-Action = Reach | LookForBackend | HangUp | Send | Copy | Write | Tidy | KeepStyles
+Action = Reach | LookForBackend | HangUp | Send | Read | Copy | Write | Tidy | KeepStyles

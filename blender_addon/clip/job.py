@@ -7,7 +7,9 @@ from enum import Enum
 
 from shared_protocol.messages import Done, Fetch, Generate, Phase
 
-from .actions import Action, Tidy
+from .actions import Action, Read, Send, Tidy
+from .pictures import NONE as NO_PICTURES
+from .pictures import Pictures
 
 FETCH_FRAMES = 4
 """Frames that are asked for at once from another machine: what waits to be read stays small."""
@@ -17,6 +19,7 @@ class State(Enum):
     """Where a job is."""
 
     HELD = "held here until the backend is reached"
+    READING = "the pictures that it starts from are on their way to the backend"
     SENT = "sent, not yet accepted"
     RUNNING = "accepted: waiting for its turn or being made"
     REATTACHING = "the backend was lost, or this Blender was; the next one is asked for the job"
@@ -32,7 +35,8 @@ NO_BACKEND = "no_backend"
 """The code of a backend that cannot be had."""
 ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 NEXT: dict[State, frozenset[State]] = {
-    State.HELD: frozenset({State.SENT, State.FAILED, State.CANCELLED}),
+    State.HELD: frozenset({State.READING, State.SENT, State.FAILED, State.CANCELLED}),
+    State.READING: frozenset({State.HELD, State.SENT, State.FAILED, State.CANCELLED}),
     State.SENT: frozenset({State.RUNNING, State.REATTACHING, State.MADE, State.FAILED, State.CANCELLED}),
     State.RUNNING: frozenset({State.REATTACHING, State.MADE, State.FAILED, State.CANCELLED}),
     State.REATTACHING: frozenset({State.SENT, State.RUNNING, State.FAILED, State.CANCELLED}),
@@ -69,6 +73,8 @@ class Job:
     folder: str
     """Where its frames lie, or will."""
     state: State = State.HELD
+    pictures: Pictures = NO_PICTURES
+    """From the edit, to be read before it is sent."""
     accepted: bool = False
     """Whether the backend has it, or had it."""
     losses: int = 0
@@ -118,6 +124,14 @@ class Job:
         if state not in NEXT[self.state]:
             raise AssertionError(f"a job cannot go from {self.state.name} to {state.name}")
         self.state = state
+
+    def send(self) -> list[Action]:
+        """The backend is there: send the job, or first the pictures that it starts from."""
+        if self.pictures:
+            self.go(State.READING)
+            return [Read(self.id, self.pictures, self.request.width, self.request.height)]
+        self.go(State.SENT)
+        return [Send(self.request)]
 
     def end(self, state: State) -> list[Action]:
         """End in this state."""

@@ -17,11 +17,11 @@ class Limits(NamedTuple):
 
 
 def _limits(name: str) -> Limits:
-    """Of a field of `Generate`: of its value if it is a number, of its length if it is a text."""
+    """Of a field of `Generate`: of its value if it is a number, of its length if it is a text or a list."""
     told = msgspec.inspect.type_info(Generate)
     assert isinstance(told, msgspec.inspect.StructType)
     kind = next(field.type for field in told.fields if field.name == name)
-    if isinstance(kind, msgspec.inspect.StrType):
+    if isinstance(kind, msgspec.inspect.StrType | msgspec.inspect.VarTupleType):
         least, most = kind.min_length or 0, kind.max_length
     else:
         assert isinstance(kind, msgspec.inspect.IntType)
@@ -32,6 +32,8 @@ def _limits(name: str) -> Limits:
 
 PROMPT = _limits("prompt")
 """Characters."""
+LORAS = _limits("loras").most
+"""On top of the style's, or in place of its own."""
 FRAMES = _limits("frames")
 PIXELS = _limits("width")
 """Of width and of height."""

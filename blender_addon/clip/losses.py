@@ -22,7 +22,9 @@ def lose(job: Job, reason: str, *, counts: bool) -> list[Action]:
         return job.fail(
             Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step, code="backend_lost")
         )
-    if job.state not in (State.HELD, State.REATTACHING):
+    if job.state is State.READING:
+        job.go(State.HELD)  # no backend has it
+    elif job.state not in (State.HELD, State.REATTACHING):
         job.go(State.REATTACHING)
     return []
 

@@ -32,7 +32,7 @@ def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action
         job.settled = True
     if job.ended:
         return _too_late(job, message)
-    if job.state is State.HELD:
+    if job.state in (State.HELD, State.READING):
         return []
     if isinstance(message, Denied):
         return _denied(job, message)

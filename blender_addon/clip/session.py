@@ -12,15 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
+    AskEstimate,
     AskJobs,
     AskStatus,
     Cancel,
     Cancelled,
     Denied,
     Done,
+    Estimate,
     Failed,
     Fetched,
     Frame,
@@ -49,8 +53,11 @@ from shared_protocol.wire import Buffer
 
 from . import losses, news, words
 from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
+from .foreseen import Foreseen
 from .job import NO_BACKEND, Job, Problem, State
 from .link import Link
+from .pictures import NONE as NO_PICTURES
+from .pictures import Pictures
 from .status import Status, describe
 
 GREETING_SECONDS = 10.0
@@ -89,6 +96,7 @@ class Session:
         self.backend: BackendStatus | None = None
         """What the backend does, as it told last."""
         self.queue = QueueState()
+        self.foreseen = Foreseen()
         self.problem: Problem | None = None
         self.changed = True
         self._shown: frozenset[str] = frozenset()
@@ -118,7 +126,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether something may happen without the artist's doing."""
-        talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping
+        talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping or self.foreseen.awaits(self._now)
         return talking or any(not self.rests(job) for job in self.active)
 
     @property
@@ -140,11 +148,13 @@ class Session:
 
     # What the artist does -----------------------------------------------------------------------------------
 
-    def submit(self, request: Generate, folder: str) -> list[Action]:
-        """Generate was pressed, and a strip is there that waits for the clip. `folder`: for its frames."""
+    def submit(self, request: Generate, folder: str, pictures: Pictures = NO_PICTURES) -> list[Action]:
+        """Generate was pressed, and a strip is there that waits for the clip. `folder`: for its frames. `pictures`:
+        from the edit, that it starts from."""
         self.problem = None
         self._forget_old()
-        self.jobs[request.job] = Job(request.job, request, folder, heard=self._now, seen=self._now)
+        job = Job(request.job, request, folder, pictures=pictures, heard=self._now, seen=self._now)
+        self.jobs[job.id] = job
         if self.link is Link.READY:
             return self._send_held()
         return self.reach()
@@ -167,7 +177,7 @@ class Session:
         self.changed = True
         if job.state in (State.MADE, State.FETCHING, State.FILLING):
             return [*job.end(State.CANCELLED), *news.received(job)]
-        if job.state is State.HELD:
+        if job.state in (State.HELD, State.READING):
             job.settled = True  # no backend has it
             return job.end(State.CANCELLED)
         if self.link is not Link.READY:
@@ -234,6 +244,13 @@ class Session:
         self._forget_backend()
         self.problem = None
         return [HangUp()]
+
+    def ask_estimate(self, clip: Generate) -> list[Action]:
+        """What would this clip take? Its `job` is a name for the question alone."""
+        if self.link is not Link.READY:
+            return []
+        self.foreseen = Foreseen(clip, self._now)
+        return [Send(AskEstimate(clip=clip))]
 
     def reach(self) -> list[Action]:
         """Start the conversation, if there is none."""
@@ -331,11 +348,16 @@ class Session:
                 self.backend, self.queue, self.notes, self.changed = message, message.queue, message.notes, True
             case Jobs():
                 return self._jobs_told(message)
+            case Estimate():
+                if self.foreseen.clip is not None and self.foreseen.clip.job == message.job:
+                    self.foreseen.told, self.changed = message, True
             case (
                 Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled() | Fetched() | Denied()
             ) if message.job in self.jobs:
                 job = self.jobs[message.job]
                 job.heard, self.changed = self._now, True
+                if isinstance(message, Done):
+                    self.foreseen = Foreseen()  # the backend knows better now how long such clips take
                 return news.hear(job, message, buffers)
         return []
 
@@ -363,6 +385,22 @@ class Session:
         return actions
 
     # What came of our actions -------------------------------------------------------------------------------
+
+    def pictures_read(self, job_id: str, footage: Sequence[str], anchor: str) -> list[Action]:
+        """The backend has the pictures of a job, under these hashes."""
+        job = self.jobs[job_id]
+        if job.state is not State.READING:
+            return []
+        job.request = msgspec.structs.replace(job.request, footage=tuple(footage), anchor=anchor)
+        job.pictures, job.heard, self.changed = NO_PICTURES, self._now, True
+        return job.send()
+
+    def could_not_read(self, job_id: str, sentence: str) -> list[Action]:
+        """A picture cannot be had."""
+        job = self.jobs[job_id]
+        if job.state is not State.READING:
+            return []
+        return self._fail(job, Problem(sentence, "Press Try Again when that is mended.", code="footage_missing"))
 
     def copied(self, job_id: str) -> list[Action]:
         """All frames are on disk."""
@@ -427,8 +465,7 @@ class Session:
         for job in self.active:
             if job.state is State.HELD:
                 job.heard, self.changed = self._now, True
-                job.go(State.SENT)
-                actions.append(Send(job.request))
+                actions += job.send()
         return actions
 
     def _jobs_told(self, told: Jobs) -> list[Action]:
@@ -464,6 +501,7 @@ class Session:
     def _forget_backend(self) -> None:
         self.link, self._stopping, self.changed = Link.NONE, False, True
         self.queue, self.backend, self.others, self._shifts = QueueState(), None, 0, []
+        self.foreseen = Foreseen()
 
     def _fail(self, job: Job, problem: Problem) -> list[Action]:
         self.changed = True

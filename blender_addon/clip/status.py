@@ -60,6 +60,8 @@ def _here(job: Job, link: Link) -> str | None:
     match job.state:
         case State.HELD:
             return "Starting the backend" if link is Link.REACHING else "Connecting to the backend"
+        case State.READING:
+            return "Reading the pictures that it starts from"
         case State.REATTACHING if link is Link.NONE:
             return "No backend runs. The clip waits for its next start"
         case State.REATTACHING:

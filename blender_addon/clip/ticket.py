@@ -14,6 +14,8 @@ from msgspec import Meta
 
 from shared_protocol.messages import Generate
 
+from .pictures import NONE as NO_PICTURES
+from .pictures import Pictures
 from .timing import shown
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -34,6 +36,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the clip."""
     rate: Rate | None = None
     """Of the scene when the strip was laid down; None: the strip shows each frame of the clip once."""
+    pictures: Pictures = NO_PICTURES
+    """From the edit. The request names none: they are read anew whenever the clip is asked for."""
 
     @property
     def job(self) -> str:

@@ -24,7 +24,7 @@ class WishError(Exception):
     """A wish cannot be granted. `sentence` says what is wrong, `next_step` what to do; `code`: the protocol's word."""
 
     def __init__(self, sentence: str, next_step: str, code: str = "bad_request") -> None:
-        super().__init__(f"{sentence} {next_step}")
+        super().__init__(f"{sentence} {next_step}".strip())
         self.sentence = sentence
         self.next_step = next_step
         self.code = code
@@ -48,6 +48,8 @@ class Wish:
     """On top of the style's own."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     """Of the sampler's plan, that differ from the preset's."""
+    strength: float = 1.0
+    """Of the noise on the pictures that it starts from, 0 … 1; 1 where it starts from none."""
 
 
 def random_seed() -> int:
@@ -67,6 +69,8 @@ def check(wish: Wish) -> None:
     for name, pixels in (("width", wish.width), ("height", wish.height)):
         if pixels:
             _check_number(pixels, limits.PIXELS, f"A {name} of {pixels} pixels", "size_out_of_range")
+    if len(wish.loras) > limits.LORAS:
+        raise WishError(f"A clip cannot have {len(wish.loras)} LoRAs.", f"Choose {limits.LORAS} at most.")
     _check_number(wish.seed, limits.SEED, f"A seed of {wish.seed}")
 
 
@@ -104,6 +108,7 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
         preset=wish.preset,
         loras=wish.loras,
         settings=dict(wish.settings),
+        strength=min(max(wish.strength, 0.0), 1.0),
     )
     _check_style(request, style)
     _check_types(request)

@@ -13,7 +13,7 @@ PHASES: dict[Phase, str] = {
     "encoding": "Reading the footage",
     "painting": "Painting",
     "refining": "Smoothing the motion",
-    "inverting": "Back to painting",
+    "inverting": "Carrying the motion over",
     "decoding": "Making the pictures",
     "conforming": "Fitting the frame rate",
     "writing": "Storing the clip",

@@ -18,7 +18,7 @@ import zmq
 from shared_protocol.client import Client
 
 from ..blender import clips, strips
-from ..clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy, Write
+from ..clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Read, Send, Tidy, Write
 from ..clip.job import NO_BACKEND, Problem
 from ..clip.link import Link
 from ..clip.session import Session
@@ -31,6 +31,7 @@ from .backend_process import BackendError, BackendProcess, Serving
 from .client_id import ClientId
 from .deliveries import Deliveries
 from .frame_folder import FrameFolder
+from .reading import Readings
 from .timeline import Timeline
 
 PERIOD = 0.05
@@ -90,6 +91,7 @@ class Pump:
         self.stops_backend = False
         """Whether that backend ends with this Blender, if nobody else uses it."""
         self._deliveries = Deliveries(self.session, clips.spare_folder)
+        self._readings = Readings(self.session)
         self.announcer = Announcer(self.session)
         self.commands = BackendCommands()
         self._looked_at = self._asked = float("-inf")
@@ -101,7 +103,7 @@ class Pump:
         """Start a job for which a strip waits."""
         self._listen()  # a backend that died while nothing was going on is noticed here
         self._change_over()
-        self.do(self.session.submit(ticket.request, str(folder)))
+        self.do(self.session.submit(ticket.request, str(folder), ticket.pictures))
 
     def use(self, serving: Serving) -> None:
         """Have the backend in another way from now on; what is being made is finished where it is."""
@@ -142,6 +144,7 @@ class Pump:
         if self.stops_backend:
             self._stop_if_alone()
         self._deliveries.close()
+        self._readings.close()
         self.commands.close()
         self._hang_up()
         self._client_id.close()
@@ -158,6 +161,7 @@ class Pump:
         looked_at = self._ask(now)
         messages, size = self._listen(budget * SHARE)
         self._perform(self._deliveries.look())
+        self._perform(self._readings.look())
         if self.timeline.due(now):
             self._perform(self.timeline.look(now))
         filled = 0
@@ -250,11 +254,14 @@ class Pump:
             case Send(request):
                 if self._client is not None:
                     self._client.send(request)
+            case Read():
+                return self._readings.read(action)
             case Copy():
                 return self._deliveries.copy(action)
             case Write():
                 return self._deliveries.write(action)
             case Tidy(job):
+                self._readings.stop(job)
                 FrameFolder.of(self.session.jobs[job]).drop_if_empty()
             case KeepStyles(styles):
                 if self._styles_file is not None:

@@ -119,7 +119,7 @@ class Timeline:
 
     def _submit(self, waiting: dict[str, list[Held]]) -> Iterator[Action]:
         for held in waiting.values():
-            yield from self._session.submit(held[0].ticket.request, str(held[0].folder))
+            yield from self._session.submit(held[0].ticket.request, str(held[0].folder), held[0].ticket.pictures)
 
     def _show_states(self, waiting: dict[str, list[Held]], now: float) -> None:
         if now - self._named < NAME_SECONDS or strips.hands_are_busy(bpy.context):

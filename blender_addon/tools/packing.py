@@ -2,16 +2,15 @@
 
     python blender_addon/tools/packing.py --out build
 
-The zip holds the add-on, the unmodified pyzmq and msgspec wheels for this platform's Blenders, and `shared_protocol` as
-a pure wheel of ours. The same sources give the same bytes. Downloaded wheels stay in OUT/wheels.
+The zip holds the add-on, `shared_protocol` as a package inside it, and the unmodified pyzmq and msgspec wheels of one
+platform for all of its Blenders. A wheel's modules belong to every extension of a Blender; ours must not, so it is no
+wheel. The same sources give the same bytes. Downloaded wheels stay in OUT/wheels.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import base64
-import hashlib
 import io
 import platform
 import re
@@ -53,67 +52,42 @@ BUILDS = (
     Build("msgspec", "3.14", "cp314"),
 )
 
-PLATFORMS: Mapping[tuple[str, str], tuple[str, tuple[str, ...]]] = {
-    ("linux", "x86_64"): ("linux-x64", ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")),
-    ("win32", "amd64"): ("windows-x64", ("win_amd64",)),
-    ("win32", "arm64"): ("windows-arm64", ("win_arm64",)),
-    ("darwin", "arm64"): ("macos-arm64", ("macosx_11_0_arm64", "macosx_10_15_universal2")),
-    ("darwin", "x86_64"): ("macos-x64", ("macosx_10_15_x86_64", "macosx_10_15_universal2", "macosx_10_9_x86_64")),
+PLATFORMS: Mapping[str, tuple[str, ...]] = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "windows-arm64": ("win_arm64",),
+    "macos-arm64": ("macosx_11_0_arm64", "macosx_10_15_universal2"),
+    "macos-x64": ("macosx_10_15_x86_64", "macosx_10_15_universal2", "macosx_10_9_x86_64"),
 }
-"""What Python says about this machine → Blender's name of the platform, and pip's names of it."""
+"""Blender's name of a platform, and pip's names of it."""
+RELEASED = ("linux-x64", "windows-x64", "macos-arm64")
+"""The platforms of a release: those for which every Blender from 4.2 on is built."""
+MACHINES = {"x86_64": "x64", "amd64": "x64", "arm64": "arm64", "aarch64": "arm64"}
+SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "macos"}
 
 
-def build(out: Path, python: Path) -> Path:
-    """Build the zip in folder `out`, fetching with the pip of interpreter `python`. Returns its path."""
+def build(out: Path, python: Path, blender_platform: str = "") -> Path:
+    """Build one platform's zip in folder `out`, fetching with the pip of interpreter `python`. Returns its path.
+
+    `blender_platform`: Blender's name of it; empty: this machine's.
+    """
     version = _version()
-    blender_platform, tags = _this_platform()
+    blender_platform = blender_platform or _this_platform()
     pins = _pins(LOCK, {each.package for each in BUILDS})
+    tags = PLATFORMS[blender_platform]
     wheels = [_fetch(each, pins[each.package], tags, out / "wheels", python) for each in BUILDS]
-    contents = {f"wheels/{wheel.name}": wheel.read_bytes() for wheel in wheels}
-    name, data = protocol_wheel(version)
-    contents[f"wheels/{name}"] = data
-    contents |= {path.relative_to(ADDON).as_posix(): path.read_bytes() for path in _sources()}
-    if (ROOT / "LICENSE").is_file():
-        contents["LICENSE"] = (ROOT / "LICENSE").read_bytes()
+    contents = {f"wheels/{wheel.name}": wheel.read_bytes() for wheel in wheels} | _sources()
     manifest = contents["blender_manifest.toml"].decode()
     contents["blender_manifest.toml"] = _filled(manifest, version, blender_platform, contents).encode()
     packed = _zip(contents)
     if len(packed) > LARGEST_BYTES:
         raise PackageError(f"The zip would have {len(packed) >> 20} MB; {LARGEST_BYTES >> 20} are allowed.")
-    target = out / f"video_elevator-{version}.zip"
+    # As Blender's own `extension build --split-platforms` names them.
+    target = out / f"video_elevator-{version}-{blender_platform.replace('-', '_')}.zip"
     temporary = target.with_suffix(".tmp")
     temporary.write_bytes(packed)
     temporary.replace(target)
     return target
-
-
-def protocol_wheel(version: str) -> tuple[str, bytes]:
-    """`shared_protocol` as a wheel: file name and bytes.
-
-    Blender unpacks a wheel only if none of that name and version is there, so the version also says what is in it.
-    """
-    files = {
-        f"shared_protocol/{path.relative_to(PROTOCOL).as_posix()}": path.read_bytes()
-        for path in sorted(PROTOCOL.rglob("*.py"))
-    }
-    if not files:
-        raise PackageError(f"{PROTOCOL} holds no Python files.")
-    digest = hashlib.sha256(b"".join(name.encode() + b"\0" + data for name, data in files.items())).hexdigest()
-    release = f"{version}+{digest[:8]}"
-    info = f"shared_protocol-{release}.dist-info"
-    files[f"{info}/METADATA"] = (
-        f"Metadata-Version: 2.1\nName: shared_protocol\nVersion: {release}\n"
-        "Summary: The words that Blender and the backend exchange\nLicense: GPL-3.0-or-later\n"
-        "Requires-Python: >=3.11\nRequires-Dist: msgspec\nRequires-Dist: pyzmq\n"
-    ).encode()
-    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: elevator\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    lines = [f"{name},sha256={_urlsafe_sha256(data)},{len(data)}" for name, data in files.items()]
-    files[f"{info}/RECORD"] = ("\n".join([*lines, f"{info}/RECORD,,"]) + "\n").encode()
-    return f"shared_protocol-{release}-py3-none-any.whl", _zip(files)
-
-
-def _urlsafe_sha256(data: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
 def _version() -> str:
@@ -124,12 +98,12 @@ def _version() -> str:
     raise PackageError("shared_protocol/__init__.py has no VERSION.")
 
 
-def _this_platform() -> tuple[str, tuple[str, ...]]:
+def _this_platform() -> str:
     machine = platform.machine().lower()
-    try:
-        return PLATFORMS[sys.platform, machine]
-    except KeyError:
-        raise PackageError(f"There is no Blender for {sys.platform} on {machine}.") from None
+    name = f"{SYSTEMS.get(sys.platform)}-{MACHINES.get(machine)}"
+    if name not in PLATFORMS:
+        raise PackageError(f"There is no Blender for {sys.platform} on {machine}.")
+    return name
 
 
 def _pins(lock: Path, packages: Iterable[str]) -> dict[str, str]:
@@ -160,7 +134,9 @@ def _fetch(each: Build, version: str, tags: tuple[str, ...], folder: Path, pytho
     found = _cached(each, version, tags, folder)
     if done.returncode or found is None:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise PackageError(f"pip could not fetch {each.package} {version} for Python {each.python}; it said: {said}")
+        raise PackageError(
+            f"pip could not fetch {each.package} {version} for Python {each.python} on {tags[0]}; it said: {said}"
+        )
     return found
 
 
@@ -173,9 +149,25 @@ def _cached(each: Build, version: str, tags: tuple[str, ...], folder: Path) -> P
     return None
 
 
-def _sources() -> list[Path]:
-    paths = [path for path in ADDON.rglob("*.py") if path.relative_to(ADDON).parts[0] != NOT_PACKED]
-    return sorted([*paths, ADDON / "blender_manifest.toml"])
+def _sources() -> dict[str, bytes]:
+    """What the extension holds beside wheels, by its name there."""
+    found = {
+        path.relative_to(ADDON).as_posix(): path
+        for path in ADDON.rglob("*.py")
+        if path.relative_to(ADDON).parts[0] != NOT_PACKED
+    }
+    found |= {path.relative_to(ROOT).as_posix(): path for path in PROTOCOL.rglob("*.py")}
+    found |= {"blender_manifest.toml": ADDON / "blender_manifest.toml", "LICENSE": ROOT / "LICENSE"}
+    return {
+        name: _inside(name, path.read_bytes()) if name.endswith(".py") else path.read_bytes()
+        for name, path in found.items()
+    }
+
+
+def _inside(name: str, source: bytes) -> bytes:
+    """A file of the extension, for which `shared_protocol` lies in the extension too and is imported from there."""
+    up = b"." * (name.count("/") + 1)
+    return re.sub(rb"^( *from )(?=shared_protocol\b)", rb"\1" + up, source, flags=re.MULTILINE)
 
 
 def _filled(manifest: str, version: str, blender_platform: str, contents: Iterable[str]) -> str:
@@ -200,12 +192,16 @@ def _zip(contents: Mapping[str, bytes]) -> bytes:
 
 
 def main() -> int:
-    """The command line."""
+    """The command line. Prints the path of each zip."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for the zip (default: build)")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for the zips (default: build)")
+    parser.add_argument(
+        "--all-platforms", action="store_true", help=f"a zip for each of {', '.join(RELEASED)}, not for this machine"
+    )
     options = parser.parse_args()
     try:
-        print(build(options.out, Path(sys.executable)))
+        for blender_platform in RELEASED if options.all_platforms else ("",):
+            print(build(options.out, Path(sys.executable), blender_platform), flush=True)
     except (PackageError, OSError) as error:
         print(f"packing.py: {error}", file=sys.stderr)
         return 1

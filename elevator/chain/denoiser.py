@@ -26,7 +26,7 @@ class Network(Protocol):
         ...
 
 
-class Output(NamedTuple):
+class GuidedOutput(NamedTuple):
     """What a guided call gives, each (F, C, h, w)."""
 
     guided: Tensor
@@ -59,16 +59,16 @@ class Denoiser:
     spans: Callable[[int], tuple[Span, ...]] = whole_clip
     """How a clip of so many frames is cut."""
 
-    def guided(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, Output]:
+    def guided(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, GuidedOutput]:
         """Classifier-free guidance, e_uncond + w (e_text − e_uncond) (arXiv 2207.12598), of (F, C, h, w).
 
         At w = 1 the formula is the text half alone, so only that half is computed.
         """
         if self.guidance == 1:
             alone = yield from self.with_prompt(z, t, features)
-            return Output(alone, alone)
+            return GuidedOutput(alone, alone)
         uncond, cond = yield from self._output(z, t, BOTH, features)
-        return Output(torch.add(uncond, cond - uncond, alpha=self.guidance), cond)
+        return GuidedOutput(torch.add(uncond, cond - uncond, alpha=self.guidance), cond)
 
     def with_prompt(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, Tensor]:
         """The output for the prompt alone."""

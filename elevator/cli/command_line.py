@@ -10,8 +10,8 @@ from typing import Any
 from ..errors import ElevatorError
 from ..pictures.clip_folder import RECORD
 from ..sidecar import Sidecar
+from .clip_options import SEVERAL, SINGLE, ClipOptions, clip_again, new_clip
 from .options import parser
-from .order import SEVERAL, SINGLE, Order, new_order, order_again
 
 log = logging.getLogger(__name__)
 
@@ -21,25 +21,27 @@ WITH_AGAIN = {*SINGLE, *SEVERAL, "again", "force", "device", "dtype", "offload",
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    options = parser()
-    given = vars(options.parse_args(arguments))
+    grammar = parser()
+    given = vars(grammar.parse_args(arguments))
     if problem := _misunderstood(given):
-        options.error(problem)
+        grammar.error(problem)
     try:
-        order = order_again(given) if "again" in given else new_order(given)
+        options = clip_again(given) if "again" in given else new_clip(given)
         from .recording import make  # torch is slow to import, and only what is left to do needs it
 
-        made = make(order)
+        made = make(options)
     except ElevatorError as error:
         print(error, file=sys.stderr)
         return TO_CHANGE
+    except BrokenPipeError:
+        raise  # `until_unread` knows what that means
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     except Exception:  # the outer edge: a fault of ours has a code of its own
         log.exception("Something went wrong that should not.")
         return INTERNAL
-    print(_summary(order, made))
+    print(_summary(options, made))
     return DONE
 
 
@@ -61,16 +63,16 @@ def _misunderstood(given: Mapping[str, Any]) -> str | None:
     return "there are two prompts for one frame" if len(set(frames)) < len(frames) else None
 
 
-def _summary(order: Order, made: Sidecar) -> str:
+def _summary(options: ClipOptions, made: Sidecar) -> str:
     """What was made and where it is, and whether it is what it should be."""
     settings, seconds = made.settings, sum(made.seconds.values())
     size = f"{settings.width} × {settings.height}"
     lines = [
         f"{settings.frames} frames of {size} pixels, seed {settings.seed}, made in {seconds:.1f} s:",
-        str(order.out / RECORD),
+        str(options.out / RECORD),
     ]
-    if order.like is not None:
-        pairs = zip(made.frames, order.like.frames, strict=True)
+    if options.like is not None:
+        pairs = zip(made.frames, options.like.frames, strict=True)
         other = [now.file for now, then in pairs if now.sha256 != then.sha256]
         lines.append(
             f"{len(other)} of {settings.frames} frames have other pixels than recorded, first {other[0]}."

@@ -4,7 +4,7 @@ Leaves frame_0001.png and so on, contact_sheet.jpg and the sidecar clip.json, wh
 made with and comes last: a folder without it holds no whole clip. Nothing is downloaded.
 
 Exit codes: 0 done · 1 a sentence on standard error says what to change · 2 the command is not understood ·
-70 a fault of ours · 130 interrupted; no frames are left then.
+70 a fault of ours · 130 interrupted; no frames are left then · 141 nobody reads the output any longer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..embedded import EMBEDDED
 from ..sidecar import version
 from ..sources import Lora
 from . import values
-from .order import FPS, FRAMES
+from .clip_options import FPS, FRAMES
 from .shared import add
 
 _AGAIN = (

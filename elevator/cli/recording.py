@@ -1,4 +1,4 @@
-"""Makes a clip from the files that an order names, and leaves it in a folder: frames, contact sheet and sidecar."""
+"""Makes a clip from the files that the options name, and leaves it in a folder: frames, contact sheet and sidecar."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ from ..clip_record import Clock, record_of
 from ..errors import ModelError, RequestError
 from ..models.loading import load_models
 from ..models.pair import Models
-from ..models.preview import Pixels
 from ..pictures.clip_folder import RECORD, SHEET, frame_name, frames_in
 from ..pictures.footage import read_picture, resized
 from ..pictures.sheet import encoded_sheet
 from ..pipeline import fitted
-from ..provenance import differences, found, pictures_of, recorded
+from ..pixels import Pixels
+from ..provenance import differences, pictures_of, recorded, source_files
 from ..sampler import elevate
-from ..sidecar import Device, File, Pictures, Settings, Sidecar, encode, made_with
+from ..sidecar import ClipSettings, Device, File, Pictures, Sidecar, encode, made_with
 from ..sources import Sources
 from ..text import parse
 from ..vocabulary import known_words, unknown_words
-from .order import Order
+from .clip_options import ClipOptions
 
 
-def make(order: Order) -> Sidecar:
-    """Make a clip; returns its sidecar, which lies in `order.out` then, the last of the files to appear there.
+def make(options: ClipOptions) -> Sidecar:
+    """Make a clip; returns its sidecar, which lies in `options.out` then, the last of the files to appear there.
 
     Nothing appears there before all frames are finished. Says on stderr what was not understood.
     Raises ElevatorError if files are missing, changed or unfit, the settings impossible, or the folder taken.
     """
     clock = Clock()
-    check_folder(order.out, order.overwrite)
+    check_folder(options.out, options.overwrite)
     files = []
-    named = found(order.sources, order.pictures, order.frames)
-    with tqdm(named, desc="hashing", unit="file", disable=_hidden(order), leave=False) as bar:
+    named = source_files(options.sources, options.pictures, options.frames)
+    with tqdm(named, desc="hashing", unit="file", disable=_hidden(options), leave=False) as bar:
         for file in bar:
             bar.set_postfix_str(file.path.name)
             files.append(recorded(file))
-    if order.like is not None:
-        _compare(order.like, tuple(files), order.force)
+    if options.like is not None:
+        _compare(options.like, tuple(files), options.force)
     clock.spent_on("hashing")
 
-    device = _resolved(order.device)
-    models = load_models(order.sources, device.name, getattr(torch, device.dtype), offload=device.offload)
-    settings = order.settings(models)
+    device = _resolved(options.device)
+    models = load_models(options.sources, device.name, getattr(torch, device.dtype), offload=device.offload)
+    settings = options.settings(models)
     clock.spent_on("loading")
-    with _workshop(order.out) as folder:
-        clip, notes = _sample(order, models, settings, folder, clock)
+    with _workshop(options.out) as folder:
+        clip, notes = _sample(options, models, settings, folder, clock)
         (folder / SHEET).write_bytes(encoded_sheet(clip))
-        sidecar = record_of(clip, order.sources, order.pictures, device, settings, files, notes, clock)
+        sidecar = record_of(clip, options.sources, options.pictures, device, settings, files, notes, clock)
         (folder / RECORD).write_bytes(encode(sidecar))
-        _publish(folder, order.out)
+        _publish(folder, options.out)
     return sidecar
 
 
-def _hidden(order: Order) -> bool | None:
+def _hidden(options: ClipOptions) -> bool | None:
     """tqdm's `disable`: None shows bars in a terminal only."""
-    return True if order.quiet else None
+    return True if options.quiet else None
 
 
 def _compare(then: Sidecar, files: tuple[File, ...], force: bool) -> None:
@@ -95,10 +95,10 @@ def _resolved(device: Device) -> Device:
 
 
 def _sample(
-    order: Order, models: Models, settings: Settings, folder: Path, clock: Clock
+    options: ClipOptions, models: Models, settings: ClipSettings, folder: Path, clock: Clock
 ) -> tuple[Pixels, tuple[str, ...]]:
     """The clip (F, H, W, 3), whose frames are in the folder then, and notes."""
-    pictures, size = order.pictures, (settings.width, settings.height)
+    pictures, size = options.pictures, (settings.width, settings.height)
     steps = elevate(
         models,
         prompt=settings.prompt,
@@ -113,10 +113,10 @@ def _sample(
         strength=settings.strength,
         anchor_frame=None if pictures.anchor is None else _read(Path(pictures.anchor), size, pictures.fit),
     )
-    notes = _unknown(order.sources, settings)
+    notes = _unknown(options.sources, settings)
     _say(*notes)
     frames = []
-    with tqdm(disable=_hidden(order), leave=False) as bar:
+    with tqdm(disable=_hidden(options), leave=False) as bar:
         for step in steps:
             bar.total = step.total
             bar.set_description(step.phase, refresh=False)
@@ -150,10 +150,10 @@ def _read(file: Path, size: tuple[int, int], fit: str) -> Pixels:
         raise RequestError(f"{file} is not a readable picture; choose a PNG.") from error
 
 
-def _unknown(sources: Sources, settings: Settings) -> tuple[str, ...]:
+def _unknown(sources: Sources, settings: ClipSettings) -> tuple[str, ...]:
     """A sentence on the words that the T2I was never trained on, for T2Is that list what they know."""
     text = " ".join(
-        part.text for prompt in (settings.prompt, *settings.travel.values()) for part in parse(prompt).parts
+        fragment.text for prompt in (settings.prompt, *settings.travel.values()) for fragment in parse(prompt).fragments
     )
     words = unknown_words(text, known_words(sources.t2i_path))
     listed = ", ".join(f"“{word}”" for word in words)

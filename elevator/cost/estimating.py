@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from ..calls import Calls, calls_of
 from ..chain.cross_frame import DeepFeatures, Text
 from ..chain.denoiser import Denoiser
-from ..models.offload import Room
+from ..models.offload import Offloader
 from ..models.pair import Models, decoded
-from ..plan import Calls, Plan
+from ..plan import Plan
 from ..steps import result
 from ..text import TextEncoder
 from .allocations import Allocations
@@ -111,15 +112,20 @@ def estimate(
     The memory is that of a processor; what other devices take beside tensors is not known here.
     """
     shapes = models if isinstance(models, Shapes) else shapes_of(models)
-    own, once = shapes.models, plan.calls(1, start)  # one call an output, as the spans are in each output's cost
+    own, once = shapes.models, calls_of(plan, 1, start)  # one call an output, as the spans are in each output's cost
     with shapes.mode:
         z = torch.empty(frames, *own.latent_shape(height, width))
         t2i_text, t2v_text = (_text(own, encoder, chunks) for encoder in (own.t2i_text, own.t2v_text))
         t2i = Denoiser(
-            "T2I", replace(own.t2i, room=Room()), own.t2i_schedule, t2i_text, plan.guidance, plan.image_spans
+            "T2I", replace(own.t2i, offloader=Offloader()), own.t2i_schedule, t2i_text, plan.guidance, plan.image_spans
         )
         t2v = Denoiser(
-            "T2V", replace(own.t2v, room=Room()), own.t2v_schedule, t2v_text, plan.video_guidance, plan.video_spans
+            "T2V",
+            replace(own.t2v, offloader=Offloader()),
+            own.t2v_schedule,
+            t2v_text,
+            plan.video_guidance,
+            plan.video_spans,
         )
         guided = _repeated(t2i.guided, z, plan)
         single = _repeated(t2i.with_prompt, z, plan)
@@ -139,7 +145,7 @@ def estimate(
         refining=refining,
         decoding=decoding,
         kept=guided.kept + (levels + LATENTS) * z.nbytes,
-        calls=plan.calls(frames, start),
+        calls=calls_of(plan, frames, start),
         flops=flops,
     )
 

@@ -96,10 +96,10 @@ def _from_file(
     if vae is None and not any(name.startswith(_VAE) for name in names):
         raise ModelError(f"{path} holds no VAE; name one for it too, such as that of {family}.")
     tensors = cache(lambda: load_tensors(path))  # a pickle is read whole, so only if a part of it is needed
-    own_vae = read.part("VAE", path, lambda: _ldm_vae(read, _under(tensors(), _VAE), path))
+    own_vae = read.component("VAE", path, lambda: _ldm_vae(read, _under(tensors(), _VAE), path))
     return ImageModel(
-        unet=(yield from read.part("UNet", path, lambda: _unet(read, tensors(), identity, family))),
-        text=(yield from read.part("text", path, lambda: _text_encoder(read, path, tensors(), family))),
+        unet=(yield from read.component("UNet", path, lambda: _unet(read, tensors(), identity, family))),
+        text=(yield from read.component("text", path, lambda: _text_encoder(read, path, tensors(), family))),
         vae=(yield from _vae(read, vae) if vae else own_vae),
         schedule=Schedule.of("stable_diffusion", prediction_type or identity.prediction or "epsilon"),
         vae_folder=None,
@@ -126,7 +126,7 @@ def load_text_encoder(read: Reader, path: Path) -> Generator[Loading, None, Text
     identity = identify(path)
     _check(identity)
     family = _family(identity, read_header(path).shapes)
-    return (yield from read.part("text", path, lambda: _text_encoder(read, path, load_tensors(path), family)))
+    return (yield from read.component("text", path, lambda: _text_encoder(read, path, load_tensors(path), family)))
 
 
 def _family(identity: Identity, names: Iterable[str]) -> Family:
@@ -160,7 +160,7 @@ def _vae(read: Reader, path: Path) -> Generator[Loading, None, Any]:
         tensors = load_tensors(path)
         return (yield from _ldm_vae(read, _under(tensors, _VAE) or tensors, path))
 
-    return (yield from read.part("VAE", path, own))
+    return (yield from read.component("VAE", path, own))
 
 
 def _ldm_vae(read: Reader, tensors: Mapping[str, Tensor], path: Path) -> Generator[Loading, None, Any]:

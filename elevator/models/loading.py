@@ -19,17 +19,17 @@ from ..chain.cross_frame import ClipAttention
 from ..errors import ModelError
 from ..memory import enough_for
 from ..presets import presets_of
-from ..provenance import found
+from ..provenance import source_files
 from ..sources import Sources
 from ..steps import result
 from .image import ImageModel, load_image_model
-from .offload import Room
+from .offload import Offloader
 from .pair import InflatedT2I, Models, Reading, factor
 from .preview import latent_rgb
-from .reading import WEIGHTS, Loading, Part, Parts, Reader, read_config, stamp_of
+from .reading import WEIGHTS, Component, Components, Loading, Reader, read_config, stamp_of
 from .video import VideoModel, load_video_model
 
-__all__ = ["WEIGHTS", "Loading", "Part", "Parts", "Reader", "load_models", "loading", "stamp_of"]
+__all__ = ["WEIGHTS", "Component", "Components", "Loading", "Reader", "load_models", "loading", "stamp_of"]
 
 
 def load_models(
@@ -52,13 +52,13 @@ def loading(
     dtype: torch.dtype = torch.float32,
     *,
     offload: bool = False,
-    held: Parts | None = None,
+    held: Components | None = None,
 ) -> Generator[Loading, None, Models]:
     """The pair of models alone, part by part; returns it.
 
     Yields how far it is, first before anything is read, then after every `SPAN` bytes and every network. Closing it
     stops there and drops what was read.
-    held: parts of other models (`Models.parts`), which are taken instead of reading them again. No part of models
+    held: components of other models, which are taken instead of reading them again. None of models
     loaded with `offload` may be among them, for each of those has its own account of what lies on the device.
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
@@ -74,10 +74,10 @@ def loading(
     _share_attention(image.unet, anchored=True)
     _share_attention(video.network.unet, anchored=False)
     yield Loading(read.total, read.total, read.count)
-    room = Room(read.device if offload else None)
+    offloader = Offloader(read.device if offload else None)
     return Models(
-        t2i=InflatedT2I(image.unet, room),
-        t2v=replace(video.network, room=room),
+        t2i=InflatedT2I(image.unet, offloader),
+        t2v=replace(video.network, offloader=offloader),
         t2i_text=image.text,
         t2v_text=video.text,
         vae=image.vae,
@@ -88,15 +88,17 @@ def loading(
         max_frames=video.network.unet.config.get("motion_max_seq_length"),
         rgb=latent_rgb(image.vae_folder, image.vae.config.latent_channels),
         reading=Reading(read.device, dtype, read.count, read.waiting),
-        room=room,
-        parts=read.parts,
+        offloader=offloader,
+        components=read.components,
     )
 
 
-def _to_read(sources: Sources, held: Parts) -> int:
-    """Bytes of the files of weights, without those of parts that are held."""
-    files = {file.path.absolute() for file in found(sources) if file.path.suffix in WEIGHTS and file.path.is_file()}
-    known = {part.path for part in held if part.stamp == stamp_of(part.path)}
+def _to_read(sources: Sources, held: Components) -> int:
+    """Bytes of the files of weights, without those of components that are held."""
+    files = {
+        file.path.absolute() for file in source_files(sources) if file.path.suffix in WEIGHTS and file.path.is_file()
+    }
+    known = {each.path for each in held if each.stamp == stamp_of(each.path)}
     return sum(file.stat().st_size for file in files if not known & {file, file.parent})
 
 

@@ -33,7 +33,7 @@ from ..errors import LoraError, ModelError
 from ..sharing import sharing_copy
 
 FILE_NAME = LORA_FILE
-Part = Literal["unet", "text_encoder"]
+Target = Literal["unet", "text_encoder"]
 
 _SIDE = re.compile(r"(?P<layer>.+?)(?:\.lora_linear_layer|[._]lora)[._](?P<side>down|up|mid|A|B)(?:\.default)?\.weight")
 _ALPHA = re.compile(r"(?P<layer>.+?)(?:\.lora_linear_layer|[._]lora)?\.alpha")
@@ -51,7 +51,7 @@ _RESNET = {
     "skip_connection": "conv_shortcut",
 }
 """Names in Stable Diffusion's own layout, and those of diffusers."""
-_PREFIXES: tuple[tuple[str, Part], ...] = (
+_PREFIXES: tuple[tuple[str, Target], ...] = (
     ("lora_unet_", "unet"),
     ("unet.", "unet"),
     ("lora_te_", "text_encoder"),
@@ -60,7 +60,7 @@ _PREFIXES: tuple[tuple[str, Part], ...] = (
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class LowRankPair:
     """The difference of one layer's weight, as a product of small tensors."""
 
     down: Tensor
@@ -95,17 +95,17 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class Lora:
+class LoraFile:
     """One file's pairs by the name of the layer that they belong to, with underscores for dots."""
 
     path: Path
     family: Family
-    pairs: Mapping[Part, Mapping[str, Pair]]
+    pairs: Mapping[Target, Mapping[str, LowRankPair]]
     other_keys: int
     """Keys of the file that belong to no pair."""
 
 
-def read(path: Path) -> Lora:
+def read(path: Path) -> LoraFile:
     """Read a LoRA file, or the one in a folder.
 
     Raises LoraError if there is none, it is broken or holds code, or it is a LoHa, LoKr or DoRA.
@@ -131,18 +131,18 @@ def read(path: Path) -> Lora:
         raise LoraError(f"{file} has unreadable LoRA settings in its metadata; download or train it again.") from error
 
 
-def merged(base: nn.Module, loras: list[tuple[Lora, float]], part: Part = "unet") -> nn.Module:
+def merged(base: nn.Module, loras: list[tuple[LoraFile, float]], target: Target = "unet") -> nn.Module:
     """A copy of `base` with the LoRAs' differences added; layers that none touches share base's tensors.
 
-    base itself is left as it is, and returned where no LoRA of a weight other than 0 has pairs for this part.
+    base itself is left as it is, and returned where no LoRA of a weight other than 0 has pairs for this target.
     Raises LoraError if a LoRA was made for another family, or fits no layer or one of another shape.
     """
-    wanted: dict[str, list[tuple[Lora, Pair, float]]] = {}
-    table = _table(base, part)
+    wanted: dict[str, list[tuple[LoraFile, LowRankPair, float]]] = {}
+    table = _table(base, target)
     for lora, weight in loras:
         _check_family(base, lora)
-        matched = _matched(table, lora, part)
-        if lora.pairs[part] and not matched:
+        matched = _matched(table, lora, target)
+        if lora.pairs[target] and not matched:
             raise LoraError(f"None of the layers of {lora.path} is in this T2I; use a LoRA made for its family.")
         for name, pair in matched.items():
             wanted.setdefault(name, []).append((lora, pair, weight))
@@ -157,7 +157,7 @@ def merged(base: nn.Module, loras: list[tuple[Lora, float]], part: Part = "unet"
     return network
 
 
-def _changed(name: str, weight: Tensor, additions: list[tuple[Lora, Pair, float]]) -> Tensor:
+def _changed(name: str, weight: Tensor, additions: list[tuple[LoraFile, LowRankPair, float]]) -> Tensor:
     """The layer's weight with its additions, float32; raises LoraError if one has another shape."""
     delta = torch.zeros_like(weight, dtype=torch.float32)
     for lora, pair, strength in additions:
@@ -168,14 +168,16 @@ def _changed(name: str, weight: Tensor, additions: list[tuple[Lora, Pair, float]
     return weight.float() + delta
 
 
-def matches(unet: nn.Module, text_encoder: nn.Module, lora: Lora) -> tuple[int, int]:
+def matches(unet: nn.Module, text_encoder: nn.Module, lora: LoraFile) -> tuple[int, int]:
     """How many keys of the file fit a layer of the two networks, and how many it has."""
-    parts: tuple[tuple[nn.Module, Part], ...] = ((unet, "unet"), (text_encoder, "text_encoder"))
-    fitting = sum(pair.keys for base, part in parts for pair in _matched(_table(base, part), lora, part).values())
+    targets: tuple[tuple[nn.Module, Target], ...] = ((unet, "unet"), (text_encoder, "text_encoder"))
+    fitting = sum(
+        pair.keys for base, target in targets for pair in _matched(_table(base, target), lora, target).values()
+    )
     return fitting, lora.other_keys + sum(pair.keys for pairs in lora.pairs.values() for pair in pairs.values())
 
 
-def _assembled(file: Path, family: Family, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Lora:
+def _assembled(file: Path, family: Family, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> LoraFile:
     """Put together what belongs to one layer."""
     sides: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -183,25 +185,25 @@ def _assembled(file: Path, family: Family, tensors: Mapping[str, Tensor], settin
             sides.setdefault(match["layer"], {})[_SIDES.get(match["side"], match["side"])] = tensor
         elif (match := _ALPHA.fullmatch(key)) and tensor.numel() == 1:
             sides.setdefault(match["layer"], {})["alpha"] = tensor
-    pairs: dict[Part, dict[str, Pair]] = {"unet": {}, "text_encoder": {}}
+    pairs: dict[Target, dict[str, LowRankPair]] = {"unet": {}, "text_encoder": {}}
     for layer, held in sides.items():
         if "down" not in held or "up" not in held:
             continue
-        prefix, part = next(((p, part) for p, part in _PREFIXES if layer.startswith(p)), ("", "unet"))
+        prefix, target = next(((p, target) for p, target in _PREFIXES if layer.startswith(p)), ("", "unet"))
         name = layer.removeprefix(prefix)
         rank = len(held["down"])
-        scale = float(held["alpha"]) / rank if "alpha" in held else _scale(name, rank, _of_part(part, settings))
-        pairs[part][_flat(name)] = Pair(held["down"], held["up"], held.get("mid"), scale, len(held))
+        scale = float(held["alpha"]) / rank if "alpha" in held else _scale(name, rank, _of_target(target, settings))
+        pairs[target][_flat(name)] = LowRankPair(held["down"], held["up"], held.get("mid"), scale, len(held))
     if not any(pairs.values()):
         raise LoraError(f"{file} holds no complete LoRA layer; download or train it again.")
     taken = sum(pair.keys for group in pairs.values() for pair in group.values())
-    return Lora(file, family, pairs, len(tensors) - taken)
+    return LoraFile(file, family, pairs, len(tensors) - taken)
 
 
-def _of_part(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """peft's settings of one part, whose keys may be prefixed with its name; without a prefix, all are the UNet's."""
-    own = {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")}
-    return own or {key: value for key, value in settings.items() if "." not in key and part == "unet"}
+def _of_target(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """peft's settings of one target, whose keys may be prefixed with its name; without a prefix, all are the UNet's."""
+    own = {key.removeprefix(f"{target}."): value for key, value in settings.items() if key.startswith(f"{target}.")}
+    return own or {key: value for key, value in settings.items() if "." not in key and target == "unet"}
 
 
 def _scale(layer: str, rank: int, settings: Mapping[str, Any]) -> float:
@@ -212,7 +214,7 @@ def _scale(layer: str, rank: int, settings: Mapping[str, Any]) -> float:
     return float(alpha) / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
-def _check_family(base: nn.Module, lora: Lora) -> None:
+def _check_family(base: nn.Module, lora: LoraFile) -> None:
     """Raise LoraError if both families are known and differ."""
     config: Any = getattr(base, "config", None)
     width = getattr(config, "cross_attention_dim", None) or getattr(config, "hidden_size", None)
@@ -223,16 +225,16 @@ def _check_family(base: nn.Module, lora: Lora) -> None:
         )
 
 
-def _matched(table: Mapping[str, str], lora: Lora, part: Part) -> dict[str, Pair]:
+def _matched(table: Mapping[str, str], lora: LoraFile, target: Target) -> dict[str, LowRankPair]:
     """The pairs that a network has a layer for, by that layer's name."""
-    return {table[name]: pair for name, pair in lora.pairs[part].items() if name in table}
+    return {table[name]: pair for name, pair in lora.pairs[target].items() if name in table}
 
 
-def _table(base: nn.Module, part: Part) -> dict[str, str]:
+def _table(base: nn.Module, target: Target) -> dict[str, str]:
     """The names of a network's layers by all the names that LoRA files give them."""
     layers = {name.removesuffix(".weight") for name, p in base.named_parameters() if p.ndim > 1}
     table = {_flat(name): name for name in layers}
-    if part == "text_encoder":
+    if target == "text_encoder":
         return table | {re.sub("_(q|k|v|out)_proj$", r"_to_\1", flat): name for flat, name in table.items()}
     table |= {_flat(ldm): name for ldm, name in _ldm_names(base).items() if name in layers}
     return table | {flat.removesuffix("_0"): name for flat, name in table.items() if flat.endswith("_to_out_0")}

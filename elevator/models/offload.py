@@ -12,7 +12,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(eq=False)
-class Room:
+class Offloader:
     """A device with room for one network at a time; the others wait in the processor's memory.
 
     Networks may share weights: what one takes along, the next takes over.
@@ -20,13 +20,13 @@ class Room:
 
     device: torch.device | None = None
     """None: networks stay where they are."""
-    inside: nn.Module | None = None
+    on_device: nn.Module | None = None
 
-    def bring(self, network: Network) -> Network:
+    def to_device(self, network: Network) -> Network:
         """Put a network on the device, and the one that was there away."""
-        if self.device is not None and self.inside is not network:
-            if self.inside is not None:
-                nn.Module.to(self.inside, "cpu")  # diffusers' own warns that half precision is slow there
+        if self.device is not None and self.on_device is not network:
+            if self.on_device is not None:
+                nn.Module.to(self.on_device, "cpu")  # diffusers' own warns that half precision is slow there
             nn.Module.to(network, self.device)
-            self.inside = network
+            self.on_device = network
         return network

@@ -19,14 +19,15 @@ from ..chain.cross_frame import Call, Text
 from ..chain.denoiser import Denoiser
 from ..chain.schedule import Schedule
 from ..errors import LoraError, NumericsError
+from ..pixels import Pixels
 from ..plan import Plan
 from ..presets import Preset
 from ..prompt_schedule import Prompts
 from ..sources import Sources
 from ..text import Embedding, TextEncoder, read_embedding
 from . import deep_cache, lora
-from .offload import Room
-from .preview import LatentRgb, Pixels, to_pixels
+from .offload import Offloader
+from .preview import LatentRgb, to_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +35,18 @@ class InflatedT2I:
     """A `UNet2DConditionModel` over clips: frames are its batch, frame 0 anchors each clip's attention."""
 
     unet: Any
-    room: Room = field(default_factory=Room)
+    offloader: Offloader = field(default_factory=Offloader)
 
     def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
         """See `Network`."""
-        unet, told, x, features = self.room.bring(self.unet), {"call": call}, z.flatten(0, 1), call.features
+        unet, kwargs, x, features = self.offloader.to_device(self.unet), {"call": call}, z.flatten(0, 1), call.features
         first = call.frames.start or 0
         if features is None:
-            output: Tensor = unet(x, t, call.hidden, cross_attention_kwargs=told).sample
+            output: Tensor = unet(x, t, call.hidden, cross_attention_kwargs=kwargs).sample
         elif features.whole:
-            output, features.kept[first] = deep_cache.whole(unet, x, t, call.hidden, told)
+            output, features.kept[first] = deep_cache.whole(unet, x, t, call.hidden, kwargs)
         else:
-            output = deep_cache.shallow(unet, x, t, call.hidden, told, features.kept[first])
+            output = deep_cache.shallow(unet, x, t, call.hidden, kwargs, features.kept[first])
         return output.reshape(z.shape)
 
 
@@ -56,12 +57,12 @@ class T2V:
     unet: Any
     on_t2i: bool
     """Whether it is made of the T2I's layers, with motion modules between them."""
-    room: Room = field(default_factory=Room)
+    offloader: Offloader = field(default_factory=Offloader)
 
     def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
         """See `Network`."""
-        unet, told = self.room.bring(self.unet), {"call": call}
-        output: Tensor = unet(z.transpose(1, 2), t, call.hidden, cross_attention_kwargs=told).sample
+        unet, kwargs = self.offloader.to_device(self.unet), {"call": call}
+        output: Tensor = unet(z.transpose(1, 2), t, call.hidden, cross_attention_kwargs=kwargs).sample
         return output.transpose(1, 2)
 
 
@@ -113,9 +114,9 @@ class Models:
     """Longest clip that the T2V makes; None: any."""
     rgb: LatentRgb | None
     reading: Reading
-    room: Room = field(default_factory=Room)
-    parts: Mapping[Any, Any] = field(default_factory=dict, repr=False)
-    """By elevator.models.loading.Part: what was read."""
+    offloader: Offloader = field(default_factory=Offloader)
+    components: Mapping[Any, Any] = field(default_factory=dict, repr=False)
+    """By `elevator.models.reading.Component`: what was read."""
     loras: tuple[AppliedLora, ...] = ()
     loras_on_t2v: bool = False
     bare: Models | None = field(default=None, repr=False)
@@ -161,7 +162,7 @@ class Models:
         files = [(lora.read(path), weight) for path, weight in wanted]
         t2i: Any = lora.merged(bare.t2i.unet, files)
         t2v = replace(bare.t2v, unet=lora.merged(bare.t2v.unet, files)) if on_t2v else bare.t2v
-        text = replace(bare.t2i_text, encoder=lora.merged(bare.t2i_text.encoder, files, part="text_encoder"))
+        text = replace(bare.t2i_text, encoder=lora.merged(bare.t2i_text.encoder, files, target="text_encoder"))
         shared = on_t2v and bare.t2v_text.encoder is bare.t2i_text.encoder
         applied = tuple(
             AppliedLora(path, weight, *lora.matches(bare.t2i.unet, bare.t2i_text.encoder, file))
@@ -214,7 +215,7 @@ class Models:
         mixing = prompts.mixing(frames)
 
         def text(encoder: TextEncoder) -> Text:
-            self.room.bring(encoder.encoder)
+            self.offloader.to_device(encoder.encoder)
             count = len(prompts.texts)
             hidden = encoder.together([prompts.negative] * count + list(prompts.texts))
             return Text(hidden.view(2, count, *hidden.shape[1:]), mixing)
@@ -234,7 +235,7 @@ class Models:
         tile: side of the overlapping tiles to decode one by one, pixels; their seams are blended, so that a frame
         differs slightly from one decoded whole.
         """
-        self.room.bring(self.vae)
+        self.offloader.to_device(self.vae)
         z = latents[None].float() / self.vae.config.scaling_factor
         picture = decoded(self.vae, z, tile)[0]
         if not torch.isfinite(picture).all():
@@ -244,7 +245,7 @@ class Models:
     @torch.inference_mode()
     def encode(self, pixels: Pixels) -> Tensor:
         """A picture (H, W, 3) to the most likely latents (C, h, w), scaled as the chain holds them."""
-        self.room.bring(self.vae)
+        self.offloader.to_device(self.vae)
         picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
         latents: Tensor = self.vae.encode(self.place(picture)).latent_dist.mode()[0]
         return latents * float(self.vae.config.scaling_factor)

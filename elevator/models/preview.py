@@ -12,10 +12,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..errors import ModelError
+from ..pixels import Pixels
 
 FILE_NAME = "latent_rgb.json"
-Pixels = NDArray[np.uint8]
-"""Colours, the last axis R, G, B."""
 
 
 @dataclass(frozen=True)

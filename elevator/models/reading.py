@@ -52,8 +52,8 @@ class Loading:
     """Read so far, in all."""
 
 
-class Part(NamedTuple):
-    """Which part of a model a network is, and how it was read; equal parts are interchangeable."""
+class Component(NamedTuple):
+    """Which of a model's networks one is, and how it was read; those of equal keys are interchangeable."""
 
     kind: str
     path: Path
@@ -66,7 +66,7 @@ class Part(NamedTuple):
     """Name, bytes and time of change (ns) of its files."""
 
 
-Parts = Mapping[Part, Any]
+Components = Mapping[Component, Any]
 """Networks, and text encoders with their tokenizers."""
 
 
@@ -78,9 +78,9 @@ class Reader(Reading):
     While `SHAPES_ONLY` is set, networks have parameters without values.
     """
 
-    held: Parts = field(default_factory=dict)
+    held: Components = field(default_factory=dict)
     """That were read before, and are taken instead of reading them again."""
-    parts: dict[Part, Any] = field(default_factory=dict)
+    components: dict[Component, Any] = field(default_factory=dict)
     """All that were asked for."""
     total: int = 0
     """Bytes of weights that there are to read."""
@@ -90,14 +90,16 @@ class Reader(Reading):
         """How far this is."""
         return Loading(min(self.done, self.total), self.total, self.count)
 
-    def part(
+    def component(
         self, kind: str, path: Path, make: Callable[[], Generator[Loading, None, Made]]
     ) -> Generator[Loading, None, Made]:
-        """The part of this kind at a folder or file: one that is held, or what `make` reads."""
-        key = Part(kind, path.absolute(), str(self.dtype), str(self.device), self.waiting is not None, stamp_of(path))
-        if key not in self.parts:
-            self.parts[key] = self.held[key] if key in self.held else (yield from make())
-        made: Made = self.parts[key]
+        """The component of this kind at a folder or file: one that is held, or what `make` reads."""
+        key = Component(
+            kind, path.absolute(), str(self.dtype), str(self.device), self.waiting is not None, stamp_of(path)
+        )
+        if key not in self.components:
+            self.components[key] = self.held[key] if key in self.held else (yield from make())
+        made: Made = self.components[key]
         return made
 
     def folder(
@@ -106,7 +108,7 @@ class Reader(Reading):
         """A network with its config. Raises ModelError if the folder does not hold one."""
         if not (folder / "config.json").is_file():
             raise ModelError(f"{folder} has no config.json; choose a model folder in diffusers layout.")
-        return (yield from self.part(cls.__name__, folder, lambda: self._folder(cls, folder, dtype)))
+        return (yield from self.component(cls.__name__, folder, lambda: self._folder(cls, folder, dtype)))
 
     def _folder(self, cls: type[Loaded], folder: Path, dtype: torch.dtype | None) -> Generator[Loading, None, Loaded]:
         files = _weight_files(folder)

@@ -72,7 +72,7 @@ def _network(
     if sources.t2v_loras:
         raise ModelError(f"{path} is no motion module and takes no LoRAs; leave the T2V's LoRAs out.")
     if identity.layout is Layout.LAVIE:
-        lavie = yield from read.part("LaVie", path, lambda: _lavie(read, path))
+        lavie = yield from read.component("LaVie", path, lambda: _lavie(read, path))
         return T2V(lavie, on_t2i=False), "lavie"
     if identity.kind is not Kind.T2V or not path.is_dir():
         raise ModelError(
@@ -101,7 +101,7 @@ def _motion_adapter(read: Reader, identity: Identity) -> Generator[Loading, None
         folder = path / "motion_adapter" if (path / "motion_adapter").is_dir() else path
         expect(folder, "MotionAdapter")
         return (yield from read.folder(MotionAdapter, folder))
-    return (yield from read.part("motion", path, lambda: _motion_file(read, path)))
+    return (yield from read.component("motion", path, lambda: _motion_file(read, path)))
 
 
 def _motion_file(read: Reader, path: Path) -> Generator[Loading, None, MotionAdapter]:

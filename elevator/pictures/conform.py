@@ -22,10 +22,11 @@ import cv2
 import numpy as np
 
 from ..errors import RequestError
-from .flow import Field, Pixels, confirmed, flow_of, places, warped
+from ..pixels import Pixels
+from .flow import Field, confirmed, flow_of, places, warped
 from .rates import length, times
 
-__all__ = ["Footage", "Method", "Pixels", "conform", "length"]
+__all__ = ["FrameSequence", "Method", "Pixels", "conform", "length"]
 
 Method: TypeAlias = Literal["hold", "flow"]
 """Of making the pictures of a new rate."""
@@ -33,7 +34,7 @@ MIN_CONFIRMED = 0.25
 """Of the pixels. With less, the two frames do not show the same."""
 
 
-class Footage(Protocol):
+class FrameSequence(Protocol):
     """Frames (H, W, 3) uint8 of one size: a list, an array, or something that reads each when it is asked for.
 
     Every frame is asked for at most once, in order, and no more than a few are kept.
@@ -44,7 +45,7 @@ class Footage(Protocol):
     def __getitem__(self, index: int, /) -> Pixels: ...
 
 
-def conform(frames: Footage, source: Fraction, target: Fraction, method: Method) -> Iterator[Pixels]:
+def conform(frames: FrameSequence, source: Fraction, target: Fraction, method: Method) -> Iterator[Pixels]:
     """The frames of the clip at `target` frames a second, one after the other.
 
     source: the rate of `frames`, frames a second.
@@ -75,7 +76,7 @@ def _conformed(frame: _Reader, last: int, when: Iterator[Fraction], method: Meth
 class _Reader:
     """Reads frames in order, each once, and keeps the last two."""
 
-    def __init__(self, frames: Footage) -> None:
+    def __init__(self, frames: FrameSequence) -> None:
         self._frames = frames
         self._kept: dict[int, Pixels] = {}
         self._shape: tuple[int, ...] | None = None

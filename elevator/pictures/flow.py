@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels: TypeAlias = NDArray[np.uint8]
-"""(H, W, 3), R, G, B."""
+from ..pixels import Pixels
+
 Field: TypeAlias = NDArray[np.float32]
 """(H, W) or (H, W, 2)."""
 

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import RequestError
-
-Pixels = NDArray[np.uint8]
-"""(H, W, 3), the last axis R, G, B."""
+from ..pixels import Pixels
 
 
 def read_picture(file: Path) -> Pixels:

@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 
 from ..arguments import ArgumentParser
 from ..errors import RequestError
+from ..pixels import Pixels
 from .clip_folder import pictures_in
-from .flow import MIN_SIDE_PX, Pixels, confirmed, flow_of, warped
+from .flow import MIN_SIDE_PX, confirmed, flow_of, warped
 from .footage import decoded
 
 Frames = Pixels | Sequence[Pixels]
@@ -79,7 +80,7 @@ class ClipMetrics:
         )
 
 
-class Motion(NamedTuple):
+class FrameMotion(NamedTuple):
     """How one frame becomes the next."""
 
     flow: NDArray[np.float32]
@@ -123,7 +124,7 @@ def measure_folder(path: Path) -> ClipMetrics:
     return measure([_read(file) for file in files])
 
 
-def motion(before: Pixels, after: Pixels) -> Motion:
+def motion(before: Pixels, after: Pixels) -> FrameMotion:
     """Flow between two frames (H, W, 3) uint8, where it is confirmed, and what it leaves unexplained.
 
     Raises RequestError as `measure` does.
@@ -131,7 +132,7 @@ def motion(before: Pixels, after: Pixels) -> Motion:
     before, after = _checked((before, after))
     forward, backward = flow_of(before, after), flow_of(after, before)
     residual = np.abs(warped(after, forward) - before).mean(-1)
-    return Motion(forward, confirmed(forward, backward), residual)
+    return FrameMotion(forward, confirmed(forward, backward), residual)
 
 
 def table(metrics: Sequence[tuple[str, ClipMetrics]]) -> str:

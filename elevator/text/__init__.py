@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .embeddings import Embedding, read_embedding
     from .encoder import TextEncoder
-    from .prompt import Part, Prompt, parse
+    from .prompt import Fragment, ParsedPrompt, parse
 
-__all__ = ["Embedding", "Part", "Prompt", "TextEncoder", "parse", "read_embedding"]
+__all__ = ["Embedding", "Fragment", "ParsedPrompt", "TextEncoder", "parse", "read_embedding"]
 
 _HOMES = {
     "embeddings": ("Embedding", "read_embedding"),
     "encoder": ("TextEncoder",),
-    "prompt": ("Part", "Prompt", "parse"),
+    "prompt": ("Fragment", "ParsedPrompt", "parse"),
 }
 
 

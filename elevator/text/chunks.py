@@ -17,21 +17,21 @@ LOOK_BACK = 20
 
 
 @dataclass(frozen=True)
-class Run:
+class TokenRun:
     """Tokens that stay together, and their weight."""
 
     ids: tuple[int, ...]
     weight: float
 
 
-def cut(runs: Iterable[Run], room: int, comma: tuple[int, ...]) -> list[list[Run]]:
+def cut(runs: Iterable[TokenRun], room: int, comma: tuple[int, ...]) -> list[list[TokenRun]]:
     """The runs in chunks of at most `room` tokens, which none of them may exceed; at least one chunk.
 
     A chunk that is full ends after the last comma among its last `LOOK_BACK` tokens, if there is one and the next
     run is none itself. Chunks too short for that look back over half of themselves.
     """
-    chunks: list[list[Run]] = []
-    chunk: list[Run] = []
+    chunks: list[list[TokenRun]] = []
+    chunk: list[TokenRun] = []
     for run in runs:
         while chunk and _tokens(chunk) + len(run.ids) > room:
             end = len(chunk) if run.ids == comma else _phrase_end(chunk, min(LOOK_BACK, room // 2), comma)
@@ -41,7 +41,7 @@ def cut(runs: Iterable[Run], room: int, comma: tuple[int, ...]) -> list[list[Run
     return [*chunks, chunk]
 
 
-def _phrase_end(chunk: Sequence[Run], look_back: int, comma: tuple[int, ...]) -> int:
+def _phrase_end(chunk: Sequence[TokenRun], look_back: int, comma: tuple[int, ...]) -> int:
     """How many runs of a chunk to keep so that it ends at a comma near its end, or all of them."""
     for count in range(len(chunk), 0, -1):
         if _tokens(chunk[count:]) >= look_back:
@@ -51,7 +51,7 @@ def _phrase_end(chunk: Sequence[Run], look_back: int, comma: tuple[int, ...]) ->
     return len(chunk)
 
 
-def _tokens(runs: Iterable[Run]) -> int:
+def _tokens(runs: Iterable[TokenRun]) -> int:
     return sum(len(run.ids) for run in runs)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from .chunks import Run, cut, padded, weighted
+from .chunks import TokenRun, cut, padded, weighted
 from .embeddings import Embedding, extended
 from .prompt import parse
 
@@ -120,21 +120,23 @@ class TextEncoder:
     def notes(self, prompt: str) -> tuple[str, ...]:
         """One sentence for each thing in the prompt that is not read as it may have been meant."""
         parsed = parse(prompt)
-        rest = " ".join(self._words.sub(" ", part.text) for part in parsed.parts)
+        rest = " ".join(self._words.sub(" ", fragment.text) for fragment in parsed.fragments)
         return parsed.notes + tuple(
             f"No embedding {name} is loaded and it is read as plain words; add its file or leave it out."
             for name in dict.fromkeys(_NAMED.findall(rest))
         )
 
-    def _runs(self, prompt: str) -> Iterator[Run]:
+    def _runs(self, prompt: str) -> Iterator[TokenRun]:
         """The prompt's tokens, one in each run; the vectors of an embedding are one run."""
-        for part in parse(prompt).parts:
+        for fragment in parse(prompt).fragments:
             end = 0
-            for word in self._words.finditer(part.text):
-                yield from (Run((token,), part.weight) for token in self._ids(part.text[end : word.start()]))
-                yield Run(self._learned[word.lastindex or 0], part.weight)
+            for word in self._words.finditer(fragment.text):
+                yield from (
+                    TokenRun((token,), fragment.weight) for token in self._ids(fragment.text[end : word.start()])
+                )
+                yield TokenRun(self._learned[word.lastindex or 0], fragment.weight)
                 end = word.end()
-            yield from (Run((token,), part.weight) for token in self._ids(part.text[end:]))
+            yield from (TokenRun((token,), fragment.weight) for token in self._ids(fragment.text[end:]))
 
     def _ids(self, text: str) -> tuple[int, ...]:
         # verbose=False, because transformers would warn of texts that are longer than a chunk.

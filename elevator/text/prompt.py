@@ -32,7 +32,7 @@ _MARK = re.compile(
 
 
 @dataclass(frozen=True)
-class Part:
+class Fragment:
     """Words of one weight, as they stand in the prompt."""
 
     text: str
@@ -41,84 +41,84 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Prompt:
+class ParsedPrompt:
     """A prompt as it is read."""
 
-    parts: tuple[Part, ...]
+    fragments: tuple[Fragment, ...]
     """In order; none is empty, neighbours differ in weight."""
     notes: tuple[str, ...]
     """One sentence for each thing that is left out or read as plain words."""
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Effect:
     """What a mark of the syntax does."""
 
     text: str = ""
     """What of it stays in the prompt."""
     factor: float | None = None
-    """The words after it weigh so much more, until a step closes."""
+    """The words after it weigh so much more, until another closes."""
     closes: bool = False
     note: str | None = None
 
 
-def parse(prompt: str) -> Prompt:
+def parse(prompt: str) -> ParsedPrompt:
     """Read the weights of a prompt. Never raises; what is not understood gets a note."""
     marks = list(_MARK.finditer(prompt))
     partners = _partners(marks)
-    pieces: list[Part] = []
+    pieces: list[Fragment] = []
     notes: list[str] = []
     weights = [1.0]
     end = 0
     for number, mark in enumerate(marks):
-        pieces.append(Part(prompt[end : mark.start()], weights[-1]))
+        pieces.append(Fragment(prompt[end : mark.start()], weights[-1]))
         end = mark.end()
-        step = _step(prompt, mark, marks[partners[number]] if number in partners else None)
-        pieces.append(Part(step.text, weights[-1]))
-        if step.note:
-            notes.append(step.note)
-        if step.factor is not None:
-            weight = weights[-1] * step.factor
+        effect = _effect(prompt, mark, marks[partners[number]] if number in partners else None)
+        pieces.append(Fragment(effect.text, weights[-1]))
+        if effect.note:
+            notes.append(effect.note)
+        if effect.factor is not None:
+            weight = weights[-1] * effect.factor
             weights.append(min(MAX_WEIGHT, max(0.0, weight)))
             if weights[-1] != weight:
                 notes.append(f"The weight {weight:g} is outside 0 to {MAX_WEIGHT:g} and is read as {weights[-1]:g}.")
-        if step.closes:
+        if effect.closes:
             weights.pop()
-    pieces.append(Part(prompt[end:], weights[-1]))
+    pieces.append(Fragment(prompt[end:], weights[-1]))
     runs = groupby((piece for piece in pieces if piece.text), key=lambda piece: piece.weight)
-    parts = (Part("".join(piece.text for piece in run), weight) for weight, run in runs)
-    return Prompt(tuple(parts), tuple(dict.fromkeys(notes)))
+    fragments = (Fragment("".join(piece.text for piece in run), weight) for weight, run in runs)
+    return ParsedPrompt(tuple(fragments), tuple(dict.fromkeys(notes)))
 
 
-def _step(prompt: str, mark: re.Match[str], partner: re.Match[str] | None) -> _Step:
+def _effect(prompt: str, mark: re.Match[str], partner: re.Match[str] | None) -> _Effect:
     """What one mark does; `partner` is the other bracket of a pair."""
     if mark["tag"]:
-        return _Step(note=f"{_short(mark[0])} is left out; choose the LoRA in the style instead.")
+        return _Effect(note=f"{_short(mark[0])} is left out; choose the LoRA in the style instead.")
     if mark["escaped"]:
-        return _Step(mark["escaped"])
+        return _Effect(mark["escaped"])
     if mark["word"] == "BREAK":
-        return _Step(note="BREAK is left out; a long prompt is divided at its commas.")
+        return _Effect(note="BREAK is left out; a long prompt is divided at its commas.")
     if mark["word"] == "AND":
-        return _Step("AND", note="AND is read as a plain word; describe all in one prompt.")
+        return _Effect("AND", note="AND is read as a plain word; describe all in one prompt.")
     if partner is None:
         bracket = mark["open"] or mark["close"]
         note = f"A {bracket} has no partner and is read as it stands; add one, or write \\{bracket}."
-        return _Step(mark[0], note=note)
+        return _Effect(mark[0], note=note)
     opening, closing = (mark, partner) if mark["open"] else (partner, mark)
     number = closing["weight"] if _NUMBER.fullmatch(closing["weight"] or "") else None
     inside = prompt[opening.end() : closing.start()]
     if opening[0] == "[" and (number or "|" in inside):
         pair = _short(prompt[opening.start() : closing.end()])
         note = f"{pair} is read as it stands; a prompt cannot change during sampling, so write one of its parts."
-        return _Step(mark[0], note=note)
+        return _Effect(mark[0], note=note)
     if mark is opening:
         default = STRONGER if opening[0] == "(" else 1 / STRONGER
-        return _Step(factor=float(number) if number else default)
+        return _Effect(factor=float(number) if number else default)
     if number or closing["weight"] is None:
-        return _Step(closes=True)
+        return _Effect(closes=True)
     unread = prompt[closing.start() : closing.start("close")]
     note = f"“{_short(unread)}” is no weight and is read as plain words; write a number, as in (words:1.2)."
-    return _Step(unread, closes=True, note=note)
+    return _Effect(unread, closes=True, note=note)
 
 
 def _partners(marks: Sequence[re.Match[str]]) -> Mapping[int, int]:

@@ -21,6 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
 BLENDER, OLD_BLENDER = "5.0.1", "4.2.23"
+VALIDATING = (OLD_BLENDER, BLENDER)
+"""Blenders whose rules for extensions the zips are held to."""
 LIMIT_SECONDS = 150
 STEP_SECONDS = "0.01"
 GRACE_SECONDS = "2"
@@ -33,6 +35,13 @@ def python_of(version: str) -> Path:
         if candidate.is_file():
             return candidate
     raise AssertionError(f"There is no {folder.name} beside install.py: run `python3 install.py test`, which makes it.")
+
+
+def blenders_own(version: str, path: str) -> Path:
+    """A file of an add-on that comes with Blender."""
+    environment = python_of(version).parents[1]
+    (found,) = environment.glob(f"[Ll]ib/**/site-packages/bpy/*/scripts/addons_core/{path}")
+    return found
 
 
 def checks_of(name: str) -> list[str]:

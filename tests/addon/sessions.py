@@ -7,6 +7,7 @@ from typing import Any
 from blender_addon.clip.actions import Action, Copy, KeepStyles, Reach, Send, Write
 from blender_addon.clip.job import Job
 from blender_addon.clip.link import Link
+from blender_addon.clip.pictures import Picture, Pictures
 from blender_addon.clip.session import Session
 from shared_protocol.messages import (
     Accepted,
@@ -41,6 +42,7 @@ STYLE = Style(
     max_frames=32,
     example_prompt="a fox",
 )
+PICTURES = Pictures(footage=tuple(Picture("/movie.mp4", frame) for frame in (3, 4, 5, 6)))
 WELCOME = Welcome(major=1, minor=0, backend="0.1.0", session="s", device="cpu", styles=(STYLE,))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.cli import diagnosis
 from shared_protocol.machine.processes import is_running
 from tests.addon.blenders import BLENDER, OLD_BLENDER, ROOT, Lab, Outcome, checks_of, may_mount
 
@@ -88,6 +89,11 @@ def test_trouble(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "trouble"), check)
 
 
+@pytest.mark.parametrize("check", checks_of("looking"))
+def test_looking(run_in: Runner, check: str) -> None:
+    _expect(run_in(BLENDER, "looking"), check)
+
+
 @pytest.mark.parametrize("check", checks_of("keeping"))
 def test_keeping(run_in: Runner, check: str) -> None:
     _expect(run_in(BLENDER, "keeping"), check)
@@ -115,7 +121,10 @@ def test_oldest_blender(run_in: Runner, name: str, check: str) -> None:
 
 @pytest.mark.parametrize(
     ("version", "name"),
-    [(BLENDER, name) for name in ("making", "arriving", "meanwhile", "trouble", "keeping", "scripting", "serving")]
+    [
+        (BLENDER, name)
+        for name in ("making", "arriving", "meanwhile", "trouble", "looking", "keeping", "scripting", "serving")
+    ]
     + [(OLD_BLENDER, "manners")],
 )
 def test_blender_ends_cleanly(run_in: Runner, version: str, name: str) -> None:
@@ -143,11 +152,15 @@ def test_disks(tmp_path: Path, extension_zip: Path) -> None:
         _expect(outcome, check)
 
 
-def test_backend_ends_after_blender(tmp_path: Path, extension_zip: Path) -> None:
+def test_backend_ends_after_blender(tmp_path: Path, extension_zip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = Lab(tmp_path, BLENDER, extension_zip)
     outcome = lab.run("making", ["check_one_frame_is_enough"])
     assert outcome.code == 0
     _expect_backend_to_end(lab)
+    monkeypatch.setenv("ELEVATOR_HOME", str(lab.home))
+    found = [*diagnosis._folders(), *diagnosis._secrets()]
+    assert len(found) >= 4
+    assert [each for each in found if each.remedy] == [], "doctor finds nothing wrong in what a first clip has made"
 
 
 def test_dead_blenders_clip_comes_into_its_file(tmp_path: Path, extension_zip: Path) -> None:

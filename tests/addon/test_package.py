@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
-import io
+import ast
 import re
 import shutil
 import subprocess
@@ -19,7 +16,9 @@ import pytest
 
 from blender_addon.tools import packing
 from shared_protocol import VERSION
-from tests.addon.blenders import ROOT
+from tests.addon.blenders import ROOT, VALIDATING, blenders_own
+
+NO_PYTHON = Path("no-python-is-needed-when-wheels-are-there")
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +38,17 @@ def manifest(extension_zip: Path) -> dict[str, object]:
 def test_same_sources_same_bytes(extension_zip: Path, tmp_path: Path) -> None:
     shutil.copytree(extension_zip.parent / "wheels", tmp_path / "wheels")
     begin = time.monotonic()
-    again = packing.build(tmp_path, Path("no-python-is-needed-when-wheels-are-there"))
+    again = packing.build(tmp_path, NO_PYTHON)
     assert time.monotonic() - begin < 2
     assert again.read_bytes() == extension_zip.read_bytes()
-    assert again.name == f"video_elevator-{VERSION}.zip"
+    assert again.name == f"video_elevator-{VERSION}-{packing._this_platform().replace('-', '_')}.zip"
 
 
 def test_manifest_follows_blenders_rules(manifest: dict[str, object]) -> None:
     assert manifest["schema_version"] == "1.0.0"
     assert manifest["id"] == "video_elevator"
     assert manifest["version"] == VERSION
-    assert "Blender" not in str(manifest["name"])
+    assert manifest["name"] == "Elevator"
     tagline = str(manifest["tagline"])
     assert len(tagline) <= 64
     assert tagline[-1].isalnum()
@@ -59,10 +58,11 @@ def test_manifest_follows_blenders_rules(manifest: dict[str, object]) -> None:
     assert manifest["tags"] == ["Sequencer"]
     permissions = manifest["permissions"]
     assert isinstance(permissions, dict)
-    assert set(permissions) == {"files", "network"}
+    assert set(permissions) == {"clipboard", "files", "network"}
     assert all(len(reason) <= 64 and reason[-1].isalnum() for reason in permissions.values())
     assert isinstance(manifest["platforms"], list)
     assert len(manifest["platforms"]) == 1
+    assert str(manifest["website"]) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_wheels_are_named_and_there(manifest: dict[str, object], names: list[str]) -> None:
@@ -76,7 +76,6 @@ def test_wheels_are_named_and_there(manifest: dict[str, object], names: list[str
         "msgspec cp314-cp314",
         "pyzmq cp311-cp311",
         "pyzmq cp312-abi3",
-        "shared_protocol py3-none",
     ]
 
 
@@ -97,7 +96,8 @@ def test_only_what_belongs_there_is_there(names: list[str]) -> None:
         "LICENSE",
     ):
         assert needed in names
-    ours = r"(api/|clip/|machine/|blender/|blender/operators/|blender/panels/)?\w+\.py|blender_manifest\.toml|LICENSE"
+    rooms = "api|clip|machine|blender|blender/operators|blender/panels|shared_protocol|shared_protocol/machine"
+    ours = rf"(({rooms})/)?\w+\.py|blender_manifest\.toml|LICENSE"
     for name in names:
         assert name.startswith("wheels/") or re.fullmatch(ours, name), name
     assert not any("test" in name for name in names)
@@ -107,39 +107,70 @@ def test_size(extension_zip: Path) -> None:
     assert extension_zip.stat().st_size < packing.LARGEST_BYTES
 
 
-def test_protocol_wheel_is_a_wheel(tmp_path: Path) -> None:
-    name, data = packing.protocol_wheel(VERSION)
-    assert packing.protocol_wheel(VERSION) == (name, data)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        contents = {each: archive.read(each) for each in archive.namelist()}
-    (record,) = [each for each in contents if each.endswith(".dist-info/RECORD")]
-    rows = {row[0]: row for row in csv.reader(contents[record].decode().splitlines())}
-    assert set(rows) == set(contents)
-    for each, row in rows.items():
-        if each != record:
-            digest = base64.urlsafe_b64encode(hashlib.sha256(contents[each]).digest()).rstrip(b"=").decode()
-            assert row[1:] == [f"sha256={digest}", str(len(contents[each]))]
-    assert {
-        path.relative_to(ROOT / "shared_protocol").as_posix() for path in (ROOT / "shared_protocol").rglob("*.py")
-    } == {each.removeprefix("shared_protocol/") for each in contents if each.startswith("shared_protocol/")}
-    wheel = tmp_path / name
-    wheel.write_bytes(data)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    command += ["--target", str(tmp_path / "t"), str(wheel)]
-    subprocess.run(command, check=True, capture_output=True)
-    assert (tmp_path / "t" / "shared_protocol" / "messages.py").is_file()
+def test_protocol_is_a_package_of_the_extension(extension_zip: Path, names: list[str]) -> None:
+    """A wheel's modules would be there for all extensions of a Blender, and theirs for us."""
+    there = {
+        f"shared_protocol/{each.relative_to(packing.PROTOCOL).as_posix()}" for each in packing.PROTOCOL.rglob("*.py")
+    }
+    assert there <= set(names)
+    reached = set()
+    with zipfile.ZipFile(extension_zip) as archive:
+        for name in [name for name in names if name.endswith(".py")]:
+            for node in ast.walk(ast.parse(archive.read(name))):
+                if isinstance(node, ast.Import):
+                    assert not any(each.name.startswith("shared_protocol") for each in node.names), name
+                elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shared_protocol"):
+                    assert node.level == name.count("/") + 1, f"{name} does not reach the extension's own folder"
+                    reached.add(node.module)
+    assert {"shared_protocol", "shared_protocol.messages", "shared_protocol.machine"} <= reached
 
 
-def test_another_protocol_is_another_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blender unpacks a wheel only if it has none of that name and version yet."""
-    changed = tmp_path / "shared_protocol"
-    shutil.copytree(ROOT / "shared_protocol", changed)
-    before, _ = packing.protocol_wheel(VERSION)
-    with (changed / "messages.py").open("a", encoding="utf-8") as file:
-        file.write("# more\n")
-    monkeypatch.setattr(packing, "PROTOCOL", changed)
-    after, _ = packing.protocol_wheel(VERSION)
-    assert before != after
+@pytest.mark.parametrize("blender_platform", packing.RELEASED)
+@pytest.mark.parametrize("version", VALIDATING)
+def test_each_platforms_zip_is_valid_to_blender(version: str, blender_platform: str, tmp_path: Path) -> None:
+    """With empty wheels of the right names; the true ones are fetched in a test that takes longer."""
+    (tmp_path / "wheels").mkdir()
+    tag = packing.PLATFORMS[blender_platform][0]
+    pins = packing._pins(packing.LOCK, {each.package for each in packing.BUILDS})
+    for each in packing.BUILDS:
+        wheel = (
+            tmp_path
+            / "wheels"
+            / f"{each.package}-{pins[each.package]}-cp{each.python.replace('.', '')}-{each.abi}-{tag}.whl"
+        )
+        wheel.write_bytes(packing._zip({"nothing": b""}))
+    made = packing.build(tmp_path, NO_PYTHON, blender_platform)
+    with zipfile.ZipFile(made) as archive:
+        manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
+    assert manifest["platforms"] == [blender_platform]
+    assert len(manifest["wheels"]) == len(packing.BUILDS)
+    _validate(version, made)
+
+
+@pytest.mark.long
+@pytest.mark.process
+def test_all_platforms_with_true_wheels(tmp_path: Path, extension_zip: Path) -> None:
+    shutil.copytree(extension_zip.parent / "wheels", tmp_path / "wheels")
+    script = ROOT / "blender_addon" / "tools" / "packing.py"
+    command = [sys.executable, str(script), "--out", str(tmp_path), "--all-platforms"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    zips = [Path(line) for line in done.stdout.splitlines()]
+    assert len(zips) == len(packing.RELEASED)
+    for made in zips:
+        _validate(VALIDATING[-1], made)
+        with zipfile.ZipFile(made) as archive:
+            for name in [name for name in archive.namelist() if name.endswith(".whl")]:
+                # As it was published, to the byte.
+                assert archive.read(name) == (tmp_path / name).read_bytes()
+                with zipfile.ZipFile(tmp_path / name) as wheel:
+                    assert any(each.endswith((".so", ".pyd")) for each in wheel.namelist()), name
+
+
+def _validate(version: str, made: Path) -> None:
+    """What `blender --command extension validate` does, by the same file of Blender's."""
+    command = [sys.executable, str(blenders_own(version, "bl_pkg/cli/blender_ext.py")), "validate", str(made)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_missing_pins_are_said(tmp_path: Path) -> None:

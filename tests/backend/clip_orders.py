@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from backend.orders import Sample
-from backend.settings import ROOT
+from backend.root import ROOT
 from backend.worker.maker import Advance, Extra, Item, Note, Picture
 from backend.worker.png import png
 from elevator import Lora, Plan, Sources
@@ -34,7 +34,7 @@ PLAN = Plan(steps=3, refine=(3,), refine_steps=1)
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What a generator gave."""
+    """What a maker gave."""
 
     items: list[Item]
 

@@ -20,14 +20,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def backend() -> Iterator[Running]:
-    """A backend with the fake generator."""
+    """A backend with the fake maker."""
     with running() as backend:
         yield backend
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One backend with the fake generator for all tests of a file that neither end it nor count what it did."""
+    """One backend with the fake maker for all tests of a file that neither end it nor count what it did."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELEVATOR_HOME", str(tmp_path_factory.mktemp("shared")))
         with running("--stay") as backend:

@@ -13,13 +13,13 @@ import pytest
 from backend import failures
 from backend.cli.failures import COMMAND, CommandCode, CommandFailure
 from backend.client.failures import CLIENT, ClientCode, ClientFailure, SaidByBackend
-from backend.failures import WIRE, Denial, Failure, Row, StorageCode, StorageFailure
+from backend.failures import WIRE, Denial, Failure, StorageCode, StorageFailure, Wording
 from backend.server.failures import START, StartCode, StartFailure
 from shared_protocol.messages import AskStatus, DenialCode, Denied, Failed, FailureCode
 
 BACKEND = Path(__file__).resolve().parents[2] / "backend"
 EXITS = {value for name, value in vars(failures).items() if name.startswith("EXIT_")}
-KINDS: dict[type[Any], tuple[Mapping[Any, Row], set[str]]] = {
+KINDS: dict[type[Any], tuple[Mapping[Any, Wording], set[str]]] = {
     Failure: (WIRE, set(get_args(FailureCode))),
     Denial: (WIRE, set(get_args(DenialCode))),
     StorageFailure: (WIRE, set(get_args(StorageCode))),
@@ -32,7 +32,7 @@ BY_NAME = {kind.__name__: kind for kind in KINDS}
 ROWS = [(kind, code) for kind, (_, codes) in KINDS.items() for code in sorted(codes)]
 
 
-def words(row: Row) -> set[str]:
+def words(row: Wording) -> set[str]:
     """What a row asks for."""
     return set(re.findall(r"{(\w+)}", row.sentence + row.next_step))
 
@@ -82,7 +82,7 @@ def test_the_test_pictures_alone_say_their_code_by_no_literal() -> None:
 
 
 @pytest.mark.parametrize("rows", [WIRE, CLIENT, START, COMMAND], ids=["wire", "client", "start", "command"])
-def test_every_row_is_used(rows: Mapping[str, Row]) -> None:
+def test_every_row_is_used(rows: Mapping[str, Wording]) -> None:
     used = {code for _, kind, call in CALLS if KINDS[kind][0] is rows for code in named(call)}
     assert used == rows.keys()
 

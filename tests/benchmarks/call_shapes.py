@@ -14,6 +14,7 @@ import torch
 from diffusers import UNet2DConditionModel, UNet3DConditionModel, UNetMotionModel
 from torch import Tensor
 
+from elevator.calls import calls_of
 from elevator.chain.cross_frame import Call, ClipAttention, DeepFeatures, Text
 from elevator.models.lavie import LaVieUNet
 from elevator.models.pair import T2V, InflatedT2I
@@ -107,7 +108,7 @@ def published_counts(plan: Plan) -> Mapping[str, int]:
 
 def our_counts(plan: Plan) -> Mapping[str, int]:
     """How often the chain makes each call."""
-    calls = plan.calls()
+    calls = calls_of(plan)
     single, shallow = calls.correction + calls.inverting, calls.shallow_correction + calls.shallow_inverting
     return {
         "pair": calls.painting - calls.shallow_painting,

@@ -14,14 +14,14 @@ from pathlib import Path
 import torch
 
 from elevator import Models, Sources, load_models
-from elevator.embedded.training.clips import Kind, sample
+from elevator.embedded.training.clips import ClipKind, sample
 from elevator.embedded.training.prompts import read_prompts
 from tests.benchmarks.options import no_options
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "elevator" / "embedded" / "weights"
 
 
-def seconds(models: Models, kind: Kind) -> float:
+def seconds(models: Models, kind: ClipKind) -> float:
     """One clip of the first prompt."""
     began = time.perf_counter()
     sample(models, kind, read_prompts()[0])
@@ -35,10 +35,10 @@ def main() -> None:
     print(f"load before {load:.1f}")
     for t2v in ("zeroscope", "animatediff"):
         models = load_models(Sources.of(WEIGHTS / "t2i", WEIGHTS / t2v))
-        seconds(models, Kind("warm-up", t2v, frames=1))
-        whole = seconds(models, Kind("elevated", t2v))
-        alone = seconds(models, Kind("alone", t2v, alone=True))
-        plain = seconds(models, Kind("unrefined", t2v, refine=False))
+        seconds(models, ClipKind("warm-up", t2v, frames=1))
+        whole = seconds(models, ClipKind("elevated", t2v))
+        alone = seconds(models, ClipKind("alone", t2v, alone=True))
+        plain = seconds(models, ClipKind("unrefined", t2v, refine=False))
         print(f"{t2v:12s} elevated {whole:5.1f} s   alone {alone / whole:4.0%}   without refining {plain / whole:4.0%}")
 
 

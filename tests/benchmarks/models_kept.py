@@ -11,7 +11,7 @@ from typing import Any
 
 from backend.styles.catalogue import read_catalogue
 from backend.worker.maker import Advance, Extra
-from backend.worker.sampling import SamplingGenerator
+from backend.worker.sampling import SamplingMaker
 from elevator import Plan
 from tests.backend.clip_orders import WEIGHTS, lora, order
 from tests.benchmarks.options import no_options
@@ -30,11 +30,11 @@ class Timing:
     """From the last frame on: hashes, measures, contact sheet, record."""
 
 
-def timed(generator: SamplingGenerator, **fields: Any) -> Timing:
+def timed(maker: SamplingMaker, **fields: Any) -> Timing:
     """Run a job."""
     began = time.perf_counter()
     text = last = began
-    for item in generator.generate(order(**fields)):
+    for item in maker.make(order(**fields)):
         now = time.perf_counter()
         if isinstance(item, Advance) and item.phase == "text":
             text = now
@@ -46,16 +46,16 @@ def timed(generator: SamplingGenerator, **fields: Any) -> Timing:
 
 def main() -> None:
     """Measure and print."""
-    generator = SamplingGenerator("cpu")
+    maker = SamplingMaker("cpu")
     recipe = read_catalogue().recipes["plain"]
     long: dict[str, Any] = {"frames": 16, "plan": recipe.plan}
     short: dict[str, Any] = {"frames": 1, "plan": Plan(steps=1, refine=())}
-    rows = [("first job of the process", timed(generator, **long))]
-    rows += [("the same again", timed(generator, **long)) for _ in range(ROUNDS)]
+    rows = [("first job of the process", timed(maker, **long))]
+    rows += [("the same again", timed(maker, **long)) for _ in range(ROUNDS)]
     for weight in (1.0, 0.5, 0.0):
-        rows.append((f"a LoRA at {weight:g}", timed(generator, **short, loras=lora(weight))))
-    rows.append(("another T2V, AnimateDiff", timed(generator, **short, t2v=str(WEIGHTS / "animatediff"))))
-    rows.append(("the first T2V again", timed(generator, **short)))
+        rows.append((f"a LoRA at {weight:g}", timed(maker, **short, loras=lora(weight))))
+    rows.append(("another T2V, AnimateDiff", timed(maker, **short, t2v=str(WEIGHTS / "animatediff"))))
+    rows.append(("the first T2V again", timed(maker, **short)))
     print("| job | until the text is read | sampling | after the last frame | share beside sampling |")
     print("|---|---|---|---|---|")
     for name, took in rows:

@@ -1,6 +1,6 @@
 """Whether the backend stays as it is: `python -m tests.benchmarks.soak [--jobs 1000] [--clients 4] [--seed N]`.
 
-A real backend with the fake generator and tiny steps; clients that submit, fetch, cancel, go and come back under their
+A real backend with the fake maker and tiny steps; clients that submit, fetch, cancel, go and come back under their
 name at random. Every 100 jobs all is let settle, and a line is printed: memory (RSS) of server and worker, and their
 open descriptors. Exit code 1 if an accepted job is lost or ends otherwise than it may, or if after 800 more jobs to
 warm up memory grows by 2 % or a descriptor is added.

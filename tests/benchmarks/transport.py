@@ -217,9 +217,9 @@ def seen_by_client(style: str, jobs: int) -> list[dict[str, float]]:
 
 def in_this_process(style: str, jobs: int) -> list[dict[str, float]]:
     """Seconds that the worker's loop spends between the steps, and the server at the end."""
-    from backend.worker.sampling import SamplingGenerator
+    from backend.worker.sampling import SamplingMaker
 
-    generator, found = SamplingGenerator("auto"), []
+    maker, found = SamplingMaker("auto"), []
     with tempfile.TemporaryDirectory() as home:
         os.environ["ELEVATOR_HOME"] = home
         results, store = ResultStore(Path(home) / "results"), JobStore(Path(home) / "queue.db")
@@ -231,7 +231,7 @@ def in_this_process(style: str, jobs: int) -> list[dict[str, float]]:
             job = Job(asked.job, Owner(security.LOCAL, ME), order)
             store.add(job)
             store.move(job.id, State.LOADING)
-            spent, done = worker_loop(generator.generate(order), task)
+            spent, done = worker_loop(maker.make(order), task)
             found.append(spent)
             began = time.perf_counter()
             size = results.publish(job.id, record(job, done))

@@ -21,6 +21,7 @@ from peft.utils import get_peft_model_state_dict
 from PIL import Image
 
 from elevator import LoraError, Plan, PlanError, RequestError, VideoElevatorPipeline, elevate, pipeline
+from elevator.calls import calls_of
 from elevator.pipeline import STRENGTH, fitted, native_size, with_steps
 from elevator.presets import T2VS, presets_for
 from elevator.sampler import Step
@@ -196,7 +197,7 @@ def test_the_callback_hears_of_every_network_call_in_order(pipe):
 def test_the_progress_bar_counts_every_unit(pipe, capsys):
     pipe.set_progress_bar_config(ascii=True, mininterval=0)
     call(pipe)
-    total = 1 + PLAN.calls(2).total + 2
+    total = 1 + calls_of(PLAN, 2).total + 2
     assert f"{total}/{total}" in capsys.readouterr().err
 
 

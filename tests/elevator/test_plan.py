@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elevator.calls import Calls, calls_of
 from elevator.errors import ElevatorError, PlanError
-from elevator.plan import LOWPASSES, Calls, LowPass, Plan
+from elevator.plan import LOWPASSES, LowPass, Plan
 from elevator.presets import T2VS, presets_for, read_presets
 
 
@@ -22,7 +23,7 @@ def test_defaults_are_the_published_settings_for_zeroscope():
 
 
 def test_published_call_counts():
-    calls = Plan().calls()
+    calls = calls_of(Plan())
     assert calls == Calls(painting=50, correction=36, inverting=116, refining=32)
     assert calls.painting + (calls.correction + calls.inverting) / 2 == 126  # in guided pairs
     assert calls.total == 50 + 36 + 116 + 32
@@ -136,7 +137,7 @@ ENDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("end", "beyond"), ENDS)
 def test_the_ends_of_every_range_belong_to_it_and_no_more(end, beyond):
     plan = Plan.from_mapping(end)
-    assert plan.calls(frames=4).total > 0
+    assert calls_of(plan, frames=4).total > 0
     for name, value in end.items():
         if not isinstance(value, (list, dict)):
             assert getattr(plan, name) == value
@@ -152,7 +153,7 @@ def test_the_ends_of_every_number_are_tried():
 
 
 def test_guidance_of_one_is_fine_where_nothing_is_corrected():
-    assert Plan(guidance=1, refine=()).calls().total == 50
+    assert calls_of(Plan(guidance=1, refine=())).total == 50
     assert Plan(video_guidance=1).video_guidance == 1
 
 
@@ -170,7 +171,7 @@ def test_correction_follows_whole_inversions_if_it_is_not_chosen():
     assert not Plan(correction=False).corrects
     for settings in ({"inversion_steps": 5}, {"way_back": "random_noise"}, {"eta": 0.1}):
         assert not Plan(**settings).corrects
-        assert Plan(**settings).calls().correction == 0
+        assert calls_of(Plan(**settings)).correction == 0
     assert Plan(guidance=1, correction=False).guidance == 1
 
 
@@ -254,7 +255,7 @@ def test_junk_is_refused_with_a_sentence_or_makes_a_plan(settings):
     else:
         sentence = "."
     assert sentence.endswith(".")
-    assert plan.calls().total >= plan.steps
+    assert calls_of(plan).total >= plan.steps
 
 
 @given(st.integers(1, 12).flatmap(lambda s: st.tuples(st.just(s), st.sets(st.integers(1, s)), st.integers(1, s))))

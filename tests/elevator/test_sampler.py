@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elevator import ElevatorError, NumericsError, Plan, PlanError, RequestError, elevate
+from elevator.calls import calls_of
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Text
 from elevator.chain.denoiser import Denoiser
@@ -69,7 +70,7 @@ def frames_of(steps):
 def test_one_step_per_unit_of_work(t2v, frames):
     pair = counted(t2v)
     steps = list(sample(pair, frames=frames))
-    calls = PLAN.calls()
+    calls = calls_of(PLAN)
     assert [step.index for step in steps] == list(range(1, len(steps) + 1))
     assert {step.total for step in steps} == {len(steps)} == {1 + calls.total + frames}
     phases = [step.phase for step in steps]
@@ -134,7 +135,7 @@ def test_published_plan_makes_the_published_calls_less_the_wasted_ones():
     assert zero.prompts.count(1) == 116 + 36
     assert sum(zero.prompts) / 2 == 126  # in guided pairs; the published code makes 151
     assert video.prompts == [2] * 32
-    assert len(units) == PUBLISHED.calls().total
+    assert len(units) == calls_of(PUBLISHED).total
 
 
 def test_a_guidance_of_one_runs_the_prompt_alone():

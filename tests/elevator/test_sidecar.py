@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from elevator import LowPass, ModelError, Plan, PlanError, RequestError, load_models, sidecar
 from elevator._version import VERSION
 from elevator.pictures.clip_folder import RECORD
-from elevator.provenance import differences, found, recorded
-from elevator.sidecar import Device, File, Frame, Pictures, Settings, Sidecar
+from elevator.provenance import differences, recorded, source_files
+from elevator.sidecar import ClipSettings, Device, File, FrameFile, Pictures, Sidecar
 from elevator.sources import Lora, Sources
 from tests.elevator.golden import FOLDER
 from tests.parity import T2VS
@@ -42,7 +42,7 @@ PLANS = st.builds(
 def sidecars(draw):
     count = draw(st.integers(0, 3))
     settings = st.builds(
-        Settings,
+        ClipSettings,
         travel=st.dictionaries(st.integers(0, 999), st.text(), max_size=2),
         plan=PLANS,
         frames=st.just(count),
@@ -65,7 +65,7 @@ def sidecars(draw):
         files=tuple(draw(st.lists(st.builds(File, size=st.integers(0, 2**50)), max_size=2))),
         seconds=draw(st.dictionaries(st.text(), NUMBERS, max_size=2)),
         notes=tuple(draw(st.lists(st.text(), max_size=2))),
-        frames=tuple(draw(st.lists(st.builds(Frame, sha256=SHA), min_size=count, max_size=count))),
+        frames=tuple(draw(st.lists(st.builds(FrameFile, sha256=SHA), min_size=count, max_size=count))),
         metrics=draw(st.dictionaries(st.text(), st.none() | NUMBERS, max_size=2)),
         pictures=draw(st.builds(Pictures, init=MAYBE, footage=st.lists(st.text(), max_size=2).map(tuple))),
     )
@@ -75,11 +75,11 @@ SAMPLE = Sidecar(
     made_with={"torch": "2"},
     sources=Sources(t2i="/a", t2v="/b", loras=(Lora("/c", 0.5),)),
     device=Device("cpu", "float32"),
-    settings=Settings("a dog", "", {}, "published", Plan(), 1, 64, 32, 7, 1.0, 8.0),
+    settings=ClipSettings("a dog", "", {}, "published", Plan(), 1, 64, 32, 7, 1.0, 8.0),
     files=(File("t2i", ".", "/a", 3, "0" * 64),),
     seconds={"loading": 1.0},
     notes=(),
-    frames=(Frame("frame_0001.png", "1" * 64),),
+    frames=(FrameFile("frame_0001.png", "1" * 64),),
     metrics={"flow": None},
 )
 PATH = Path("clip.json")
@@ -194,7 +194,7 @@ def without_others(folder: Path, named) -> None:
 @pytest.mark.parametrize("t2v", ["zeroscope", "animatediff", "lavie"])
 def test_the_files_that_are_found_are_those_that_are_read(tmp_path, t2v):
     sources = cluttered(tmp_path, t2v)
-    named = found(sources)
+    named = source_files(sources)
     whole = load_models(sources)
     without_others(tmp_path, named)
     again = load_models(sources)
@@ -214,7 +214,7 @@ def test_a_vae_or_text_encoder_of_its_own_is_found_instead(tmp_path):
     sources = cluttered(tmp_path, "zeroscope")
     shutil.copytree(FOLDER / "t2i" / "vae", tmp_path / "own")
     other = Sources(t2i=sources.t2i, t2v=sources.t2v, vae=str(tmp_path / "own"), t2v_text=sources.t2i)
-    named = found(other)
+    named = source_files(other)
     without_others(tmp_path, named)
     load_models(other)
     listed = {(file.source, file.name.split("/")[0]) for file in named}
@@ -229,7 +229,7 @@ def test_shards_and_pytorch_files_are_found(tmp_path):
         (tmp_path / "unet" / name).touch()
     (tmp_path / "text_encoder").mkdir()
     (tmp_path / "text_encoder" / "pytorch_model.bin").touch()
-    named = [file.name for file in found(Sources(t2i=str(tmp_path), t2v="embedded_animatediff"))]
+    named = [file.name for file in source_files(Sources(t2i=str(tmp_path), t2v="embedded_animatediff"))]
     assert named[:3] == [
         "unet/config.json",
         "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
@@ -251,7 +251,9 @@ def test_small_sources_are_found_each_under_its_number(tmp_path):
         embeddings=(file,),
     )
     pictures = Pictures(init=str(tmp_path / "frames"), anchor=file)
-    small = [(each.source, each.name) for each in found(sources, pictures, 2) if each.source not in ("t2i", "t2v")]
+    small = [
+        (each.source, each.name) for each in source_files(sources, pictures, 2) if each.source not in ("t2i", "t2v")
+    ]
     assert small == [
         ("t2v_loras 1", "."),
         ("loras 1", "."),
@@ -266,11 +268,11 @@ def test_small_sources_are_found_each_under_its_number(tmp_path):
 def test_a_file_is_recorded_with_size_and_hash(tmp_path):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"0123456789" * 100_000)
-    file = recorded(found(Sources(t2i="embedded", t2v="embedded", vae=str(path)))[8])
+    file = recorded(source_files(Sources(t2i="embedded", t2v="embedded", vae=str(path)))[8])
     assert file == File("vae", ".", str(path), 1_000_000, hashlib.sha256(path.read_bytes()).hexdigest())
     path.unlink()
     with pytest.raises(ModelError, match=re.escape(str(path))):
-        recorded(found(Sources(t2i="embedded", t2v="embedded", vae=str(path)))[8])
+        recorded(source_files(Sources(t2i="embedded", t2v="embedded", vae=str(path)))[8])
 
 
 def test_differences_name_files_by_where_they_are_read():
@@ -282,7 +284,7 @@ def test_differences_name_files_by_where_they_are_read():
 
 
 def test_the_embedded_models_are_found_by_name():
-    named = found(Sources(t2i="embedded", t2v="embedded_animatediff"))
+    named = source_files(Sources(t2i="embedded", t2v="embedded_animatediff"))
     assert {file.name for file in named if file.source == "t2v"} == {
         "motion_adapter/config.json",
         "motion_adapter/diffusion_pytorch_model.safetensors",

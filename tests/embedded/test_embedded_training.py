@@ -14,20 +14,20 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from elevator.embedded.training.data import Encoded, encoded_clips, encoded_frames
-from elevator.embedded.training.judge import Judge, JudgePart, load_judge, save_judge, true_renders
-from elevator.embedded.training.loop import LoopSettings, Part, train
-from elevator.embedded.training.lora import LoraPart, load_lora, save_lora
+from elevator.embedded.training.judge import Judge, TrainableJudge, load_judge, save_judge, true_renders
+from elevator.embedded.training.loop import LoopSettings, Trainable, train
+from elevator.embedded.training.lora import TrainableLora, load_lora, save_lora
 from elevator.embedded.training.models import new_text_encoder
-from elevator.embedded.training.motion import MotionPart, new_motion_unet, save_motion
+from elevator.embedded.training.motion import TrainableMotion, new_motion_unet, save_motion
 from elevator.embedded.training.optimizer import is_matrix
 from elevator.embedded.training.pictures import DrawnShapes
 from elevator.embedded.training.store import Folders, Store, averages
 from elevator.embedded.training.styles import STYLES, washed_out
-from elevator.embedded.training.t2i import T2IPart
-from elevator.embedded.training.t2v import T2VPart
+from elevator.embedded.training.t2i import TrainableT2I
+from elevator.embedded.training.t2v import TrainableT2V
 from elevator.embedded.training.text import direction_gate
 from elevator.embedded.training.tokenizer import build_tokenizer
-from elevator.embedded.training.vae import VaePart, vae_frames
+from elevator.embedded.training.vae import TrainableVae, vae_frames
 from elevator.embedded.training.world import played_backwards
 
 pytestmark = pytest.mark.slow
@@ -76,24 +76,24 @@ def tiny_t2i(tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextMo
     return unet, new_text_encoder(tokenizer)
 
 
-def vae_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
-    return VaePart(tiny_vae(), vae_frames(SHAPES, 24, seed=0), batch=4)
+def trainable_vae(tokenizer: CLIPTokenizer, frames: Encoded) -> Trainable:
+    return TrainableVae(tiny_vae(), vae_frames(SHAPES, 24, seed=0), batch=4)
 
 
-def decoder_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
-    return VaePart(tiny_vae(), vae_frames(SHAPES, 24, seed=0), batch=4, decoder_only=True)
+def trainable_decoder(tokenizer: CLIPTokenizer, frames: Encoded) -> Trainable:
+    return TrainableVae(tiny_vae(), vae_frames(SHAPES, 24, seed=0), batch=4, decoder_only=True)
 
 
-def t2i_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
-    return T2IPart(*tiny_t2i(tokenizer), tokenizer, tiny_vae(), frames, batch=4)
+def trainable_t2i(tokenizer: CLIPTokenizer, frames: Encoded) -> Trainable:
+    return TrainableT2I(*tiny_t2i(tokenizer), tokenizer, tiny_vae(), frames, batch=4)
 
 
-def lora_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
+def trainable_lora(tokenizer: CLIPTokenizer, frames: Encoded) -> Trainable:
     unet, text = tiny_t2i(tokenizer)
-    return LoraPart(unet, text, tokenizer, tiny_vae(), frames, frames, "sketch", batch=4)
+    return TrainableLora(unet, text, tokenizer, tiny_vae(), frames, frames, "sketch", batch=4)
 
 
-def t2v_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
+def trainable_t2v(tokenizer: CLIPTokenizer, frames: Encoded) -> Trainable:
     torch.manual_seed(2)
     unet = UNet3DConditionModel(
         down_block_types=("DownBlock3D", "CrossAttnDownBlock3D"),
@@ -101,15 +101,15 @@ def t2v_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
         **_UNET,
     )
     clips = encoded_clips(tiny_vae(), SHAPES, 4, 0, washed_out)
-    return T2VPart(unet, new_text_encoder(tokenizer), tokenizer, tiny_vae(), clips, batch=2)
+    return TrainableT2V(unet, new_text_encoder(tokenizer), tokenizer, tiny_vae(), clips, batch=2)
 
 
-def motion_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
+def trainable_motion(tokenizer: CLIPTokenizer, frames: Encoded) -> Trainable:
     unet, text = tiny_t2i(tokenizer)
     torch.manual_seed(3)
     clips = encoded_clips(tiny_vae(), SHAPES, 4, 0, washed_out)
     motion = new_motion_unet(unet, tiny_adapter())
-    return MotionPart(motion, text, tokenizer, tiny_vae(), clips, batch=2)
+    return TrainableMotion(motion, text, tokenizer, tiny_vae(), clips, batch=2)
 
 
 def tiny_adapter() -> MotionAdapter:
@@ -121,34 +121,42 @@ def tiny_adapter() -> MotionAdapter:
     )
 
 
-def judge_part(tokenizer: CLIPTokenizer, frames: Encoded) -> Part:
+def trainable_judge(tokenizer: CLIPTokenizer, frames: Encoded) -> Trainable:
     torch.manual_seed(4)
-    return JudgePart(Judge(), true_renders(SHAPES, 64, seed=0), batch=8)
+    return TrainableJudge(Judge(), true_renders(SHAPES, 64, seed=0), batch=8)
 
 
-PARTS = [vae_part, decoder_part, t2i_part, lora_part, t2v_part, motion_part, judge_part]
+TRAINABLES = [
+    trainable_vae,
+    trainable_decoder,
+    trainable_t2i,
+    trainable_lora,
+    trainable_t2v,
+    trainable_motion,
+    trainable_judge,
+]
 
 
 @pytest.fixture(autouse=True)
 def _no_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     """Previews sample pictures, which takes longer than these trainings."""
-    for part in (VaePart, T2IPart, T2VPart, JudgePart):
-        monkeypatch.setattr(part, "preview", lambda self, picture: "")
+    for trainable in (TrainableVae, TrainableT2I, TrainableT2V, TrainableJudge):
+        monkeypatch.setattr(trainable, "preview", lambda self, picture: "")
 
 
-@pytest.mark.parametrize("make", PARTS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", TRAINABLES, ids=lambda make: make.__name__)
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    make: Callable[[CLIPTokenizer, Encoded], Part],
+    make: Callable[[CLIPTokenizer, Encoded], Trainable],
     tokenizer: CLIPTokenizer,
     frames: Encoded,
     tmp_path: Path,
 ) -> None:
     settings = LoopSettings(rate=1e-3, steps=4, warmup=2)
     whole = train(make(tokenizer, frames), settings, tmp_path / "whole")
-    first = train(make(tokenizer, frames), settings, tmp_path / "parts", stop_at=2)
-    second = train(make(tokenizer, frames), settings, tmp_path / "parts", resume=True)
+    first = train(make(tokenizer, frames), settings, tmp_path / "halves", stop_at=2)
+    second = train(make(tokenizer, frames), settings, tmp_path / "halves", resume=True)
     assert first + second == pytest.approx(whole, rel=1e-6)
-    one, two = averages(tmp_path / "whole"), averages(tmp_path / "parts")
+    one, two = averages(tmp_path / "whole"), averages(tmp_path / "halves")
     assert one
     assert one.keys() == two.keys()
     for name, tensor in one.items():
@@ -157,7 +165,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
 
 def test_losses_fall(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
     settings = LoopSettings(rate=4e-3, steps=32, warmup=4)
-    for make in (vae_part, t2i_part, judge_part):
+    for make in (trainable_vae, trainable_t2i, trainable_judge):
         losses = train(make(tokenizer, frames), settings, tmp_path / make.__name__)
         assert np.mean(losses[-8:]) < 0.85 * np.mean(losses[:8]), make.__name__
 
@@ -165,27 +173,27 @@ def test_losses_fall(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) 
 def test_text_learns_to_tell_directions(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
     unet, text = tiny_t2i(tokenizer)
     before = direction_gate(text, tokenizer)
-    part = T2IPart(unet, text, tokenizer, tiny_vae(), frames, batch=8)
-    train(part, LoopSettings(rate=4e-3, steps=80, warmup=4), tmp_path)
+    trainable = TrainableT2I(unet, text, tokenizer, tiny_vae(), frames, batch=8)
+    train(trainable, LoopSettings(rate=4e-3, steps=80, warmup=4), tmp_path)
     assert direction_gate(text, tokenizer) > max(0.2, before)
 
 
 def test_a_lora_loads_in_diffusers_and_changes_the_output(
     tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path
 ) -> None:
-    part = lora_part(tokenizer, frames)
-    train(part, LoopSettings(rate=1e-2, steps=4, warmup=1), tmp_path / "run")
-    assert isinstance(part, LoraPart)
-    save_lora(part.unet, "sketch", tmp_path / "lora")
+    trainable = trainable_lora(tokenizer, frames)
+    train(trainable, LoopSettings(rate=1e-2, steps=4, warmup=1), tmp_path / "run")
+    assert isinstance(trainable, TrainableLora)
+    save_lora(trainable.unet, "sketch", tmp_path / "lora")
     with safe_open(tmp_path / "lora" / "pytorch_lora_weights.safetensors", "pt") as file:
         assert file.metadata()["style"] == "sketch"
         assert file.metadata()["base_model"]
         assert all(key.startswith("unet.") for key in file.keys())  # noqa: SIM118
-    again = lora_part(tokenizer, frames)
-    assert isinstance(again, LoraPart)
+    again = trainable_lora(tokenizer, frames)
+    assert isinstance(again, TrainableLora)
     assert load_lora(again.unet, tmp_path / "lora")
     for name, parameter in again.trained().items():
-        torch.testing.assert_close(parameter, part.trained()[name], rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(parameter, trainable.trained()[name], rtol=1e-2, atol=1e-3)
     unet, _ = tiny_t2i(tokenizer)
     x, t, states = torch.randn(1, 4, 16, 16), torch.tensor(500), torch.randn(1, 24, 128)
     with torch.no_grad():
@@ -197,17 +205,17 @@ def test_a_lora_loads_in_diffusers_and_changes_the_output(
             prefix="unet",
         )
         styled = unet(x, t, states).sample
-        trained = part.unet.eval()(x, t, states).sample
+        trained = trainable.unet.eval()(x, t, states).sample
     assert not torch.allclose(plain, styled, atol=1e-4)
     torch.testing.assert_close(styled, trained, rtol=5e-2, atol=5e-3)
     assert set(STYLES) >= {"sketch", "pixel_art", "neon"}
 
 
 def test_the_halves_of_a_pair_differ_by_direction_alone(tokenizer: CLIPTokenizer, frames: Encoded) -> None:
-    part = t2v_part(tokenizer, frames)
-    assert isinstance(part, T2VPart)
-    part.batch = 4
-    scenes, clips, t, noise = part._pairs(torch.Generator().manual_seed(0))
+    trainable = trainable_t2v(tokenizer, frames)
+    assert isinstance(trainable, TrainableT2V)
+    trainable.batch = 4
+    scenes, clips, t, noise = trainable._pairs(torch.Generator().manual_seed(0))
     assert [played_backwards(scene) for scene in scenes[:2]] == scenes[2:]
     assert torch.equal(clips[:2].flip(1), clips[2:])
     assert torch.equal(t[:2], t[2:])
@@ -216,25 +224,25 @@ def test_the_halves_of_a_pair_differ_by_direction_alone(tokenizer: CLIPTokenizer
 
 
 def test_muon_trains_matrices_and_nothing_else(tokenizer: CLIPTokenizer, frames: Encoded) -> None:
-    trained = {**t2i_part(tokenizer, frames).trained(), **lora_part(tokenizer, frames).trained()}
+    trained = {**trainable_t2i(tokenizer, frames).trained(), **trainable_lora(tokenizer, frames).trained()}
     chosen = {name for name, parameter in trained.items() if is_matrix(name, parameter)}
     assert "unet.down_blocks.0.resnets.0.conv1.weight" in chosen
     assert "text.encoder.layers.0.mlp.fc1.weight" in {name.replace("text_model.", "") for name in chosen}
-    for part in ("bias", "norm", "embedding", "conv_in", "conv_out", "head.", "lora_"):
-        assert not [name for name in chosen if part in name], part
+    for layer in ("bias", "norm", "embedding", "conv_in", "conv_out", "head.", "lora_"):
+        assert not [name for name in chosen if layer in name], layer
 
 
 def test_a_motion_adapter_loads_with_its_lora_and_moves_frames_apart(
     tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path
 ) -> None:
-    part = motion_part(tokenizer, frames)
-    assert isinstance(part, MotionPart)
-    before = {name: p.clone() for name, p in part.unet.named_parameters()}
-    train(part, LoopSettings(rate=1e-2, steps=3, warmup=1), tmp_path / "run")
-    changed = {name for name, p in part.unet.named_parameters() if not torch.equal(p, before[name])}
+    trainable = trainable_motion(tokenizer, frames)
+    assert isinstance(trainable, TrainableMotion)
+    before = {name: p.clone() for name, p in trainable.unet.named_parameters()}
+    train(trainable, LoopSettings(rate=1e-2, steps=3, warmup=1), tmp_path / "run")
+    changed = {name for name, p in trainable.unet.named_parameters() if not torch.equal(p, before[name])}
     assert changed
     assert all("motion_modules" in name or "lora_" in name for name in changed), "the T2I itself stays"
-    save_motion(part.unet, tiny_adapter(), tmp_path / "motion")
+    save_motion(trainable.unet, tiny_adapter(), tmp_path / "motion")
     unet, _ = tiny_t2i(tokenizer)
     again = new_motion_unet(unet, MotionAdapter.from_pretrained(tmp_path / "motion" / "motion_adapter").float())
     # The whisper that a new adapter starts with is not for a trained one.
@@ -242,17 +250,17 @@ def test_a_motion_adapter_loads_with_its_lora_and_moves_frames_apart(
     assert load_lora(again, tmp_path / "motion")
     x, t, states = torch.randn(1, 4, 3, 16, 16), torch.tensor(500), torch.randn(3, 24, 128)
     with torch.no_grad():
-        expected = part.unet.eval()(x, t, states).sample
+        expected = trainable.unet.eval()(x, t, states).sample
         torch.testing.assert_close(again.eval()(x, t, states).sample, expected, rtol=5e-2, atol=5e-3)
 
 
 def test_a_judge_saved_reads_as_before(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
-    part = judge_part(tokenizer, frames)
-    assert isinstance(part, JudgePart)
-    save_judge(part.judge, tmp_path)
+    trainable = trainable_judge(tokenizer, frames)
+    assert isinstance(trainable, TrainableJudge)
+    save_judge(trainable.judge, tmp_path)
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     with torch.no_grad():
-        expected = part.judge.features(images)
+        expected = trainable.judge.features(images)
         torch.testing.assert_close(load_judge(tmp_path).features(images), expected, rtol=2e-2, atol=2e-3)
 
 
@@ -261,8 +269,8 @@ def test_training_goes_on_from_the_committed_weights_alone(tmp_path: Path) -> No
     store = Store(Folders(checkpoints=tmp_path / "none"))
     unet, text = store.t2i()
     data = encoded_frames(store.vae(), SHAPES, 8, seed=0)
-    known = T2IPart(unet, text, store.tokenizer(), store.vae(), data, batch=4)
-    fresh = T2IPart(*store.new_t2i(), store.tokenizer(), store.vae(), data, batch=4)
+    known = TrainableT2I(unet, text, store.tokenizer(), store.vae(), data, batch=4)
+    fresh = TrainableT2I(*store.new_t2i(), store.tokenizer(), store.vae(), data, batch=4)
     settings = LoopSettings(rate=1e-3, steps=2, warmup=40)
     losses = train(known, settings, tmp_path / "known", resume=True)
     assert np.mean(losses) < 0.6 * np.mean(train(fresh, settings, tmp_path / "fresh"))

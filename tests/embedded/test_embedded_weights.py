@@ -16,11 +16,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from elevator.embedded.training import export
 from elevator.embedded.training.captions import full_caption, known_words
 from elevator.embedded.training.data import Encoded
-from elevator.embedded.training.motion import MotionPart
+from elevator.embedded.training.motion import TrainableMotion
 from elevator.embedded.training.preview import to_pixels
 from elevator.embedded.training.store import EMBEDDED, Folders, Store
 from elevator.embedded.training.styles import STYLES, washed_out
-from elevator.embedded.training.t2v import T2VPart
+from elevator.embedded.training.t2v import TrainableT2V
 from elevator.embedded.training.text import direction_gate
 from elevator.embedded.training.tracks import bare, motion_of
 from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Background, Scene
@@ -100,7 +100,7 @@ def test_text_encoders_tell_directions_apart() -> None:
 def _clips(t2v: str, scenes: list[Scene], seed: int, folder: Path) -> NDArray[np.uint8]:
     """T2V clips (n, 16, 64, 64, 3)."""
     store = Store(Folders(checkpoints=folder))
-    make, models = {"zeroscope": (T2VPart, store.t2v), "animatediff": (MotionPart, store.motion)}[t2v]
+    make, models = {"zeroscope": (TrainableT2V, store.t2v), "animatediff": (TrainableMotion, store.motion)}[t2v]
     unet, text = models()
     part = make(unet, text, store.tokenizer(), store.vae(), Encoded([], torch.empty(0)))
     unet.eval()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from elevator import Plan, Sources, load_models
 from elevator.embedded.training import clips as clips_module
-from elevator.embedded.training.clips import PUBLISHED, Kind, clip_file, make_clips, read_clip, sample
+from elevator.embedded.training.clips import PUBLISHED, ClipKind, clip_file, make_clips, read_clip, sample
 from elevator.embedded.training.evaluate import ALONE, ELEVATED, STYLED, Evaluation, _row
 from elevator.embedded.training.judge import Judge, Verdict, frechet_distance, sharpness
 from elevator.embedded.training.pictures import DrawnShapes
@@ -35,7 +35,7 @@ PROMPTS = read_prompts()[:28]
 SHORT = Plan(steps=4, refine=(4, 2), refine_steps=2, guidance=2.2, video_guidance=3.0)
 
 
-def planted(out: Path, kind: Kind, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Evaluation:
+def planted(out: Path, kind: ClipKind, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Evaluation:
     """An evaluation whose clips are true renders, changed."""
     for index in range(len(PROMPTS)):
         clip = change(render_clip(PROMPTS[index].scene, SHAPES))
@@ -135,10 +135,10 @@ def test_the_evaluations_plan_is_the_embedded_bases_published_preset(root: Path,
 
 @pytest.mark.parametrize(
     ("kind", "frames"),
-    [(Kind("t2i", frames=1, refine=False), 1), (Kind("a", alone=True), 16), (Kind("e"), 16)],
+    [(ClipKind("t2i", frames=1, refine=False), 1), (ClipKind("a", alone=True), 16), (ClipKind("e"), 16)],
     ids=["t2i", "alone", "elevated"],
 )
-def test_clips_repeat_with_their_seeds(kind: Kind, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_repeat_with_their_seeds(kind: ClipKind, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips_module, "PUBLISHED", SHORT)
     models = load_models(Sources.of(EMBEDDED / "weights" / "t2i", EMBEDDED / "weights" / "zeroscope"))
     one, again, other = (sample(models, kind, PROMPTS[index]) for index in (0, 0, 1))
@@ -148,7 +148,7 @@ def test_clips_repeat_with_their_seeds(kind: Kind, frames: int, monkeypatch: pyt
 
 
 def test_clips_that_are_there_are_not_made_again(tmp_path: Path) -> None:
-    kind = Kind("t2i", frames=1, refine=False)
+    kind = ClipKind("t2i", frames=1, refine=False)
     make_clips(EMBEDDED / "weights", tmp_path, [(kind, [0])], PROMPTS, processes=1)
     path = clip_file(tmp_path, kind, 0)
     assert read_clip(path).shape == (1, 64, 64, 3)

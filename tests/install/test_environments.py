@@ -44,6 +44,28 @@ def test_real_one_is_made_in_an_awkward_folder(environment: Environment, base: P
     assert said.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("", ""),
+        ("Looking in indexes: somewhere\nCollecting numpy==1.26.4 (from -r lock (line 3))\n", "looking for numpy"),
+        ("Requirement already satisfied: pip==26.3 in ./site-packages\nWARNING: no\n", "looking for pip"),
+        (
+            "Collecting bpy==5.0.1\n  Downloading bpy-5.0.1-cp311-x.whl (374.3 MB)\n  ━━━\n",
+            "downloading bpy (374.3 MB)",
+        ),
+        (
+            "Installing collected packages: pip, numpy\n  Attempting\n      Successfully uninstalled pip\n",
+            "unpacking 2 packages",
+        ),
+    ],
+)
+def test_what_pip_does_is_told_in_words(log: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "pip.log"
+    file.write_text(log, encoding="utf-8")
+    assert environments.pip_is_busy_with(file) == words
+
+
 def test_second_start_runs_nothing(environment: Environment, base: Path, commands: list[list[str]]) -> None:
     ensure(environment, base)
     first = len(commands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend.installer import demo, environments, interpreters, system_packages, torch_wheel
+from backend.installer import demo, environments, extension, interpreters, system_packages, torch_wheel
 from backend.installer.clone import BACKEND, BLENDER, Environment
 from backend.installer.problem import Problem
 from backend.installer.torch_wheel import PYTORCH_CPU_INDEX, choose, pinned_version, reachable
@@ -66,17 +66,34 @@ class TestBlender:
         with pytest.raises(Problem, match=r"is no Blender 4\.2 or newer"):
             demo._pick_blender(folder / "nothing")
 
-    def test_what_the_demo_runs_inherits_nothing_of_another_python(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+
+class TestExtension:
+    @pytest.fixture
+    def packed(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """How packing.py was called; it is said to have made two zips."""
+        given: dict[str, Any] = {}
+
+        def run(args: Sequence[str | Path], *, log: Path, env: Mapping[str, str], **_: Any) -> None:
+            given.update(args=[str(arg) for arg in args], env=env)
+            log.write_text("a word of pip's\n/one.zip\n/two.zip\n", encoding="utf-8")
+
+        monkeypatch.setattr(extension, "run", run)
+        monkeypatch.setattr(extension, "LOGS", folder)
+        return given
+
+    def test_it_is_built_without_what_another_python_has_left(
+        self, folder: Path, packed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        given: dict[str, str] = {}
-        monkeypatch.setattr(demo, "run", lambda args, *, env, **_: given.update(env))
-        monkeypatch.setattr(demo, "last_line", lambda log: "the.zip")
         monkeypatch.setenv("CONDA_PREFIX", "/another")
         monkeypatch.setenv("ELEVATOR_HOME", "kept")
-        demo.package(folder)
-        assert given["ELEVATOR_HOME"] == "kept"
-        assert "CONDA_PREFIX" not in given
+        assert extension.package(folder) == Path("/one.zip")
+        assert packed["env"]["ELEVATOR_HOME"] == "kept"
+        assert "CONDA_PREFIX" not in packed["env"]
+        assert "--all-platforms" not in packed["args"]
+
+    def test_it_is_built_for_all_platforms(self, folder: Path, packed: dict[str, Any]) -> None:
+        assert extension.package_all(folder / "new") == [Path("/one.zip"), Path("/two.zip")]
+        assert packed["args"][-3:] == ["--out", str(folder / "new"), "--all-platforms"]
 
 
 class TestSystemPackages:
@@ -153,8 +170,8 @@ class TestTorch:
     @pytest.mark.parametrize(
         ("gpu", "found", "given", "answers", "index", "why"),
         [
-            (False, True, None, True, None, "already finds"),
-            (False, True, GIVEN, True, None, "already finds"),
+            (False, True, None, True, None, r"for the CPU\.$"),
+            (False, True, GIVEN, True, None, r"for the CPU\.$"),
             (False, False, GIVEN, True, GIVEN, "given"),
             (False, False, None, True, PYTORCH_CPU_INDEX, "PyTorch's own"),
             (False, False, None, False, None, "does not answer.*GB"),

@@ -192,8 +192,8 @@ def test_the_transcript_is_made_of_real_messages() -> None:
         fields = msgspec.json.decode(padded)
         assert set(fields) - {"type"} == set(message.__struct_fields__), "it was made by an older version"
     assert {kind.__name__ for kind in (*REQUESTS, *EVENTS) if kind not in told} == {
-        *("Move", "Resume", "Free", "AskJobs", "Watch", "Forget"),
-        *("Refused", "Notice", "Alive"),
+        *("Move", "Resume", "Free", "AskJobs", "Watch", "Forget", "AskEstimate"),
+        *("Refused", "Notice", "Estimate", "Alive"),
         "Welcome",  # is there, shortened
     }
 

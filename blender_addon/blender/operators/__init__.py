@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import backend, clips, generate, queue, settings
+from . import backend, clips, generate, loras, queue, settings, source
 
-CLASSES = tuple(each for module in (generate, clips, queue, backend, settings) for each in module.CLASSES)
+CLASSES = tuple(
+    each for module in (generate, clips, queue, backend, settings, loras, source) for each in module.CLASSES
+)
 
 
 def register() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +12,12 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
+from ...clip.choices import lines_of
 from ...clip.placing import Where
 from ...clip.wish import random_seed, request_of
 from ...machine.frame_folder import FrameFileError
 from ...machine.timer import the_pump
-from .. import clips, strips
+from .. import clips, plan_properties, strips
 from ..clips import ClipError, Place
 from ..preferences import clips_folder
 from .generate import ticket_for
@@ -103,10 +106,13 @@ class SettingsFromStrip(bpy.types.Operator):
         assert each is not None
         settings, request = scene.elevator, each.ticket.request
         settings.prompt, settings.negative_prompt = request.prompt, request.negative_prompt
+        settings.prompt_text = None
         settings.style_name, settings.preset_name = request.style, request.preset
         settings.width, settings.height, settings.seed = request.width, request.height, request.seed
         settings.seconds = float(request.frames / Fraction(*each.ticket.fps))
         settings.length, settings.size, settings.use_random_seed = "SECONDS", "TYPED", False
+        plan_properties.set_lines(settings.loras, lines_of(request))
+        plan_properties.set_settings(settings.plan, request.settings)
         return {"FINISHED"}
 
 
@@ -122,6 +128,9 @@ class OpenFolder(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         if not Path(self.folder).is_dir():
             self.report({"ERROR"}, f"The folder {self.folder} is gone.")
+            return {"CANCELLED"}
+        if sys.platform not in ("win32", "darwin") and shutil.which("xdg-open") is None:
+            self.report({"ERROR"}, f"The program xdg-open, which opens folders, is not installed: {self.folder}")
             return {"CANCELLED"}
         return bpy.ops.wm.path_open(filepath=self.folder)
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+import msgspec
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Generate, Style
 
+from ...clip.choices import read_loras, read_settings, write_loras, write_settings
 from ...clip.job import Job, Problem
 from ...clip.placing import Where
 from ...clip.ticket import Ticket
@@ -21,7 +23,7 @@ from ...machine import waiting
 from ...machine.frame_folder import FrameFileError
 from ...machine.terminal import ProgressLines
 from ...machine.timer import the_pump
-from .. import clips, strips
+from .. import clips, sources, strips
 from ..clips import ClipError, Place
 from ..preferences import clips_folder
 from ..properties import FITS, PLACES, RATES, wish_of
@@ -39,6 +41,20 @@ class GenerateClip(bpy.types.Operator):
     negative_prompt: StringProperty(name="Without", description="What the clip must not show", options=HIDDEN)
     style: StringProperty(name="Style", description="Name of a style; empty: the backend's first", options=HIDDEN)
     preset: StringProperty(name="Quality", description="Name of a preset; empty: the style's own", options=HIDDEN)
+    loras: StringProperty(
+        name="LoRAs", description='Names with weights, a JSON object such as {"neon": 0.8}', options=HIDDEN
+    )
+    settings: StringProperty(
+        name="Settings", description='Of the plan, a JSON object such as {"steps": 20}', options=HIDDEN
+    )
+    footage: StringProperty(
+        name="Footage", description="Name of an image or movie strip that the clip starts from", options=HIDDEN
+    )
+    strength: FloatProperty(
+        name="Strength", description="0 keeps the footage, 1 ignores it", default=1.0, min=0.0, max=1.0, options=HIDDEN
+    )
+    anchor: StringProperty(name="Anchor", description="Name of a strip whose picture is frame 0", options=HIDDEN)
+    anchor_file: StringProperty(name="Anchor File", description="A picture that is frame 0", options=HIDDEN)
     frames: IntProperty(name="Frames", description="The clip's own frames; 0: as the style does best", options=HIDDEN)
     width: IntProperty(name="Width", description="Pixels; 0: as the style does best", options=HIDDEN)
     height: IntProperty(name="Height", description="Pixels; 0: as the style does best", options=HIDDEN)
@@ -96,6 +112,10 @@ class GenerateClip(bpy.types.Operator):
         wish = wish_of(settings, settings.seed, strips.sequencer_scene(context))
         for name in ("prompt", "negative_prompt", "style", "preset", "frames", "width", "height", "seed"):
             setattr(self, name, getattr(wish, name))
+        self.loras, self.settings = write_loras(wish.loras), write_settings(wish.settings)
+        start = sources.chosen(settings)
+        self.footage, self.strength = start.footage, wish.strength
+        self.anchor, self.anchor_file = start.anchor, start.anchor_file
         self.rate, self.fit, self.place = settings.rate, settings.fit, settings.place
         self.channel = settings.channel if settings.place == Where.CHANNEL.name else 0
 
@@ -103,8 +123,10 @@ class GenerateClip(bpy.types.Operator):
         """Raises WishError, ClipError or FrameFileError; then nothing has happened."""
         scene = strips.sequencer_scene(context)
         start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
+        wanted = sources.Input(self.footage, self.anchor, self.anchor_file)
         where = Where.CHANNEL if self.channel else Where[self.place]
-        return submit(context, scene, self._wish(), Place(start, where, self.channel, self.fit), self.rate)
+        place = Place(start, where, self.channel, self.fit)
+        return submit(context, scene, self._wish(), place, self.rate, wanted)
 
     def _wish(self) -> Wish:
         return Wish(
@@ -116,6 +138,9 @@ class GenerateClip(bpy.types.Operator):
             width=self.width,
             height=self.height,
             seed=random_seed() if self.seed < 0 else self.seed,
+            loras=read_loras(self.loras),
+            settings=read_settings(self.settings),
+            strength=round(self.strength, 4) if self.footage else 1.0,
         )
 
     def _refuse(self, problem: Problem) -> set[str]:
@@ -159,14 +184,22 @@ REFUSALS = (WishError, ClipError, FrameFileError)
 """What may come of a wish before anything has happened."""
 
 
-def submit(context: Any, scene: Any, wish: Wish, place: Place, rate: str) -> Job:
-    """Lay down a strip for a wish and ask for its clip. rate: whose rate the strip keeps, as `RATES` has it.
+NO_PICTURES = sources.Input()
+
+
+def submit(context: Any, scene: Any, wish: Wish, place: Place, rate: str, wanted: sources.Input = NO_PICTURES) -> Job:
+    """Lay down a strip for a wish and ask for its clip. rate: whose rate the strip keeps, as `RATES` has it. wanted:
+    the pictures that the clip starts from.
 
     Raises WishError, ClipError or FrameFileError; then nothing has happened.
     """
     pump = the_pump()
     request = settle(wish, new_job_id(), pump.session.styles)
     ticket = ticket_for(request, pump.session.styles, clips.rate_of(scene), rate)
+    try:
+        ticket = msgspec.structs.replace(ticket, pictures=sources.pictures(wanted, scene, ticket, place.frame_start))
+    except ClipError as error:
+        raise WishError(str(error), "", "footage_missing") from error
     parent = clips.parent_folder(clips_folder(context))
     clips.lay_down(scene, ticket, place, parent)
     pump.submit(ticket, parent / ticket.folder)

@@ -7,9 +7,10 @@ from typing import Any
 import bpy
 
 from ..operators.generate import GenerateClip
-from . import backend, clip, finished, look, queue, time_and_size
+from . import advanced, backend, clip, finished, look, queue, source, time_and_size
 
-CLASSES = tuple(each for module in (clip, look, time_and_size, queue, finished, backend) for each in module.CLASSES)
+PANELS = (clip, look, advanced, source, time_and_size, queue, finished, backend)
+CLASSES = tuple(each for module in PANELS for each in module.CLASSES)
 """In the order in which they stand in the sidebar."""
 
 

@@ -7,13 +7,17 @@ from typing import Any
 
 import bpy
 
+from ...clip import foreseen as foreseen_words
 from ...clip import words
 from ...clip.link import Link
 from ...machine.timer import ask_for_styles, the_pump
-from .. import clips, layouts, strips
+from .. import clips, estimates, layouts, strips
 from ..operators.generate import GenerateClip
-from ..properties import frames_of, size_of, style_of
+from ..properties import frames_of, prompt_of, size_of, style_of
 from .shared import SidebarPanel, draw_problem, fields
+
+SHOWN_CHARACTERS = 200
+"""Of a prompt that stands in a text."""
 
 
 class ClipPanel(SidebarPanel, bpy.types.Panel):
@@ -32,8 +36,12 @@ class ClipPanel(SidebarPanel, bpy.types.Panel):
         style = style_of(settings)
         column = layout.column()
         hint = style.example_prompt if style else "What the clip shows"
-        _prompt(column, settings, "prompt", hint, "OUTLINER_OB_FONT")
+        if settings.prompt_text is None:
+            _prompt(column, settings, "prompt", hint, "OUTLINER_OB_FONT")
+        else:
+            layouts.text(column, context, layouts.shortened(prompt_of(settings), SHOWN_CHARACTERS), "OUTLINER_OB_FONT")
         _prompt(column, settings, "negative_prompt", "What it must not show", "X")
+        fields(layout).prop(settings, "prompt_text", text="Long Prompt")
         fields(layout).prop(settings, "style")
         if style is not None and style.description:
             layouts.text(layout, context, style.description)
@@ -45,6 +53,7 @@ class ClipPanel(SidebarPanel, bpy.types.Panel):
         _draw_progress(layout, context)
         if style is not None:
             layouts.text(layout, context, _sentence(settings, style, scene))
+            _draw_estimate(layout, context, settings, scene)
         elif not session.styles:
             ask_for_styles()
             layouts.text(layout, context, "The backend is asked for its styles.", icon="INFO")
@@ -67,6 +76,22 @@ def _sentence(settings: Any, style: Any, scene: Any) -> str:
         f"{words.frames(frames)} of {width} × {height} pixels at {words.rate(float(style.fps))} a second; in the edit"
         f" {words.frames(length)} at {words.rate(float(rate))}, which is {words.seconds(length / rate)}."
     )
+
+
+def _draw_estimate(layout: Any, context: Any, settings: Any, scene: Any) -> None:
+    """What the clip would take, or why it cannot be made, as far as the backend has told."""
+    clip = estimates.clip_of(settings, scene)
+    if clip is None:
+        return
+    estimates.want(clip)
+    foreseen = the_pump().session.foreseen
+    if foreseen.told is None or not foreseen.is_about(clip):
+        return
+    if foreseen.told.problem:
+        layouts.text(layout, context, foreseen.told.problem, icon="ERROR")
+        layouts.text(layout, context, foreseen.told.next_step, icon="FORWARD")
+    elif sentence := foreseen_words.sentence(foreseen.told):
+        layouts.text(layout, context, sentence, icon="TIME")
 
 
 def _prompt(layout: Any, settings: Any, name: str, hint: str, icon: str) -> None:

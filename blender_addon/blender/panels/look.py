@@ -7,7 +7,9 @@ from typing import Any
 
 import bpy
 
-from .. import strips
+from ...clip import limits
+from .. import layouts, strips
+from ..properties import style_of
 from .shared import SidebarPanel, fields
 
 
@@ -29,6 +31,49 @@ class LookPanel(SidebarPanel, bpy.types.Panel):
         row.prop(settings, "seed")
         row.prop(settings, "use_random_seed", text="", icon="UNLOCKED" if settings.use_random_seed else "LOCKED")
         row.operator("elevator.new_seed", text="", icon="FILE_REFRESH")
+        _draw_loras(self.layout, context, settings)
 
 
-CLASSES = (LookPanel,)
+class LoraList(bpy.types.UIList):
+    """One line for each LoRA."""
+
+    bl_idname = "ELEVATOR_UL_loras"
+
+    def draw_item(self, context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active: Any, _name: str) -> None:
+        style = style_of(strips.sequencer_scene(context).elevator)
+        known = style is None or any(view.name == item.name for view in style.loras)
+        row = layout.row(align=True)
+        row.prop(item, "on", text="")
+        row.label(text=item.name, icon="NONE" if known else "ERROR")
+        weight = row.row(align=True)
+        weight.active = item.on
+        weight.prop(item, "weight", text="")
+
+
+def _draw_loras(layout: Any, context: Any, settings: Any) -> None:
+    """The list, what the style has by itself, and the chosen one's words."""
+    style = style_of(settings)
+    row = layout.row()
+    row.template_list("ELEVATOR_UL_loras", "", settings, "loras", settings, "lora_index", rows=2)
+    column = row.column(align=True)
+    column.operator_menu_enum("elevator.add_lora", "lora", text="", icon="ADD")
+    column.operator("elevator.remove_lora", text="", icon="REMOVE")
+    views = {view.name: view for view in style.loras} if style else {}
+    there = {line.name for line in settings.loras}
+    own = [f"{view.name} {view.weight:.2g}" for view in views.values() if view.own and view.name not in there]
+    if own:
+        layouts.text(layout, context, f"The style has {', '.join(own)}.")
+    if len(settings.loras) > limits.LORAS:
+        layouts.text(layout, context, f"A clip can have {limits.LORAS} LoRAs in this list.", icon="ERROR")
+    if 0 <= settings.lora_index < len(settings.loras):
+        chosen = settings.loras[settings.lora_index].name
+        if style is not None and chosen not in views:
+            layouts.text(layout, context, f"The backend does not list {chosen} with this style.", icon="ERROR")
+        elif chosen in views and views[chosen].words:
+            layouts.text(layout, context, f"Words that call it up: {views[chosen].words}", icon="OUTLINER_OB_FONT")
+
+
+CLASSES = (
+    LoraList,
+    LookPanel,
+)

@@ -21,7 +21,7 @@ from elevator.presets import FILE_NAME, read_presets
 from elevator.prompt_schedule import Prompts
 from elevator.steps import result
 
-from .prompts import Prompt
+from .prompts import EvaluationPrompt
 from .store import Folders
 from .world import CLIP_FRAMES, FRAME_PX
 
@@ -30,7 +30,7 @@ PUBLISHED = read_presets(Folders().weights / "zeroscope" / FILE_NAME)["published
 
 
 @dataclass(frozen=True)
-class Kind:
+class ClipKind:
     """One way of making a clip."""
 
     name: str
@@ -45,7 +45,7 @@ class Kind:
     lora_weight: float = 1.0
 
 
-def sample(models: Models, kind: Kind, prompt: Prompt) -> NDArray[np.uint8]:
+def sample(models: Models, kind: ClipKind, prompt: EvaluationPrompt) -> NDArray[np.uint8]:
     """The clip (f, 64, 64, 3) of a prompt."""
     if kind.alone:
         return _t2v_alone(models, prompt)
@@ -57,7 +57,7 @@ def sample(models: Models, kind: Kind, prompt: Prompt) -> NDArray[np.uint8]:
     return np.stack([step.frame[1] for step in steps if step.frame is not None])
 
 
-def _t2v_alone(models: Models, prompt: Prompt) -> NDArray[np.uint8]:
+def _t2v_alone(models: Models, prompt: EvaluationPrompt) -> NDArray[np.uint8]:
     """Guided DDIM with the T2V only, from the noise that the chain would start with."""
     schedule = models.t2v_schedule.with_steps(PUBLISHED.steps)
     _, t2v = models.denoisers(Prompts("", (prompt.text,)), CLIP_FRAMES, PUBLISHED, (schedule, schedule))
@@ -67,7 +67,7 @@ def _t2v_alone(models: Models, prompt: Prompt) -> NDArray[np.uint8]:
     return np.stack([models.decode(frame) for frame in z])
 
 
-def clip_file(out: Path, kind: Kind, index: int) -> Path:
+def clip_file(out: Path, kind: ClipKind, index: int) -> Path:
     """Where a clip lies: a strip of its frames, side by side."""
     return out / "clips" / kind.name / f"{index:03d}.png"
 
@@ -83,7 +83,7 @@ def _models(weights: Path, t2v: str) -> Models:
     return load_models(Sources.of(weights / "t2i", weights / t2v))
 
 
-def _make(job: tuple[Path, Path, Kind, int, Prompt]) -> Path:
+def _make(job: tuple[Path, Path, ClipKind, int, EvaluationPrompt]) -> Path:
     weights, out, kind, index, prompt = job
     torch.set_num_threads(1)
     models = _models(weights, kind.t2v)
@@ -98,7 +98,11 @@ def _make(job: tuple[Path, Path, Kind, int, Prompt]) -> Path:
 
 
 def make_clips(
-    weights: Path, out: Path, kinds: Iterable[tuple[Kind, list[int]]], prompts: list[Prompt], processes: int
+    weights: Path,
+    out: Path,
+    kinds: Iterable[tuple[ClipKind, list[int]]],
+    prompts: list[EvaluationPrompt],
+    processes: int,
 ) -> None:
     """Sample every clip that is not there yet, one process a core with one thread each."""
     jobs = [

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from ...arguments import ArgumentParser
 from ...pictures.metrics import measure
-from .clips import PUBLISHED, Kind, clip_file, make_clips, read_clip
+from .clips import PUBLISHED, ClipKind, clip_file, make_clips, read_clip
 from .judge import LOOKS, Judge, Verdict, frechet_distance, load_judge, read, sharpness, true_renders
 from .pictures import EmojiFont, SubjectSource, fetch_font
 from .preview import save_sheet
-from .prompts import Prompt, read_prompts
+from .prompts import EvaluationPrompt, read_prompts
 from .scores import Figures, table
 from .store import Folders
 from .styles import STYLES, WEIGHTS, filter_clip, washed_out
@@ -30,28 +30,28 @@ from .tracks import motion_of
 from .world import CLIP_FRAMES, allowed_backgrounds, random_scene, render_clip
 
 T2VS = ("zeroscope", "animatediff")
-T2I = Kind("t2i", frames=1, refine=False)
-UNREFINED = Kind("unrefined", refine=False)
-ALONE = {t2v: Kind(f"{t2v}_alone", t2v, alone=True) for t2v in T2VS}
-ELEVATED = {t2v: Kind(f"{t2v}_elevated", t2v) for t2v in T2VS}
+T2I = ClipKind("t2i", frames=1, refine=False)
+UNREFINED = ClipKind("unrefined", refine=False)
+ALONE = {t2v: ClipKind(f"{t2v}_alone", t2v, alone=True) for t2v in T2VS}
+ELEVATED = {t2v: ClipKind(f"{t2v}_elevated", t2v) for t2v in T2VS}
 PRESETS = ("balanced", "fast", "draft")
 """Beside the published one."""
-SHORTER = {f"{t2v}_{preset}": Kind(f"{t2v}_{preset}", t2v, preset=preset) for t2v in T2VS for preset in PRESETS}
-STYLED = {style: Kind(f"zeroscope_{style}", lora=style, lora_weight=WEIGHTS[style]) for style in STYLES}
+SHORTER = {f"{t2v}_{preset}": ClipKind(f"{t2v}_{preset}", t2v, preset=preset) for t2v in T2VS for preset in PRESETS}
+STYLED = {style: ClipKind(f"zeroscope_{style}", lora=style, lora_weight=WEIGHTS[style]) for style in STYLES}
 
 
 class Evaluation:
     """The figures of one folder of clips."""
 
-    def __init__(self, out: Path, prompts: list[Prompt], judge: Judge, source: SubjectSource) -> None:
+    def __init__(self, out: Path, prompts: list[EvaluationPrompt], judge: Judge, source: SubjectSource) -> None:
         self.out, self.prompts, self.judge, self.source = out, prompts, judge, source
 
-    def clips(self, kind: Kind) -> dict[int, NDArray[np.uint8]]:
+    def clips(self, kind: ClipKind) -> dict[int, NDArray[np.uint8]]:
         """Index of the prompt → clip (f, 64, 64, 3), for all that have been sampled."""
         files = {index: clip_file(self.out, kind, index) for index in range(len(self.prompts))}
         return {index: read_clip(file) for index, file in files.items() if file.exists()}
 
-    def measure(self, kind: Kind, style: str | None = None) -> dict[str, Any]:
+    def measure(self, kind: ClipKind, style: str | None = None) -> dict[str, Any]:
         """Shares of frames with the right subject and background and of clips with the right motion, and distances.
 
         `fid`: distance of the features to those of true renders of the same scenes in the same style.
@@ -89,7 +89,7 @@ class Evaluation:
         made = np.concatenate(clips)
         return made if style is None else filter_clip(made, style)
 
-    def style(self, name: str, unstyled: Kind) -> dict[str, Any]:
+    def style(self, name: str, unstyled: ClipKind) -> dict[str, Any]:
         """A style's figures, with the distance to true styled renders relative to that of unstyled clips."""
         figures = self.measure(STYLED[name], name)
         indexes = list(self.clips(STYLED[name]))
@@ -106,7 +106,7 @@ def _movement(clips: list[NDArray[np.uint8]]) -> dict[str, float]:
     return {name: float(np.mean([getattr(each, name) for each in measured])) for name in names if measured}
 
 
-def _row(index: int, prompt: Prompt, verdict: Verdict, moved: str | None) -> dict[str, Any]:
+def _row(index: int, prompt: EvaluationPrompt, verdict: Verdict, moved: str | None) -> dict[str, Any]:
     return {
         "prompt": index,
         "held_out": prompt.held_out,
@@ -169,7 +169,7 @@ def evaluate(out: Path, weights: Path, source: SubjectSource) -> Figures:
     return Figures(checks, figures)
 
 
-def _sheets(out: Path, prompts: list[Prompt]) -> None:
+def _sheets(out: Path, prompts: list[EvaluationPrompt]) -> None:
     """One sheet a kind: every twelfth prompt, every second frame. Seeds and choice are fixed, nobody picks."""
     for kind in (UNREFINED, *ALONE.values(), *ELEVATED.values(), *STYLED.values()):
         files = [clip_file(out, kind, index) for index in range(0, len(prompts), 12)]
@@ -188,7 +188,7 @@ def _sheets(out: Path, prompts: list[Prompt]) -> None:
         save_sheet([np.stack(frames[i : i + 16]) for i in range(0, len(frames) - 15, 16)], out / "t2i.png")
 
 
-def _side_by_side(out: Path, kinds: list[Kind], index: int) -> NDArray[np.uint8] | None:
+def _side_by_side(out: Path, kinds: list[ClipKind], index: int) -> NDArray[np.uint8] | None:
     """Every fourth frame of a prompt's clip in each kind; None if one is missing."""
     files = [clip_file(out, kind, index) for kind in kinds]
     return np.concatenate([read_clip(file)[::4] for file in files]) if all(f.exists() for f in files) else None

@@ -111,7 +111,7 @@ def true_renders(source: SubjectSource, count: int, seed: int, crisp: float = 0.
     return Renders(np.stack(frames), scenes, looks)
 
 
-class JudgePart:
+class TrainableJudge:
     """The judge for the training loop."""
 
     def __init__(self, judge: Judge, renders: Renders, batch: int = 64) -> None:

@@ -52,7 +52,7 @@ class LoopSettings:
     autocast: bool = True
 
 
-class Part(Protocol):
+class Trainable(Protocol):
     """Something trainable: a VAE, a text-to-image pair, a T2V, a LoRA."""
 
     def trained(self) -> dict[str, nn.Parameter]:
@@ -75,11 +75,11 @@ class Part(Protocol):
 class Run:
     """The state of a run: parameters, their moving averages, the optimiser, the clock."""
 
-    def __init__(self, part: Part, settings: LoopSettings, folder: Path) -> None:
-        self.part, self.settings, self.folder = part, settings, folder
-        self.parameters = part.trained()
+    def __init__(self, trainable: Trainable, settings: LoopSettings, folder: Path) -> None:
+        self.trainable, self.settings, self.folder = trainable, settings, folder
+        self.parameters = trainable.trained()
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.optimizer = Optimizer(self.parameters, part.rate_factor, settings.betas, settings.weight_decay)
+        self.optimizer = Optimizer(self.parameters, trainable.rate_factor, settings.betas, settings.weight_decay)
         self.step = 0
         self.seconds = 0.0
 
@@ -134,7 +134,7 @@ class Run:
         # Dropout inside the models draws from the global generator: tie it to the step too.
         torch.manual_seed(settings.seed * 1_000_003 + self.step)
         with half_precision(settings.autocast):
-            loss, figures = self.part.loss(generator)
+            loss, figures = self.trainable.loss(generator)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip)
         self.optimizer.step(rate)
@@ -147,7 +147,7 @@ class Run:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Inside, the part's parameters are the moving averages."""
+        """Inside, its parameters are the moving averages."""
         backup = {name: p.detach().clone() for name, p in self.parameters.items()}
         try:
             for name, parameter in self.parameters.items():
@@ -168,19 +168,19 @@ class Run:
         """A contact sheet from the averages; the previous one stays beside it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.averaged(), torch.no_grad():
-            return self.part.preview(self.folder / "preview.png")
+            return self.trainable.preview(self.folder / "preview.png")
 
 
 def train(
-    part: Part, settings: LoopSettings, folder: Path, resume: bool = False,
+    trainable: Trainable, settings: LoopSettings, folder: Path, resume: bool = False,
     stop_at: int | None = None,
 ) -> list[float]:  # fmt: skip
-    """Train `part` to its end, saving into `folder`; the losses of this sitting.
+    """Train it to its end, saving into `folder`; the losses of this sitting.
 
     `stop_at` ends this sitting at a step, as an interruption right after a save would.
     """
     torch.set_num_threads(settings.threads)
-    run = Run(part, settings, folder)
+    run = Run(trainable, settings, folder)
     if resume and run.load():
         run.say(f"continuing at step {run.step}")
     losses: list[float] = []

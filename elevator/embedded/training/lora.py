@@ -18,7 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from .captions import words_of
 from .data import Encoded
 from .diffusion import NoiseLevels
-from .t2i import T2IPart
+from .t2i import TrainableT2I
 from .world import Scene
 
 RANK = 8
@@ -31,7 +31,7 @@ def lora_config() -> LoraConfig:
     return LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=LAYERS)
 
 
-class LoraPart(T2IPart):
+class TrainableLora(TrainableT2I):
     """The T2I's own objective on styled frames; only the low-rank additions learn.
 
     Without a caption the target is the PLAIN frame: the style lives in what guidance amplifies.

@@ -18,7 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from .data import Encoded
 from .diffusion import NoiseLevels
 from .lora import LAYERS, RANK, save_lora
-from .t2v import T2VPart
+from .t2v import TrainableT2V
 
 _SPATIAL = rf"(?!.*motion_modules).*\.({'|'.join(re.escape(layer) for layer in LAYERS)})"
 
@@ -59,7 +59,7 @@ def _start(unet: UNetMotionModel) -> None:
             module.bias.zero_()
 
 
-class MotionPart(T2VPart):
+class TrainableMotion(TrainableT2V):
     """Motion modules + LoRA for the training loop; T2I and text encoder are frozen."""
 
     def __init__(

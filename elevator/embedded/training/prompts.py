@@ -20,7 +20,7 @@ _PER_SUBJECT = 4
 
 
 @dataclass(frozen=True)
-class Prompt:
+class EvaluationPrompt:
     """A prompt, its seed, and what a clip of it must show."""
 
     text: str
@@ -40,7 +40,7 @@ class Prompt:
         return Scene(subject, background, motion)
 
 
-def all_prompts() -> list[Prompt]:
+def all_prompts() -> list[EvaluationPrompt]:
     """Four prompts for each subject: one or two held out, motions in turn, every other one in free words."""
     rng = np.random.default_rng(2024)
     prompts = []
@@ -53,13 +53,13 @@ def all_prompts() -> list[Prompt]:
             scene = Scene(subject, background, MOTIONS[(_PER_SUBJECT * i + k + i // 7) % len(MOTIONS)])
             text = full_caption(scene) if k % 2 == 0 else random_caption(scene, rng, whole=True)
             seed = int(rng.integers(2**31))
-            prompts.append(Prompt(text, seed, subject.name, background.name, scene.motion.name, held_out))
+            prompts.append(EvaluationPrompt(text, seed, subject.name, background.name, scene.motion.name, held_out))
     return prompts
 
 
-def read_prompts() -> list[Prompt]:
+def read_prompts() -> list[EvaluationPrompt]:
     """The committed prompts."""
-    return [Prompt(**entry) for entry in json.loads(FILE.read_text("utf-8"))]
+    return [EvaluationPrompt(**entry) for entry in json.loads(FILE.read_text("utf-8"))]
 
 
 def write_prompts() -> None:

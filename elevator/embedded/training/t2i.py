@@ -33,7 +33,7 @@ def preview_scenes(count: int = 24) -> list[Scene]:
     return scenes
 
 
-class T2IPart:
+class TrainableT2I:
     """Text encoder + UNet (+ helper head) for the training loop."""
 
     helper_captions = 16

@@ -38,7 +38,7 @@ def clip_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
     return (a * shared + own) / (1 + a.square()).sqrt()
 
 
-class T2VPart:
+class TrainableT2V:
     """UNet3D + text encoder (+ helper head) for the training loop."""
 
     def __init__(

@@ -14,18 +14,18 @@ import torch
 
 from ...arguments import ArgumentParser
 from .data import encoded_clips, encoded_frames
-from .judge import Judge, JudgePart, true_renders
+from .judge import Judge, TrainableJudge, true_renders
 from .loop import LoopSettings, train
-from .lora import LoraPart, load_lora
+from .lora import TrainableLora, load_lora
 from .models import new_vae
-from .motion import MotionPart
+from .motion import TrainableMotion
 from .pictures import CACHE, EmojiFont, SubjectSource, fetch_font
 from .probe import prepare_probe
 from .store import Store
 from .styles import STYLES, washed_out
-from .t2i import T2IPart
-from .t2v import T2VPart
-from .vae import VaePart, encode_frames, scaling_factor, vae_frames
+from .t2i import TrainableT2I
+from .t2v import TrainableT2V
+from .vae import TrainableVae, encode_frames, scaling_factor, vae_frames
 
 
 def _source(args: argparse.Namespace) -> SubjectSource:
@@ -50,25 +50,25 @@ def measure_scaling(store: Store, source: SubjectSource) -> float:
 
 def _vae(args: argparse.Namespace, store: Store) -> None:
     source = _source(args)
-    part = VaePart(store.vae() if args.resume else new_vae(), vae_frames(source, 12_000, args.seed), 16)
+    trainable = TrainableVae(store.vae() if args.resume else new_vae(), vae_frames(source, 12_000, args.seed), 16)
     folder = store.folders.checkpoints / "vae"
-    train(part, _settings(args, 1e-3, 20, 0.995), folder, args.resume)
+    train(trainable, _settings(args, 1e-3, 20, 0.995), folder, args.resume)
     print("scaling factor", measure_scaling(store, source))
 
 
 def _decoder(args: argparse.Namespace, store: Store) -> None:
     frames = vae_frames(_source(args), 12_000, args.seed + 1)
-    part = VaePart(store.vae(), frames, 16, decoder_only=True)
+    trainable = TrainableVae(store.vae(), frames, 16, decoder_only=True)
     folder = store.folders.checkpoints / "decoder"
-    train(part, _settings(args, 1.5e-3, 15, 0.998), folder, args.resume)
+    train(trainable, _settings(args, 1.5e-3, 15, 0.998), folder, args.resume)
 
 
 def _t2i(args: argparse.Namespace, store: Store) -> None:
     vae = store.vae()
     data = encoded_frames(vae, _source(args), args.samples or 32_000, args.seed, cache=CACHE)
     unet, text = store.t2i() if args.resume else store.new_t2i()
-    part = T2IPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 2e-3, 120, 0.999), store.folders.checkpoints / "t2i", args.resume)
+    trainable = TrainableT2I(unet, text, store.tokenizer(), vae, data)
+    train(trainable, _settings(args, 2e-3, 120, 0.999), store.folders.checkpoints / "t2i", args.resume)
 
 
 def _painter(args: argparse.Namespace, store: Store) -> None:
@@ -76,8 +76,8 @@ def _painter(args: argparse.Namespace, store: Store) -> None:
     vae = store.vae()
     data = encoded_frames(vae, _source(args), args.samples or 16_000, args.seed + 3, washed_out, cache=CACHE)
     unet, text = store.painter() if args.resume else store.new_painter()
-    part = T2IPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 2e-3, 10, 0.995), store.folders.checkpoints / "painter", args.resume)
+    trainable = TrainableT2I(unet, text, store.tokenizer(), vae, data)
+    train(trainable, _settings(args, 2e-3, 10, 0.995), store.folders.checkpoints / "painter", args.resume)
 
 
 def _t2v(args: argparse.Namespace, store: Store) -> None:
@@ -85,8 +85,8 @@ def _t2v(args: argparse.Namespace, store: Store) -> None:
     prepare_probe(vae, source)
     data = encoded_clips(vae, source, args.samples or 1600, args.seed, washed_out, cache=CACHE)
     unet, text = store.t2v() if args.resume else store.new_t2v()
-    part = T2VPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 1e-3, 60, 0.995), store.folders.checkpoints / "t2v", args.resume)
+    trainable = TrainableT2V(unet, text, store.tokenizer(), vae, data)
+    train(trainable, _settings(args, 1e-3, 60, 0.995), store.folders.checkpoints / "t2v", args.resume)
 
 
 def _motion(args: argparse.Namespace, store: Store) -> None:
@@ -94,16 +94,16 @@ def _motion(args: argparse.Namespace, store: Store) -> None:
     prepare_probe(vae, source)
     data = encoded_clips(vae, source, args.samples or 1600, args.seed + 1, washed_out, cache=CACHE)
     unet, text = store.motion() if args.resume else store.new_motion()
-    part = MotionPart(unet, text, store.tokenizer(), vae, data)
-    train(part, _settings(args, 1e-3, 75, 0.995), store.folders.checkpoints / "motion", args.resume)
+    trainable = TrainableMotion(unet, text, store.tokenizer(), vae, data)
+    train(trainable, _settings(args, 1e-3, 75, 0.995), store.folders.checkpoints / "motion", args.resume)
 
 
 def _judge(args: argparse.Namespace, store: Store) -> None:
-    part = JudgePart(
+    trainable = TrainableJudge(
         store.judge() if args.resume else Judge(), true_renders(_source(args), args.samples or 20_000, args.seed + 7)
     )
     folder = store.folders.checkpoints / "judge"
-    train(part, _settings(args, 1e-3, 6, 0.99), folder, args.resume)
+    train(trainable, _settings(args, 1e-3, 6, 0.99), folder, args.resume)
 
 
 def _lora(args: argparse.Namespace, store: Store) -> None:
@@ -114,11 +114,11 @@ def _lora(args: argparse.Namespace, store: Store) -> None:
     data = encoded_frames(vae, source, count, args.seed + 5, STYLES[args.name], cache=CACHE)
     plain = encoded_frames(vae, source, 32_000, args.seed, cache=CACHE)  # the T2I's own data
     unet, text = store.t2i()
-    part = LoraPart(unet, text, store.tokenizer(), vae, data, plain, args.name)
+    trainable = TrainableLora(unet, text, store.tokenizer(), vae, data, plain, args.name)
     folder = store.folders.checkpoints / f"lora_{args.name}"
     if args.resume and not (folder / "state.safetensors").exists():
         load_lora(unet, store.folders.weights / "loras" / args.name)
-    train(part, _settings(args, 2e-3, 15, 0.99), folder, args.resume)
+    train(trainable, _settings(args, 2e-3, 15, 0.99), folder, args.resume)
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     return difference.abs().mean() + 0.5 * difference.square().mean() + 0.5 * (across + down)
 
 
-class VaePart:
+class TrainableVae:
     """A part for the training loop; `decoder_only` keeps the encoder as it is."""
 
     def __init__(self, vae: AutoencoderKL, frames: NDArray[np.uint8], batch: int, decoder_only: bool = False) -> None:

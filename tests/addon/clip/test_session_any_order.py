@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blender_addon.clip.actions import Action, Copy, HangUp, LookForBackend, Reach, Send, Tidy, Write
+from blender_addon.clip.actions import Action, Copy, HangUp, LookForBackend, Reach, Read, Send, Tidy, Write
 from blender_addon.clip.job import ENDED, Job, Problem, State
 from blender_addon.clip.link import Link
 from blender_addon.clip.losses import MOST_LOSSES
+from blender_addon.clip.pictures import NONE as NO_PICTURES
 from blender_addon.clip.session import UNDO_SECONDS, Session
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
@@ -34,10 +35,11 @@ from shared_protocol.messages import (
     Refused,
     Watch,
 )
-from tests.addon.sessions import PNG, WELCOME, A, B, done, known, request, unknown
+from tests.addon.sessions import PICTURES, PNG, WELCOME, A, B, done, known, request, unknown
 
 pytestmark = pytest.mark.slow
 
+HASHES = ("e" * 64,) * 4
 Events = list[tuple[str, object]]
 JOBS = (A, B)
 job_ids = st.sampled_from(JOBS)
@@ -62,7 +64,7 @@ happenings = st.one_of(
     st.tuples(st.just("receive"), messages),
     st.tuples(st.just("receive"), messages),
     st.tuples(st.sampled_from(["submit", "adopt", "cancel", "give up", "take away", "put back"]), job_ids),
-    st.tuples(st.sampled_from(["deliver", "come back", "copied"]), job_ids),
+    st.tuples(st.sampled_from(["deliver", "come back", "copied", "read"]), job_ids),
     st.tuples(st.sampled_from(["connected", "unreachable", "reach", "leave file", "move", "fill"]), st.none()),
     st.tuples(st.just("see"), st.none()),
     st.tuples(st.just("pass"), st.floats(0.1, 30)),
@@ -77,10 +79,14 @@ SENT: Events = [("submit", A), *BACK]
 RUNNING: Events = [*SENT, ("receive", Accepted(job=A, position=0))]
 MADE: Events = [*RUNNING, ("receive", done(A))]
 TAKEN_AWAY: Events = [("take away", A), ("pass", UNDO_SECONDS + 1), SEE]
+BOTH: Events = [("submit", A), ("submit", B), *BACK, ("cancel", A), ("receive", Cancelled(job=A))]
 STARTS: dict[str, tuple[Events, State | None, State | None]] = {
     "nothing": ([], None, None),
     "held": ([("submit", A)], State.HELD, State.HELD),
     "two jobs": ([*RUNNING, ("submit", B), ("receive", Accepted(job=B, position=1))], State.RUNNING, State.RUNNING),
+    "cancelled, and the other's pictures are being read": (BOTH, State.CANCELLED, State.CANCELLED),
+    "lost while the other's pictures are read": ([*BOTH, LOST, *BACK], State.CANCELLED, State.CANCELLED),
+    "the other's pictures are there": ([*BOTH, ("read", B)], State.CANCELLED, State.CANCELLED),
     "lost while it runs": ([*RUNNING, LOST], State.REATTACHING, State.REATTACHING),
     "lost, and no other to be had": ([*RUNNING, LOST, *UNREACHABLE], State.REATTACHING, State.REATTACHING),
     "told to end": ([*RUNNING, ("receive", Goodbye())], State.REATTACHING, State.REATTACHING),
@@ -147,6 +153,8 @@ class World:
         self.strips: set[str] = set()
         """Jobs whose strips wait in the open file."""
         self.parent = 0
+        self.reading: set[str] = set()
+        """Jobs whose pictures are being read."""
         self.copies: dict[str, str] = {}
         """Under way, and where to."""
         self.fetches: dict[str, Fetch] = {}
@@ -217,7 +225,7 @@ class World:
             return session.receive(what, (PNG,) if isinstance(what, Frame) else ())
         if kind == "submit" and job not in session.jobs:
             self.strips.add(job)
-            return session.submit(request(job), f"/{self.parent}/{job}")
+            return session.submit(request(job), f"/{self.parent}/{job}", PICTURES if job == B else NO_PICTURES)
         if kind == "adopt" and job not in session.jobs:
             self.strips.add(job)
             return session.adopt(request(job), f"/{self.parent}/{job}")
@@ -252,6 +260,9 @@ class World:
             assert isinstance(what, float)
             self.now += what
             return session.watch(self.now)
+        if kind == "read" and job in self.reading:
+            self.reading.discard(job)
+            return session.could_not_read(job, "no") if self._disk_fails else session.pictures_read(job, HASHES, "")
         if kind == "copied" and job in self.copies:
             assert self.copies.pop(job) == session.jobs[job].folder, "else they would not be found"
             return session.could_not_write(job, "full") if self._disk_fails else session.copied(job)
@@ -291,7 +302,13 @@ class World:
                 case Send(Generate() as asked):
                     assert self.open
                     assert not self.session.jobs[asked.job].ended
+                    assert asked.footage == (HASHES if asked.job == B else ())
                     self.sent[asked.job] += 1
+                case Read(job, pictures):
+                    assert self.open
+                    assert pictures == PICTURES
+                    assert self.session.jobs[job].state is State.READING
+                    self.reading.add(job)
                 case Send(Watch(job=job)):
                     assert self.open
                     assert not self.session.jobs[job].ended
@@ -319,6 +336,7 @@ class World:
                         self.perform(self.session.wrote(job, index))
                 case Tidy(job):
                     assert self.session.jobs[job].ended
+                    self.reading.discard(job)
                     self.tidied[job] += 1
 
     def serve(self) -> None:
@@ -327,6 +345,7 @@ class World:
             if self.session.link is not Link.READY:
                 self.happen(kind, what)
         for job in list(self.session.active):
+            self.happen("read", job.id)
             if job.cancel_asked is not None:
                 self.happen("receive", Cancelled(job=job.id))
             else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blender_addon.clip.pictures import Pictures
 from blender_addon.clip.ticket import Ticket, decode, encode
 from blender_addon.clip.wish import folder_name
 from shared_protocol.messages import LoraChoice
-from tests.addon.sessions import A, B, request
+from tests.addon.sessions import PICTURES, A, B, request
+from tests.protocol.strategies import structs
 
 TICKET = Ticket(request=request(), folder="a-fox-aaaaaaaa", fps=(8, 1), rate=(24, 1))
 rates = st.tuples(st.integers(1, 100_000_000), st.integers(1, 1_000_000))
@@ -23,6 +26,7 @@ rates = st.tuples(st.integers(1, 100_000_000), st.integers(1, 1_000_000))
     rates,
     st.none() | rates,
     st.lists(st.builds(LoraChoice, name=st.just("ink"), weight=st.floats(-4, 4)), max_size=2).map(tuple),
+    structs(Pictures),
 )
 def test_a_ticket_is_read_as_it_was_written(
     prompt: str,
@@ -30,9 +34,10 @@ def test_a_ticket_is_read_as_it_was_written(
     fps: tuple[int, int],
     rate: tuple[int, int] | None,
     loras: tuple[LoraChoice, ...],
+    pictures: Pictures,
 ) -> None:
     asked = request(prompt=prompt, frames=frames, loras=loras, settings={"steps": 5, "window": None})
-    ticket = Ticket(request=asked, folder=folder_name(prompt, A), fps=fps, rate=rate)
+    ticket = Ticket(request=asked, folder=folder_name(prompt, A), fps=fps, rate=rate, pictures=pictures)
     assert decode(encode(ticket)) == ticket
     assert ticket.job == A
 
@@ -48,6 +53,8 @@ def test_the_same_clip_again_has_another_name() -> None:
     again = TICKET.again(B, "a-fox-bbbbbbbb")
     assert (again.job, again.folder, again.request) == (B, "a-fox-bbbbbbbb", request(B))
     assert (again.fps, again.rate, again.shown) == (TICKET.fps, TICKET.rate, TICKET.shown)
+    with_pictures = msgspec.structs.replace(TICKET, pictures=PICTURES)
+    assert with_pictures.again(B, "b").pictures == PICTURES, "they are read anew"
     assert TICKET.again(B, "b", 0).request.seed == 0, "0 is a seed like any other"
     assert TICKET.again(B, "b", 77).request.seed == 77
 

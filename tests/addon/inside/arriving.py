@@ -153,6 +153,25 @@ def check_arrival_leaves_undo_redo_and_selection() -> None:
     assert [each.name for each in all_strips()] == ["plate"], "laying the strip down was one step"
 
 
+def check_arrival_while_a_mesh_is_edited() -> None:
+    """In Edit Mode an undo step holds the mesh alone: one for the clip's arrival would be empty."""
+    open_project("mesh")
+    bpy.ops.mesh.primitive_cube_add()
+    strip = lay(frames=FRAMES)
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.delete(type="VERT")
+    bpy.ops.ed.undo_push(message="Delete")
+    _end(strip)
+    assert _is_filled(strip)
+    assert bpy.context.mode == "EDIT_MESH"
+    bpy.ops.ed.undo()
+    bpy.context.object.update_from_editmode()
+    assert len(bpy.context.object.data.vertices) == 8, "one step back is what was done before the clip came"
+    (strip,) = all_strips()
+    assert _is_filled(strip)
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
 def check_taking_the_strip_away_cancels() -> None:
     open_project("deleted")
     with slowly("0.3"):

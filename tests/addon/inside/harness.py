@@ -200,8 +200,7 @@ def slowly(step: str = SLOW) -> Iterator[None]:
 
 def kill_backend() -> None:
     """End the backend without a word, if there is one."""
-    from shared_protocol.machine.processes import is_running
-
+    is_running = part("shared_protocol.machine.processes").is_running
     try:
         pid = backend_pid()
     except FileNotFoundError:

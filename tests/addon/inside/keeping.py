@@ -57,11 +57,8 @@ def _result(job: str) -> Path:
 @contextmanager
 def _other_client(client_id: str = "") -> Iterator[Any]:
     """Another client of the same backend."""
-    from shared_protocol import connection
-    from shared_protocol.client import Client
-    from shared_protocol.machine import places
-
-    with Client(connection.read(places.connection_file()), name="another", client_id=client_id) as client:
+    found = part("shared_protocol.connection").read(part("shared_protocol.machine.places").connection_file())
+    with part("shared_protocol.client").Client(found, name="another", client_id=client_id) as client:
         yield client
 
 
@@ -79,10 +76,9 @@ def _ask(client: Any, request: Any, kind: type) -> Any:
 
 def _is_received(job: str) -> bool:
     """Whether the backend takes the job for done with."""
-    from shared_protocol.messages import AskJobs, Jobs
-
+    messages = part("shared_protocol.messages")
     with _other_client() as client:
-        views = _ask(client, AskJobs(ended=100), Jobs).jobs
+        views = _ask(client, messages.AskJobs(ended=100), messages.Jobs).jobs
     (view,) = [view for view in views if view.job == job]
     return view.state in ("done", "failed", "cancelled") and view.received
 
@@ -110,8 +106,7 @@ def check_killed_backend_gives_the_clip_all_the_same() -> None:
 
 
 def check_clip_that_was_finished_meanwhile_is_fetched() -> None:
-    from shared_protocol.starting import clean_environment
-
+    clean_environment = part("shared_protocol.starting").clean_environment
     open_project("meanwhile")
     told = json.loads(INSTALL_FILE.read_text(encoding="utf-8"))
     with slowly():
@@ -209,15 +204,14 @@ def check_stopped_backend_goes_on_at_its_next_start() -> None:
 
 
 def check_stopped_backend_ends_scripts() -> None:
-    from shared_protocol.messages import Goodbye, Shutdown
-
+    messages = part("shared_protocol.messages")
     open_project("stopped script")
     with slowly():
 
         def stop(status: Any) -> None:
             if status.phase == "painting":
                 with _other_client() as client:
-                    _ask(client, Shutdown(), Goodbye)
+                    _ask(client, messages.Shutdown(), messages.Goodbye)
 
         pump().on_status = stop
         try:
@@ -248,15 +242,13 @@ def check_job_outlives_its_blender() -> None:
 
 def check_two_blenders_do_not_disturb_each_other() -> None:
     """If two should have one name after all, what comes for the other is ignored."""
-    from shared_protocol.client import new_job_id
-    from shared_protocol.messages import Done, Generate
-
+    messages = part("shared_protocol.messages")
     open_project("both")
     generate("a fox", frames=1)
-    theirs = new_job_id()
-    request = Generate(job=theirs, prompt="a hare", style="plain", frames=FRAMES, width=64, height=64, seed=1)
+    theirs = part("shared_protocol.client").new_job_id()
+    request = messages.Generate(job=theirs, prompt="a hare", style="plain", frames=FRAMES, width=64, height=64, seed=1)
     with _other_client(pump()._client_id.value) as other:
-        _ask(other, request, Done)
+        _ask(other, request, messages.Done)
     ours = press_generate("a cat", frames=2)
     tick_until(lambda: ours.ended)
     assert theirs not in pump().session.jobs
@@ -265,12 +257,11 @@ def check_two_blenders_do_not_disturb_each_other() -> None:
 
 
 def check_paused_queue_is_said_and_resumed() -> None:
-    from shared_protocol.messages import Pause, Queue
-
+    messages = part("shared_protocol.messages")
     open_project("paused")
     generate("a fox", frames=1)
     with _other_client() as client:
-        _ask(client, Pause(), Queue)
+        _ask(client, messages.Pause(), messages.Queue)
     job = press_generate("a hare", frames=2)
     tick_until(lambda: pump().session.status(job).line == "The queue is paused")
     assert bpy.ops.elevator.resume_queue() == {"FINISHED"}

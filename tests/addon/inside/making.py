@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import harness
 from harness import (
     FIGURES,
     HOME,
+    MODULE,
     PROFILE,
     all_strips,
     generate,
@@ -31,10 +33,14 @@ def check_wheels_are_the_extensions() -> None:
     import msgspec
     import zmq
 
-    import shared_protocol
-
-    for module in (zmq, msgspec, shared_protocol):
+    for module in (zmq, msgspec):
         assert Path(module.__file__ or "").is_relative_to(PROFILE), module.__file__
+
+
+def check_nothing_of_ours_is_there_for_other_extensions() -> None:
+    """Top-level modules belong to every extension of a Blender, and a namesake would be taken for ours."""
+    assert importlib.util.find_spec("shared_protocol") is None
+    assert part("shared_protocol.messages").__name__ == f"{MODULE}.shared_protocol.messages"
 
 
 def check_strip_is_as_asked() -> None:

@@ -95,8 +95,7 @@ def check_scripts_path_is_left_alone() -> None:
 
 def check_panels_draw() -> None:
     """Drawn for real in the user interface only; here every line of it runs against a layout that takes all."""
-    from shared_protocol.messages import QueueState
-
+    messages = part("shared_protocol.messages")
     open_project("drawn")
     panels = part("blender.panels")
     for prompt, finish in (("a fox", True), ("a fox fail:hang", False)):
@@ -107,19 +106,23 @@ def check_panels_draw() -> None:
             time.sleep(0.005)
         for panel in panels.CLASSES:
             if hasattr(panel, "draw_item"):
-                panel.draw_item(_Anything(), bpy.context, _Anything(), None, SimpleNamespace(name=job.id), 0, None, "")
+                panel.draw_item(
+                    _Anything(), bpy.context, _Anything(), None, SimpleNamespace(name=job.id, on=True), 0, None, ""
+                )
             else:
                 panel.draw(_Anything(), bpy.context)
     scene().view_settings.view_transform = "AgX"
-    pump().session.queue = QueueState(stopped="The disk is full.")
+    pump().session.queue = messages.QueueState(stopped="The disk is full.")
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
-    pump().session.queue = QueueState()
+    pump().session.queue = messages.QueueState()
     pump().do(pump().session.cancel(job.id))
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     tick_until(lambda: job.ended)
     pump().do(pump().session.refuse(part("clip.job").Problem("A sentence.", "A step.", "a command")))
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     part("blender.preferences").Preferences.draw(_Anything(), bpy.context)
+    scene().elevator.prompt_text = bpy.data.texts.new("Prompt")
+    part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)
 
 

@@ -364,8 +364,7 @@ def check_clip_of_another_file_waits_quietly() -> None:
 
 
 def check_backend_that_somebody_else_starts_is_found() -> None:
-    from shared_protocol.starting import clean_environment
-
+    clean_environment = part("shared_protocol.starting").clean_environment
     open_project("started by others")
     told = json.loads(INSTALL_FILE.read_text(encoding="utf-8"))
     with slowly():

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,20 @@ def check_command_is_copied() -> None:
     assert bpy.ops.elevator.copy_command(command="python3 install.py setup") == {"FINISHED"}
 
 
+def check_system_that_opens_no_folders_is_said() -> None:
+    if sys.platform in ("win32", "darwin"):
+        return
+    before, os.environ["PATH"] = os.environ["PATH"], ""
+    said = ""
+    try:
+        bpy.ops.elevator.open_folder(folder=str(PROJECTS))
+    except RuntimeError as error:
+        said = str(error).strip()
+    finally:
+        os.environ["PATH"] = before
+    assert said == f"Error: The program xdg-open, which opens folders, is not installed: {PROJECTS}"
+
+
 def check_folder_that_cannot_be_made() -> None:
     project = open_project("blocked")
     (project.parent / "elevator").write_text("a file is in the way", encoding="utf-8")
@@ -243,8 +258,7 @@ def check_a_mistake_of_ours_is_said() -> None:
 
 def _end_backend() -> None:
     """End the backend and wait until it is gone."""
-    from shared_protocol.machine.processes import is_running
-
+    is_running = part("shared_protocol.machine.processes").is_running
     if pump().session.link.name == "READY":
         pid = backend_pid()
         bpy.ops.elevator.stop_backend()

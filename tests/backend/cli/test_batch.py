@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 from backend.cli.batch_file import Row, read_rows
-from backend.cli.batch_note import read_note
-from backend.client.api import Backend, Clip, Job, connect
+from backend.cli.receipt import read_receipt
+from backend.client.api import Backend, Job, Wish, connect
 from backend.failures import BackendError, Failure
 from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import LoraChoice
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, running, until
 
-DEFAULTS = Clip("", style="sketch", frames=2, settings={"guidance": 5})
+DEFAULTS = Wish("", style="sketch", frames=2, settings={"guidance": 5})
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_every_setting_is_a_column(tmp_path: Path) -> None:
     cells += ',7.5,box,"[9, 4]"'
     for path in (file(tmp_path, f"{header}\n{cells}\n"), file(tmp_path, f"\n{header}\r\n\r\n{cells}\r\n,,,\r\n")):
         (row,) = rows_of(path)
-        assert row.clip == Clip(
+        assert row.wish == Wish(
             "a fox, red",
             negative_prompt="blue",
             style="neon",
@@ -86,12 +86,12 @@ def test_json_lines_say_the_same(tmp_path: Path) -> None:
         {"prompt": "a cat", "footage": ["a.png", "b.png"], "refine": [9, 4], "seed": None, "strength": 1},
     ]
     fox, cat = rows_of(file(tmp_path, "\n\n".join(json.dumps(line) for line in lines), "prompts.jsonl"))
-    assert fox.clip.loras == (LoraChoice(name="ink", weight=0.5), LoraChoice(name="two"))
-    assert fox.clip.settings == {"guidance": 5, "lowpass": {"method": "box"}}
+    assert fox.wish.loras == (LoraChoice(name="ink", weight=0.5), LoraChoice(name="two"))
+    assert fox.wish.settings == {"guidance": 5, "lowpass": {"method": "box"}}
     assert fox.fps == Fraction(23976, 1000)
-    assert cat.clip.footage == (tmp_path / "a.png", tmp_path / "b.png")
-    assert (cat.clip.style, cat.clip.frames, cat.clip.seed, cat.clip.strength) == ("sketch", 2, None, 1.0)
-    assert cat.clip.settings == {"guidance": 5, "refine": [9, 4]}
+    assert cat.wish.footage == (tmp_path / "a.png", tmp_path / "b.png")
+    assert (cat.wish.style, cat.wish.frames, cat.wish.seed, cat.wish.strength) == ("sketch", 2, None, 1.0)
+    assert cat.wish.settings == {"guidance": 5, "refine": [9, 4]}
     assert (fox.folder, cat.folder) == ("0001", "0002")
     assert cat.where == "prompts.jsonl, row 2 (line 3)"
 
@@ -100,10 +100,10 @@ def test_spreadsheets_are_understood(tmp_path: Path) -> None:
     """With a mark of byte order, semicolons and decimal commas, as Excel writes them in much of the world."""
     text = 'Prompt;Strength;guidance;frames\r\n"ein Fuchs; rot";0,5;7,5;\r\n"zwei\r\nZeilen, 1,5";;;3\r\n'
     one, two = rows_of(file(tmp_path, text, encoding="utf-8-sig"))
-    assert (one.clip.prompt, one.clip.strength, one.clip.settings["guidance"]) == ("ein Fuchs; rot", 0.5, 7.5)
-    assert (two.clip.prompt.split(), two.clip.frames) == (["zwei", "Zeilen,", "1,5"], 3)
+    assert (one.wish.prompt, one.wish.strength, one.wish.settings["guidance"]) == ("ein Fuchs; rot", 0.5, 7.5)
+    assert (two.wish.prompt.split(), two.wish.frames) == (["zwei", "Zeilen,", "1,5"], 3)
     (tabbed,) = rows_of(file(tmp_path, "prompt\tframes\na fox, red\t4\n"))
-    assert (tabbed.clip.prompt, tabbed.clip.frames) == ("a fox, red", 4)
+    assert (tabbed.wish.prompt, tabbed.wish.frames) == ("a fox, red", 4)
 
 
 @pytest.mark.parametrize(
@@ -296,10 +296,10 @@ def test_more_rows_than_the_queue_takes_wait_for_their_turn(
     submit = Backend.submit
     under_way: list[Any] = []
 
-    def crowded(backend: Backend, clip: Clip) -> Job:
+    def crowded(backend: Backend, wish: Wish) -> Job:
         if sum(job.end is None for job in under_way) >= 2:
             raise Failure("queue_full", most=2)
-        under_way.append(submit(backend, clip))
+        under_way.append(submit(backend, wish))
         return under_way[-1]
 
     monkeypatch.setattr(Backend, "submit", crowded)
@@ -350,4 +350,4 @@ def test_a_prompt_or_a_file_but_not_both(call: Call, tmp_path: Path) -> None:
 def test_a_note_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
     for data in (b"", b"{", b"[]", b'{"job": "x", "asked": {}}', b"\xff"):
         (tmp_path / "job.json").write_bytes(data)
-        assert read_note(tmp_path) is None
+        assert read_receipt(tmp_path) is None

@@ -12,7 +12,8 @@ import pytest
 from backend import __main__, failures
 from backend.cli import batch_file, output
 from backend.client import api
-from backend.client.clip import Clip
+from backend.client.wish import Wish
+from elevator import arguments
 from elevator.cli import command_line, options
 from shared_protocol import messages
 from tests.backend.harness import ROOT
@@ -55,6 +56,7 @@ def test_exit_codes_are_those_of_the_table() -> None:
 def test_both_command_lines_mean_the_same_by_an_exit_code() -> None:
     for name in ("DONE", "TO_CHANGE", "INTERNAL", "INTERRUPTED"):
         assert getattr(command_line, name) == getattr(failures, f"EXIT_{name}")
+    assert arguments.EXIT_UNREAD == failures.EXIT_UNREAD
     said = (options.__doc__ or "").partition("Exit codes:")[2]
     known = re.search(r"it knows ([\d, and]+)\.", TEXT)
     assert known is not None
@@ -66,7 +68,7 @@ def test_columns_are_those_of_batches() -> None:
     assert sorted(named) == sorted(batch_file._COLUMNS)
 
 
-@pytest.mark.parametrize("kind", output.Line.__subclasses__(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", output.JsonLine.__subclasses__(), ids=lambda kind: kind.__name__)
 def test_fields_of_lines_are_documented(kind: type[msgspec.Struct]) -> None:
     (row,) = [row for row in table("type") if quoted(row[0]) == [kind.__name__]]
     assert quoted(row[1]) == list(kind.__struct_fields__)
@@ -86,7 +88,7 @@ def test_the_example_is_that_of_the_module() -> None:
 
 def test_what_python_offers_is_there() -> None:
     text = TEXT.partition("`submit` takes what")[2]
-    fields = {field.name for field in dataclasses.fields(Clip)}
+    fields = {field.name for field in dataclasses.fields(Wish)}
     assert set(quoted(text.partition(" It returns")[0])[1:]) <= fields
     for name in quoted(text.partition("`backend` has also ")[2].partition("\n")[0]):
         assert hasattr(api.Backend, name)

@@ -18,10 +18,11 @@ import pytest
 
 from backend.cli import dry_run
 from backend.cli.output import Foreseen
-from backend.client.api import Clip
+from backend.client.api import Wish
 from backend.failures import BackendError
 from backend.styles.catalogue import read_catalogue
 from elevator import Plan, estimate, load_shapes
+from elevator.calls import calls_of
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT
@@ -39,13 +40,13 @@ def call(capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     signal.signal(signal.SIGTERM, before)
 
 
-def foreseen(clip: Clip, fps: Fraction | None = None, memory: int = GIGA) -> Foreseen:
-    return dry_run.foresee(clip, fps, read_catalogue(), memory)
+def foreseen(wish: Wish, fps: Fraction | None = None, memory: int = GIGA) -> Foreseen:
+    return dry_run.foresee(wish, fps, read_catalogue(), memory)
 
 
 def test_it_is_what_the_sampler_foresees(monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = Clip("a fox", style="plain", preset="fast", frames=4, width=96, settings={"chunk": 2})
-    said = foreseen(clip)
+    wish = Wish("a fox", style="plain", preset="fast", frames=4, width=96, settings={"chunk": 2})
+    said = foreseen(wish)
     recipe = read_catalogue().recipes["plain"]
     plan = replace(recipe.presets["fast"], chunk=2)
     takes = estimate(plan, load_shapes(recipe.sources), frames=4, height=64, width=96)
@@ -53,8 +54,8 @@ def test_it_is_what_the_sampler_foresees(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said.tflop == pytest.approx(takes.flops / 1e12)
     assert (said.frames, said.width, said.height, said.disk) == (4, 96, 64, 4 * 96 * 64 * 3)
     assert said.fits
-    assert not foreseen(clip, memory=said.memory - 1).fits
-    assert foreseen(clip, memory=said.memory).fits
+    assert not foreseen(wish, memory=said.memory - 1).fits
+    assert foreseen(wish, memory=said.memory).fits
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are counted from the plan alone, which is quick; nothing else is foreseen."""
 
     def calls_alone(plan: Plan, shapes: None, frames: int, height: int, width: int, start: int) -> SimpleNamespace:
-        return SimpleNamespace(calls=plan.calls(frames, start), peak=1, flops=1, fits=lambda memory: True)
+        return SimpleNamespace(calls=calls_of(plan, frames, start), peak=1, flops=1, fits=lambda memory: True)
 
     monkeypatch.setattr(dry_run, "_shapes", lambda sources: None)
     monkeypatch.setattr(dry_run, "_estimate", calls_alone)
@@ -70,8 +71,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("counted")
 def test_another_rate_takes_its_place_on_the_disk_too() -> None:
-    clip = Clip("a fox", preset="draft", frames=4)
-    assert foreseen(clip, Fraction(24)).disk == foreseen(clip).disk * 4
+    wish = Wish("a fox", preset="draft", frames=4)
+    assert foreseen(wish, Fraction(24)).disk == foreseen(wish).disk * 4
 
 
 @pytest.mark.usefixtures("counted")
@@ -80,9 +81,9 @@ def test_footage_saves_calls(tmp_path: Path) -> None:
     assert cv2.imwrite(str(shot), np.zeros((64, 64, 3), np.uint8))
     plan = read_catalogue().recipes["plain"].presets["published"]
     for strength, steps in ((1.0, plan.steps), (0.31, math.ceil(0.31 * plan.steps))):
-        said = foreseen(Clip("a fox", preset="published", footage=(shot, shot), strength=strength))
+        said = foreseen(Wish("a fox", preset="published", footage=(shot, shot), strength=strength))
         assert said.frames == 2
-        assert said.calls == plan.calls(2, plan.steps - steps).total
+        assert said.calls == calls_of(plan, 2, plan.steps - steps).total
 
 
 def test_models_are_read_once_for_all_clips_of_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,7 @@ def test_models_are_read_once_for_all_clips_of_a_base(monkeypatch: pytest.Monkey
     dry_run._shapes.cache_clear()
     dry_run._estimate.cache_clear()
     for seed, frames in enumerate((2, 3, 2, 2)):
-        foreseen(Clip("a fox", preset="draft", frames=frames, seed=seed))
+        foreseen(Wish("a fox", preset="draft", frames=frames, seed=seed))
     assert (len(read), len(counted)) == (1, 2)
 
 
@@ -140,14 +141,14 @@ def test_models_that_cannot_be_read_are_said(monkeypatch: pytest.MonkeyPatch, tm
     (own / "styles" / "broken.toml").write_text(
         'title = "x"\nbase = "broken"\npreset = "fast"\nexample_prompt = "a"\n', encoding="utf-8"
     )
-    clip = Clip("a fox", style="broken")
+    wish = Wish("a fox", style="broken")
     with pytest.raises(BackendError) as caught:
-        foreseen(clip)
+        foreseen(wish)
     assert caught.value.code == "model_missing"
     for name in ("a.safetensors", "b.ckpt"):
         (own / "bases" / name).write_bytes(b"nothing")
     with pytest.raises(BackendError) as caught:
-        foreseen(clip)
+        foreseen(wish)
     assert caught.value.code == "model_unfit"
 
 

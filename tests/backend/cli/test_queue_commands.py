@@ -20,6 +20,7 @@ from shared_protocol import connection
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, pid_of, running, until
+from tests.unread import unread
 
 
 @pytest.fixture
@@ -36,6 +37,11 @@ def paused(backend: Running) -> Iterator[Backend]:
     with connect() as connected:
         connected.pause()
         yield connected
+
+
+def test_a_reader_that_has_enough_gets_no_traceback(backend: Running) -> None:
+    done = unread(command("results"), ROOT)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_the_queue_shows_places_and_changes_them(paused: Backend, call: Call) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from backend.client import api, profiles
-from backend.client.api import Backend, BackendError, Clip, Job, connect
+from backend.client.api import Backend, BackendError, Job, Wish, connect
 from backend.client.uploading import WINDOW, footage_files, send_file
 from shared_protocol import connection
 from shared_protocol.machine import places
@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {"frames": 4, "seed": 1}
 
 @pytest.fixture
 def connected(backend: Running) -> Iterator[Backend]:
-    """A conversation with a backend with the fake generator."""
+    """A conversation with a backend with the fake maker."""
     with connect(name="test") as connected:
         yield connected
 
@@ -77,7 +77,7 @@ def test_events_end_with_one_end_and_frames_come_to_the_folder(connected: Backen
 def test_frames_are_fetched_in_as_many_portions_as_it_takes(
     connected: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "FETCH_FRAMES", 3)
+    monkeypatch.setattr("backend.client.job.FETCH_FRAMES", 3)
     job = connected.submit("a red fox", frames=7)
     assert len(job.fetch(tmp_path / "out")) == len(names(tmp_path / "out")) == 7
 
@@ -87,8 +87,8 @@ def test_a_clip_that_is_not_whole_is_not_taken(
 ) -> None:
     job = connected.submit("a red fox", frames=3)
     job.wait()
-    frames = list(connected.frames(job))
-    monkeypatch.setattr(connected, "frames", lambda job: frames[:2])
+    frames = list(job.frames())
+    monkeypatch.setattr(job, "frames", lambda: frames[:2])
     with pytest.raises(BackendError) as caught:
         job.fetch(tmp_path / "out")
     assert caught.value.code == "frames_missing"
@@ -134,18 +134,18 @@ def test_a_full_disk_leaves_no_frame_and_the_result_in_the_backend(
 
 def test_a_request_that_cannot_be_used_raises_what_the_backend_says(connected: Backend) -> None:
     for clip, code in [
-        (Clip("a fox", style="nouveau"), "unknown_style"),
-        (Clip(" "), "empty_prompt"),
-        (Clip("a fox", width=63), "size_out_of_range"),
-        (Clip("a fox", frames=0), "bad_request"),
-        (Clip("a fox", seed=-1), "bad_request"),
-        (Clip("a fox", preset="nouveau"), "bad_request"),
-        (Clip("a fox", settings={"steps": -1}), "bad_request"),
-        (Clip("a fox", loras=[("../ink", 1.0)]), "lora_missing"),
-        (Clip("a fox", strength=0.5), "bad_request"),
-        (Clip("a \ud800 fox"), "bad_request"),
-        (Clip("a fox" * 500), "bad_request"),
-        (Clip("a fox" * 500_000), "bad_request"),
+        (Wish("a fox", style="nouveau"), "unknown_style"),
+        (Wish(" "), "empty_prompt"),
+        (Wish("a fox", width=63), "size_out_of_range"),
+        (Wish("a fox", frames=0), "bad_request"),
+        (Wish("a fox", seed=-1), "bad_request"),
+        (Wish("a fox", preset="nouveau"), "bad_request"),
+        (Wish("a fox", settings={"steps": -1}), "bad_request"),
+        (Wish("a fox", loras=[("../ink", 1.0)]), "lora_missing"),
+        (Wish("a fox", strength=0.5), "bad_request"),
+        (Wish("a \ud800 fox"), "bad_request"),
+        (Wish("a fox" * 500), "bad_request"),
+        (Wish("a fox" * 500_000), "bad_request"),
     ]:
         with pytest.raises(BackendError) as caught:
             connected.submit(clip)

@@ -50,7 +50,7 @@ ROUNDS_TOGETHER = 6
 CLIENTS = ("1" * 32, "2" * 32)
 VICTIMS = ("server", "server", "worker", "worker", "client", "server and client")
 SCRIPTS = ("", "", "", "fail:internal", "fail:crash-once", "fail:out_of_memory")
-"""What the fake generator is told to do."""
+"""What the fake maker is told to do."""
 ORPHANS_LIVE = 3.0
 """Seconds after which a worker must have followed its server; 2 are meant, and this machine may be busy."""
 

@@ -18,7 +18,7 @@ import msgspec
 import psutil
 import pytest
 
-from backend.server.pause import ADVICE
+from backend.server.hold import ADVICE
 from backend.server.schema import SCHEMA_VERSION, STEPS
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol import connection

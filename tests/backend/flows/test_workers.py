@@ -14,9 +14,9 @@ import pytest
 import zmq
 
 from backend.orders import Preview, Ready
+from backend.serve_options import ServeOptions
 from backend.server import security
 from backend.server.worker_process import WorkerProcess, output_file
-from backend.settings import Settings
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
@@ -201,7 +201,7 @@ def start(home: Path) -> Iterator[Callable[[], WorkerProcess]]:
         door = security.start_authenticator(context)
 
         def start() -> WorkerProcess:
-            workers.append(WorkerProcess(context, door, Settings(fake=True), "cpu"))
+            workers.append(WorkerProcess(context, door, ServeOptions(fake=True), "cpu"))
             return workers[-1]
 
         yield start

@@ -9,15 +9,15 @@ from typing import cast
 
 import pytest
 
-from backend.server.connections import Connection, Connections
+from backend.serve_options import ServeOptions
 from backend.server.desk import Desk
 from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import Kept
+from backend.server.peers import Peer, Peers
 from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.scheduler import Scheduler
 from backend.server.store import JobStore
 from backend.server.uploads import Uploads
-from backend.settings import Settings
 from backend.styles.catalogue import Catalogue
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.messages import Denied, Fetch, Fetched, Frame, Message, QueueState, Watch
@@ -34,12 +34,12 @@ class Queueing:
 
     state = QueueState()
 
-    def __init__(self, connections: Connections) -> None:
-        self.connections = connections
+    def __init__(self, peers: Peers) -> None:
+        self.peers = peers
         self.previews: list[tuple[str, bool]] = []
 
     def preview(self, job_id: str) -> None:
-        self.previews.append((job_id, self.connections.want_previews(job_id)))
+        self.previews.append((job_id, self.peers.want_previews(job_id)))
 
     def forecast(self) -> dict[str, object]:
         return {}
@@ -53,16 +53,16 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.store, self.results = JobStore(None), ResultStore(folder / "results")
-        self.connections = Connections()
-        self.queue = Queueing(self.connections)
+        self.peers = Peers()
+        self.queue = Queueing(self.peers)
         self.told: list[tuple[bytes, Message, int]] = []
         kept = Kept(self.store, self.results, Uploads(folder / "uploads", 1 << 20), ())
         scheduler = cast("Scheduler", self.queue)
         catalogue = Catalogue({}, ())
-        self.desk = Desk(Settings(), catalogue, kept, scheduler, self.connections, "s", self._told, lambda: None)
-        self.clients = [Connection(name, name.decode(), ME) for name in (b"one", b"two")]
+        self.desk = Desk(ServeOptions(), catalogue, kept, scheduler, self.peers, "s", self._told, lambda: None)
+        self.clients = [Peer(name, name.decode(), ME) for name in (b"one", b"two")]
         for client in self.clients:
-            self.connections.add(client)
+            self.peers.add(client)
         self.store.add(Job(A, ME, order(), state=State.RUNNING))
         self.store.add(Job(B, ME, order(), state=State.RUNNING))
         partial = self.results.partial(B)
@@ -102,7 +102,7 @@ def test_previews_are_made_until_the_last_who_wants_them_has_left(office: Office
     for number in (0, 1):
         office.ask(Watch(job=A, previews=True), number)
     for client in office.clients:
-        office.connections.remove(client.identity)
+        office.peers.remove(client.identity)
         office.desk.client_left(client)
         assert office.queue.previews[-1] == (A, client is office.clients[0])
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from backend.failures import BackendError
+from backend.root import ROOT
 from backend.server.requests import MOST_FRAMES, MOST_STEPS, resolve, resolve_conform
-from backend.settings import ROOT
 from backend.styles.catalogue import Catalogue, read_catalogue
 from shared_protocol.messages import Conform, Generate, LoraChoice
 from tests.backend.orders import done

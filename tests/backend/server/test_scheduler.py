@@ -12,16 +12,17 @@ import pytest
 from backend.failures import BackendError
 from backend.orders import Loaded, Preview, Ready, Task, ToWorker
 from backend.result_files import ResultWriter
+from backend.serve_options import ServeOptions
 from backend.server import scheduler as scheduler_module
 from backend.server import store as store_module
+from backend.server.endings import SAVE_SECONDS
+from backend.server.hold import ROOM_SECONDS, SPARE_BYTES
 from backend.server.jobs import Job, Owner, State
-from backend.server.pause import ROOM_SECONDS, SPARE_BYTES
 from backend.server.results import ResultStore
-from backend.server.scheduler import MOST_JOBS, SAVE_SECONDS, Scheduler, make_slots
+from backend.server.scheduler import MOST_JOBS, Scheduler, make_slots
 from backend.server.slot import CANCEL_SECONDS, START_SECONDS
 from backend.server.store import JobStore
 from backend.server.times import TELL_SECONDS
-from backend.settings import Settings
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.messages import (
     Accepted,
@@ -69,7 +70,7 @@ class Puppet:
 class Stage:
     """A scheduler, its puppets, and all that clients are told."""
 
-    def __init__(self, folder: Path, devices: Sequence[str] = ("cpu",), **settings: Any) -> None:
+    def __init__(self, folder: Path, devices: Sequence[str] = ("cpu",), **options: Any) -> None:
         self.workers: list[Puppet] = []
         self.heard: list[Message] = []
         self.all_told: list[Message] = []
@@ -79,13 +80,13 @@ class Stage:
         self.now = 0.0
         self.store = JobStore(None)
         self.results = ResultStore(folder / "results")
-        self.settings = Settings(**settings)
+        self.options = ServeOptions(**options)
         self.scheduler = Scheduler(
             self.store,
             self.results,
-            self.settings,
-            make_slots(devices, self.start, self.clock, self.settings),  # type: ignore[arg-type]
-            emit=self.emit,
+            self.options,
+            make_slots(devices, self.start, self.clock, self.options),  # type: ignore[arg-type]
+            emit=lambda *told: self.emit(*told),
             broadcast=self.all_told.append,
             previewed=lambda job: job in self.previewed,
             upload=self.uploads.get,
@@ -174,13 +175,17 @@ def test_last_words_of_a_dying_worker_count(stage: Stage) -> None:
     assert stage.worker.ended
 
 
-def test_a_result_is_there_and_stored_before_done_is_told(stage: Stage) -> None:
+def test_a_result_is_there_and_stored_before_done_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.submit(A)
     stage.say(Ready(device="cpu"))
     seen = []
-    stage.scheduler._emit = lambda job, message, buffers: seen.append(
-        (type(message), stage.results.has(A), stage.store.get(A).state)  # type: ignore[union-attr]
-    )
+
+    def emit(job: Job, message: Message, buffers: Sequence[Buffer]) -> None:
+        stored = stage.store.get(A)
+        assert stored is not None
+        seen.append((type(message), stage.results.has(A), stored.state))
+
+    monkeypatch.setattr(stage, "emit", emit)
     stage.say(stage.make(A))
     assert (Done, True, State.DONE) in seen
     assert stage.results.frame(A, 0) == b"png"

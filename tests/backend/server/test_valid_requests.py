@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.serve_options import ServeOptions
 from backend.server import desk
-from backend.server.connections import Connection, Connections
 from backend.server.jobs import Owner
+from backend.server.peers import Peer, Peers
 from backend.server.store import StoreFull
-from backend.settings import Settings
 from elevator import Plan
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import (
@@ -115,17 +115,17 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
     kept = SimpleNamespace(store=None, results=None, uploads=SimpleNamespace(path=None), notes=())
     nothing = SimpleNamespace(notes=())
     counter = desk.Desk(
-        Settings(),
+        ServeOptions(),
         nothing,  # type: ignore[arg-type]
         kept,  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
-        Connections(),
+        Peers(),
         "session",
         lambda identity, message, buffers: told.append(message),
         lambda: None,
     )
     request = clip()
-    counter.answer(Connection(b"me", "test", Owner("local", "1" * 32)), Incoming(request, ()))
+    counter.answer(Peer(b"me", "test", Owner("local", "1" * 32)), Incoming(request, ()))
     (end,) = told
     assert isinstance(end, Failed)
     assert end.job == request.job

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.failures import BackendError
+from backend.root import ROOT
 from backend.server.requests import resolve
-from backend.settings import ROOT
 from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
 from elevator import Lora, Plan, Sources, load_shapes
 from elevator.presets import presets_for
@@ -62,6 +62,12 @@ def test_the_styles_that_come_with_the_product_are_all_right() -> None:
         assert style.frames <= style.max_frames
         assert style.example_prompt
         assert style.description.endswith(".")
+
+
+def test_titles_are_written_as_blender_writes_names() -> None:
+    for recipe in read_catalogue().recipes.values():
+        for word in recipe.style.title.split():
+            assert word[0].isupper(), recipe.style.title
 
 
 def test_limits_of_our_bases_are_those_of_their_models() -> None:

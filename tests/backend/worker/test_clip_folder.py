@@ -12,12 +12,12 @@ import pytest
 from backend.client.uploading import footage_files
 from backend.orders import Resample
 from backend.worker.conforming import resample
-from backend.worker.fake import FakeGenerator
-from backend.worker.sampling import SamplingGenerator
-from elevator.cli.order import new_order
+from backend.worker.fake import FakeMaker
+from backend.worker.sampling import SamplingMaker
+from elevator.cli.clip_options import new_clip
 from elevator.pictures.clip_folder import frame_name
 from elevator.pictures.metrics import measure, measure_folder
-from elevator.provenance import found
+from elevator.provenance import source_files
 from tests.backend.clip_orders import Made, made, order, written
 
 FRAMES = 4
@@ -38,11 +38,11 @@ def conformed(folder: Path) -> Resample:
 
 
 def fake(tmp_path: Path) -> Made:
-    return made(FakeGenerator().generate(order(frames=FRAMES)))
+    return made(FakeMaker().make(order(frames=FRAMES)))
 
 
 def sampled(tmp_path: Path) -> Made:
-    return made(SamplingGenerator("cpu").generate(order(frames=FRAMES)))
+    return made(SamplingMaker("cpu").make(order(frames=FRAMES)))
 
 
 def resampled(tmp_path: Path) -> Made:
@@ -64,6 +64,8 @@ def test_only_frames_are_read(
     frames = [folder / frame_name(index) for index in range(len(result.clip))]
     assert measure_folder(folder) == measure(result.clip)
     assert footage_files(folder) == frames
-    init = new_order({"t2i": "a", "t2v": "b", "prompt": "a cat", "init": str(folder)})
+    init = new_clip({"t2i": "a", "t2v": "b", "prompt": "a cat", "init": str(folder)})
     assert init.frames == len(frames)
-    assert [file.path for file in found(init.sources, init.pictures, init.frames) if file.source == "init"] == frames
+    assert [
+        file.path for file in source_files(init.sources, init.pictures, init.frames) if file.source == "init"
+    ] == frames

@@ -1,4 +1,4 @@
-"""Orders to resample a finished clip become items of the generator."""
+"""Orders to resample a finished clip become items of the maker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running out of memory at each phase of the real generator: what is tried next, and that the clip is the same."""
+"""Running out of memory at each phase of the real maker: what is tried next, and that the clip is the same."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from backend.failures import BackendError
-from backend.settings import ROOT
+from backend.root import ROOT
 from backend.worker import advice
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
-from backend.worker.sampling import SamplingGenerator
+from backend.worker.sampling import SamplingMaker
 from elevator import Models, OutOfMemory, Plan, Sources, estimate, load_shapes
 from elevator.models.pair import T2V, InflatedT2I
 from elevator.sidecar import decode
@@ -60,20 +60,20 @@ class Scarce:
 
 
 @pytest.fixture(scope="module")
-def generator() -> SamplingGenerator:
-    generator = SamplingGenerator("cpu")
-    made(generator.generate(order(plan=Plan(steps=1, refine=()))))
-    return generator
+def maker() -> SamplingMaker:
+    maker = SamplingMaker("cpu")
+    made(maker.make(order(plan=Plan(steps=1, refine=()))))
+    return maker
 
 
 @pytest.fixture(scope="module")
-def untroubled(generator: SamplingGenerator) -> np.ndarray:
-    return made(generator.generate(order(frames=6))).clip
+def untroubled(maker: SamplingMaker) -> np.ndarray:
+    return made(maker.make(order(frames=6))).clip
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_remembered(generator: SamplingGenerator) -> None:
-    generator._ways.clear()
+def nothing_is_remembered(maker: SamplingMaker) -> None:
+    maker._ways.clear()
 
 
 def frames_above(most: int) -> Callable[..., bool]:
@@ -99,11 +99,11 @@ def plan_in(made: Made) -> Plan:
 @pytest.mark.parametrize("kind", SHORTAGES)
 @pytest.mark.parametrize("most", [4, 1])
 def test_painting_goes_on_in_chunks(
-    most: int, kind: str, generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    most: int, kind: str, maker: SamplingMaker, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scarce = Scarce(monkeypatch, InflatedT2I, "__call__", frames_above(most))
     scarce.kind = kind
-    result = made(generator.generate(order(frames=6)))
+    result = made(maker.make(order(frames=6)))
     sentences = ["the clip is painted in chunks of 4 frames", "the clip is painted frame by frame"]
     count = 1 if most == 4 else 2
     assert result.again == [f"The memory was not enough while painting: {each}." for each in sentences[:count]]
@@ -117,11 +117,11 @@ def near(clip: np.ndarray, other: np.ndarray) -> bool:
 
 
 def test_inverting_goes_on_in_chunks(
-    generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    maker: SamplingMaker, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A call with one prompt inverts; painting calls with two.
     Scarce(monkeypatch, InflatedT2I, "__call__", lambda network, z, *_: len(z) == 1 and z.shape[1] > 4)
-    result = made(generator.generate(order(frames=6)))
+    result = made(maker.make(order(frames=6)))
     assert result.again == ["The memory was not enough while inverting: the clip is painted in chunks of 4 frames."]
     steps = [item.step for item in result.items if isinstance(item, Advance)]
     assert steps.count(1) == 2, "steps begin anew"
@@ -138,42 +138,40 @@ PLACES: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("phase", PLACES)
 def test_where_chunks_do_not_help_other_models_are_put_away(
-    phase: str, generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+    phase: str, maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(generator.generate(order(t2v=str(WEIGHTS / "animatediff"))))
-    held = generator._shelf.bytes
+    made(maker.make(order(t2v=str(WEIGHTS / "animatediff"))))
+    held = maker._shelf.bytes
     wanted = order(anchor=str(WEIGHTS.parents[2] / "docs" / "demo.png"))
     with monkeypatch.context() as patch:
         Scarce(patch, *PLACES[phase], first(1))
-        result = made(generator.generate(wanted, PATHS))
+        result = made(maker.make(wanted, PATHS))
     assert result.again == [f"The memory was not enough while {phase}: all other models are put away."]
-    assert generator._shelf.bytes < held
-    generator._ways.clear()
-    loads = generator.loads
-    assert near(result.clip, made(generator.generate(wanted, PATHS)).clip)
-    assert generator.loads == loads
+    assert maker._shelf.bytes < held
+    maker._ways.clear()
+    loads = maker.loads
+    assert near(result.clip, made(maker.make(wanted, PATHS)).clip)
+    assert maker.loads == loads
 
 
 def test_loading_begins_anew_without_other_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = SamplingGenerator("cpu")
-    made(generator.generate(order(t2v=str(WEIGHTS / "animatediff"))))
-    kept = generator._shelf.bytes
+    maker = SamplingMaker("cpu")
+    made(maker.make(order(t2v=str(WEIGHTS / "animatediff"))))
+    kept = maker._shelf.bytes
     Scarce(
         monkeypatch,
         torch.nn.Module,
         "load_state_dict",
-        lambda network, *_, **__: "UNet3D" in type(network).__name__ and generator._shelf.bytes >= kept,
+        lambda network, *_, **__: "UNet3D" in type(network).__name__ and maker._shelf.bytes >= kept,
     )
-    result = made(generator.generate(order()))
+    result = made(maker.make(order()))
     assert result.again == ["The memory was not enough while loading the models: all other models are put away."]
     assert result.clip.shape == (4, 64, 64, 3)
 
 
-def test_decoding_goes_on_in_tiles_and_frames_begin_anew(
-    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decoding_goes_on_in_tiles_and_frames_begin_anew(maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     large = order(width=128, height=128, frames=3)
-    whole = made(generator.generate(large)).clip
+    whole = made(maker.make(large)).clip
     left = [1]
 
     def third_frame(models: Models, latents: torch.Tensor, tile: int | None = None) -> bool:
@@ -181,7 +179,7 @@ def test_decoding_goes_on_in_tiles_and_frames_begin_anew(
         return tile is None and left[0] > 3
 
     Scarce(monkeypatch, Models, "decode", third_frame)
-    result = made(generator.generate(large))
+    result = made(maker.make(large))
     assert result.again == [
         "The memory was not enough while decoding: frames are decoded in tiles of 64 pixels, whose seams are blended."
     ]
@@ -193,35 +191,35 @@ def test_decoding_goes_on_in_tiles_and_frames_begin_anew(
 
 
 def test_what_helped_is_tried_first_next_time(
-    generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    maker: SamplingMaker, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scarce = Scarce(monkeypatch, InflatedT2I, "__call__", frames_above(1))
-    made(generator.generate(order(frames=6)))
-    result = made(generator.generate(order(frames=6, seed=2)))
+    made(maker.make(order(frames=6)))
+    result = made(maker.make(order(frames=6, seed=2)))
     assert scarce.failed == 2, "all of them in the first clip"
     assert result.notes == ["Memory is saved as for the clip of this kind before."]
     assert result.again == []
     assert plan_in(result).chunk == 1
-    assert made(generator.generate(order(frames=1))).notes == []
+    assert made(maker.make(order(frames=1))).notes == []
 
 
-def test_a_cautious_order_takes_little_from_the_start(generator: SamplingGenerator, untroubled: np.ndarray) -> None:
-    result = made(generator.generate(order(frames=6), cautious=True))
+def test_a_cautious_order_takes_little_from_the_start(maker: SamplingMaker, untroubled: np.ndarray) -> None:
+    result = made(maker.make(order(frames=6), cautious=True))
     assert result.notes == ["The clip is made with as little memory as possible, which takes longer."]
     assert result.again == []
     assert plan_in(result).chunk == 1
     assert near(result.clip, untroubled)
-    assert made(generator.generate(order(frames=6))).notes == [], "the next order is not"
+    assert made(maker.make(order(frames=6))).notes == [], "the next order is not"
 
 
 def test_when_nothing_helps_the_error_says_what_would_fit(
-    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+    maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scarce = Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
     monkeypatch.setattr(advice, "available_on", lambda device: 552_000_000)
     plan = Plan(steps=1, refine=(1,), refine_steps=1)
     with pytest.raises(BackendError, match="was not enough: while refining; the clip takes about") as error:
-        made(generator.generate(order(frames=16, plan=plan)))
+        made(maker.make(order(frames=16, plan=plan)))
     assert error.value.code == "out_of_memory"
     assert scarce.failed == 2
     said = error.value.sentence
@@ -243,28 +241,28 @@ def test_two_chunks_tell_what_many_take() -> None:
 
 
 def test_where_the_clip_should_fit_other_programs_are_suspected(
-    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+    maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
     with pytest.raises(BackendError, match="other programs may have had them"):
-        made(generator.generate(order()))
+        made(maker.make(order()))
 
 
 @pytest.mark.parametrize("cautious", [False, True])
 def test_after_all_failed_the_next_job_is_made(
-    cautious: bool, generator: SamplingGenerator, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    cautious: bool, maker: SamplingMaker, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         scarce = Scarce(patch, T2V, "__call__", lambda *_: True)
         patch.setattr("backend.worker.sampling.what_would_fit", lambda *_: "nothing would fit")
         with pytest.raises(BackendError, match="was not enough: nothing would fit"):
-            made(generator.generate(order(), cautious=cautious))
+            made(maker.make(order(), cautious=cautious))
         assert scarce.failed == (1 if cautious else 2)
-    assert near(made(generator.generate(order(frames=6))).clip, untroubled)
+    assert near(made(maker.make(order(frames=6))).clip, untroubled)
 
 
 def test_memory_that_is_not_enough_for_the_advice_is_said_too(
-    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
+    maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any, **__: Any) -> None:
         raise OutOfMemory("loading")
@@ -272,22 +270,20 @@ def test_memory_that_is_not_enough_for_the_advice_is_said_too(
     Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
     monkeypatch.setattr(advice, "load_shapes", fails)
     with pytest.raises(BackendError, match="too large for it") as error:
-        made(generator.generate(order()))
+        made(maker.make(order()))
     assert error.value.code == "out_of_memory"
 
 
-def test_other_errors_climb_no_ladder(generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_climb_no_ladder(maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
         raise RuntimeError("The size of tensor a (4) must match the size of tensor b (5)")
 
     monkeypatch.setattr(T2V, "__call__", fails)
     with pytest.raises(RuntimeError, match="size of tensor"):
-        made(generator.generate(order()))
+        made(maker.make(order()))
 
 
-def test_nothing_of_a_failed_try_is_held_in_the_next(
-    generator: SamplingGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_of_a_failed_try_is_held_in_the_next(maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the second try would have less memory than the first."""
     held: list[list[int]] = []
     tensors: list[Any] = []
@@ -298,7 +294,7 @@ def test_nothing_of_a_failed_try_is_held_in_the_next(
         return z.shape[1] > 4
 
     Scarce(monkeypatch, InflatedT2I, "__call__", too_large)
-    made(generator.generate(order(frames=6)))
+    made(maker.make(order(frames=6)))
     assert held[1] == [], "the failed call's latents are gone"
 
 

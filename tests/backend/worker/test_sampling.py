@@ -1,4 +1,4 @@
-"""The real generator in a real worker, with the embedded models and a chain of few steps."""
+"""The real maker in a real worker, with the embedded models and a chain of few steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from backend.settings import ROOT
+from backend.root import ROOT
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,

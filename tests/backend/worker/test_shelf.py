@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.worker.maker import Advance
-from backend.worker.sampling import SamplingGenerator
+from backend.worker.sampling import SamplingMaker
 from backend.worker.shelf import Shelf
 from elevator import Plan
 from elevator.sources import Sources
@@ -47,9 +47,9 @@ def reads(shelf: Shelf, sources: Sources, **options: bool) -> int:
 
 
 def test_what_a_job_may_change_reads_nothing() -> None:
-    generator = SamplingGenerator("cpu")
-    clips = [made(generator.generate(order())).clip]
-    loads = generator.loads
+    maker = SamplingMaker("cpu")
+    clips = [made(maker.make(order())).clip]
+    loads = maker.loads
     assert loads == 5
     changes: list[dict[str, Any]] = [
         {"loras": lora(1.0)},
@@ -60,12 +60,12 @@ def test_what_a_job_may_change_reads_nothing() -> None:
         {"seed": 2},
     ]
     for change in changes:
-        again = made(generator.generate(order(**change)))
+        again = made(maker.make(order(**change)))
         assert again.loading == [], change
         clips.append(again.clip)
     assert len({clip.tobytes() for clip in clips}) == len(clips), "each change shows"
-    assert np.array_equal(made(generator.generate(order())).clip, clips[0])
-    assert generator.loads == loads
+    assert np.array_equal(made(maker.make(order())).clip, clips[0])
+    assert maker.loads == loads
 
 
 def test_another_t2v_reads_itself_alone_and_going_back_reads_nothing() -> None:
@@ -102,17 +102,17 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
 
 
 def test_sets_that_share_a_t2i_make_the_clips_that_they_make_alone() -> None:
-    together = SamplingGenerator("cpu")
+    together = SamplingMaker("cpu")
     shared: dict[Any, Any] = {}
     for name in (ZEROSCOPE, ANIMATEDIFF, ZEROSCOPE, ANIMATEDIFF):
         fields = {"t2v": name, "loras": lora(1.0), "loras_on_t2v": name == ANIMATEDIFF}
         for key, change in (("plain", {"t2v": name}), ("sketch", fields)):
-            clip = made(together.generate(order(**change))).clip
+            clip = made(together.make(order(**change))).clip
             assert np.array_equal(shared.setdefault((name, key), clip), clip), "the second round is as the first"
     assert together.loads == 6
     for name in (ZEROSCOPE, ANIMATEDIFF):
-        alone = SamplingGenerator("cpu")
-        assert np.array_equal(made(alone.generate(order(t2v=name))).clip, shared[name, "plain"])
+        alone = SamplingMaker("cpu")
+        assert np.array_equal(made(alone.make(order(t2v=name))).clip, shared[name, "plain"])
 
 
 def test_shared_parts_count_once() -> None:
@@ -195,18 +195,18 @@ def test_offloaded_networks_are_not_shared_with_others() -> None:
 
 
 def test_stopping_while_loading_keeps_what_was_there() -> None:
-    generator = SamplingGenerator("cpu")
-    made(generator.generate(order(t2v=ANIMATEDIFF)))
-    loads = generator.loads
-    items = generator.generate(order(t2v=ZEROSCOPE))
+    maker = SamplingMaker("cpu")
+    made(maker.make(order(t2v=ANIMATEDIFF)))
+    loads = maker.loads
+    items = maker.make(order(t2v=ZEROSCOPE))
     item = next(items)
     assert isinstance(item, Advance)
     assert item.phase == "loading"
     assert 0 == item.bytes_done < item.bytes_total
     items.close()
-    assert generator.loads == loads
-    again = made(generator.generate(order(t2v=ANIMATEDIFF)))
+    assert maker.loads == loads
+    again = made(maker.make(order(t2v=ANIMATEDIFF)))
     assert again.loading == []
-    loading = made(generator.generate(order(t2v=ZEROSCOPE))).loading
+    loading = made(maker.make(order(t2v=ZEROSCOPE))).loading
     assert loading[-1].bytes_done == loading[-1].bytes_total
-    assert generator.loads == loads + OWN["zeroscope"]
+    assert maker.loads == loads + OWN["zeroscope"]

@@ -10,6 +10,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from elevator import Plan, PlanError
+from elevator.calls import calls_of
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Call, DeepFeatures, Text
 from elevator.chain.denoiser import Denoiser
@@ -43,7 +44,7 @@ def noise(frames: int):
 def sampled(plan: Plan, frames: int = 3, t2v: str = "zeroscope") -> Tensor:
     z = starting_noise(0, plan.alpha, frames, SHAPE)
     units, latents = drain(chain(*denoisers(plan, frames, t2v), plan, z, noise(frames)))
-    assert len(units) == plan.calls(frames).total
+    assert len(units) == calls_of(plan, frames).total
     return latents
 
 
@@ -249,7 +250,7 @@ def test_features_are_reused_between_whole_calls_and_not_across_a_refinement():
     painted = [whole for prompts, whole in seen if prompts == 2]
     assert painted == [True, False, False, True, False, False, True, False, False]  # the refinement is after the sixth
     assert [whole for prompts, whole in seen if prompts == 1] == [True, False, False]
-    calls = plan.calls()
+    calls = calls_of(plan)
     assert (calls.shallow_painting, calls.shallow_inverting) == (6, 2)
 
 
@@ -265,7 +266,7 @@ def test_closing_between_two_chunks_makes_no_further_call():
             calls.append(z.shape[1])
             return self.network(z, t, call)
 
-    every = plan.calls(4).total
+    every = calls_of(plan, 4).total
     for stop in range(1, every + 1, 5):
         calls.clear()
         t2i, t2v = (replace(each, network=Noted(each.network)) for each in denoisers(plan, 4))

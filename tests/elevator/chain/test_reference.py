@@ -14,6 +14,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from elevator import LowPass, Plan, Sources, load_models
+from elevator.calls import calls_of
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Text
 from elevator.chain.denoiser import Denoiser
@@ -86,4 +87,4 @@ def test_chain_equals_the_plain_version(pair, config, name, frames):
     reference = published(z, noises)
     assert torch.isfinite(latents).all()
     assert relative_error(latents, reference) <= 1e-4
-    assert len(units) == plan.calls().total
+    assert len(units) == calls_of(plan).total

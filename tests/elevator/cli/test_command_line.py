@@ -22,12 +22,12 @@ from PIL import Image
 
 from elevator import elevate, load_models
 from elevator.cli import recording
+from elevator.cli.clip_options import new_clip
 from elevator.cli.options import parser
-from elevator.cli.order import new_order
 from elevator.cli.values import MAX_SEED
 from elevator.pictures.sheet import contact_sheet
 from elevator.pipeline import STRENGTH
-from elevator.provenance import found
+from elevator.provenance import source_files
 from elevator.sidecar import read
 from elevator.sources import Lora
 from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
@@ -100,18 +100,20 @@ def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
 def test_a_clip_is_as_long_as_its_footage_but_not_too_long(tmp_path, pictures, frames):
     for k in range(pictures):
         (tmp_path / f"{k}.png").touch()
-    order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(tmp_path)])))
-    assert order.frames == order.settings(models("zeroscope")).frames == frames
-    assert order.settings(models("zeroscope")).strength == STRENGTH
+    options = new_clip(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(tmp_path)])))
+    assert options.frames == options.settings(models("zeroscope")).frames == frames
+    assert options.settings(models("zeroscope")).strength == STRENGTH
 
 
 def test_footage_may_be_one_picture(tmp_path):
     picture = tmp_path / "frame.png"
     picture.touch()
     (tmp_path / "other.png").touch()
-    order = new_order(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(picture)])))
-    assert order.frames == 1
-    assert [file.path for file in found(order.sources, order.pictures, 1) if file.source == "init"] == [picture]
+    options = new_clip(vars(parser().parse_args(["a dog", *MODELS, "--footage", str(picture)])))
+    assert options.frames == 1
+    assert [file.path for file in source_files(options.sources, options.pictures, 1) if file.source == "init"] == [
+        picture
+    ]
 
 
 def test_a_fault_of_ours_has_a_code_of_its_own(tmp_path, monkeypatch, caplog):

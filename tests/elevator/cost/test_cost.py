@@ -18,13 +18,13 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 
 from elevator import ModelError, Plan, Sources, elevate, load_models
+from elevator.calls import Calls
 from elevator.checkpoints.weights import SHAPES_ONLY
 from elevator.cost.allocations import MAPPED, Allocations
 from elevator.cost.estimating import PROCESS, Cost, Estimate, estimate, measure
 from elevator.cost.shapes import load_shapes, networks, shapes_of
 from elevator.models.image import load_image_model
 from elevator.models.loading import Reader
-from elevator.plan import Calls
 from elevator.steps import result
 from tests.elevator.golden import FOLDER, Call, models
 from tests.parity import T2VS

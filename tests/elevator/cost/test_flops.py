@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from elevator.calls import calls_of
 from elevator.chain.cross_frame import Call, ClipAttention, Text
 from elevator.cost.estimating import measure
 from elevator.models.pair import InflatedT2I
@@ -87,7 +88,7 @@ def test_four_times_the_frames_take_four_times_the_arithmetic(kind, preset, over
     spans = replace(plan, window=16, overlap=overlap).video_spans(64)
     seen = sum(span.stop - span.start for span in spans) / 16  # clips of 16 frames; attention over time grows less
     image = {name: count for name, count in our_counts(plan).items() if name != "video"}
-    whole = 4 * total(image, flops) + seen * plan.calls().refining * flops["video"]
+    whole = 4 * total(image, flops) + seen * calls_of(plan).refining * flops["video"]
     assert whole <= limit * 4 * total(our_counts(plan), flops)
 
 

@@ -63,14 +63,14 @@ def test_nothing_is_read_after_it_is_closed(monkeypatch):
 def test_parts_of_other_models_are_taken_and_not_changed():
     pair = load_models(Sources.of(T2I, ZEROSCOPE))
     before = frames(pair)
-    told, other = pieces(Sources.of(T2I, ANIMATEDIFF), held=pair.parts)
+    told, other = pieces(Sources.of(T2I, ANIMATEDIFF), held=pair.components)
     assert other.loads == 1, "the motion modules alone"
     assert told[0].total == weights_in(ANIMATEDIFF)
     assert other.t2i.unet is pair.t2i.unet
     assert other.vae is pair.vae
     assert (frames(other) == frames(load_models(Sources.of(T2I, ANIMATEDIFF)))).all()
     assert (frames(pair) == before).all()
-    none, same = pieces(Sources.of(T2I, ZEROSCOPE), held={**pair.parts, **other.parts})
+    none, same = pieces(Sources.of(T2I, ZEROSCOPE), held={**pair.components, **other.components})
     assert (same.loads, none[-1].total) == (0, 0)
     assert (frames(same) == before).all()
 
@@ -84,7 +84,7 @@ def frames(models):
 @pytest.mark.parametrize("change", ["content", "dtype", "vae"])
 def test_what_is_another_part_is_read(change, tmp_path):
     t2i = shutil.copytree(T2I, tmp_path / "t2i")
-    held = load_models(Sources.of(t2i, ZEROSCOPE)).parts
+    held = load_models(Sources.of(t2i, ZEROSCOPE)).components
     options, vae = {}, None
     if change == "content":
         path = t2i / "vae" / "diffusion_pytorch_model.safetensors"
@@ -106,7 +106,7 @@ def test_parts_of_files_are_taken_without_reading_them(suffix, tmp_path, monkeyp
     assert pair.loads == 4, "its text encoder is read once for both"
     for module in ("image", "video"):
         monkeypatch.setattr(f"elevator.models.{module}.load_tensors", lambda path: pytest.fail(f"{path} was read"))
-    _, again = pieces(sources, held=pair.parts)
+    _, again = pieces(sources, held=pair.components)
     assert again.loads == 0
     assert again.t2v_text.encoder is again.t2i_text.encoder is pair.t2i_text.encoder
 

@@ -157,7 +157,7 @@ def test_every_style_of_names_equals_pefts_forward_pass(tmp_path, style):
     read = lora.read(tmp_path / "lora.safetensors")
     assert matches(read) == (len(file), len(file))
     unet, text = bases()
-    ours = outputs(lora.merged(unet, [(read, 1.0)], part="unet"), lora.merged(text, [(read, 1.0)], part="text_encoder"))
+    ours = outputs(lora.merged(unet, [(read, 1.0)]), lora.merged(text, [(read, 1.0)], target="text_encoder"))
     for result, expected, plain in zip(ours, outputs(reference.unet, reference.text), outputs(*bases()), strict=True):
         assert relative_error(result, expected) < 1e-5
         assert relative_error(plain, expected) > 1e-2
@@ -246,13 +246,13 @@ def test_a_part_that_nothing_touches_is_the_base_itself(tmp_path):
     assert lora.merged(unet, [(read, 1.0)]) is unet
     assert lora.merged(unet, [(lora.read(tmp_path / "both.safetensors"), 0.0)]) is unet
     assert lora.merged(text, []) is text
-    changed = lora.merged(text, [(read, 1.0), (read, 0.5)], part="text_encoder")
+    changed = lora.merged(text, [(read, 1.0), (read, 0.5)], target="text_encoder")
     own = {name: p.data_ptr() for name, p in text.named_parameters()}
     assert {name for name, p in changed.named_parameters() if p.data_ptr() != own[name]} == {
         f"{layer}.weight" for _, layer, _ in only_text
     }
     name = "encoder.layers.0.mlp.fc1.weight"
-    once = lora.merged(text, [(read, 1.5)], part="text_encoder").get_parameter(name)
+    once = lora.merged(text, [(read, 1.5)], target="text_encoder").get_parameter(name)
     assert torch.allclose(changed.get_parameter(name), once, atol=1e-6)
 
 

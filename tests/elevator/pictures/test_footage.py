@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from elevator import Plan, PlanError, RequestError, elevate
-from elevator.models.offload import Room
+from elevator.calls import calls_of
+from elevator.models.offload import Offloader
 from elevator.prompt_schedule import Prompts
 from tests.elevator.golden import models
 
@@ -80,7 +81,7 @@ def test_strength_runs_the_last_steps(strength, painted):
     steps = list(elevate(models("zeroscope"), **(REQUEST | {"init_frames": moving(), "strength": strength})))
     first = next(step.timestep for step in steps if step.phase == "painting")
     assert first == models("zeroscope").t2i_schedule.with_steps(5).timesteps[5 - painted]
-    assert steps[-1].total == len(steps) == 1 + 4 + PLAN.calls(4, 5 - painted).total + 4
+    assert steps[-1].total == len(steps) == 1 + 4 + calls_of(PLAN, 4, 5 - painted).total + 4
 
 
 def test_refinements_before_the_start_are_left_out():
@@ -159,7 +160,7 @@ def test_64_frames_of_a_t2v_that_makes_16():
     assert clip.shape == (64, 16, 16, 3)
     assert set(seen["T2V"]) == {16}
     assert set(seen["T2I"]) == {8}
-    long, short = plan.calls(64), plan.calls(16)
+    long, short = calls_of(plan, 64), calls_of(plan, 16)
     assert long.refining == 5 * short.refining  # 80 frames for 64
     assert long.painting == 4 * short.painting
     with pytest.raises(RequestError, match=r"frames is 64; this T2V makes at most 16 at once, .* plan with a window"):
@@ -226,18 +227,18 @@ class Moved(nn.Module):
 
 def test_one_network_at_a_time_is_on_the_device():
     log: list[Any] = []
-    room = Room(torch.device("cpu"))
+    offloader = Offloader(torch.device("cpu"))
     first, second = Moved("first", log), Moved("second", log)
-    assert [room.bring(each) for each in (first, first, second, first)] == [first, first, second, first]
+    assert [offloader.to_device(each) for each in (first, first, second, first)] == [first, first, second, first]
     assert [name for name, _ in log] == ["first", "first", "second", "second", "first"]
     log.clear()
-    assert Room().bring(first) is first
+    assert Offloader().to_device(first) is first
     assert log == []
 
 
 def test_networks_come_to_the_device_when_they_run(monkeypatch):
     brought = []
-    monkeypatch.setattr(Room, "bring", lambda self, network: brought.append(type(network).__name__) or network)
+    monkeypatch.setattr(Offloader, "to_device", lambda self, network: brought.append(type(network).__name__) or network)
     sampled(plan=Plan(steps=2, refine=(2,), refine_steps=1, guidance=2), anchor_frame=moving()[0])
     short = [name for k, name in enumerate(brought) if k == 0 or name != brought[k - 1]]
     assert short == [

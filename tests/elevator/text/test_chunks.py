@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.text.chunks import Run, cut, padded, weighted
+from elevator.text.chunks import TokenRun, cut, padded, weighted
 
 COMMA = (267,)
 
@@ -16,7 +16,7 @@ def runs(text):
     """A run for each letter; "," is a comma, a digit is a word of so many vectors."""
     sizes = [int(letter) if letter.isdigit() else 1 for letter in text]
     ids = [COMMA if letter == "," else (ord(letter),) * size for letter, size in zip(text, sizes, strict=True)]
-    return [Run(tokens, 1.0) for tokens in ids]
+    return [TokenRun(tokens, 1.0) for tokens in ids]
 
 
 def texts(chunks):

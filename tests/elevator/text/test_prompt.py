@@ -9,12 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import elevator.text
-from elevator.text import Part, parse
+from elevator.text import Fragment, parse
 from elevator.text.prompt import MAX_WEIGHT
 
 
-def parts(prompt):
-    return [(part.text, pytest.approx(part.weight)) for part in parse(prompt).parts]
+def fragments(prompt):
+    return [(fragment.text, pytest.approx(fragment.weight)) for fragment in parse(prompt).fragments]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def parts(prompt):
     ],
 )
 def test_weights(prompt, expected):
-    assert parts(prompt) == expected
+    assert fragments(prompt) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_is_understood_gets_no_note(prompt):
     ],
 )
 def test_what_is_not_understood_gets_a_note(prompt, expected, note):
-    assert parts(prompt) == expected
+    assert fragments(prompt) == expected
     assert note in parse(prompt).notes
 
 
@@ -132,15 +132,15 @@ SYNTAX = st.text(st.sampled_from("ab ()[]\\:.12,|-<>\n")) | st.text()
 @given(SYNTAX)
 def test_any_text_is_read(prompt):
     parsed = parse(prompt)
-    assert all(part.text and 0 <= part.weight <= MAX_WEIGHT for part in parsed.parts)
-    assert all(a.weight != b.weight for a, b in zip(parsed.parts, parsed.parts[1:], strict=False))
+    assert all(fragment.text and 0 <= fragment.weight <= MAX_WEIGHT for fragment in parsed.fragments)
+    assert all(a.weight != b.weight for a, b in zip(parsed.fragments, parsed.fragments[1:], strict=False))
     assert all(note.endswith(".") for note in parsed.notes)
 
 
 @given(st.text(st.characters(exclude_characters="()[]<")))
 def test_text_without_brackets_comes_back_unchanged(prompt):
     assume("BREAK" not in prompt and "AND" not in prompt)
-    assert parse(prompt).parts == ((Part(prompt, 1.0),) if prompt else ())
+    assert parse(prompt).fragments == ((Fragment(prompt, 1.0),) if prompt else ())
     assert parse(prompt).notes == ()
 
 
@@ -150,19 +150,19 @@ def plain(text, extra=""):
 
 @given(st.text(st.sampled_from("ab ()[]\\.12,|-\n")))
 def test_no_characters_are_lost_but_brackets(prompt):
-    assert plain("".join(part.text for part in parse(prompt).parts)) == plain(prompt)
+    assert plain("".join(fragment.text for fragment in parse(prompt).fragments)) == plain(prompt)
 
 
 @given(st.text(st.sampled_from("ab ()[]\\:.12,|-\n")))
 def test_no_characters_are_lost_but_brackets_and_weights(prompt):
     extra = string.digits + ":.- \n"
-    assert plain("".join(part.text for part in parse(prompt).parts), extra) == plain(prompt, extra)
+    assert plain("".join(fragment.text for fragment in parse(prompt).fragments), extra) == plain(prompt, extra)
 
 
 @given(st.text(st.sampled_from("ab ()[]:12|")))
 def test_escaped_brackets_are_plain(text):
     prompt = "".join("\\" + letter if letter in "()[]" else letter for letter in text)
-    assert parse(prompt).parts == ((Part(text, 1.0),) if text else ())
+    assert parse(prompt).fragments == ((Fragment(text, 1.0),) if text else ())
 
 
 def test_every_public_name_exists():

@@ -14,7 +14,7 @@ from .. import sidecar
 from ..errors import PlanError, RequestError
 from ..plan import Plan
 from ..provenance import pictures_of
-from ..sidecar import Device, Pictures, Settings, Sidecar
+from ..sidecar import ClipSettings, Device, Pictures, Sidecar
 from ..sources import Lora, Sources
 from .shared import default_folder
 
@@ -29,7 +29,7 @@ SEVERAL = {"t2v_lora": "t2v_loras", "lora": "loras", "embedding": "embeddings"}
 
 
 @dataclass(frozen=True)
-class Order:
+class ClipOptions:
     """A clip to be made."""
 
     sources: Sources
@@ -37,7 +37,7 @@ class Order:
     device: Device
     """Name and dtype may be `auto`."""
     frames: int
-    settings: Callable[[Models], Settings]
+    settings: Callable[[Models], ClipSettings]
     """What was not asked for depends on the models."""
     out: Path
     """A folder."""
@@ -51,7 +51,7 @@ class Order:
     """Even with other files than that one's."""
 
 
-def new_order(given: Mapping[str, Any]) -> Order:
+def new_clip(given: Mapping[str, Any]) -> ClipOptions:
     """A clip as the options say; what they leave open comes from the models."""
     init = given.get("init")
     frames = FRAMES if init is None else min(FRAMES, len(pictures_of(Path(init))))
@@ -62,7 +62,7 @@ def new_order(given: Mapping[str, Any]) -> Order:
     places: dict[str, Any] = {name: given.get(name) for name in (*SINGLE, "prediction_type", "t2v_schedule")}
     pictures = Pictures(init=places.pop("init"), anchor=places.pop("anchor"))
     places |= {field: tuple(given.get(name, ())) for name, field in SEVERAL.items()}
-    return Order(
+    return ClipOptions(
         sources=Sources(**places),
         pictures=pictures,
         device=_device(given, Device("auto", "auto")),
@@ -74,13 +74,13 @@ def new_order(given: Mapping[str, Any]) -> Order:
     )
 
 
-def order_again(given: Mapping[str, Any]) -> Order:
+def clip_again(given: Mapping[str, Any]) -> ClipOptions:
     """The clip of a sidecar."""
     path: Path = given["again"].resolve()
     then = sidecar.read(path)
     folder = path if path.is_dir() else path.parent
     sources, pictures = _moved(then.sources, then.pictures, given)
-    return Order(
+    return ClipOptions(
         sources=sources,
         pictures=pictures,
         device=_device(given, then.device),
@@ -128,16 +128,16 @@ def _moved(sources: Sources, pictures: Pictures, given: Mapping[str, Any]) -> tu
 
 def _settings(
     given: Mapping[str, Any], prompts: dict[int, str], frames: int, seed: int
-) -> Callable[[Models], Settings]:
+) -> Callable[[Models], ClipSettings]:
     """Settings by the models, which have the presets and know their size."""
 
-    def settings(models: Models) -> Settings:
+    def settings(models: Models) -> ClipSettings:
         from ..pipeline import default_strength, native_size, preset_plan
 
         preset = given.get("preset", "published")
         alone = list(prompts) == [0]
         width, height = given.get("size", (native_size(models), native_size(models)))
-        return Settings(
+        return ClipSettings(
             prompt=prompts[0] if alone else "",
             negative_prompt=given.get("negative", ""),
             travel={} if alone else prompts,

@@ -9,7 +9,7 @@ from .jobs import Job, Owner
 
 
 @dataclass
-class Connection:
+class Peer:
     """One client that has said Hello and can be reached."""
 
     identity: bytes
@@ -31,35 +31,35 @@ class Connection:
         return job.owner.principal == self.owner.principal
 
 
-class Connections:
+class Peers:
     """All of them, by identity."""
 
     def __init__(self) -> None:
-        self._all: dict[bytes, Connection] = {}
+        self._all: dict[bytes, Peer] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> Iterator[Connection]:
+    def __iter__(self) -> Iterator[Peer]:
         return iter(tuple(self._all.values()))
 
-    def add(self, connection: Connection) -> None:
+    def add(self, peer: Peer) -> None:
         """A client has come; one of the same identity goes."""
-        self._all[connection.identity] = connection
+        self._all[peer.identity] = peer
 
-    def get(self, identity: bytes, principal: str) -> Connection | None:
-        """The connection of this identity, if it is of this key: nobody speaks in another's name."""
+    def get(self, identity: bytes, principal: str) -> Peer | None:
+        """The peer of this identity, if it is of this key: nobody speaks in another's name."""
         found = self._all.get(identity)
         return found if found is not None and found.owner.principal == principal else None
 
-    def remove(self, identity: bytes) -> Connection | None:
+    def remove(self, identity: bytes) -> Peer | None:
         """A client is gone."""
         return self._all.pop(identity, None)
 
-    def hearing(self, job: Job) -> Iterator[tuple[Connection, bool]]:
+    def hearing(self, job: Job) -> Iterator[tuple[Peer, bool]]:
         """To whom events of the job go, and whether its previews go there, too."""
-        return ((connection, job.id in connection.previews) for connection in self if connection.hears(job))
+        return ((peer, job.id in peer.previews) for peer in self if peer.hears(job))
 
     def want_previews(self, job_id: str) -> bool:
         """Whether anybody does."""
-        return any(job_id in connection.previews for connection in self._all.values())
+        return any(job_id in peer.previews for peer in self._all.values())

@@ -12,7 +12,7 @@ from typing import Any
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Generate, LoraChoice, Style
 
-from .uploading import Footage, footage_files
+from .uploading import FootagePaths, footage_files
 
 MAX_SEED = 2**31 - 1
 FOOTAGE_STRENGTH = 0.8
@@ -20,7 +20,7 @@ FOOTAGE_STRENGTH = 0.8
 
 
 @dataclass(frozen=True)
-class Clip:
+class Wish:
     """What a clip shall be. Nothing is checked here; the backend does it."""
 
     prompt: str
@@ -40,7 +40,7 @@ class Clip:
     """Of the sampler's plan, instead of the preset's; docs/STYLES.md lists them."""
     loras: Sequence[LoraChoice | tuple[str, float]] = ()
     """Names and weights, besides the style's own."""
-    footage: Footage = ()
+    footage: FootagePaths = ()
     """What to start from: PNG files, one a frame, or a folder of them."""
     strength: float | None = None
     """How much of the footage is made anew, 0 … 1; None: 0.8."""

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-"""The project's folder: paths in base files are relative to it, and child processes start in it."""
-
 GRACE_SECONDS = 60.0
 IDLE_SECONDS = 600.0
 SILENCE_SECONDS = 1800.0
@@ -17,8 +14,8 @@ UPLOAD_BYTES = 8 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of one backend, fixed for its whole life."""
+class ServeOptions:
+    """How one backend is served, fixed for its whole life."""
 
     fake: bool = False
     """Answer with moving test pictures, without models."""

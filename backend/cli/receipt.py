@@ -20,7 +20,7 @@ NAME = "job.json"
 MAX_BYTES = 1 << 20
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What `job.json` says."""
 
     job: JobId
@@ -36,40 +36,40 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
         return 0 < self.frames == len(frames_in(folder))
 
 
-def read_note(folder: Path) -> Note | None:
-    """The note in a folder, or None if there is none that can be used."""
+def read_receipt(folder: Path) -> Receipt | None:
+    """The receipt in a folder, or None if there is none that can be used."""
     try:
         with (folder / NAME).open("rb") as file:
-            return msgspec.json.decode(file.read(MAX_BYTES), type=Note)
+            return msgspec.json.decode(file.read(MAX_BYTES), type=Receipt)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def write_note(folder: Path, note: Note) -> None:
-    """Write the note, whole or not at all. Raises BackendError."""
+def write_receipt(folder: Path, receipt: Receipt) -> None:
+    """Write the receipt, whole or not at all. Raises BackendError."""
     try:
-        files.write(folder / NAME, msgspec.json.format(msgspec.json.encode(note)))
+        files.write(folder / NAME, msgspec.json.format(msgspec.json.encode(receipt)))
     except OSError as error:
         raise cannot_write(folder, error) from error
 
 
 def asked_of(row: Row) -> dict[str, Any]:
     """What a row asks for, in a form that can be compared. Raises BackendError if its pictures cannot be read."""
-    clip = row.clip
+    wish = row.wish
     asked = {
-        "prompt": clip.prompt,
-        "negative_prompt": clip.negative_prompt,
-        "style": clip.style,
-        "preset": clip.preset,
-        "frames": clip.frames,
-        "width": clip.width,
-        "height": clip.height,
-        "seed": clip.seed,
-        "settings": dict(clip.settings),
-        "loras": [[lora.name, lora.weight] for lora in clip.loras if isinstance(lora, LoraChoice)],
-        "footage": [_hash(path) for path in footage_files(clip.footage)[: clip.frames]],
-        "strength": clip.strength,
-        "anchor": None if clip.anchor is None else _hash(Path(clip.anchor)),
+        "prompt": wish.prompt,
+        "negative_prompt": wish.negative_prompt,
+        "style": wish.style,
+        "preset": wish.preset,
+        "frames": wish.frames,
+        "width": wish.width,
+        "height": wish.height,
+        "seed": wish.seed,
+        "settings": dict(wish.settings),
+        "loras": [[lora.name, lora.weight] for lora in wish.loras if isinstance(lora, LoraChoice)],
+        "footage": [_hash(path) for path in footage_files(wish.footage)[: wish.frames]],
+        "strength": wish.strength,
+        "anchor": None if wish.anchor is None else _hash(Path(wish.anchor)),
         "fps": None if row.fps is None else str(row.fps),
     }
     asked = msgspec.json.decode(msgspec.json.encode(asked))  # as it will be read again

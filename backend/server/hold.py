@@ -1,4 +1,4 @@
-"""Whether jobs are started: a client may pause the queue, and it stops by itself when results find no place."""
+"""Whether jobs are held back: a client may pause the queue, and it stops by itself when results find no place."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SPARE_BYTES = 1 << 20
 ADVICE = 'The queue goes on when there is room, or after "python -m backend resume".'
 
 
-class Halt:
+class Hold:
     """The two reasons for which no job is started."""
 
     def __init__(self, store: JobStore, results: ResultStore, clock: Callable[[], float]) -> None:
         self.paused = store.paused
         """Whether a client has paused the queue."""
-        self.why = ""
+        self.stopped = ""
         """Why the queue has stopped by itself, or empty."""
         self._store, self._results, self._clock = store, results, clock
         self._free_then = 0
@@ -33,25 +33,25 @@ class Halt:
         self._looked_at = clock()
 
     @property
-    def holds(self) -> bool:
+    def active(self) -> bool:
         """Whether no job may be started."""
-        return self.paused or bool(self.why)
+        return self.paused or bool(self.stopped)
 
     def pause(self, paused: bool) -> None:
         """Pause, or go on also after the queue has stopped by itself. Raises StoreFull."""
         self._store.pause(paused)
         self.paused = paused
         if not paused:
-            self.why = ""
+            self.stopped = ""
 
     def stop(self, why: str) -> bool:
         """Start no further job. Whether that is news."""
         why = f"{why[: SENTENCE_LENGTH - len(ADVICE) - 1]} {ADVICE}"
         self._free_then = self._free()
-        if self.why == why:
+        if self.stopped == why:
             return False
         log.error("The queue has stopped: %s", why)
-        self.why = why
+        self.stopped = why
         return True
 
     def has_room(self, job: Job) -> bool:
@@ -63,13 +63,13 @@ class Halt:
 
         A quota shows as free space, so free space alone says nothing: it must have grown.
         """
-        if not self.why or next_job is None or self._clock() - self._looked_at < ROOM_SECONDS:
+        if not self.stopped or next_job is None or self._clock() - self._looked_at < ROOM_SECONDS:
             return False
         self._looked_at = self._clock()
         if self._free() < self._free_then + room_for(next_job):
             return False
         log.info("There is room on the disk again.")
-        self.why = ""
+        self.stopped = ""
         return True
 
     def _free(self) -> int:

@@ -1,4 +1,4 @@
-"""The real generator in this process, with the models of the recorded trajectories."""
+"""The real maker in this process, with the models of the recorded trajectories."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from backend.failures import BackendError
 from backend.orders import Sample
-from backend.settings import ROOT
+from backend.root import ROOT
 from backend.styles.catalogue import ScheduleName
 from backend.worker.maker import Picture
-from backend.worker.sampling import SamplingGenerator
+from backend.worker.sampling import SamplingMaker
 from elevator import Lora, Plan, Sources, elevate, load_models
 from elevator.chain.schedule import KNOWN
 from tests.true_shapes.random_weights import write_embedding
@@ -56,8 +56,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="module")
-def generator() -> SamplingGenerator:
-    return SamplingGenerator("cpu")
+def maker() -> SamplingMaker:
+    return SamplingMaker("cpu")
 
 
 def sample(**fields: Any) -> Sample:
@@ -66,8 +66,8 @@ def sample(**fields: Any) -> Sample:
     return Sample(prompt="a cat", plan=PLAN, sources=sources, **fixed)
 
 
-def clip(generator: SamplingGenerator, **fields: Any) -> np.ndarray:
-    items = generator.generate(sample(**fields))
+def clip(maker: SamplingMaker, **fields: Any) -> np.ndarray:
+    items = maker.make(sample(**fields))
     return np.stack([item.pixels for item in items if isinstance(item, Picture)])
 
 
@@ -79,9 +79,9 @@ def test_a_base_may_name_the_schedules_that_the_sampler_knows() -> None:
     assert set(get_args(ScheduleName)) == set(KNOWN)
 
 
-def test_all_of_an_order_reaches_the_sampler(files: Files, generator: SamplingGenerator) -> None:
+def test_all_of_an_order_reaches_the_sampler(files: Files, maker: SamplingMaker) -> None:
     made = clip(
-        generator,
+        maker,
         vae=files["vae"],
         prediction_type="v_prediction",
         t2v_loras=(Lora(path=files["motion"], weight=0.8),),
@@ -109,7 +109,7 @@ def test_all_of_an_order_reaches_the_sampler(files: Files, generator: SamplingGe
 
 
 def test_what_makes_another_pair_of_models_is_read_and_no_more(files: Files) -> None:
-    generator = SamplingGenerator("cpu")
+    maker = SamplingMaker("cpu")
     changes: list[tuple[dict[str, Any], int]] = [
         ({}, 4),
         ({"vae": files["vae"]}, 1),
@@ -123,19 +123,19 @@ def test_what_makes_another_pair_of_models_is_read_and_no_more(files: Files) -> 
     ]
     clips = []
     for change, networks in changes:
-        before = generator.loads
-        clips.append(clip(generator, **change))
-        loads = generator.loads
+        before = maker.loads
+        clips.append(clip(maker, **change))
+        loads = maker.loads
         assert loads - before == networks, change
-        assert np.array_equal(clip(generator, **change), clips[-1])
-        assert generator.loads == loads, change
+        assert np.array_equal(clip(maker, **change), clips[-1])
+        assert maker.loads == loads, change
     assert len({made.tobytes() for made in clips[:-1]}) == len(clips) - 1, "each change shows"
     assert np.array_equal(clips[0], clips[-1]), "the same weights at another place"
     for (change, _), first in zip(changes, clips, strict=True):
-        assert np.array_equal(clip(generator, **change), first), "no set has changed another"
+        assert np.array_equal(clip(maker, **change), first), "no set has changed another"
 
 
-def test_loras_and_embeddings_read_no_models(files: Files, generator: SamplingGenerator) -> None:
+def test_loras_and_embeddings_read_no_models(files: Files, maker: SamplingMaker) -> None:
     changes: list[dict[str, Any]] = [
         {},
         lora(files["style"], 1.0),
@@ -144,16 +144,16 @@ def test_loras_and_embeddings_read_no_models(files: Files, generator: SamplingGe
         {**lora(files["style"], 0.5), "embeddings": (files["cat"],)},
         {"embeddings": (files["cat"],)},
     ]
-    clips = [clip(generator, **changes[0])]
-    loads = generator.loads
-    clips += [clip(generator, **change) for change in changes[1:]]
+    clips = [clip(maker, **changes[0])]
+    loads = maker.loads
+    clips += [clip(maker, **change) for change in changes[1:]]
     assert len({made.tobytes() for made in clips}) == len(clips), "each change shows"
-    assert np.array_equal(clip(generator, embeddings=(files["dog"],)), clips[0]), "the prompt names no dog"
-    assert np.array_equal(clip(generator), clips[0])
-    assert generator.loads == loads
+    assert np.array_equal(clip(maker, embeddings=(files["dog"],)), clips[0]), "the prompt names no dog"
+    assert np.array_equal(clip(maker), clips[0])
+    assert maker.loads == loads
 
 
-def test_what_does_not_fit_is_said_and_the_next_job_goes_on(files: Files, generator: SamplingGenerator) -> None:
+def test_what_does_not_fit_is_said_and_the_next_job_goes_on(files: Files, maker: SamplingMaker) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"embeddings": (files["wide"],)}, "wide"),
         ({"embeddings": (files["style"],)}, "not an embedding of one word"),
@@ -164,6 +164,6 @@ def test_what_does_not_fit_is_said_and_the_next_job_goes_on(files: Files, genera
     ]
     for fields, says in wrong:
         with pytest.raises(BackendError, match=says) as error:
-            clip(generator, **fields)
+            clip(maker, **fields)
         assert error.value.code == "model_unfit"
-        assert clip(generator).shape == (2, 32, 32, 3)
+        assert clip(maker).shape == (2, 32, 32, 3)

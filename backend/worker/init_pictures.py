@@ -10,16 +10,17 @@ import numpy as np
 
 from elevator import RequestError
 from elevator.pictures.footage import read_picture, resized
+from elevator.pixels import Pixels
 from elevator.sidecar import Pictures
 
 from ..failures import Failure
 from ..orders import Sample
-from .maker import Clip, Pixels
+from .maker import Clip
 
 
 @dataclass(frozen=True, eq=False)
-class Footage:
-    """What a clip starts from."""
+class InitPictures:
+    """Footage and anchor of one clip, read."""
 
     frames: Clip | None = None
     anchor: Pixels | None = None
@@ -29,7 +30,7 @@ class Footage:
     """Where it lies."""
 
 
-def read_footage(order: Sample, pictures: Mapping[str, str]) -> Footage:
+def read_init_pictures(order: Sample, pictures: Mapping[str, str]) -> InitPictures:
     """Read the pictures that an order names and that lie at `pictures`. Raises BackendError for one that is none."""
     size = (order.width, order.height)
     notes: dict[str, None] = {}
@@ -51,4 +52,4 @@ def read_footage(order: Sample, pictures: Mapping[str, str]) -> Footage:
     )
     frames = np.stack([read(path) for path in files.footage]) if files.footage else None
     anchor = None if files.anchor is None else read(files.anchor)
-    return Footage(frames, anchor, tuple(notes), files)
+    return InitPictures(frames, anchor, tuple(notes), files)

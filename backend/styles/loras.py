@@ -1,0 +1,107 @@
+"""Which LoRAs can be named with a style, and what their files say of the words that they were trained on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+import msgspec
+
+from elevator import Lora
+from elevator.checkpoints.header import read_header
+from elevator.checkpoints.identity import LORA_FILE
+from elevator.errors import ModelError
+from shared_protocol.messages import MOST_LORAS, LoraView
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
+MOST_LOOKED_AT = 10_000
+"""Files and folders: somebody may have named a folder that holds a whole disk."""
+MOST_WORDS = 120
+"""Characters of the trigger words that are told."""
+MOST_TAGS = 3
+"""Tags of a training that are told, the commonest first."""
+
+
+def listed(own: Iterable[Lora], folders: Iterable[Path]) -> tuple[LoraView, ...]:
+    """The style's own LoRAs, then those in the folders, by name; a name that is in two is the first folder's."""
+    folders = tuple(folders)
+    found = {name: _view(Path(lora.path), name, lora.weight, own=True) for name, lora in by_name(own, folders).items()}
+    for folder in folders:
+        for path in sorted(_in(folder)):
+            name = path.relative_to(folder).as_posix()
+            if len(found) < MOST_LORAS and len(name) <= 200 and name not in found:
+                found[name] = _view(path, name)
+    return tuple(found.values())
+
+
+def by_name(own: Iterable[Lora], folders: Iterable[Path]) -> dict[str, Lora]:
+    """A style's own LoRAs under the names by which a request changes them: as in their folder, else the file's."""
+    folders, found = tuple(folders), dict[str, Lora]()
+    for lora in own:
+        name, count = _name(Path(lora.path), folders), 1
+        while name in found:  # of two files of one name in two folders, each has its own
+            count += 1
+            name = f"{_name(Path(lora.path), folders)} ({count})"
+        found[name] = lora
+    return found
+
+
+def fitting(views: Sequence[LoraView], room: int) -> tuple[LoraView, ...]:
+    """The first of them, as many as take so many bytes in a message."""
+    ends = accumulate(len(msgspec.json.encode(view)) + 1 for view in views)
+    return tuple(view for view, end in zip(views, ends, strict=True) if end <= room)
+
+
+def _name(path: Path, folders: tuple[Path, ...]) -> str:
+    folder = next((folder for folder in folders if path.is_relative_to(folder)), path.parent)
+    return path.relative_to(folder).as_posix()
+
+
+def _in(folder: Path) -> Iterator[Path]:
+    """LoRAs below a folder: files, and folders in diffusers' layout."""
+    looked = 0
+    todo = [folder]
+    while todo and looked < MOST_LOOKED_AT:
+        try:
+            for path in sorted(todo.pop().iterdir()):
+                looked += 1
+                if path.is_dir() and not path.is_symlink():
+                    if (path / LORA_FILE).is_file():
+                        yield path
+                    else:
+                        todo.append(path)
+                elif path.suffix in SUFFIXES:
+                    yield path
+        except OSError as error:
+            if folder.exists():
+                log.warning("A folder of LoRAs cannot be read: %s.", error)
+
+
+def _view(path: Path, name: str, weight: float = 1.0, *, own: bool = False) -> LoraView:
+    file = path / LORA_FILE if path.is_dir() else path
+    words = _words(file, file.stat().st_mtime_ns) if file.is_file() else ""
+    return LoraView(name=name, weight=weight, own=own, words=words)
+
+
+@lru_cache(maxsize=4096)
+def _words(file: Path, _changed: int) -> str:
+    """The words that a file says to use: its trigger phrase, or else the tags that it was trained on most."""
+    if file.suffix != ".safetensors":
+        return ""
+    try:
+        told = read_header(file).metadata
+    except ModelError:
+        return ""  # that it is broken is said when it is used
+    if phrase := told.get("modelspec.trigger_phrase", "").strip():
+        return phrase[:MOST_WORDS]
+    try:  # kohya's scripts: a JSON text of folder → tag → how often
+        counts = msgspec.json.decode(told.get("ss_tag_frequency", "{}"), type=dict[str, dict[str, int]])
+    except msgspec.DecodeError:
+        return ""
+    tags = sorted(((count, tag.strip()) for tags in counts.values() for tag, count in tags.items()), reverse=True)
+    return ", ".join(dict.fromkeys(tag for _, tag in tags[:MOST_TAGS]))[:MOST_WORDS]

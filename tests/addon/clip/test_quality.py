@@ -1,0 +1,36 @@
+"""What a preset is called in the panel."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from blender_addon.clip import quality
+from tests.addon.sessions import STYLE
+
+NAMES = ("published", "balanced", "fast", "draft", "my_own")
+STYLED = msgspec.structs.replace(STYLE, presets=NAMES, calls=(244, 107, 33, 16, 200))
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("published", "Published: the longest"),
+        ("balanced", "Balanced: half of the longest"),
+        ("fast", "Fast: a seventh of the longest"),
+        ("draft", "Draft: 1/15 of the longest"),
+        ("my_own", "My own: 82% of the longest"),
+        ("gone", "Gone"),
+    ],
+)
+def test_without_a_measured_time_a_preset_says_its_share(name: str, label: str) -> None:
+    assert quality.label(STYLED, name) == label
+
+
+def test_with_a_measured_time_a_preset_says_it() -> None:
+    assert quality.label(STYLED, "balanced", 0.4) == "Balanced: about 43 s"
+
+
+def test_a_style_that_tells_no_calls_has_titles_alone() -> None:
+    assert quality.label(msgspec.structs.replace(STYLE, presets=NAMES), "fast") == "Fast"
+    assert quality.description("my_own") == ""

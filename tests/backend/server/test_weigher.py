@@ -1,0 +1,147 @@
+"""How much memory a clip takes is found out beside the loop, by a process of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backend.orders import Question, Sample
+from backend.server.weigher import Weigher
+from backend.styles.catalogue import read_catalogue
+from backend.worker.weighing import weigh
+from elevator import estimate, load_shapes
+from elevator.calls import calls_of
+from shared_protocol.messages import AskEstimate, Done, Estimate, Generate, LoraChoice
+from tests.backend.harness import Running, running
+from tests.backend.orders import order
+
+A, B = "a" * 32, "b" * 32
+ME, YOU = b"me", b"you"
+ANSWER = """
+import json, pathlib, sys
+order = json.load(sys.stdin)["order"]
+with pathlib.Path(sys.argv[1]).open("a") as asked:
+    print(order["frames"], order["prompt"], file=asked)
+if order["frames"] == 13:
+    sys.exit(1)
+json.dump({"memory": order["frames"] * 1000}, sys.stdout)
+"""
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    """What the process was asked."""
+    return tmp_path / "asked"
+
+
+@pytest.fixture
+def weigher(asked: Path) -> Iterator[Weigher]:
+    weigher = Weigher((sys.executable, "-c", ANSWER, str(asked)))
+    yield weigher
+    weigher.close()
+
+
+def clip(job: str = A, **fields: object) -> Generate:
+    told = {"prompt": "a", "style": "plain", "frames": 2, "width": 64, "height": 64, "seed": 1}
+    return Generate(job=job, **{**told, **fields})  # type: ignore[arg-type]
+
+
+def sample(frames: int, **fields: object) -> Sample:
+    return msgspec.structs.replace(order(), frames=frames, **fields)
+
+
+def until_told(weigher: Weigher) -> list[tuple[bytes, Generate, int]]:
+    """Be the server's loop until something is told."""
+    deadline = time.monotonic() + 60
+    while not (told := list(weigher.look())):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return told
+
+
+@pytest.mark.process
+def test_the_same_question_is_asked_once_whatever_the_words(weigher: Weigher, asked: Path) -> None:
+    assert weigher.ask(ME, clip(), sample(2, prompt="a secret"), "cpu") is None
+    assert until_told(weigher) == [(ME, clip(), 2000)]
+    assert weigher.ask(YOU, clip(B), sample(2, prompt="another", seed=5), "cpu") == 2000
+    assert asked.read_text().split() == ["2"], "and no prompt leaves the server"
+
+
+@pytest.mark.process
+def test_of_each_client_the_last_question_is_answered(weigher: Weigher, asked: Path) -> None:
+    for frames in (2, 3, 4):
+        assert weigher.ask(ME, clip(frames=frames), sample(frames), "cpu") is None
+    weigher.ask(YOU, clip(B, frames=5), sample(5), "cpu")
+    assert until_told(weigher) + until_told(weigher) == [(ME, clip(frames=4), 4000), (YOU, clip(B, frames=5), 5000)]
+    assert asked.read_text().split() == ["2", "4", "5"]
+
+
+@pytest.mark.process
+def test_what_cannot_be_said_is_0(weigher: Weigher) -> None:
+    assert weigher.ask(ME, clip(), sample(13), "cpu") is None
+    assert until_told(weigher) == [(ME, clip(), 0)]
+    assert weigher.ask(ME, clip(), sample(13), "cpu") == 0
+
+
+@pytest.mark.process
+def test_a_process_that_does_not_start_is_no_harm(tmp_path: Path) -> None:
+    weigher = Weigher((str(tmp_path / "no python"),))
+    assert weigher.ask(ME, clip(), sample(2), "cpu") is None
+    assert list(weigher.look()) == [(ME, clip(), 0)]
+
+
+@pytest.mark.process
+def test_who_has_gone_is_told_nothing(weigher: Weigher) -> None:
+    weigher.ask(ME, clip(), sample(2), "cpu")
+    weigher.forget(ME)
+    weigher.ask(YOU, clip(B), sample(2), "cpu")
+    assert until_told(weigher) == [(YOU, clip(B), 2000)]
+
+
+@pytest.mark.slow
+def test_the_answer_is_what_the_sampler_foresees(home: Path) -> None:
+    recipe = read_catalogue().recipes["plain"]
+    wanted = msgspec.structs.replace(
+        sample(4, width=64, height=64), sources=recipe.sources, plan=recipe.presets["fast"]
+    )
+    takes = estimate(recipe.presets["fast"], load_shapes(recipe.sources), frames=4, height=64, width=64)
+    assert weigh(Question(order=wanted, device="cpu")).memory == takes.peak
+    assert weigh(Question(order=wanted, device="cuda:1")).memory < takes.peak - takes.process
+
+
+@pytest.mark.process
+def test_a_client_is_told_calls_and_then_time(backend: Running) -> None:
+    with backend.client() as client:
+        client.client.send(AskEstimate(clip=clip(preset="draft")))
+        first = client.expect(Estimate)
+        calls = calls_of(read_catalogue().recipes["plain"].presets["draft"]).total
+        assert first == Estimate(job=A, calls=calls), "nothing was made yet, and the fake generator has no models"
+        assert isinstance(client.end_of(client.submit()), Done)
+        client.client.send(AskEstimate(clip=clip(B, preset="draft")))
+        second = client.expect(Estimate)
+        assert second.job == B
+        assert second.seconds is not None
+        assert second.seconds > 0
+        client.client.send(AskEstimate(clip=clip(loras=(LoraChoice(name="none such"),))))
+        third = client.expect(Estimate)
+        assert third.problem.startswith('The LoRA "none such" cannot be used')
+        assert third.next_step
+        assert client.jobs(ended=5).jobs[0].job != A, "nothing was submitted"
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_memory_comes_later(home: Path) -> None:
+    with running(fake=False) as backend, backend.client() as client:
+        client.client.send(AskEstimate(clip=clip(preset="draft")))
+        first = client.expect(Estimate)
+        assert (first.memory, first.more) == (0, True)
+        second = client.expect(Estimate)
+        assert second.memory > 10**8
+        assert not second.more
+        assert client.status().loads == 0, "no model was loaded"

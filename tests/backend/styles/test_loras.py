@@ -1,0 +1,127 @@
+"""Which LoRAs are listed with a style, under which names, and with which words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backend.server.requests import resolve
+from backend.styles.catalogue import LISTED_BYTES, read_catalogue
+from backend.styles.loras import by_name, fitting, listed
+from elevator import Lora
+from shared_protocol.messages import MOST_LORAS, Generate, LoraChoice, LoraView
+
+FOLDER_FILE = "pytorch_lora_weights.safetensors"
+
+
+def write(path: Path, **metadata: str) -> Path:
+    """A safetensors file with one empty tensor and this metadata."""
+    entry = {"w": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}
+    text = json.dumps({**entry, "__metadata__": metadata} if metadata else entry).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    return path
+
+
+def test_own_ones_come_first_and_are_named_as_in_their_folder(tmp_path: Path) -> None:
+    own = write(tmp_path / "base" / "inks" / "x.safetensors")
+    write(tmp_path / "base" / "a.safetensors")
+    write(tmp_path / "mine" / "a.safetensors")
+    write(tmp_path / "mine" / "deep" / "folder" / FOLDER_FILE)
+    (tmp_path / "mine" / "notes.txt").touch()
+    found = listed([Lora(str(own), 0.5)], [tmp_path / "base", tmp_path / "mine", tmp_path / "not there"])
+    assert found == (
+        LoraView(name="inks/x.safetensors", weight=0.5, own=True),
+        LoraView(name="a.safetensors"),
+        LoraView(name="deep/folder"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({}, ""),
+        ({"modelspec.trigger_phrase": " inkstyle, sumi-e "}, "inkstyle, sumi-e"),
+        ({"ss_tag_frequency": json.dumps({"10_ink": {"cat": 3, " inkstyle": 9, "dog": 1, "tree": 2}})},
+         "inkstyle, cat, tree"),
+        ({"ss_tag_frequency": "no JSON"}, ""),
+        ({"ss_tag_frequency": json.dumps({"10_ink": "?"})}, ""),
+        ({"modelspec.trigger_phrase": "w" * 500}, "w" * 120),
+    ],
+)  # fmt: skip
+def test_words_are_what_the_file_says(tmp_path: Path, metadata: dict[str, str], words: str) -> None:
+    write(tmp_path / "l.safetensors", **metadata)
+    (view,) = listed([], [tmp_path])
+    assert view.words == words
+
+
+def test_broken_files_are_listed_without_words(tmp_path: Path) -> None:
+    (tmp_path / "l.safetensors").write_bytes(b"no model")
+    (tmp_path / "m.pt").write_bytes(b"no model")
+    assert [(view.name, view.words) for view in listed([], [tmp_path])] == [("l.safetensors", ""), ("m.pt", "")]
+
+
+def test_two_files_of_one_name_have_two_names() -> None:
+    first, second = Lora("/a/x.pt", 1.0), Lora("/b/x.pt", 0.5)
+    assert by_name([first, second], []) == {"x.pt": first, "x.pt (2)": second}
+
+
+def test_no_more_are_listed_than_a_message_holds(tmp_path: Path) -> None:
+    for number in range(MOST_LORAS + 5):
+        (tmp_path / f"{number}.pt").touch()
+    found = listed([], [tmp_path])
+    assert len(found) == MOST_LORAS
+    room = 1000
+    some = fitting(found, room)
+    assert 0 < len(some) < MOST_LORAS
+    assert some == found[: len(some)]
+    assert len(msgspec.json.encode(some)) <= room + 2 < len(msgspec.json.encode(found[: len(some) + 1]))
+
+
+def test_all_styles_together_stay_within_a_message(home: Path) -> None:
+    for number in range(MOST_LORAS):
+        (home / "config" / "loras").mkdir(parents=True, exist_ok=True)
+        (home / "config" / "loras" / f"{number:0190}.pt").touch()
+    styles = home / "config" / "styles"
+    styles.mkdir(parents=True)
+    for number in range(20):
+        text = f'title = "{number}"\nbase = "embedded"\npreset = "fast"\nexample_prompt = "a fox"\n'
+        (styles / f"s{number}.toml").write_text(text, encoding="utf-8")
+    catalogue = read_catalogue()
+    assert not catalogue.notes
+    assert all(style.loras for style in catalogue.styles)
+    assert len(msgspec.json.encode(catalogue.styles)) < LISTED_BYTES * 1.1
+
+
+def request(*loras: LoraChoice) -> Generate:
+    return Generate(job="0" * 32, prompt="a", style="neon", frames=1, width=64, height=64, seed=1, loras=loras)
+
+
+@pytest.mark.parametrize(
+    ("choices", "weights"),
+    [
+        ((), {"neon": 0.9}),
+        ((LoraChoice(name="neon", weight=0.3),), {"neon": 0.3}),
+        ((LoraChoice(name="neon", weight=0),), {}),
+        ((LoraChoice(name="sketch", weight=0),), {"neon": 0.9}),
+        ((LoraChoice(name="sketch", weight=-0.5),), {"neon": 0.9, "sketch": -0.5}),
+    ],
+)
+def test_a_choice_takes_the_place_of_the_styles_own(
+    home: Path, choices: tuple[LoraChoice, ...], weights: dict[str, float]
+) -> None:
+    order, _ = resolve(request(*choices), read_catalogue(), fake=True)
+    assert {Path(lora.path).name: lora.weight for lora in order.sources.loras} == weights
+
+
+def test_the_delivered_styles_list_theirs(home: Path) -> None:
+    styles = {style.name: style for style in read_catalogue().styles}
+    assert styles["neon"].loras[0] == LoraView(name="neon", weight=0.9, own=True)
+    assert {view.name for view in styles["plain"].loras} == {"neon", "pixel_art", "sketch"}
+    assert not any(view.own for view in styles["plain"].loras)
+    published, *shorter = styles["plain"].calls
+    assert len(shorter) == len(styles["plain"].presets) - 1
+    assert published > max(shorter)
