@@ -18,6 +18,7 @@ from ..blender.clips import Place
 from ..blender.operators.generate import REFUSALS, problem_of
 from ..blender.operators.generate import submit as submit_wish
 from ..blender.properties import FITS, PLACES, RATES
+from ..blender.sources import NOTHING, Input
 from ..clip import rows
 from ..clip.placing import Where
 from ..clip.wish import Wish, random_seed, settle
@@ -64,14 +65,19 @@ def submit(
     fit: str = "FIT",
     rate: str = "SCENE",
     scene: Any = None,
+    footage: str = "",
+    anchor: str = "",
+    anchor_file: str | PathLike[str] = "",
     **wish: Any,
 ) -> Clip:
     """Lay a strip down that waits for a clip, and ask for the clip. Returns at once.
 
     seed: None: a new one. frame_start: None: the playhead. channel: to try first; 0: as `place` says.
     place, fit, rate: as the operator's. scene: None: the one that is edited.
-    wish: `negative_prompt`, `style`, `preset`, `frames`, `width`, `height`, `loras`, `settings`; left out: as the style
-        does it. loras: "ink.safetensors:0.8", or a list of such texts or of pairs.
+    footage: name of the strip whose pictures it starts from; `strength` of them, 0 keeps them, 1 ignores them.
+    anchor: name of the strip whose picture at its start becomes the first frame; anchor_file: a picture that does.
+    wish: `negative_prompt`, `style`, `preset`, `frames`, `width`, `height`, `loras`, `settings`, `strength`; left
+        out: as the style does it. loras: "ink.safetensors:0.8", or a list of such texts or of pairs.
 
     Raises ElevatorError; then nothing has happened.
     """
@@ -79,7 +85,8 @@ def submit(
     wished = _wish(prompt=prompt, seed=random_seed() if seed is None else seed, **wish)
     _know_styles()
     start = scene.frame_current if frame_start is None else frame_start
-    return _submit(scene, wished, place_of(start, channel, place, fit), one_of(RATES, "rate", rate))
+    pictures = Input(footage, anchor, str(anchor_file))
+    return _submit(scene, wished, place_of(start, channel, place, fit), one_of(RATES, "rate", rate), pictures)
 
 
 def batch(
@@ -162,9 +169,9 @@ def _wish(**told: Any) -> Wish:
     return Wish(**told)
 
 
-def _submit(scene: Any, wish: Wish, place: Place, rate: str) -> Clip:
+def _submit(scene: Any, wish: Wish, place: Place, rate: str, pictures: Input = NOTHING) -> Clip:
     try:
-        return Clip(submit_wish(bpy.context, scene, wish, place, rate))
+        return Clip(submit_wish(bpy.context, scene, wish, place, rate, pictures))
     except REFUSALS as error:
         raise ElevatorError(problem_of(error)) from error
 

@@ -57,7 +57,7 @@ class Clip:
 
     @property
     def state(self) -> str:
-        """held, sent, running, reattaching, made, fetching, filling; at the end done, failed or cancelled."""
+        """reading, held, sent, running, reattaching, made, fetching, filling; at the end done, failed or cancelled."""
         return self._now.state.name.lower()
 
     @property

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from shared_protocol.messages import LoraChoice
-
-from .wish import Wish
 
 DELIMITERS = ",;\t"
 SEVERAL = "|"
@@ -52,12 +50,9 @@ def row(record: Mapping[str, Any]) -> Row:
     frame_start, channel = wish.pop("frame_start", None), wish.pop("channel", None)
     if "lora" in told:
         wish["loras"] = loras(told.pop("lora"))
-    known = {field.name for field in fields(Wish)}
     for name in PICTURES:
-        if name in told and name not in known:
-            raise RowError(f'The column "{name}" is for the command line alone.')
         if name in told:
-            wish[name] = told.pop(name)
+            raise RowError(f'The column "{name}" is for the command line: in an edit, footage is a strip.')
     for name in OTHERS:
         told.pop(name, None)
     if told:

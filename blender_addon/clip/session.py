@@ -402,7 +402,7 @@ class Session:
         job = self.jobs[job_id]
         if job.state is not State.READING:
             return []
-        return self._fail(job, Problem(sentence, "Press Try Again when that is mended."))
+        return self._fail(job, Problem(sentence, "Press Try Again when that is mended.", code="footage_missing"))
 
     def copied(self, job_id: str) -> list[Action]:
         """All frames are on disk."""

@@ -24,7 +24,7 @@ class WishError(Exception):
     """A wish cannot be granted. `sentence` says what is wrong, `next_step` what to do; `code`: the protocol's word."""
 
     def __init__(self, sentence: str, next_step: str, code: str = "bad_request") -> None:
-        super().__init__(f"{sentence} {next_step}")
+        super().__init__(f"{sentence} {next_step}".strip())
         self.sentence = sentence
         self.next_step = next_step
         self.code = code

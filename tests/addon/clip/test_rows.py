@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.cli import batch_file
-from backend.client.wish import Wish as CommandWish
+from backend.client.wish import Wish as TheirWish
 from blender_addon.clip import rows
 from blender_addon.clip.rows import RowError, records, row
 from blender_addon.clip.wish import Wish
@@ -46,10 +46,10 @@ def test_the_command_reads_the_same_from_the_same_file(tmp_path: Path, delimiter
     table = table.replace("a cat, moving up", "a cat moving up").replace(",", delimiter)
     file = tmp_path / "prompts.csv"
     file.write_text(table, encoding="utf-8")
-    theirs, wrong = batch_file.read_rows(file, CommandWish(""), None)
+    theirs, wrong = batch_file.read_rows(file, TheirWish(""), None)
     assert not wrong
     ours = [row(record) for record in records(file.read_text(encoding="utf-8-sig"), lines_of_json=False)]
-    both = {field.name for field in fields(Wish)} & {field.name for field in fields(CommandWish)} - {"seed"}
+    both = {field.name for field in fields(Wish)} & {field.name for field in fields(TheirWish)} - {"seed"}
     for mine, command in zip(ours, theirs, strict=True):
         for name in both & mine.wish.keys():
             assert mine.wish[name] == getattr(command.wish, name), name
