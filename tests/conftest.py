@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SELECTED = {
     "long": ("--long", "takes minutes"),
     "full_size": ("--full-size", "takes minutes and up to 14 GB"),
+    "ui": ("--ui", "needs a Debian, root, and 3 GB for two Blenders with a window"),
 }
 """Marks of tests that run only with an option: the option, and why."""
 

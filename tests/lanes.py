@@ -19,7 +19,7 @@ STARTERS = {"subprocess", "multiprocessing"}
 """Modules that start processes."""
 OUR_STARTERS = {"WorkerProcess", "BackendProcess", "Starter", "start_backend", "ensure"}
 """What starts one in the project itself, where no test does so with its own hands."""
-OF_PROCESSES = {"install", "end_to_end", "flows"}
+OF_PROCESSES = {"install", "end_to_end", "flows", "ui"}
 """Rooms of tests that start processes, each of them."""
 CLONE = re.compile(r"tests/(install|end_to_end)/|tests/addon/test_(in_blender|package)\.py")
 """Files of tests that share the clone itself: its environments, build and demo."""
