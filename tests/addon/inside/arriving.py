@@ -330,7 +330,8 @@ def check_strip_cycles_through_its_takes() -> None:
     bpy.ops.wm.open_mainfile(filepath=str(path))
     assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "takes are in use"
     tick_for(0.1)
-    assert not pump().session.active, "nothing is asked for again"
+    assert set(pump().session.jobs) == known | {job.id for job in jobs}, "nothing is asked for again"
+    assert all(job.ended for job in jobs)
 
 
 def check_hidden_takes_end_with_their_strip_and_come_with_the_file() -> None:
