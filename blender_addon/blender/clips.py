@@ -198,6 +198,11 @@ def show_failed(each: Held) -> None:
     _color(each.strip, failed=True)
 
 
+def says_failed(each: Held) -> bool:
+    """Whether a strip says that there will be no frames."""
+    return bool(each.strip.elements[0].filename.startswith(stripes.FAILED))
+
+
 def show_waiting(each: Held, job: Job) -> None:
     """Let a strip's name say how far its clip is."""
     far = f" · {job.fraction:.0%}" if job.steps or job.state in (State.MADE, State.FETCHING, State.FILLING) else " · …"
@@ -255,6 +260,9 @@ def follow_to(blend: Path) -> None:
     for each in list(held()):
         now = strips.folder(each.strip)
         try:
+            for take in each.ticket.takes if each.folder.parent != parent else ():
+                if (each.folder.parent / take.folder).is_dir():
+                    FrameFolder(each.folder.parent / take.folder).move_to(parent)
             if each.filled:
                 show_from(each, FrameFolder(now).move_to(parent).path if now.parent != parent else now)
             else:
@@ -267,7 +275,7 @@ def follow_to(blend: Path) -> None:
 
 def wait_in(each: Held, parent: Path) -> None:
     """Let a strip wait for its frames, or say that there are none, in another folder. Raises FrameFileError."""
-    kind = stripes.FAILED if each.strip.elements[0].filename.startswith(stripes.FAILED) else stripes.WAITING
+    kind = stripes.FAILED if says_failed(each) else stripes.WAITING
     strips.show(each.strip, parent, [_stripes(parent, kind, each.ticket)])
 
 

@@ -277,6 +277,9 @@ class WishFields(bpy.types.PropertyGroup):
         min=limits.SEED.least,
         max=limits.SEED.most,
     )
+    takes: IntProperty(
+        name="Takes", description="Clips of the same words that one strip can show", default=1, min=1, max=8
+    )
     use_random_seed: BoolProperty(
         name="New Seed Each Time", description="Choose a new seed with every Generate", default=True
     )

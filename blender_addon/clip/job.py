@@ -99,6 +99,8 @@ class Job:
     heard: float = 0.0
     seen: float | None = None
     """When a strip of it was last in the open file; None: not since that file was opened."""
+    adopted: bool = False
+    """Whether an earlier Blender has asked for it, or this one before it was forgotten."""
     removed: bool = False
     """Whether it was cancelled because its strip was taken away; undo may bring that back."""
 

@@ -75,6 +75,7 @@ def found(job: Job, view: JobView) -> None:
     _attach(job)
     job.phase, job.position, job.seconds_left = view.phase, view.position, view.seconds_left
     job.step, job.steps = view.step, view.steps
+    job.removed = job.adopted and view.state == "cancelled"
 
 
 def bring(job: Job, *, local: bool) -> list[Action]:

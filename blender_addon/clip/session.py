@@ -265,7 +265,16 @@ class Session:
     def adopt(self, request: Generate, folder: str) -> list[Action]:
         """A strip waits for a clip that this session knows nothing of: an earlier one has asked for it."""
         self._forget_old()
-        job = Job(request.job, request, folder, State.REATTACHING, accepted=True, heard=self._now, seen=self._now)
+        job = Job(
+            request.job,
+            request,
+            folder,
+            State.REATTACHING,
+            accepted=True,
+            adopted=True,
+            heard=self._now,
+            seen=self._now,
+        )
         self.jobs[job.id] = job
         return losses.ask_again(job, self._now) if self.link is Link.READY else self.reach()
 

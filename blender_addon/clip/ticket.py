@@ -12,7 +12,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from shared_protocol.messages import Generate
+from shared_protocol.messages import Generate, JobId, Seed
 
 from .pictures import NONE as NO_PICTURES
 from .pictures import Pictures
@@ -23,6 +23,14 @@ Rate: TypeAlias = tuple[Positive, Positive]
 """Numerator and denominator, frames a second."""
 FolderName: TypeAlias = Annotated[str, Meta(pattern=r"\A\w[\w-]*\Z", max_length=64)]
 """As `wish.folder_name` makes them: a strange file must not lead us to another place."""
+
+
+class Take(msgspec.Struct, frozen=True, kw_only=True):
+    """Another clip of the same words that the strip can show."""
+
+    job: JobId
+    seed: Seed
+    folder: FolderName
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,6 +46,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the scene when the strip was laid down; None: the strip shows each frame of the clip once."""
     pictures: Pictures = NO_PICTURES
     """From the edit. The request names none: they are read anew whenever the clip is asked for."""
+    takes: tuple[Take, ...] = ()
+    """The strip's other takes, in the order in which they are shown next."""
 
     @property
     def job(self) -> str:
@@ -49,6 +59,30 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Which frame of the clip each of the strip's elements shows, from 0."""
         rate = None if self.rate is None else Fraction(*self.rate)
         return shown(self.request.frames, Fraction(*self.fps), rate)
+
+    @property
+    def take(self) -> Take:
+        """The clip that the strip shows, among its takes."""
+        return Take(job=self.job, seed=self.request.seed, folder=self.folder)
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The names of all of the strip's takes in the backend, that which it shows first."""
+        return (self.job, *(take.job for take in self.takes))
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The names of all of its takes' folders, likewise."""
+        return (self.folder, *(take.folder for take in self.takes))
+
+    def of(self, take: Take) -> Ticket:
+        """A ticket of another take alone."""
+        return msgspec.structs.replace(self.again(take.job, take.folder, take.seed), takes=())
+
+    def next(self) -> Ticket:
+        """The strip with its next take shown, and this one as the last to come."""
+        first, *others = self.takes
+        return msgspec.structs.replace(self.of(first), takes=(*others, self.take))
 
     def again(self, job: str, folder: str, seed: int | None = None) -> Ticket:
         """The same clip under another name, and with another seed if one is given."""

@@ -57,6 +57,11 @@ def random_seed() -> int:
     return random.SystemRandom().randrange(1_000_000)
 
 
+def next_seed(seed: int) -> int:
+    """The seed of a further take."""
+    return seed + 1 if seed < limits.SEED.most else limits.SEED.least
+
+
 def check(wish: Wish) -> None:
     """Raise WishError if no request can carry the wish. What a style allows, the backend says."""
     if not wish.prompt.strip():

@@ -20,6 +20,7 @@ from ..blender.clips import ClipError, Held
 from ..clip.actions import Action
 from ..clip.job import Job, State
 from ..clip.session import Session
+from ..clip.ticket import Ticket
 from .copying import copy
 from .frame_folder import FrameFolder
 
@@ -52,12 +53,15 @@ class Timeline:
         """Compare the edit with the session."""
         self._looked = now
         waiting: dict[str, list[Held]] = {}
+        hidden: dict[str, tuple[Ticket, str]] = {}
         busy = strips.hands_are_busy(bpy.context)
         for each in clips.held():
             self._remember(each)
+            hidden |= self._hidden(each)
             if not each.filled and not self._shown_again(each):
                 waiting.setdefault(each.ticket.job, []).append(each)
-        for job_id in () if busy else self._session.come_back(waiting):
+        wanted = [job for job, held in waiting.items() if not busy and not clips.says_failed(held[0])]
+        for job_id in self._session.come_back(wanted):
             again = self._ask_again(waiting.pop(job_id))
             waiting |= again
             yield from self._submit(again)
@@ -65,7 +69,11 @@ class Timeline:
             job = self._session.jobs.get(job_id)
             if job is None or (job.state is State.DONE and not busy):  # its frames went to another file's folder
                 yield from self._session.adopt(held[0].ticket.request, str(held[0].folder))
-        yield from self._session.see({job: str(held[0].folder) for job, held in waiting.items()})
+        for job_id, (ticket, folder) in hidden.items():
+            if job_id not in self._session.jobs:
+                yield from self._session.adopt(ticket.request, folder)
+        shown = {job: str(held[0].folder) for job, held in waiting.items()}
+        yield from self._session.see({job: folder for job, (_, folder) in hidden.items()} | shown)
         self._show_states(waiting, now)
 
     def fill(self) -> Iterator[Action]:
@@ -104,6 +112,15 @@ class Timeline:
             yield from self._submit(self._ask_again(held, seed))
             self.look_at_once()
 
+    def next_take(self, each: Held) -> None:
+        """Let a strip show its next take, or wait for it."""
+        ticket = each.ticket.next()
+        clips.exchange(each, ticket)
+        now = Held(each.scene, each.strip, ticket)
+        if (home := self._home(now)) is not None:
+            clips.fill(now, home)
+        self.look_at_once()
+
     def leave_file(self) -> None:
         """Another file is being opened: there is no undo from it into this one."""
         self._seen.clear()
@@ -127,17 +144,27 @@ class Timeline:
             if home is None:
                 missing.add(each.ticket.folder)
             elif each.folder != parent / each.ticket.folder:
-                if home.parent != parent:
-                    copy(home, parent / each.ticket.folder)
-                    copied.add(each.ticket.folder)
+                for folder in each.ticket.folders if home.parent != parent else ():
+                    if (home.parent / folder).is_dir():
+                        copy(home.parent / folder, parent / folder)
+                        copied.add(folder)
                 clips.show_from(each, parent / each.ticket.folder)
         return len(copied), len(missing)
 
     # Inside -------------------------------------------------------------------------------------------------
 
+    def _hidden(self, each: Held) -> dict[str, tuple[Ticket, str]]:
+        """The takes of a strip that it does not show, and whose frames are not there yet: tickets and folders."""
+        parent, frames = each.folder.parent, each.ticket.request.frames
+        return {
+            take.job: (each.ticket.of(take), str(parent / take.folder))
+            for take in each.ticket.takes
+            if not FrameFolder(parent / take.folder).holds(frames)
+        }
+
     def _remember(self, each: Held) -> None:
         self._parents[each.folder.parent] = None
-        self._seen.add(each.ticket.folder)
+        self._seen.update(each.ticket.folders)
 
     def _shown_again(self, each: Held) -> bool:
         """Whether the strip is a late copy of one that has its clip, and now shows it, too."""
@@ -158,8 +185,11 @@ class Timeline:
     def _ask_again(self, held: list[Held], seed: int | None = None) -> dict[str, list[Held]]:
         """Give strips a ticket of another job."""
         job = new_job_id()
-        ticket = held[0].ticket.again(job, held[0].ticket.folder, seed)
+        before = held[0].ticket
+        ticket = before.again(job, before.folder, seed)
         ticket = msgspec.structs.replace(ticket, folder=clips.folder_name(ticket.request))
+        if seed is not None and held[0].filled:
+            ticket = msgspec.structs.replace(ticket, takes=(*before.takes, before.take))
         for each in held:
             clips.exchange(each, ticket)
         return {job: [Held(each.scene, each.strip, ticket) for each in held]}

@@ -46,6 +46,31 @@ class TryAgain(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class NextTake(bpy.types.Operator):
+    """Let the active strip show its next take"""
+
+    bl_idname = "elevator.next_take"
+    bl_label = "Next Take"
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """The active strip must have takes."""
+        each = clips.active(strips.sequencer_scene(context))
+        if each is None or not each.ticket.takes:
+            cls.poll_message_set("Select a strip that has several takes.")
+            return False
+        return True
+
+    def execute(self, context: Any) -> set[str]:
+        each = clips.active(strips.sequencer_scene(context))
+        assert each is not None
+        pump = the_pump()
+        pump.timeline.next_take(each)
+        pump.do(())
+        return {"FINISHED"}
+
+
 class FindClips(Connected, bpy.types.Operator):
     """Ask the backend for finished clips: those of a Blender that was closed, of another file, of a terminal"""
 
@@ -228,6 +253,7 @@ class OpenFolder(bpy.types.Operator):
 
 CLASSES = (
     TryAgain,
+    NextTake,
     FindClips,
     InsertClip,
     SettingsFromStrip,

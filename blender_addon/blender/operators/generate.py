@@ -17,8 +17,8 @@ from shared_protocol.messages import Generate, Style
 from ...clip.choices import read_loras, read_settings, write_loras, write_settings
 from ...clip.job import Job, Problem
 from ...clip.placing import Where
-from ...clip.ticket import Ticket
-from ...clip.wish import Wish, WishError, random_seed, settle
+from ...clip.ticket import Take, Ticket
+from ...clip.wish import Wish, WishError, next_seed, random_seed, settle
 from ...machine import waiting
 from ...machine.frame_folder import FrameFileError
 from ...machine.terminal import ProgressLines
@@ -64,6 +64,7 @@ class GenerateClip(bpy.types.Operator):
     place: EnumProperty(name="Channel", description="Where the strip goes", items=PLACES, options=HIDDEN)
     channel: IntProperty(name="Channel", description="Channel, or the first to try; 0: as Place says", options=HIDDEN)
     frame_start: IntProperty(name="Start", description="First frame; left out: the playhead", options=HIDDEN)
+    takes: IntProperty(name="Takes", description="Clips, with seeds in a row", default=1, min=1, max=8, options=HIDDEN)
     wait: BoolProperty(
         name="Wait",
         description="Return when the clip is in the edit. Without a window alone: a window never waits",
@@ -102,10 +103,11 @@ class GenerateClip(bpy.types.Operator):
             if problem is not None:
                 return self._refuse(problem)
         try:
-            job = self._submit(context)
+            jobs = self._submit(context)
         except REFUSALS as error:
             return self._refuse(problem_of(error))
-        return self._wait(job) if blocks else {"FINISHED"}
+        ends = (self._wait(job) for job in jobs) if blocks else ()
+        return next((end for end in ends if end != {"FINISHED"}), {"FINISHED"})
 
     def _take(self, settings: Any, context: Any) -> None:
         """Copy the panel's settings into the operator's properties."""
@@ -116,17 +118,21 @@ class GenerateClip(bpy.types.Operator):
         start = sources.chosen(settings)
         self.footage, self.strength = start.footage, wish.strength
         self.anchor, self.anchor_file = start.anchor, start.anchor_file
+        self.takes = settings.takes
         self.rate, self.fit, self.place = settings.rate, settings.fit, settings.place
         self.channel = settings.channel if settings.place == Where.CHANNEL.name else 0
 
-    def _submit(self, context: Any) -> Job:
+    def _submit(self, context: Any) -> list[Job]:
         """Raises WishError, ClipError or FrameFileError; then nothing has happened."""
         scene = strips.sequencer_scene(context)
         start = self.frame_start if self.properties.is_property_set("frame_start") else scene.frame_current
         wanted = sources.Input(self.footage, self.anchor, self.anchor_file)
         where = Where.CHANNEL if self.channel else Where[self.place]
         place = Place(start, where, self.channel, self.fit)
-        return submit(context, scene, self._wish(), place, self.rate, wanted)
+        submit(context, scene, self._wish(), place, self.rate, wanted, self.takes)
+        each = clips.active(scene)
+        assert each is not None
+        return [the_pump().session.jobs[job] for job in each.ticket.jobs]
 
     def _wish(self) -> Wish:
         return Wish(
@@ -185,10 +191,16 @@ REFUSALS = (WishError, ClipError, FrameFileError)
 
 
 def submit(
-    context: Any, scene: Any, wish: Wish, place: Place, rate: str, wanted: sources.Input = sources.NOTHING
+    context: Any,
+    scene: Any,
+    wish: Wish,
+    place: Place,
+    rate: str,
+    wanted: sources.Input = sources.NOTHING,
+    takes: int = 1,
 ) -> Job:
-    """Lay down a strip for a wish and ask for its clip. rate: whose rate the strip keeps, as `RATES` has it. wanted:
-    the pictures that it starts from.
+    """Lay down a strip for a wish and ask for its clip, and for its further takes. rate: whose rate the strip keeps,
+    as `RATES` has it. wanted: the pictures that it starts from.
 
     Raises WishError, ClipError or FrameFileError; then nothing has happened.
     """
@@ -196,9 +208,11 @@ def submit(
     request = settle(wish, new_job_id(), pump.session.styles)
     ticket = ticket_for(request, pump.session.styles, clips.rate_of(scene), rate)
     ticket = msgspec.structs.replace(ticket, pictures=sources.pictures(wanted, scene, ticket, place.frame_start))
+    ticket = _with_takes(ticket, takes)
     parent = clips.parent_folder(clips_folder(context))
     clips.lay_down(scene, ticket, place, parent)
-    pump.submit(ticket, parent / ticket.folder)
+    for take in (ticket, *(ticket.of(take) for take in ticket.takes)):
+        pump.submit(take, parent / take.folder)
     return pump.session.jobs[request.job]
 
 
@@ -223,6 +237,21 @@ def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int]
         fps=fps,
         rate=rate if kept == "SCENE" else None,
     )
+
+
+def _with_takes(ticket: Ticket, count: int) -> Ticket:
+    """A ticket with so many takes, each with the seed after the one before."""
+    takes, seed = [], ticket.request.seed
+    for _ in range(count - 1):
+        job, seed = new_job_id(), next_seed(seed)
+        takes.append(
+            Take(
+                job=job,
+                seed=seed,
+                folder=clips.folder_name(msgspec.structs.replace(ticket.request, job=job, seed=seed)),
+            )
+        )
+    return msgspec.structs.replace(ticket, takes=tuple(takes))
 
 
 CLASSES = (GenerateClip,)

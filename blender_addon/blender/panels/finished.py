@@ -30,7 +30,7 @@ class ClipsPanel(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         self.layout.operator("elevator.find_clips", icon="VIEWZOOM")
-        used = {each.ticket.job for each in clips.held()}
+        used = {job for each in clips.held() for job in each.ticket.jobs}
         for view in [view for view in the_pump().session.finished.values() if view.job not in used][:CLIPS_SHOWN]:
             row = self.layout.row(align=True)
             row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA")
@@ -65,6 +65,9 @@ class StripPanel(SidebarPanel, bpy.types.Panel):
         rate = words.rate(float(Fraction(*each.ticket.fps)))
         layouts.text(self.layout, context, f"Made for {rate} frames a second.")
         column = self.layout.column(align=True)
+        if each.ticket.takes:
+            text = f"Next of {len(each.ticket.jobs)} Takes"
+            column.operator("elevator.next_take", text=text, icon="FRAME_NEXT")
         column.operator("elevator.settings_from_strip", icon="EYEDROPPER")
         again = column.operator("elevator.try_again", text="Again with New Seed", icon="FILE_REFRESH")
         again.job, again.new_seed = each.ticket.job, True

@@ -31,6 +31,7 @@ class LookPanel(SidebarPanel, bpy.types.Panel):
         row.prop(settings, "seed")
         row.prop(settings, "use_random_seed", text="", icon="UNLOCKED" if settings.use_random_seed else "LOCKED")
         row.operator("elevator.new_seed", text="", icon="FILE_REFRESH")
+        fields(self.layout).prop(settings, "takes")
         _draw_loras(self.layout, context, settings)
 
 

@@ -296,3 +296,21 @@ def test_whatever_the_next_backend_says_first_shows_that_it_has_the_job(message:
     welcomed(session)
     session.receive(message)
     assert job.state is state
+
+
+def test_a_clip_that_an_earlier_blender_cancelled_with_its_strip_is_asked_for_again() -> None:
+    session = ready()
+    session.adopt(request(), folder(A))
+    assert session.receive(known(A, "cancelled")) == []
+    session.receive(Cancelled(job=A))
+    assert session.jobs[A].state is State.CANCELLED
+    assert session.come_back([A]) == [A], "the file that was saved before shows its strip"
+
+
+def test_a_clip_that_somebody_cancelled_while_the_backend_was_away_is_not() -> None:
+    session, _ = running()
+    session.receive(LOST)
+    welcomed(session)
+    session.receive(known(A, "cancelled"))
+    session.receive(Cancelled(job=A))
+    assert session.come_back([A]) == []

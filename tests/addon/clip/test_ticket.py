@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_addon.clip.pictures import Pictures
-from blender_addon.clip.ticket import Ticket, decode, encode
+from blender_addon.clip.ticket import Take, Ticket, decode, encode
 from blender_addon.clip.wish import folder_name
 from shared_protocol.messages import LoraChoice
 from tests.addon.sessions import PICTURES, A, B, request
@@ -109,3 +109,15 @@ def test_fields_of_later_versions_are_passed_over() -> None:
 @given(st.text())
 def test_no_text_is_too_strange(text: str) -> None:
     assert decode(text) is None
+
+
+def test_takes_are_shown_one_after_another() -> None:
+    others = (Take(job=B, seed=2, folder="a-fox-bbbbbbbb"), Take(job="c" * 32, seed=3, folder="a-fox-cccccccc"))
+    first = msgspec.structs.replace(TICKET, takes=others)
+    assert decode(encode(first)) == first
+    second = first.next()
+    assert (second.request, second.folder) == (request(B, seed=2), "a-fox-bbbbbbbb")
+    assert second.takes == (others[1], first.take)
+    assert second.next().next() == first
+    assert (second.jobs, second.folders[0]) == ((B, "c" * 32, TICKET.job), "a-fox-bbbbbbbb")
+    assert first.of(others[0]) == msgspec.structs.replace(second, takes=())

@@ -306,6 +306,53 @@ def check_late_paste_is_filled() -> None:
     assert _is_filled(copy)
 
 
+def check_strip_cycles_through_its_takes() -> None:
+    path = open_project("takes")
+    known = set(pump().session.jobs)
+    strip = lay("a fox", frames=2, seed=7, takes=3)
+    ticket = part("blender.clips").ticket_of
+    jobs = [job for name, job in pump().session.jobs.items() if name not in known]
+    assert [job.request.seed for job in jobs] == [7, 8, 9]
+    tick_until(lambda: all(job.ended for job in jobs))
+    assert [job.state.name for job in jobs] == ["DONE"] * 3
+    assert len(all_strips()) == 1
+    assert _is_filled(strip)
+    for seed in (8, 9, 7, 8):
+        assert bpy.ops.elevator.next_take("EXEC_DEFAULT", True) == {"FINISHED"}
+        (strip,) = all_strips()
+        assert ticket(strip).request.seed == seed
+        assert _is_filled(strip), "its frames were there"
+    bpy.ops.ed.undo()
+    (strip,) = all_strips()
+    assert ticket(strip).request.seed == 7
+    assert _is_filled(strip)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "takes are in use"
+    tick_for(0.1)
+    assert set(pump().session.jobs) == known | {job.id for job in jobs}, "nothing is asked for again"
+    assert all(job.ended for job in jobs)
+
+
+def check_hidden_takes_end_with_their_strip_and_come_with_the_file() -> None:
+    folder = open_project("hidden takes").parent
+    bpy.ops.wm.read_homefile(app_template="")
+    bpy.context.scene.render.fps = 8
+    strip = generate("a fox", frames=2, takes=2)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "later.blend"))
+    assert sorted(len(list(each.glob("frame_*.png"))) for each in (folder / "elevator").glob("a-fox-*")) == [2, 2]
+    job = job_of(strip)
+    assert bpy.ops.elevator.try_again(job=job.id, new_seed=True) == {"FINISHED"}
+    assert len(part("blender.clips").ticket_of(strip).takes) == 2, "what it showed is a take of it"
+    _end(strip)
+    strip = lay(f"a hare {SLOW}", frames=2, takes=2, frame_start=50)
+    jobs = [pump().session.jobs[job] for job in part("blender.clips").ticket_of(strip).jobs]
+    _strips().remove(scene(), strip)
+    later(3.5)
+    tick_until(lambda: all(job.ended for job in jobs))
+    assert {job.state.name for job in jobs} == {"CANCELLED"}
+
+
 def check_unused_clips_are_removed() -> None:
     path = open_project("unused")
     generate("a fox", frames=2)

@@ -77,7 +77,12 @@ class Walk:
         scene().frame_set(self.draw.randint(1, LAST_FRAME))
         place = self.draw.choice(("ABOVE_ALL", "ABOVE_ACTIVE"))
         rate = self.draw.choice(("SCENE", "CLIP"))
-        lay(prompt, frames=self.draw.randint(1, 3), width=64, height=64, place=place, rate=rate)
+        takes = self.draw.choice((1, 1, 1, 2))
+        lay(prompt, frames=self.draw.randint(1, 3), width=64, height=64, place=place, rate=rate, takes=takes)
+
+    def next_take(self) -> None:
+        if self._select_any() is not None and bpy.ops.elevator.next_take.poll():
+            bpy.ops.elevator.next_take("EXEC_DEFAULT", True)
 
     def move(self) -> None:
         if (strip := self._any_strip()) is not None:
@@ -237,6 +242,7 @@ class Walk:
         "redo": 8,
         "cancel": 2,
         "try_again": 3,
+        "next_take": 3,
         "insert": 3,
         "wait_for_a_clip": 8,
         "pass_time": 4,
@@ -373,7 +379,7 @@ class Walk:
     # Help ---------------------------------------------------------------------------------------------------
 
     def _in_the_edit(self) -> set[str]:
-        return {each.ticket.job for each in part("blender.clips").held()}
+        return {job for each in part("blender.clips").held() for job in each.ticket.jobs}
 
     def _parents(self) -> Iterator[Path]:
         for parent in (*PROJECTS.glob("*/elevator"), part("blender.clips").spare_folder()):
