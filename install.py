@@ -65,9 +65,9 @@ def _demo(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     more = [LTS_BLENDER, NEWEST_BLENDER] if options.long else []
     readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER, *more], options.torch_index)
-    long = ["--long"] if options.long else []
+    also = [f"--{name}" for name in ("long", "ui") if getattr(options, name)]
     wrong = checks.check()
-    return checks.test([*long, *options.rest]) or wrong
+    return checks.test([*also, *options.rest]) or wrong
 
 
 def _package(options: argparse.Namespace) -> int:
