@@ -130,6 +130,7 @@ class _Anything:
     """Takes every call and every attribute."""
 
     clips_folder = ""
+    folder_template = "//elevator/{job}"
 
     def __getattr__(self, name: str) -> _Anything:
         return _Anything()
