@@ -31,6 +31,7 @@ COMMAND = re.compile(r"(?:python3? |\.venv/bin/|scripts/|pytest )")
 ELSEWHERE = {
     'python3 install.py demo "a pumpkin moving right, blue background"': "test_demo.py runs it",
     "python3 install.py test": "it runs this test",
+    "python3 install.py test --ui": "it runs this test",
     "python3 install.py package": "test_demo.py and tests/addon build the zip",
     "python3 install.py setup": "tests/install runs it",
     "scripts/check": "install.py test runs it before the tests",
