@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import bpy
 
 from ...clip import words
+from ...clip.words import Phrase
 from ...machine.timer import the_pump
 from .. import clips, layouts, strips
 from .shared import PROMPT_LENGTH, SidebarPanel
@@ -33,7 +34,7 @@ class ClipsPanel(SidebarPanel, bpy.types.Panel):
         used = {job for each in clips.held() for job in each.ticket.jobs}
         for view in [view for view in the_pump().session.finished.values() if view.job not in used][:CLIPS_SHOWN]:
             row = self.layout.row(align=True)
-            row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA")
+            row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA", translate=False)
             row.operator("elevator.insert_clip", text="", icon="ADD").job = view.job
         column = self.layout.column(align=True)
         column.operator("elevator.collect_clips", icon="FILE_FOLDER")
@@ -56,14 +57,18 @@ class StripPanel(SidebarPanel, bpy.types.Panel):
         each = clips.active(strips.sequencer_scene(context))
         assert each is not None
         request = each.ticket.request
-        layouts.text(self.layout, context, request.prompt)
-        size = f"{words.frames(request.frames)} of {request.width} × {request.height}"
-        text = f"{request.style}, seed {request.seed}, {size}"
-        if request.preset:
-            text += f", {request.preset}"
+        layouts.text(self.layout, context, request.prompt, translate=False)
+        text = Phrase(
+            "{style}, seed {seed}, {frames} of {width} × {height}",
+            style=", ".join(filter(None, (request.style, request.preset))),
+            seed=request.seed,
+            frames=words.frames(request.frames),
+            width=request.width,
+            height=request.height,
+        )
         layouts.text(self.layout, context, text)
         rate = words.rate(float(Fraction(*each.ticket.fps)))
-        layouts.text(self.layout, context, f"Made for {rate} frames a second.")
+        layouts.text(self.layout, context, Phrase("Made for {rate} frames a second.", rate=rate))
         column = self.layout.column(align=True)
         if each.ticket.takes:
             text = f"Next of {len(each.ticket.jobs)} Takes"
