@@ -431,4 +431,5 @@ GERMAN: dict[str, str] = {
         "Wohin die Bilder eines Clips kommen: // ist der Ordner der .blend-Datei. Der letzte Teil darf "
         "{prompt}, {job}, {style} und {seed} enthalten"
     ),
+    "Next of {count} Takes": "Nächster von {count} Takes",
 }

@@ -12,6 +12,7 @@ from ...clip import words
 from ...clip.words import Phrase
 from ...machine.timer import the_pump
 from .. import clips, layouts, strips
+from ..translations import told
 from .shared import PROMPT_LENGTH, SidebarPanel
 
 CLIPS_SHOWN = 12
@@ -71,8 +72,8 @@ class StripPanel(SidebarPanel, bpy.types.Panel):
         layouts.text(self.layout, context, Phrase("Made for {rate} frames a second.", rate=rate))
         column = self.layout.column(align=True)
         if each.ticket.takes:
-            text = f"Next of {len(each.ticket.jobs)} Takes"
-            column.operator("elevator.next_take", text=text, icon="FRAME_NEXT")
+            takes = told(Phrase("Next of {count} Takes", count=len(each.ticket.jobs)))
+            column.operator("elevator.next_take", text=takes, icon="FRAME_NEXT", translate=False)
         column.operator("elevator.settings_from_strip", icon="EYEDROPPER")
         again = column.operator("elevator.try_again", text="Again with New Seed", icon="FILE_REFRESH")
         again.job, again.new_seed = each.ticket.job, True
