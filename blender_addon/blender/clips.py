@@ -23,6 +23,7 @@ from ..clip import folder_template, placing, timing, words
 from ..clip.job import Job, State
 from ..clip.placing import Where
 from ..clip.ticket import Ticket, decode, encode
+from ..clip.words import Phrase
 from ..machine import leftovers, stripes
 from ..machine.copying import why
 from ..machine.frame_folder import FrameFileError, FrameFolder, frame_name
@@ -110,7 +111,13 @@ def lay_down(scene: Any, ticket: Ticket, place: Place, parent: Path) -> Any:
     length = len(ticket.shown)
     channel = _channel(scene, holder, place, length)
     if channel is None:
-        raise ClipError(f"No channel is free for {words.frames(length)} at frame {place.frame_start}.")
+        raise ClipError(
+            Phrase(
+                "No channel is free for {frames} at frame {start}.",
+                frames=words.frames(length),
+                start=place.frame_start,
+            )
+        )
     strip = strips.add_image_strip(
         holder,
         name=_name(request.prompt),
@@ -144,7 +151,9 @@ def _stripes(parent: Path, kind: str, ticket: Ticket) -> str:
     try:
         return stripes.put(parent, kind, ticket.request.width, ticket.request.height)
     except OSError as error:
-        raise FrameFileError(f"The folder {parent} cannot be written: {why(error)}.") from error
+        raise FrameFileError(
+            Phrase("The folder {folder} cannot be written: {why}.", folder=parent, why=why(error))
+        ) from error
 
 
 def _stripes_or_none(parent: Path, kind: str, ticket: Ticket) -> str:
@@ -182,7 +191,7 @@ def active(scene: Any) -> Held | None:
 def fill(each: Held, folder: Path) -> None:
     """Turn a strip to its clip's frames. No undo step, no change of selection. Raises ClipError."""
     if not FrameFolder(folder).holds(each.ticket.request.frames):
-        raise ClipError(f"Frames are missing in {folder}.")
+        raise ClipError(Phrase("Frames are missing in {folder}.", folder=folder))
     strips.show(each.strip, folder, [frame_name(index) for index in each.ticket.shown])
     if folder.name != each.ticket.folder:
         raise AssertionError(f"{folder} is not the folder of {each.ticket.job}")

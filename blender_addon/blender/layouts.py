@@ -1,9 +1,13 @@
-"""Pieces of layout that panel and preferences share. Blender's labels do not wrap, so this does."""
+"""Pieces of layout that panel and preferences share. Blender's labels do not wrap before 5.3, so this does."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Any
+
+import bpy
+
+from .translations import told
 
 CHARACTER = 5.8
 """Mean width of a character of the interface's font, in points, measured on sentences."""
@@ -26,13 +30,18 @@ def shortened(sentence: str, room: int) -> str:
     return line if len(line) <= room else f"{line[: room - 1]}…"
 
 
-def text(layout: Any, context: Any, sentence: str, icon: str = "NONE") -> None:
-    """A sentence over as many lines as it needs."""
+def text(layout: Any, context: Any, sentence: str, icon: str = "NONE", translate: bool = True) -> None:
+    """A sentence over as many lines as it needs, in Blender's language. translate: False for an artist's own words."""
+    said = told(sentence) if translate else sentence
     column = layout.column(align=True)
     column.scale_y = 0.8
+    if "label_multiline" in bpy.types.UILayout.bl_rna.functions:
+        column.label_multiline(text=said, icon=icon, translate=False)
+        return
     room = characters(context) - (0 if icon == "NONE" else ICON_CHARACTERS)
-    for number, line in enumerate(textwrap.wrap(sentence, room)):
-        column.label(text=line, icon=icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1")
+    for number, line in enumerate(textwrap.wrap(said, room)):
+        own = icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1"
+        column.label(text=line, icon=own, translate=False)
 
 
 def problem(layout: Any, context: Any, sentence: str, next_step: str, command: str) -> None:
@@ -42,5 +51,5 @@ def problem(layout: Any, context: Any, sentence: str, next_step: str, command: s
     if next_step:
         text(box, context, next_step, icon="FORWARD")
     if command:
-        text(box, context, command, icon="CONSOLE")
+        text(box, context, command, icon="CONSOLE", translate=False)
         box.operator("elevator.copy_command", icon="COPYDOWN").command = command

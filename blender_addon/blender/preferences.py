@@ -11,6 +11,7 @@ from bpy.props import BoolProperty, FloatProperty, StringProperty
 from ..clip import backend_words, folder_template
 from ..clip.folder_template import TemplateError
 from ..clip.job import Problem
+from ..clip.words import Phrase
 from ..machine.backend_process import Serving
 from ..machine.installation import installation
 from ..machine.timer import ask_for_styles, the_pump
@@ -93,7 +94,8 @@ class Preferences(bpy.types.AddonPreferences):
         if isinstance(found, Problem):
             layouts.problem(layout, context, found.sentence, found.next_step, found.command)
         else:
-            layouts.text(layout, context, f"Backend {found.version} in {found.root}", icon="CHECKMARK")
+            said = Phrase("Backend {version} in {folder}", version=found.version, folder=found.root)
+            layouts.text(layout, context, said, icon="CHECKMARK")
         layouts.text(layout, context, backend_words.state(session.link, session.device))
         column = layout.column(heading="Clips")
         column.prop(self, "default_style")

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from shared_protocol.messages import Status
 
 from .link import Link
+from .words import Phrase
 
 
 def state(link: Link, device: str) -> str:
     """Whether it runs, in a sentence."""
     match link:
         case Link.READY:
-            return "The backend is ready." + (f" It works on {device}." if device not in ("", "none") else "")
+            if device in ("", "none"):
+                return "The backend is ready."
+            return Phrase("The backend is ready. It works on {device}.", device=device)
         case Link.NONE:
             return "No backend is connected. It starts with the first Generate."
     return "The backend is starting."

@@ -10,6 +10,7 @@ from shared_protocol.texts import duration
 from . import words
 from .job import Job, State
 from .link import Link
+from .words import Phrase
 
 SILENCE_SECONDS = 60.0
 """After so long without a word about a job, the panel says so. It is not the end: loading can be slow."""
@@ -42,9 +43,10 @@ def describe(job: Job, link: Link, queue: QueueState, now: float) -> Status:
     phase = job.phase if job.state is State.RUNNING else state
     silence = now - job.heard
     if job.state is State.RUNNING and job.phase != "waiting" and silence > SILENCE_SECONDS:
-        return Status(words.PHASES[job.phase], f"no news for {duration(silence)}", phase)
-    left = "" if job.seconds_left is None else f"about {duration(job.seconds_left)} left"
-    return Status(", ".join(filter(None, (words.PHASES[job.phase], _amount(job)))), left, phase)
+        return Status(words.PHASES[job.phase], Phrase("no news for {time}", time=duration(silence)), phase)
+    left = "" if job.seconds_left is None else Phrase("about {time} left", time=duration(job.seconds_left))
+    line, amount = words.PHASES[job.phase], _amount(job)
+    return Status(Phrase("{phase}, {amount}", phase=line, amount=amount) if amount else line, left, phase)
 
 
 def _here(job: Job, link: Link) -> str | None:
@@ -80,7 +82,7 @@ def _here(job: Job, link: Link) -> str | None:
 def _amount(job: Job) -> str:
     """How far the phase is."""
     if job.phase == "waiting":
-        return f"{job.position} before it" if job.position else ""
+        return Phrase("{count} before it", count=job.position) if job.position else ""
     if job.phase == "loading":
         return words.megabytes(job.bytes_done, job.bytes_total) if job.bytes_total else ""
-    return f"{min(job.step, job.steps)} of {job.steps}" if job.steps else ""
+    return Phrase("{step} of {steps}", step=min(job.step, job.steps), steps=job.steps) if job.steps else ""

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Self
 
 from shared_protocol.messages import Phase
 
+
+class Phrase(str):
+    """A text with what is filled in, so that whoever shows it can say it in another language.
+
+    It is the English text; a value that is a phrase itself is said in the other language, too.
+    """
+
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, **values: object) -> Self:
+        """`template` as `str.format` takes it."""
+        made = super().__new__(cls, template.format(**values))
+        made.template, made.values = template, values
+        return made
+
+    def __str__(self) -> str:
+        """Itself, so that an error's text is still a phrase."""
+        return self
+
+
 PHASES: dict[Phase, str] = {
-    "waiting": "Waiting for its turn",
-    "loading": "Loading the models",
-    "text": "Reading the prompt",
-    "encoding": "Reading the footage",
-    "painting": "Painting",
-    "refining": "Smoothing the motion",
-    "inverting": "Carrying the motion over",
-    "decoding": "Making the pictures",
-    "conforming": "Fitting the frame rate",
-    "writing": "Storing the clip",
+    "waiting": Phrase("Waiting for its turn"),
+    "loading": Phrase("Loading the models"),
+    "text": Phrase("Reading the prompt"),
+    "encoding": Phrase("Reading the footage"),
+    "painting": Phrase("Painting"),
+    "refining": Phrase("Smoothing the motion"),
+    "inverting": Phrase("Carrying the motion over"),
+    "decoding": Phrase("Making the pictures"),
+    "conforming": Phrase("Fitting the frame rate"),
+    "writing": Phrase("Storing the clip"),
 }
 
 STAYS = "The clip stays in the backend's queue; the panel Finished Clips has it when it is made."
@@ -25,12 +48,12 @@ STAYS = "The clip stays in the backend's queue; the panel Finished Clips has it 
 
 def megabytes(done: int, total: int) -> str:
     """ "120 of 4265 MB", from bytes."""
-    return f"{min(done, total) / 1e6:.0f} of {total / 1e6:.0f} MB"
+    return Phrase("{done} of {total} MB", done=f"{min(done, total) / 1e6:.0f}", total=f"{total / 1e6:.0f}")
 
 
 def frames(count: int) -> str:
     """ "1 frame", "16 frames"."""
-    return f"{count} frame" if count == 1 else f"{count} frames"
+    return Phrase("{count} frame", count=count) if count == 1 else Phrase("{count} frames", count=count)
 
 
 def clips(count: int) -> str:

@@ -13,6 +13,7 @@ from ...clip.job import Problem
 from ...machine import backend_commands
 from ...machine.installation import installation
 from ...machine.timer import the_pump
+from ..translations import told
 from .shared import HIDDEN, Connected, confirm, open_path
 
 
@@ -136,7 +137,7 @@ class CopyCommand(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         context.window_manager.clipboard = self.command
-        self.report({"INFO"}, "Copied. Paste it into a terminal.")
+        self.report({"INFO"}, told("Copied. Paste it into a terminal."))
         return {"FINISHED"}
 
 

@@ -16,6 +16,7 @@ from ...clip import words
 from ...clip.choices import lines_of
 from ...clip.placing import Where
 from ...clip.wish import random_seed, request_of
+from ...clip.words import Phrase
 from ...machine.copying import CopyError, why
 from ...machine.frame_folder import FrameFileError
 from ...machine.leftovers import Leftover, UnreadableBlendError, leftovers
@@ -23,6 +24,7 @@ from ...machine.timer import the_pump
 from .. import clips, plan_properties, strips
 from ..clips import ClipError, Place
 from ..preferences import clips_folder
+from ..translations import told
 from .generate import ticket_for
 from .shared import HIDDEN, Connected
 
@@ -98,7 +100,7 @@ class InsertClip(bpy.types.Operator):
         pump, scene = the_pump(), strips.sequencer_scene(context)
         view = pump.session.finished.get(self.job)
         if view is None:
-            self.report({"ERROR"}, "The backend does not know this clip. Press Find Clips.")
+            self.report({"ERROR"}, told("The backend does not know this clip. Press Find Clips."))
             return {"CANCELLED"}
         settings = scene.elevator
         ticket = ticket_for(request_of(view), pump.session.styles, clips.rate_of(scene), settings.rate)
@@ -106,7 +108,7 @@ class InsertClip(bpy.types.Operator):
         try:
             clips.lay_down(scene, ticket, place, clips.parent_folder(clips_folder(context)))
         except (ClipError, FrameFileError) as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(str(error)))
             return {"CANCELLED"}
         pump.timeline.look_at_once()
         pump.do(())
@@ -187,7 +189,7 @@ class RemoveUnused(bpy.types.Operator):
         try:
             found = leftovers(clips.parent_folder(), the_pump().timeline.in_use())
         except UnreadableBlendError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(str(error)))
             return []
         except OSError as error:
             self.report({"ERROR"}, f"{clips.parent_folder()} cannot be read: {why(error)}.")
@@ -213,12 +215,12 @@ class CollectClips(bpy.types.Operator):
         try:
             copied, missing = the_pump().timeline.collect()
         except (CopyError, FrameFileError) as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(str(error)))
             return {"CANCELLED"}
-        told = f"Copied {words.clips(copied)}."
+        said = f"Copied {words.clips(copied)}."
         if missing:
-            told += f" The frames of {words.clips(missing)} were not found."
-        self.report({"WARNING" if missing else "INFO"}, told)
+            said += f" The frames of {words.clips(missing)} were not found."
+        self.report({"WARNING" if missing else "INFO"}, said)
         return {"FINISHED"}
 
 
@@ -243,10 +245,13 @@ class OpenFolder(bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         if not Path(self.folder).is_dir():
-            self.report({"ERROR"}, f"The folder {self.folder} is gone.")
+            self.report({"ERROR"}, told(Phrase("The folder {folder} is gone.", folder=self.folder)))
             return {"CANCELLED"}
         if sys.platform not in ("win32", "darwin") and shutil.which("xdg-open") is None:
-            self.report({"ERROR"}, f"The program xdg-open, which opens folders, is not installed: {self.folder}")
+            missing = Phrase(
+                "The program xdg-open, which opens folders, is not installed: {folder}", folder=self.folder
+            )
+            self.report({"ERROR"}, told(missing))
             return {"CANCELLED"}
         return bpy.ops.wm.path_open(filepath=self.folder)
 

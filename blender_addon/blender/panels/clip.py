@@ -10,10 +10,12 @@ import bpy
 from ...clip import foreseen as foreseen_words
 from ...clip import words
 from ...clip.link import Link
+from ...clip.words import Phrase
 from ...machine.timer import ask_for_styles, the_pump
 from .. import clips, estimates, layouts, strips
 from ..operators.generate import GenerateClip
 from ..properties import frames_of, prompt_of, size_of, style_of
+from ..translations import told
 from .shared import SidebarPanel, draw_problem, fields
 
 SHOWN_CHARACTERS = 200
@@ -35,16 +37,16 @@ class ClipPanel(SidebarPanel, bpy.types.Panel):
         settings = scene.elevator
         style = style_of(settings)
         column = layout.column()
-        hint = style.example_prompt if style else "What the clip shows"
+        hint = style.example_prompt if style else told("What the clip shows")
         if settings.prompt_text is None:
             _prompt(column, settings, "prompt", hint, "OUTLINER_OB_FONT")
         else:
             layouts.text(column, context, layouts.shortened(prompt_of(settings), SHOWN_CHARACTERS), "OUTLINER_OB_FONT")
-        _prompt(column, settings, "negative_prompt", "What it must not show", "X")
+        _prompt(column, settings, "negative_prompt", told("What it must not show"), "X")
         fields(layout).prop(settings, "prompt_text", text="Long Prompt")
         fields(layout).prop(settings, "style")
         if style is not None and style.description:
-            layouts.text(layout, context, style.description)
+            layouts.text(layout, context, style.description, translate=False)
         row = layout.row()
         row.scale_y = 1.5
         row.operator_context = "INVOKE_DEFAULT"
@@ -67,14 +69,22 @@ def _sentence(settings: Any, style: Any, scene: Any) -> str:
     """What Generate would make: "32 frames of 512 × 512, 4 s: frames 1 to 96 of the scene"."""
     frames, (width, height) = frames_of(settings, style, scene), size_of(settings, style, scene)
     if frames > style.max_frames:
-        return (
-            f"The style makes at most {words.frames(style.max_frames)}: {words.seconds(style.max_frames / style.fps)}."
+        return Phrase(
+            "The style makes at most {frames}: {seconds}.",
+            frames=words.frames(style.max_frames),
+            seconds=words.seconds(style.max_frames / style.fps),
         )
     length = clips.scene_frames(frames, style.fps, scene) if settings.rate == "SCENE" else frames
     rate = strips.frame_rate(scene)
-    return (
-        f"{words.frames(frames)} of {width} × {height} pixels at {words.rate(float(style.fps))} a second; in the edit"
-        f" {words.frames(length)} at {words.rate(float(rate))}, which is {words.seconds(length / rate)}."
+    return Phrase(
+        "{frames} of {width} × {height} pixels at {fps} a second; in the edit {length} at {rate}, which is {seconds}.",
+        frames=words.frames(frames),
+        width=width,
+        height=height,
+        fps=words.rate(float(style.fps)),
+        length=words.frames(length),
+        rate=words.rate(float(rate)),
+        seconds=words.seconds(length / rate),
     )
 
 
@@ -117,19 +127,20 @@ def _draw_progress(layout: Any, context: Any) -> None:
     job = next((job for job in active if job.phase != "waiting"), active[0])
     status = session.status(job)
     row = layout.row(align=True)
-    row.progress(factor=job.fraction, type="BAR", text=status.detail or status.line)
+    row.progress(factor=job.fraction, type="BAR", text=told(status.detail or status.line), translate=False)
     button = row.row(align=True)
     button.enabled = job.cancel_asked is None
     button.operator("elevator.cancel", text="", icon="X").job = job.id
     if status.detail:
         layouts.text(layout, context, status.line)
     if len(active) > 1:
-        layouts.text(layout, context, f"{len(active) - 1} more in the queue.")
+        layouts.text(layout, context, Phrase("{count} more in the queue.", count=len(active) - 1))
 
 
 def _draw_advice(layout: Any, context: Any, scene: Any) -> None:
     if not strips.view_shows_colors_as_they_are(scene):
-        sentence = f"The view transform {scene.view_settings.view_transform} changes the colors of clips."
+        view = scene.view_settings.view_transform
+        sentence = Phrase("The view transform {view} changes the colors of clips.", view=view)
         layouts.text(layout, context, sentence, icon="INFO")
         layout.operator("elevator.use_standard_view")
 

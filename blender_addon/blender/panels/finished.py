@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import bpy
 
 from ...clip import words
+from ...clip.words import Phrase
 from ...machine.timer import the_pump
 from .. import clips, layouts, strips
+from ..translations import told
 from .shared import PROMPT_LENGTH, SidebarPanel
 
 CLIPS_SHOWN = 12
@@ -33,7 +35,7 @@ class ClipsPanel(SidebarPanel, bpy.types.Panel):
         used = {job for each in clips.held() for job in each.ticket.jobs}
         for view in [view for view in the_pump().session.finished.values() if view.job not in used][:CLIPS_SHOWN]:
             row = self.layout.row(align=True)
-            row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA")
+            row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA", translate=False)
             row.operator("elevator.insert_clip", text="", icon="ADD").job = view.job
         column = self.layout.column(align=True)
         column.operator("elevator.collect_clips", icon="FILE_FOLDER")
@@ -56,18 +58,22 @@ class StripPanel(SidebarPanel, bpy.types.Panel):
         each = clips.active(strips.sequencer_scene(context))
         assert each is not None
         request = each.ticket.request
-        layouts.text(self.layout, context, request.prompt)
-        size = f"{words.frames(request.frames)} of {request.width} × {request.height}"
-        text = f"{request.style}, seed {request.seed}, {size}"
-        if request.preset:
-            text += f", {request.preset}"
+        layouts.text(self.layout, context, request.prompt, translate=False)
+        text = Phrase(
+            "{style}, seed {seed}, {frames} of {width} × {height}",
+            style=", ".join(filter(None, (request.style, request.preset))),
+            seed=request.seed,
+            frames=words.frames(request.frames),
+            width=request.width,
+            height=request.height,
+        )
         layouts.text(self.layout, context, text)
         rate = words.rate(float(Fraction(*each.ticket.fps)))
-        layouts.text(self.layout, context, f"Made for {rate} frames a second.")
+        layouts.text(self.layout, context, Phrase("Made for {rate} frames a second.", rate=rate))
         column = self.layout.column(align=True)
         if each.ticket.takes:
-            text = f"Next of {len(each.ticket.jobs)} Takes"
-            column.operator("elevator.next_take", text=text, icon="FRAME_NEXT")
+            takes = told(Phrase("Next of {count} Takes", count=len(each.ticket.jobs)))
+            column.operator("elevator.next_take", text=takes, icon="FRAME_NEXT", translate=False)
         column.operator("elevator.settings_from_strip", icon="EYEDROPPER")
         again = column.operator("elevator.try_again", text="Again with New Seed", icon="FILE_REFRESH")
         again.job, again.new_seed = each.ticket.job, True

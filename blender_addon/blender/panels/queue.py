@@ -10,6 +10,7 @@ import bpy
 from ...clip.job import Job, State
 from ...machine.timer import the_pump
 from .. import layouts
+from ..translations import told
 from .shared import ICONS, PROMPT_LENGTH, SidebarPanel
 
 
@@ -57,13 +58,14 @@ class QueueList(bpy.types.UIList):
         if job is None:
             return
         row = layout.row(align=True)
-        row.label(text=layouts.shortened(job.request.prompt, PROMPT_LENGTH), icon=ICONS.get(job.state, "TIME"))
+        icon = ICONS.get(job.state, "TIME")
+        row.label(text=layouts.shortened(job.request.prompt, PROMPT_LENGTH), icon=icon, translate=False)
         if job.ended:
             if job.state is State.FAILED:
                 row.operator("elevator.try_again", text="", icon="FILE_REFRESH").job = job.id
             return
         status = the_pump().session.status(job)
-        row.progress(factor=job.fraction, type="BAR", text=status.detail or status.line)
+        row.progress(factor=job.fraction, type="BAR", text=told(status.detail or status.line), translate=False)
         button = row.row(align=True)
         button.enabled = job.cancel_asked is None
         button.operator("elevator.cancel", text="", icon="X").job = job.id
@@ -83,7 +85,8 @@ def _draw_details(box: Any, context: Any, job: Job) -> None:
     status = session.status(job)
     layouts.text(box, context, status.line, icon=ICONS.get(job.state, "NONE"))
     if status.detail:
-        layouts.text(box, context, status.detail[:1].upper() + status.detail[1:])
+        detail = told(status.detail)
+        layouts.text(box, context, detail[:1].upper() + detail[1:], translate=False)
     if job.problem is not None and job.problem.next_step:
         layouts.text(box, context, job.problem.next_step, icon="FORWARD")
     for warning in job.warnings:

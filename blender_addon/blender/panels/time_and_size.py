@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import bpy
 
 from ...clip import words
+from ...clip.words import Phrase
 from .. import layouts, strips
 from ..properties import style_of
 from .shared import SidebarPanel, fields
@@ -44,9 +45,12 @@ class TimePanel(SidebarPanel, bpy.types.Panel):
         if settings.place == "CHANNEL":
             column.prop(settings, "channel")
         if style is not None:
-            text = (
-                f"Up to {words.frames(style.max_frames)}; sides from {style.min_size} to {style.max_size} pixels in"
-                f" steps of {style.size_step}."
+            text = Phrase(
+                "Up to {frames}; sides from {least} to {most} pixels in steps of {step}.",
+                frames=words.frames(style.max_frames),
+                least=style.min_size,
+                most=style.max_size,
+                step=style.size_step,
             )
             layouts.text(self.layout, context, text)
 

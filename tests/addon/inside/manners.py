@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bpy
-from harness import MODULE, addon_utils, generate, open_project, part, press_generate, pump, scene, tick_until
+from harness import FIGURES, MODULE, addon_utils, generate, open_project, part, press_generate, pump, scene, tick_until
 
 HANDLERS = (
     "load_pre",
@@ -63,6 +63,19 @@ def check_unregister_leaves_nothing() -> None:
         assert _traces() == registered
         timer = part("machine.timer")._on_timer
         generate("a fox", frames=1)
+
+
+def check_enabling_again_imports_nothing() -> None:
+    """What is imported is what enabling costs: the first time no more than ours and the wheels, later nothing."""
+    ours = [name for name in sys.modules if name.startswith(MODULE)]
+    assert len(ours) < 90, len(ours)
+    assert not {"torch", "PIL", "cv2"} & sys.modules.keys()
+    addon_utils.disable(MODULE)
+    before = set(sys.modules)
+    begin = time.process_time()
+    addon_utils.enable(MODULE, default_set=True)
+    FIGURES["milliseconds of enabling in a warm Blender"] = round(1000 * (time.process_time() - begin), 1)
+    assert set(sys.modules) == before, set(sys.modules) - before
 
 
 def check_no_threads_of_ours() -> None:
@@ -124,6 +137,64 @@ def check_panels_draw() -> None:
     scene().elevator.prompt_text = bpy.data.texts.new("Prompt")
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     panels._draw_add_menu(_Anything(), bpy.context)
+
+
+def check_panels_are_told_in_german() -> None:
+    """The bpy module is built without languages, so that Blender's own lookup is stood in for."""
+    translations = part("blender.translations")
+    before = translations._looked_up
+    german = translations.CATALOGUES["de_DE"]
+    translations._looked_up = lambda text: german.get(text, text)
+    layouts = part("blender.layouts")
+    layout = _Writing()
+    try:
+        phrase = part("clip.words").Phrase
+        layouts.text(layout, bpy.context, phrase("{count} more in the queue.", count=3))
+        layouts.text(layout, bpy.context, phrase("{phase}, {amount}", phase=phrase("Painting"), amount="3"))
+        layouts.text(layout, bpy.context, "Cancel", translate=False)
+        open_project("german")
+        generate("Painting", frames=1)
+        part("blender.panels.finished").StripPanel.draw(layout, bpy.context)
+        part("blender.panels.backend").BackendPanel.draw(layout, bpy.context)
+        layouts.text(layout, bpy.context, "The backend is starting.")
+    finally:
+        translations._looked_up = before
+    said = " ".join(layout.said)
+    assert said.startswith("3 weitere in der Warteschlange. Es wird gemalt, 3 Cancel Painting "), said
+    assert "Startwert" in said, said
+    assert "Das Backend ist bereit." in said, said
+    assert said.endswith("Das Backend startet."), said
+
+
+def check_catalogue_is_blenders() -> None:
+    """It takes every entry, and lets go of them all."""
+    translations = part("blender.translations")
+    translations.unregister()
+    translations.register()
+
+
+class _Writing:
+    """A layout that notes what is written into it."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    @property
+    def layout(self) -> _Writing:
+        return self
+
+    def label(self, text: str = "", **_: Any) -> None:
+        self.said.append(text)
+
+    label_multiline = label
+
+    def column(self, **_: Any) -> _Writing:
+        return self
+
+    box = row = column
+
+    def __getattr__(self, name: str) -> _Anything:
+        return _Anything()
 
 
 class _Anything:
