@@ -269,9 +269,17 @@ def check_backend_ends_with_blender_if_nobody_else_uses_it() -> None:
     other.send(part("clip.wish").Generate(job="a" * 32, prompt="a hare fail:hang", style="plain", **SMALL))
     tick_until(lambda: any(isinstance(each.message, part("clip.news").Accepted) for each in other.poll()))
     other.close()
+
+    def alone() -> bool:
+        pump().look_around()
+        return pump().session.backend is not None and pump().session.backend.clients == 1
+
+    tick_until(alone)
     addon_utils.disable(MODULE)
-    assert _runs(pid), "somebody else's job is there"
     addon_utils.enable(MODULE, default_set=True)
+    bpy.ops.elevator.start_backend()
+    tick_until(lambda: pump().session.link.name == "READY")
+    assert backend_pid() == pid, "somebody else's job is there"
     preferences().stop_with_blender = False
 
 
