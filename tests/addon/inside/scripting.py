@@ -13,6 +13,7 @@ import bpy
 from harness import (
     MODULE,
     PROJECTS,
+    SLOW,
     all_strips,
     generate,
     install,
@@ -21,7 +22,6 @@ from harness import (
     pump,
     refuse,
     scene,
-    slowly,
     tick_until,
 )
 
@@ -133,13 +133,12 @@ def check_handlers_are_told() -> None:
 
 def check_a_time_limit_ends_the_wait_and_not_the_clip() -> None:
     open_project("limit")
-    with slowly():
-        clip = api().submit("a fox", frames=2)
-        error = _error(lambda: clip.wait(timeout=0.3))
-        assert error.code == "timeout", error
-        assert not clip.ended
-        clip.cancel()
-        assert _error(clip.wait).code == "cancelled"
+    clip = api().submit(f"a fox {SLOW}", frames=2)
+    error = _error(lambda: clip.wait(timeout=0.3))
+    assert error.code == "timeout", error
+    assert not clip.ended
+    clip.cancel()
+    assert _error(clip.wait).code == "cancelled"
 
 
 def check_batch_of_mappings() -> None:
@@ -243,22 +242,21 @@ def check_first_ctrl_c_cancels() -> None:
     put(signal.SIGINT, address)
     known = list(listeners)
     try:
-        with slowly():
-            _press_ctrl_c_when("painting")
-            try:
-                api().batch([{"prompt": "a fox", "frames": 2}, {"prompt": "a hare", "frames": 2}])
-            except KeyboardInterrupt:
-                pass
-            else:
-                raise AssertionError("it was not interrupted")
-            assert get(signal.SIGINT) == address, "who had the signal has it again"
-            assert [clip.state for clip in api().all_clips()[-2:]] == ["cancelled", "cancelled"]
-            assert all_strips() == [kept]
-            _press_ctrl_c_when("painting")
-            said = refuse(prompt="a fox", frames=2)
-            assert said.endswith("[interrupted]"), said
-            assert get(signal.SIGINT) == address
-            assert all_strips() == [kept]
+        _press_ctrl_c_when("painting")
+        try:
+            api().batch([{"prompt": f"a fox {SLOW}", "frames": 2}, {"prompt": f"a hare {SLOW}", "frames": 2}])
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise AssertionError("it was not interrupted")
+        assert get(signal.SIGINT) == address, "who had the signal has it again"
+        assert [clip.state for clip in api().all_clips()[-2:]] == ["cancelled", "cancelled"]
+        assert all_strips() == [kept]
+        _press_ctrl_c_when("painting")
+        said = refuse(prompt=f"a fox {SLOW}", frames=2)
+        assert said.endswith("[interrupted]"), said
+        assert get(signal.SIGINT) == address
+        assert all_strips() == [kept]
     finally:
         put(signal.SIGINT, before)
         listeners[:] = known

@@ -17,6 +17,7 @@ from harness import (
     HOME,
     INSTALL_FILE,
     MODULE,
+    SLOW,
     addon_utils,
     all_strips,
     backend_pid,
@@ -29,7 +30,6 @@ from harness import (
     press_generate,
     pump,
     scene,
-    slowly,
     tick_until,
     until,
 )
@@ -53,28 +53,27 @@ def _asked(operator: Any, **properties: Any) -> dict[str, str]:
 
 def check_the_queue_has_an_order() -> None:
     open_project("order")
-    with slowly():
-        jobs = [press_generate(f"a fox {end}", frames=1) for end in ("fail:hang", "1", "2", "3")]
-        tick_until(lambda: jobs[0].phase == "painting" and all(job.accepted for job in jobs))
-        assert bpy.ops.elevator.move_clip(job=jobs[3].id, direction="FIRST") == {"FINISHED"}
-        tick_until(lambda: [job.id for job in pump().session.lines[:4]] == [jobs[n].id for n in (0, 3, 1, 2)])
-        assert bpy.ops.elevator.move_clip(job=jobs[1].id, direction="DOWN") == {"FINISHED"}
-        tick_until(lambda: [job.id for job in pump().session.lines[:4]] == [jobs[n].id for n in (0, 3, 2, 1)])
-        assert bpy.ops.elevator.move_clip(job=jobs[1].id, direction="UP") == {"FINISHED"}
-        tick_until(lambda: [job.id for job in pump().session.lines[:4]] == [jobs[n].id for n in (0, 3, 1, 2)])
-        lines = part("blender.queue_lines")
-        lines.show(job.id for job in pump().session.lines)
-        manager = bpy.context.window_manager
-        manager.elevator_queue_index = 3
-        lines.show(job.id for job in reversed(pump().session.lines))
-        assert manager.elevator_queue[manager.elevator_queue_index].name == jobs[2].id, "the chosen one stays chosen"
-        queue = part("blender.operators.queue")
-        assert _asked(queue.CancelClip, job="")["message"].startswith("4 clips end")
-        assert not _asked(queue.CancelClip, job=jobs[0].id)
-        stop = _asked(part("blender.operators.backend").StopBackend)
-        assert stop["message"] == "4 jobs of yours wait for the next start."
-        bpy.ops.elevator.cancel(job="")
-        tick_until(lambda: all(job.ended for job in jobs))
+    jobs = [press_generate(f"a fox {SLOW} {end}", frames=1) for end in ("fail:hang", "1", "2", "3")]
+    tick_until(lambda: jobs[0].phase == "painting" and all(job.accepted for job in jobs))
+    assert bpy.ops.elevator.move_clip(job=jobs[3].id, direction="FIRST") == {"FINISHED"}
+    tick_until(lambda: [job.id for job in pump().session.lines[:4]] == [jobs[n].id for n in (0, 3, 1, 2)])
+    assert bpy.ops.elevator.move_clip(job=jobs[1].id, direction="DOWN") == {"FINISHED"}
+    tick_until(lambda: [job.id for job in pump().session.lines[:4]] == [jobs[n].id for n in (0, 3, 2, 1)])
+    assert bpy.ops.elevator.move_clip(job=jobs[1].id, direction="UP") == {"FINISHED"}
+    tick_until(lambda: [job.id for job in pump().session.lines[:4]] == [jobs[n].id for n in (0, 3, 1, 2)])
+    lines = part("blender.queue_lines")
+    lines.show(job.id for job in pump().session.lines)
+    manager = bpy.context.window_manager
+    manager.elevator_queue_index = 3
+    lines.show(job.id for job in reversed(pump().session.lines))
+    assert manager.elevator_queue[manager.elevator_queue_index].name == jobs[2].id, "the chosen one stays chosen"
+    queue = part("blender.operators.queue")
+    assert _asked(queue.CancelClip, job="")["message"].startswith("4 clips end")
+    assert not _asked(queue.CancelClip, job=jobs[0].id)
+    stop = _asked(part("blender.operators.backend").StopBackend)
+    assert stop["message"] == "4 jobs of yours wait for the next start."
+    bpy.ops.elevator.cancel(job="")
+    tick_until(lambda: all(job.ended for job in jobs))
     try:
         bpy.ops.elevator.move_clip(job=jobs[0].id, direction="FIRST")
     except RuntimeError as error:
@@ -250,30 +249,37 @@ def check_backend_ends_with_blender_if_nobody_else_uses_it() -> None:
     open_project("ends")
     kill_backend()
     preferences().stop_with_blender = True
-    with slowly():
-        job = lay("a fox", frames=1)
-        tick_until(lambda: job_of(job).phase == "painting")
-        pid = backend_pid()
-        addon_utils.disable(MODULE)
-        until(lambda: not _runs(pid))
-        addon_utils.enable(MODULE, default_set=True)
-        tick_until(lambda: not pump().session.busy)
-        bpy.ops.elevator.start_backend()
-        tick_until(lambda: pump().session.link.name == "READY")
-        pid = backend_pid()
-        other = _another_client()
-        addon_utils.disable(MODULE)
-        assert _runs(pid), "somebody else is there"
-        addon_utils.enable(MODULE, default_set=True)
-        bpy.ops.elevator.start_backend()
-        tick_until(lambda: pump().session.link.name == "READY")
-        pump()._own_session = pump()._session_id  # as if it had not been switched off
-        other.send(part("clip.wish").Generate(job="a" * 32, prompt="a hare fail:hang", style="plain", **SMALL))
-        tick_until(lambda: any(isinstance(each.message, part("clip.news").Accepted) for each in other.poll()))
-        other.close()
-        addon_utils.disable(MODULE)
-        assert _runs(pid), "somebody else's job is there"
-        addon_utils.enable(MODULE, default_set=True)
+    job = lay(f"a fox {SLOW}", frames=1)
+    tick_until(lambda: job_of(job).phase == "painting")
+    pid = backend_pid()
+    addon_utils.disable(MODULE)
+    until(lambda: not _runs(pid))
+    addon_utils.enable(MODULE, default_set=True)
+    tick_until(lambda: not pump().session.busy)
+    bpy.ops.elevator.start_backend()
+    tick_until(lambda: pump().session.link.name == "READY")
+    pid = backend_pid()
+    other = _another_client()
+    addon_utils.disable(MODULE)
+    assert _runs(pid), "somebody else is there"
+    addon_utils.enable(MODULE, default_set=True)
+    bpy.ops.elevator.start_backend()
+    tick_until(lambda: pump().session.link.name == "READY")
+    pump()._own_session = pump()._session_id  # as if it had not been switched off
+    other.send(part("clip.wish").Generate(job="a" * 32, prompt="a hare fail:hang", style="plain", **SMALL))
+    tick_until(lambda: any(isinstance(each.message, part("clip.news").Accepted) for each in other.poll()))
+    other.close()
+
+    def alone() -> bool:
+        pump().look_around()
+        return pump().session.backend is not None and pump().session.backend.clients == 1
+
+    tick_until(alone)
+    addon_utils.disable(MODULE)
+    addon_utils.enable(MODULE, default_set=True)
+    bpy.ops.elevator.start_backend()
+    tick_until(lambda: pump().session.link.name == "READY")
+    assert backend_pid() == pid, "somebody else's job is there"
     preferences().stop_with_blender = False
 
 
