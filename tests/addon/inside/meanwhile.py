@@ -282,7 +282,7 @@ def check_scripts_do_not_wait_during_a_render() -> None:
     app = SimpleNamespace(background=True, is_job_running=lambda kind: kind == "RENDER")
     real, operators.bpy = operators.bpy, SimpleNamespace(app=app, context=bpy.context)
     try:
-        assert refuse(prompt="a fox") == "A render is running. Generate when it has ended."
+        assert refuse(prompt="a fox").startswith("A render is running. Generate when it has ended.")
     finally:
         operators.bpy = real
     assert not all_strips()
@@ -316,15 +316,15 @@ def _make_a_mistake() -> None:
 def check_queue_lists_every_clip() -> None:
     open_project("listed")
     generate(frames=1)
-    before = len(pump().session.jobs)
     strips = [lay("a fox", frames=16), lay("a hare", frames=2)]
     part("machine.timer")._on_timer()
     lines = [line.name for line in bpy.context.window_manager.elevator_queue]
-    assert lines[before:] == [strip["elevator_job"] for strip in strips]
+    ours = [strip["elevator_job"] for strip in strips]
+    assert [line for line in lines if line in ours] == ours
     for strip in strips:
         _end(job_of(strip))
     part("machine.timer")._on_timer()
-    assert [line.name for line in bpy.context.window_manager.elevator_queue] == list(pump().session.jobs)
+    assert {line.name for line in bpy.context.window_manager.elevator_queue} == set(pump().session.jobs)
 
 
 def check_late_redo_asks_anew() -> None:
