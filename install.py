@@ -130,6 +130,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also run the tests that take long, in two more Blenders, of which one needs Python 3.13",
     )
+    test.add_argument(
+        "--ui",
+        action="store_true",
+        help="also click in Blenders with a window, pictures in demo/ui; on Debian, as root",
+    )
     package = add(
         "package",
         _package,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -69,6 +70,21 @@ def test_wrong_arguments_are_said(copy: Path, offline: dict[str, str], arguments
     done = install(copy, offline, *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [([], []), (["--long"], ["--long"]), (["--ui", "tests/ui"], ["--ui", "tests/ui"]), (["-k", "x"], ["-k", "x"])],
+)
+def test_what_test_is_given_reaches_pytest(
+    arguments: list[str], told: list[str], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.installer.readiness.make_ready", lambda environments, index: None)
+    monkeypatch.setattr("backend.installer.checks.check", lambda: 0)
+    given: list[list[str]] = []
+    monkeypatch.setattr("backend.installer.checks.test", lambda words: given.append(words) or 0)
+    assert runpy.run_path(str(root / "install.py"))["main"](["test", *arguments]) == 0
+    assert given == [told]
 
 
 def test_old_python_is_told_plainly(root: Path) -> None:
