@@ -157,6 +157,7 @@ GERMAN: dict[str, str] = {
     "Length": "Länge",
     "Length of the clip": "Länge des Clips",
     "Length of the clip in the scene": "Länge des Clips in der Szene",
+    "Live Preview": "Laufende Vorschau",
     "Look of the clip": "Aussehen des Clips",
     "Name of a preset; empty: the style's own": "Name einer Vorgabe; leer: die des Stils",
     "Name of a style; empty: the backend's first": "Name eines Stils; leer: der erste des Backends",
@@ -178,6 +179,9 @@ GERMAN: dict[str, str] = {
     "Scene's Aspect": "Seitenverhältnis der Szene",
     "Seconds": "Sekunden",
     "Seed": "Startwert",
+    "Show clips in the panel Clip while they are made, coarsely": (
+        "Clips im Bedienfeld Clip zeigen, während sie entstehen, in groben Zügen"
+    ),
     "Size": "Größe",
     "Stretch": "Strecken",
     "Style": "Stil",

@@ -15,7 +15,7 @@ from ..clip.words import Phrase
 from ..machine.backend_process import Serving
 from ..machine.installation import installation
 from ..machine.timer import ask_for_styles, the_pump
-from . import clips, layouts
+from . import clips, layouts, previews
 from .findings import draw_findings
 
 ADDON = __package__.rpartition(".")[0]
@@ -63,6 +63,12 @@ class Preferences(bpy.types.AddonPreferences):
         precision=1,
         update=_changed,
     )
+    live_preview: BoolProperty(
+        name="Live Preview",
+        description="Show clips in the panel Clip while they are made, coarsely",
+        default=True,
+        update=_changed,
+    )
     default_style: StringProperty(
         name="Default Style",
         description="Name of the style that new scenes begin with; empty: the backend's first",
@@ -98,6 +104,7 @@ class Preferences(bpy.types.AddonPreferences):
             layouts.text(layout, context, said, icon="CHECKMARK")
         layouts.text(layout, context, backend_words.state(session.link, session.device))
         column = layout.column(heading="Clips")
+        column.prop(self, "live_preview")
         column.prop(self, "default_style")
         column.prop(self, "folder_template")
         wrong = template_problem(self.folder_template)
@@ -121,11 +128,12 @@ def template_problem(text: str) -> str:
 
 def clips_folder(context: Any) -> str:
     """The folder that the artist chose for clips of unsaved projects, or nothing."""
-    preferences = _preferences(context)
+    preferences = of(context)
     return preferences.clips_folder if preferences is not None else ""
 
 
-def _preferences(context: Any) -> Any:
+def of(context: Any) -> Any:
+    """The preferences; None where the add-on runs without being enabled."""
     addon = context.preferences.addons.get(ADDON)
     return addon.preferences if addon is not None else None
 
@@ -136,13 +144,15 @@ def _apply(preferences: Any) -> None:
     pump.use(Serving(preferences.profile.strip(), preferences.model_memory))
     pump.stops_backend = preferences.stop_with_blender
     pump.session.prefer(preferences.default_style.strip())
+    if asked := pump.session.want_previews(preferences.live_preview and previews.can_be_shown()):
+        pump.do(asked)
     text = preferences.folder_template
     clips.Folders.template = folder_template.parse(folder_template.DEFAULT if template_problem(text) else text)
 
 
 def register() -> None:
     bpy.utils.register_class(Preferences)
-    preferences = _preferences(bpy.context)
+    preferences = of(bpy.context)
     if preferences is not None:
         _apply(preferences)
         if preferences.start_with_blender:

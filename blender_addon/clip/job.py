@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+import msgspec
+
 from shared_protocol.messages import Done, Fetch, Generate, Phase
 
 from .actions import Action, Read, Send, Tidy
@@ -64,6 +66,14 @@ class Problem:
         return " ".join(filter(None, (self.sentence, self.next_step, self.command)))
 
 
+@dataclass(frozen=True)
+class Preview:
+    """A clip as it looks while it is made: frames beside each other in one PNG."""
+
+    png: bytes
+    frames: int
+
+
 @dataclass
 class Job:
     """One clip on its way."""
@@ -91,6 +101,10 @@ class Job:
     bytes_done: int = 0
     bytes_total: int = 0
     seconds_left: float | None = None
+    previews: bool = False
+    """Whether the backend is asked for previews of it."""
+    preview: Preview | None = None
+    """The newest."""
     written: set[int] = field(default_factory=set)
     """Frames on disk."""
     warnings: list[str] = field(default_factory=list)
@@ -133,11 +147,16 @@ class Job:
             self.go(State.READING)
             return [Read(self.id, self.pictures, self.request.width, self.request.height)]
         self.go(State.SENT)
-        return [Send(self.request)]
+        return [self.ask()]
+
+    def ask(self) -> Send:
+        """The request for it. Whether there shall be previews is no part of the clip, and stands in no ticket."""
+        return Send(msgspec.structs.replace(self.request, previews=self.previews))
 
     def end(self, state: State) -> list[Action]:
         """End in this state."""
         self.go(state)
+        self.preview = None
         return [] if state is State.DONE else [Tidy(self.id)]
 
     def fail(self, problem: Problem) -> list[Action]:
@@ -153,7 +172,7 @@ class Job:
         """The backend makes it from the start again, or has made it without us."""
         self.phase, self.step, self.steps, self.seconds_left = "waiting", 0, 0, None
         self.bytes_done = self.bytes_total = 0
-        self.done, self.fetch = None, None
+        self.done, self.fetch, self.preview = None, None, None
 
     def next_fetch(self) -> Fetch | None:
         """What to ask for next: the first frame that is not here, and what follows; None when all are here."""

@@ -39,7 +39,7 @@ def ask_again(job: Job, now: float) -> list[Action]:
     """What the next backend must hear of a job that another one had. It answers about each, also if it has none."""
     if job.state is State.REATTACHING:
         job.heard = now
-        return [Send(Watch(job=job.id))]
+        return [Send(Watch(job=job.id, previews=job.previews))]
     if job.state is State.CANCELLED and not job.settled:
         return [Send(Cancel(job=job.id))]
     return []

@@ -21,7 +21,7 @@ from shared_protocol.wire import Buffer
 
 from . import words
 from .actions import Action, Copy, Send, Write
-from .job import Job, Problem, State
+from .job import Job, Preview, Problem, State
 
 News = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetched | Denied
 
@@ -49,6 +49,8 @@ def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action
             job.phase, job.step, job.steps = message.phase, message.step, message.steps
             job.position, job.seconds_left = message.position, message.seconds_left
             job.bytes_done, job.bytes_total = message.bytes_done, message.bytes_total
+            if job.previews and message.preview_frames:
+                job.preview = Preview(bytes(buffers[0]), message.preview_frames)
         case Notice():
             job.warn((message.message,))
             if message.again and job.state in (State.SENT, State.RUNNING):
@@ -117,7 +119,7 @@ def _denied(job: Job, denied: Denied) -> list[Action]:
             return job.end(State.CANCELLED)
         case "Watch" if job.state is State.REATTACHING and not job.accepted:
             job.go(State.SENT)  # it never arrived there
-            return [Send(job.request)]
+            return [job.ask()]
         case "Watch" if job.state is State.REATTACHING:
             return job.fail(
                 Problem("The backend does not know this clip any more.", "Press Try Again.", code="unknown_job")

@@ -44,6 +44,7 @@ from shared_protocol.messages import (
     Resume,
     Shutdown,
     Style,
+    Watch,
     Welcome,
 )
 from shared_protocol.messages import (
@@ -79,6 +80,8 @@ class Session:
 
     def __init__(self, styles: Sequence[Style] = ()) -> None:
         self.link = Link.NONE
+        self.previews = False
+        """Whether the backend is asked for previews of clips."""
         self.local = True
         """Whether the backend runs on this computer, so that its files can be read."""
         self.styles = tuple(styles)
@@ -114,6 +117,12 @@ class Session:
     def active(self) -> list[Job]:
         """Jobs that have not ended, oldest first."""
         return [job for job in self.jobs.values() if not job.ended]
+
+    @property
+    def foremost(self) -> Job | None:
+        """The clip that is being made, or the first that waits; not one that nothing happens to."""
+        moving = [job for job in self.active if not self.rests(job)]
+        return next((job for job in moving if job.phase != "waiting"), moving[0] if moving else None)
 
     @property
     def lines(self) -> list[Job]:
@@ -153,7 +162,9 @@ class Session:
         from the edit, that it starts from."""
         self.problem = None
         self._forget_old()
-        job = Job(request.job, request, folder, pictures=pictures, heard=self._now, seen=self._now)
+        job = Job(
+            request.job, request, folder, pictures=pictures, heard=self._now, seen=self._now, previews=self.previews
+        )
         self.jobs[job.id] = job
         if self.link is Link.READY:
             return self._send_held()
@@ -238,6 +249,17 @@ class Session:
         self.foreseen = Foreseen(clip, self._now)
         return [Send(AskEstimate(clip=clip))]
 
+    def want_previews(self, wanted: bool) -> list[Action]:
+        """Previews shall come from now on, of what is being made, too; or no more."""
+        if wanted is self.previews:
+            return []
+        self.previews, self.changed = wanted, True
+        for job in self.active:
+            job.previews, job.preview = wanted, None
+        known = {State.SENT, State.RUNNING, State.REATTACHING} if self.link is Link.READY else set()
+        asked = (job.id for job in self.active if job.state in known and job.cancel_asked is None)
+        return [Send(Watch(job=job_id, previews=wanted)) for job_id in asked]
+
     def prefer(self, style: str) -> None:
         """The style of this name comes first, which is what a wish without a style means."""
         self._preferred, self.changed = style, True
@@ -274,6 +296,7 @@ class Session:
             adopted=True,
             heard=self._now,
             seen=self._now,
+            previews=self.previews,
         )
         self.jobs[job.id] = job
         return losses.ask_again(job, self._now) if self.link is Link.READY else self.reach()

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..blender import clips, queue_lines, strips
+from ..blender import clips, previews, queue_lines, strips
 from ..clip.job import Problem
 from .frame_folder import FrameFileError
 from .pump import PERIOD, Pump
@@ -65,9 +65,11 @@ def _on_timer() -> float | None:
             )
         )
         again = None
+    turned = previews.turn(_pump.session.foremost)
     if _pump.session.changed:
-        _pump.session.changed = False
         queue_lines.show(job.id for job in _pump.session.lines)
+    if _pump.session.changed or turned:
+        _pump.session.changed = False
         strips.redraw(bpy.context.window_manager, "UI")
     return again
 

@@ -55,6 +55,7 @@ SMOKE = {
     "looking": [
         "check_a_movies_frame_is_found_in_trimmed_and_slowed_strips",
         "check_panels_ask_of_blender_what_it_has",
+        "check_a_preview_is_shown_and_leaves_no_trace",
     ],
     "manners": ["check_unregister_leaves_nothing", "check_panels_draw"],
 }

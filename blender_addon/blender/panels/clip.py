@@ -12,7 +12,7 @@ from ...clip import words
 from ...clip.link import Link
 from ...clip.words import Phrase
 from ...machine.timer import ask_for_styles, the_pump
-from .. import clips, estimates, layouts, strips
+from .. import clips, estimates, layouts, preferences, previews, strips
 from ..operators.generate import GenerateClip
 from ..properties import frames_of, prompt_of, size_of, style_of
 from ..translations import told
@@ -119,22 +119,26 @@ def _known(function: Any, **arguments: Any) -> dict[str, Any]:
 
 
 def _draw_progress(layout: Any, context: Any) -> None:
-    """The clip that is being made, with its Cancel beside the bar; all others stand in the queue."""
+    """The clip that is being made, Cancel beside the bar and its preview below; all others stand in the queue."""
     session = the_pump().session
-    active = [job for job in session.active if not session.rests(job)]
-    if not active:
+    job = session.foremost
+    if job is None:
         return
-    job = next((job for job in active if job.phase != "waiting"), active[0])
     status = session.status(job)
     row = layout.row(align=True)
     row.progress(factor=job.fraction, type="BAR", text=told(status.detail or status.line), translate=False)
+    own = preferences.of(context)
+    if own is not None:
+        row.prop(own, "live_preview", text="", icon="HIDE_OFF" if own.live_preview else "HIDE_ON")
     button = row.row(align=True)
     button.enabled = job.cancel_asked is None
     button.operator("elevator.cancel", text="", icon="X").job = job.id
+    previews.draw(layout)
     if status.detail:
         layouts.text(layout, context, status.line)
-    if len(active) > 1:
-        layouts.text(layout, context, Phrase("{count} more in the queue.", count=len(active) - 1))
+    others = sum(not session.rests(each) for each in session.active) - 1
+    if others:
+        layouts.text(layout, context, Phrase("{count} more in the queue.", count=others))
 
 
 def _draw_advice(layout: Any, context: Any, scene: Any) -> None:

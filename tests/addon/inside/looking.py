@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
+import zlib
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +17,11 @@ import bpy
 from harness import (
     HOME,
     INSTALL_FILE,
+    MODULE,
     PROJECTS,
+    SLOW,
+    addon_utils,
+    all_strips,
     generate,
     lay,
     open_project,
@@ -311,3 +320,139 @@ def check_panels_ask_of_blender_what_it_has() -> None:
                 panel.draw_item(None, bpy.context, _Layout(), None, item, 0, None, "")
         else:
             panel.draw(SimpleNamespace(layout=_Layout()), bpy.context)
+
+
+class _Drawn:
+    """Notes the pictures that are drawn."""
+
+    def __init__(self) -> None:
+        self.icons: list[int] = []
+
+    @property
+    def layout(self) -> _Drawn:
+        return self
+
+    def template_icon(self, icon_value: int, **_: Any) -> None:
+        self.icons.append(icon_value)
+
+    def column(self, **_: Any) -> _Drawn:
+        return self
+
+    row = box = column
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: SimpleNamespace()
+
+
+def _pictures_drawn() -> int:
+    """How many pictures the panel Clip shows."""
+    drawn = _Drawn()
+    part("blender.panels.clip").ClipPanel.draw(drawn, bpy.context)
+    return len(drawn.icons)
+
+
+def _datablocks() -> dict[str, int]:
+    names = (each.identifier for each in bpy.data.bl_rna.properties if each.type == "COLLECTION")
+    return {name: len(getattr(bpy.data, name)) for name in names}
+
+
+@contextmanager
+def _a_window() -> Iterator[tuple[Any, list[Any]]]:
+    """The add-on's preferences and what is sent to the backend, as if somebody looked on."""
+    own, previews = bpy.context.preferences.addons[MODULE].preferences, part("blender.previews")
+    client, before, sent = pump()._client, previews.can_be_shown, []
+    send = client.send
+    client.send = lambda request: (sent.append(request), send(request))
+    previews.can_be_shown = lambda: True
+    own.live_preview = True
+    try:
+        yield own, sent
+    finally:
+        client.send, previews.can_be_shown = send, before
+        own.live_preview = True  # and nobody looks on
+
+
+def check_a_preview_is_shown_and_leaves_no_trace() -> None:
+    open_project("previewed")
+    generate(frames=1, frame_start=50)  # the backend is there
+    session, previews, on_timer = pump().session, part("blender.previews"), part("machine.timer")._on_timer
+    assert not session.previews, "without a window nobody sees them"
+    with _a_window() as (own, sent):
+        strip = lay(f"a fox {SLOW}", frames=4, frame_start=1)
+        lay(f"a hare {SLOW}", frames=1, frame_start=100)
+        assert [request.previews for request in sent] == [True, True]
+        assert not part("blender.clips").ticket_of(strip).request.previews
+        bpy.ops.ed.undo()  # the hare is gone, and may be brought back
+        job, before = pump().session.jobs[_strip_at(1)["elevator_job"]], _datablocks()
+        tick_until(lambda: on_timer() is not None and _pictures_drawn() > 0)
+        assert job.phase not in ("waiting", "loading")
+        assert job.preview.frames == 4
+        book = previews._book
+        assert len(book.pages) == 4
+        for number, page in enumerate(book.pages):
+            icon = previews._icons[str(number)]
+            assert tuple(icon.image_size) == (book.width, book.height)
+            assert array("i", icon.image_pixels).tobytes() == page
+        assert _datablocks() == before
+        assert len(all_strips()) == 2
+        bpy.ops.ed.redo()
+        assert len(all_strips()) == 3, "there is no undo step of it"
+        own.live_preview = False
+        assert sent[-1] == part("shared_protocol.messages").Watch(job=_job_at(100), previews=False)
+        assert [request.job for request in sent[-2:]] == [job.id, _job_at(100)]
+        on_timer()
+        assert (job.preview, previews._book, _pictures_drawn()) == (None, None, 0)
+        assert not press_generate("an owl", frames=1).previews
+        assert not sent[-1].previews, "off asks for none"
+    assert not session.previews
+    for each in session.active:
+        pump().do(session.cancel(each.id))
+    tick_until(lambda: not session.active)
+
+
+def _strip_at(start: int) -> Any:
+    """The strip that begins there."""
+    span = part("blender.strips").span
+    return next(strip for strip in all_strips() if span(strip)[0] == start)
+
+
+def _job_at(start: int) -> str:
+    """The job of the strip that begins there."""
+    return str(_strip_at(start)["elevator_job"])
+
+
+def check_pages_of_a_preview_are_turned_by_time() -> None:
+    open_project("turned")
+    previews, book = part("blender.previews"), part("clip.flip_book")
+    job = SimpleNamespace(preview=part("clip.job").Preview(_png(2, 1, bytes([0, 1, 2, 3, 4, 5, 6])), 2))
+    clock = SimpleNamespace(now=1e9, monotonic=lambda: clock.now)
+    before, previews.time = previews.time, clock
+    try:
+        assert not previews.turn(job), "nobody has drawn it"
+        assert _pictures_drawn() == 0
+        drawn = _Drawn()
+        previews.draw(drawn)
+        assert (previews.turn(job), previews.turn(job)) == (True, False), "it is drawn anew when the page is another"
+        clock.now += 1 / book.PAGES_PER_SECOND
+        assert (previews.turn(job), previews.turn(job)) == (True, False)
+        previews.draw(drawn)
+        assert len(drawn.icons) == 1
+        clock.now += previews.LOOK_SECONDS + 1
+        previews.turn(job)
+        assert previews._book is None, "what nobody draws is not kept up"
+        job.preview = part("clip.job").Preview(b"no picture", 2)
+        previews.draw(drawn)
+        previews.turn(job)
+        previews.draw(drawn)
+        assert len(drawn.icons) == 1
+    finally:
+        previews.time = before
+    addon_utils.disable(MODULE)
+    assert previews._icons is None, "Blender has its pictures back"
+    addon_utils.enable(MODULE, default_set=True)
+
+
+def _png(width: int, height: int, lines: bytes) -> bytes:
+    chunks = (b"IHDR", struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(lines))
+    packed = (struct.pack(">I", len(content)) + kind + content + b"0000" for kind, content in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)

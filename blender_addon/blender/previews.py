@@ -1,0 +1,78 @@
+"""The newest preview of the clip that is being made, as a flip-book that panels can draw.
+
+Its pages are icons of Blender's, which are in no .blend, in no list of images and in no undo step.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import bpy
+import bpy.utils.previews
+
+from ..clip import flip_book
+from ..clip.flip_book import FlipBook
+from ..clip.job import Job, Preview
+
+LOOK_SECONDS = 2.0
+"""So long after a panel has drawn it the flip-book is kept up."""
+SCALE = 8.0
+"""Of the picture, in heights of a button."""
+
+_icons: Any = None
+"""Blender's collection of the pages, named by their numbers."""
+_preview: Preview | None = None
+_book: FlipBook | None = None
+_page = 0
+_looked_at = float("-inf")
+
+
+def can_be_shown() -> bool:
+    """Whether there is anybody to see them."""
+    return not bpy.app.background
+
+
+def turn(job: Job | None) -> bool:
+    """Open the flip-book of the job's newest preview at the page of now. Returns whether there is another page to be
+    drawn. Not to be called in a draw; costs nothing where none is drawn."""
+    global _preview, _book, _page
+    now = time.monotonic()
+    newest = job.preview if job is not None and now - _looked_at < LOOK_SECONDS else None
+    before = (_preview, _page)
+    if newest is not _preview:
+        _preview, _book = newest, None if newest is None else flip_book.read(newest)
+        if _book is not None:
+            _fill(_book)
+    _page = 0 if _book is None else _book.page_at(now)
+    return before != (_preview, _page)
+
+
+def draw(layout: Any) -> None:
+    """The page that is open, if there is one."""
+    global _looked_at
+    _looked_at = time.monotonic()
+    if _book is not None:
+        layout.template_icon(icon_value=_icons[str(_page)].icon_id, scale=SCALE)
+
+
+def _fill(book: FlipBook) -> None:
+    """Have the pixels in Blender's hands. Icons that are there are painted over: a panel may still show them."""
+    global _icons
+    if _icons is None:
+        _icons = bpy.utils.previews.new()
+    for number, pixels in enumerate(book.pages):
+        name = str(number)
+        icon = _icons[name] if name in _icons else _icons.new(name)
+        if tuple(icon.image_size) != (book.width, book.height):
+            icon.image_size = (book.width, book.height)
+        icon.image_pixels.foreach_set(memoryview(pixels).cast("i"))
+
+
+def unregister() -> None:
+    """Let go of the pictures."""
+    global _icons, _preview, _book
+    _preview = _book = None
+    if _icons is not None:
+        bpy.utils.previews.remove(_icons)
+        _icons = None
