@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import importlib
 import io
 import os
 import sys
@@ -67,6 +68,11 @@ def _children(meta: Any) -> list[Any]:
     return list(meta.strips if hasattr(meta, "strips") else meta.sequences)
 
 
+def part(name: str) -> Any:
+    """A module of the installed extension."""
+    return importlib.import_module(f"bl_ext.user_default.video_elevator.{name}")
+
+
 def show_editing() -> None:
     """The workspace Video Editing, and its sequencer with a scene."""
     window = bpy.context.window_manager.windows[0]
@@ -117,7 +123,7 @@ def look() -> float:
     return PERIOD
 
 
-for each in (sequencers, timeline, scene, strips, told, show_editing, show_tab, boxes):
+for each in (sequencers, timeline, scene, strips, told, part, show_editing, show_tab, boxes):
     NAMES[each.__name__] = each
 bpy.context.preferences.view.show_splash = False
 bpy.app.timers.register(look, first_interval=0.5, persistent=True)

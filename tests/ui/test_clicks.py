@@ -15,6 +15,7 @@ from tests.ui.window import Studio, Window, windows
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(900)]
 
 GENERATE, CANCEL, TRY_AGAIN = "elevator.generate(", "elevator.cancel(", "elevator.try_again("
+PREFERENCES = "bpy.context.preferences.addons['bl_ext.user_default.video_elevator'].preferences"
 TRANSFORMING = "any(len(window.modal_operators) for window in bpy.context.window_manager.windows)"
 
 
@@ -256,6 +257,25 @@ def test_failures_stay_and_are_tried_again(window: Window) -> None:
     window.click(TRY_AGAIN)
     again = window.until(lambda: [clip["job"] for clip in window.clips if clip["job"] not in (first, second)], 20)
     assert again
+
+
+def test_a_clip_is_seen_while_it_is_made(window: Window) -> None:
+    window.open("previewed")
+    job = generate(window, "a pumpkin slow:1")
+    window.until(lambda: window.ask(f"part('machine.timer').the_pump().session.jobs[{job!r}].step > 8"))
+    panel = window.ask("boxes()")["UI"]
+    pages = set()
+    for _ in range(12):
+        pages.add(window.ask("part('blender.previews')._page"))
+        time.sleep(0.1)
+    assert len(pages) > 2, "its pages are turned though no step may end meanwhile"
+    assert window.ask("part('blender.previews')._icons['0'].icon_id > 0")
+    with_it = window.picture("preview_panel", panel).read_bytes()
+    window.say(f"{PREFERENCES}.live_preview = False")
+    window.until(lambda: window.ask("part('blender.previews')._book is None"), 5)
+    assert window.picture("preview_off", panel).read_bytes() != with_it
+    window.say(f"{PREFERENCES}.live_preview = True")
+    window.until(lambda: window.ask("part('blender.previews')._book is not None"), 20)
 
 
 def test_forty_jobs_are_a_short_list(window: Window) -> None:
