@@ -1,6 +1,6 @@
 """The newest preview of the clip that is being made, as a flip-book that panels can draw.
 
-Its pages are icons of Blender's, which are in no .blend, in no list of images and in no undo step.
+The page that is open is an icon of Blender's, which is in no .blend, in no list of images and in no undo step.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from ..clip.job import Job, Preview
 
 LOOK_SECONDS = 2.0
 """So long after a panel has drawn it the flip-book is kept up."""
+NAME = "page"
 SCALE = 8.0
 """Of the picture, in heights of a button."""
 
 _icons: Any = None
-"""Blender's collection of the pages, named by their numbers."""
+"""Blender's collection that the icon is in. The icon stays, and is painted over: a panel may still show it."""
 _preview: Preview | None = None
 _book: FlipBook | None = None
 _page = 0
@@ -42,10 +43,11 @@ def turn(job: Job | None) -> bool:
     before = (_preview, _page)
     if newest is not _preview:
         _preview, _book = newest, None if newest is None else flip_book.read(newest)
-        if _book is not None:
-            _fill(_book)
     _page = 0 if _book is None else _book.page_at(now)
-    return before != (_preview, _page)
+    turned = before != (_preview, _page)
+    if turned and _book is not None:
+        _paint(_book, _page)
+    return turned
 
 
 def draw(layout: Any) -> None:
@@ -53,20 +55,18 @@ def draw(layout: Any) -> None:
     global _looked_at
     _looked_at = time.monotonic()
     if _book is not None:
-        layout.template_icon(icon_value=_icons[str(_page)].icon_id, scale=SCALE)
+        layout.template_icon(icon_value=_icons[NAME].icon_id, scale=SCALE)
 
 
-def _fill(book: FlipBook) -> None:
-    """Have the pixels in Blender's hands. Icons that are there are painted over: a panel may still show them."""
+def _paint(book: FlipBook, page: int) -> None:
     global _icons
     if _icons is None:
         _icons = bpy.utils.previews.new()
-    for number, pixels in enumerate(book.pages):
-        name = str(number)
-        icon = _icons[name] if name in _icons else _icons.new(name)
-        if tuple(icon.image_size) != (book.width, book.height):
-            icon.image_size = (book.width, book.height)
-        icon.image_pixels.foreach_set(memoryview(pixels).cast("i"))
+        _icons.new(NAME)
+    icon = _icons[NAME]
+    if tuple(icon.image_size) != (book.width, book.height):
+        icon.image_size = (book.width, book.height)
+    icon.image_pixels.foreach_set(memoryview(book.pixels(page)).cast("i"))
 
 
 def unregister() -> None:

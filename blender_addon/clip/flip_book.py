@@ -26,27 +26,35 @@ class FlipBook:
     width: int
     height: int
     """Of a page, pixels."""
-    pages: tuple[bytes, ...]
-    """RGBA, the lowest line first, as Blender has pixels."""
+    pages: int
+    lines: bytes
+    """RGB of all pages beside each other, each line after the number of its filter."""
 
     def page_at(self, now: float) -> int:
         """Which page is to be seen; `now`: seconds of any clock."""
-        return int(now * PAGES_PER_SECOND) % len(self.pages)
+        return int(now * PAGES_PER_SECOND) % self.pages
+
+    def pixels(self, page: int) -> bytes:
+        """A page in RGBA, the lowest line first, as Blender has pixels. A preview is replaced before most of its pages
+        were seen, so each is made when its turn comes."""
+        line, begin = 1 + 3 * self.width * self.pages, 1 + 3 * self.width * page
+        starts = range(begin, len(self.lines), line)
+        rgb = b"".join(self.lines[start : start + 3 * self.width] for start in reversed(starts))
+        rgba = bytearray(b"\xff" * (4 * self.width * self.height))
+        for channel in range(3):
+            rgba[channel::4] = rgb[channel::3]
+        return bytes(rgba)
 
 
 def read(preview: Preview) -> FlipBook | None:
     """The pages of a preview; None if it is not as the protocol says."""
     try:
-        width, height, data = _unpacked(preview.png)
+        width, height, lines = _unpacked(preview.png)
     except (struct.error, ValueError, zlib.error):
         return None
-    line = 1 + 3 * width
-    if any(data[::line]) or width % preview.frames:  # each line begins with the number of its filter
+    if any(lines[:: 1 + 3 * width]) or width % preview.frames:
         return None
-    page = 4 * (width // preview.frames)
-    lines = [_opaque(data[begin + 1 : begin + line]) for begin in range(len(data) - line, -1, -line)]
-    pages = (b"".join(each[left : left + page] for each in lines) for left in range(0, 4 * width, page))
-    return FlipBook(width // preview.frames, height, tuple(pages))
+    return FlipBook(width // preview.frames, height, preview.frames, lines)
 
 
 def _unpacked(png: bytes) -> tuple[int, int, bytes]:
@@ -71,11 +79,3 @@ def _unpacked(png: bytes) -> tuple[int, int, bytes]:
     if len(data) != size:
         raise ValueError("lines are missing")
     return width, height, data
-
-
-def _opaque(line: bytes) -> bytes:
-    """RGB as RGBA."""
-    pixels = bytearray(b"\xff" * (len(line) // 3 * 4))
-    for channel in range(3):
-        pixels[channel::4] = line[channel::3]
-    return bytes(pixels)

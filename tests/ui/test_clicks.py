@@ -269,7 +269,7 @@ def test_a_clip_is_seen_while_it_is_made(window: Window) -> None:
         pages.add(window.ask("part('blender.previews')._page"))
         time.sleep(0.1)
     assert len(pages) > 2, "its pages are turned though no step may end meanwhile"
-    assert window.ask("part('blender.previews')._icons['0'].icon_id > 0")
+    assert window.ask("part('blender.previews')._icons['page'].icon_id > 0")
     with_it = window.picture("preview_panel", panel).read_bytes()
     window.say(f"{PREFERENCES}.live_preview = False")
     window.until(lambda: window.ask("part('blender.previews')._book is None"), 5)

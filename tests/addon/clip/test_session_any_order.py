@@ -35,6 +35,7 @@ from shared_protocol.messages import (
     Refused,
     Watch,
 )
+from shared_protocol.wire import buffers_of
 from tests.addon.sessions import PICTURES, PNG, WELCOME, A, B, done, known, request, unknown
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,14 @@ job_ids = st.sampled_from(JOBS)
 messages = st.one_of(
     st.just(WELCOME),
     st.builds(Accepted, job=job_ids, position=st.integers(0, 3)),
-    st.builds(Progress, job=job_ids, phase=st.sampled_from(["loading", "painting"]), step=st.just(1), steps=st.just(4)),
+    st.builds(
+        Progress,
+        job=job_ids,
+        phase=st.sampled_from(["loading", "painting"]),
+        step=st.just(1),
+        steps=st.just(4),
+        preview_frames=st.sampled_from([0, 4]),
+    ),
     st.builds(Frame, job=job_ids, index=st.integers(0, 4), frames=st.just(4)),
     st.builds(done, job_ids),
     st.builds(Failed, job=job_ids, code=st.just("internal"), message=st.just("m"), next_step=st.just("n")),
@@ -66,6 +74,7 @@ happenings = st.one_of(
     st.tuples(st.sampled_from(["submit", "adopt", "cancel", "give up", "take away", "put back"]), job_ids),
     st.tuples(st.sampled_from(["deliver", "come back", "copied", "read"]), job_ids),
     st.tuples(st.sampled_from(["connected", "unreachable", "reach", "leave file", "move", "fill"]), st.none()),
+    st.tuples(st.just("previews"), st.booleans()),
     st.tuples(st.just("see"), st.none()),
     st.tuples(st.just("pass"), st.floats(0.1, 30)),
 )
@@ -222,7 +231,7 @@ class World:
             assert isinstance(what, Message)
             if isinstance(what, Denied) and what.request == "Watch":
                 self.denied[what.job] += 1
-            return session.receive(what, (PNG,) if isinstance(what, Frame) else ())
+            return session.receive(what, (PNG,) * buffers_of(what))
         if kind == "submit" and job not in session.jobs:
             self.strips.add(job)
             return session.submit(request(job), f"/{self.parent}/{job}", PICTURES if job == B else NO_PICTURES)
@@ -243,6 +252,8 @@ class World:
             session.leave_file()
         if kind == "move":
             self.parent += 1
+        if kind == "previews":
+            return session.want_previews(bool(what))
         if kind == "see":
             return session.see(self.waiting)
         if kind == "cancel":
@@ -367,6 +378,7 @@ def test_any_order_of_events_makes_sense(
         for job in world.session.jobs.values():
             assert world.session.status(job)
             assert 0 <= job.fraction <= 1
+            assert job.preview is None or (job.previews and not job.ended)
     for job in world.session.jobs.values():
         assert world.ended[job.id] == int(job.ended), "exactly one end"
         assert world.shown[job.id] == int(job.state is State.DONE)

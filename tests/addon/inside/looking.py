@@ -388,11 +388,10 @@ def check_a_preview_is_shown_and_leaves_no_trace() -> None:
         assert job.phase not in ("waiting", "loading")
         assert job.preview.frames == 4
         book = previews._book
-        assert len(book.pages) == 4
-        for number, page in enumerate(book.pages):
-            icon = previews._icons[str(number)]
-            assert tuple(icon.image_size) == (book.width, book.height)
-            assert array("i", icon.image_pixels).tobytes() == page
+        assert book.pages == 4
+        icon = previews._icons[previews.NAME]
+        assert tuple(icon.image_size) == (book.width, book.height)
+        assert array("i", icon.image_pixels).tobytes() == book.pixels(previews._page)
         assert _datablocks() == before
         assert len(all_strips()) == 2
         bpy.ops.ed.redo()
@@ -425,16 +424,20 @@ def check_pages_of_a_preview_are_turned_by_time() -> None:
     open_project("turned")
     previews, book = part("blender.previews"), part("clip.flip_book")
     job = SimpleNamespace(preview=part("clip.job").Preview(_png(2, 1, bytes([0, 1, 2, 3, 4, 5, 6])), 2))
-    clock = SimpleNamespace(now=1e9, monotonic=lambda: clock.now)
+    clock = SimpleNamespace(now=1e9)
+    clock.monotonic = lambda: clock.now
     before, previews.time = previews.time, clock
     try:
         assert not previews.turn(job), "nobody has drawn it"
         assert _pictures_drawn() == 0
         drawn = _Drawn()
         previews.draw(drawn)
-        assert (previews.turn(job), previews.turn(job)) == (True, False), "it is drawn anew when the page is another"
-        clock.now += 1 / book.PAGES_PER_SECOND
-        assert (previews.turn(job), previews.turn(job)) == (True, False)
+        for shown in range(3):
+            turned = previews.turn(job), previews.turn(job)
+            assert turned == (True, False), "it is drawn anew when the page is another"
+            pixel = array("i", previews._icons[previews.NAME].image_pixels).tobytes()
+            assert pixel == (b"\1\2\3\xff", b"\4\5\6\xff")[shown % 2]
+            clock.now += 1 / book.PAGES_PER_SECOND
         previews.draw(drawn)
         assert len(drawn.icons) == 1
         clock.now += previews.LOOK_SECONDS + 1
