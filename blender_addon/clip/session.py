@@ -93,7 +93,7 @@ class Session:
         self.finished: dict[str, JobView] = {}
         """Clips that the backend has told of when it was asked, the last first."""
         self.told = 0
-        """How often it has told of jobs."""
+        """How often it has told of all jobs that it has."""
         self.others = 0
         """Unfinished jobs of others, as it told last: of other users, other Blenders, the command line."""
         self.backend: BackendStatus | None = None
@@ -108,6 +108,8 @@ class Session:
         self._greeted = 0.0
         self._looked = 0.0
         self._stopping = False
+        self._tells_all = False
+        """Whether the next Jobs tells of all jobs. That which answers a Watch, or welcomes, tells of some."""
         self._shifts: list[tuple[str, int]] = []
         """Jobs that shall go up or down once the backend has told where they are."""
 
@@ -228,11 +230,11 @@ class Session:
     def shift(self, job_id: str, by: int) -> list[Action]:
         """A waiting job shall come so many places later; earlier if negative. Where it is now is asked first."""
         self._shifts.append((job_id, by))
-        return [Send(AskJobs())]
+        return self.look_around()
 
-    def look_around(self) -> list[Action]:
-        """What does the backend do, and for whom?"""
-        return [Send(AskStatus()), Send(AskJobs())]
+    def look_around(self, ended: int = 0) -> list[Action]:
+        """What does the backend do, and for whom? `ended`: how many jobs that have ended it shall tell, too."""
+        return [Send(AskStatus()), Send(AskJobs(ended=ended))]
 
     def free(self) -> list[Action]:
         """Free Memory was pressed."""
@@ -240,7 +242,7 @@ class Session:
 
     def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
         """Which clips of this user has the backend? Whoever asked for them, and in whatever file their strips are."""
-        return [Send(AskJobs(ended=most))]
+        return self.look_around(most)
 
     def ask_estimate(self, clip: Generate) -> list[Action]:
         """What would this clip take? Its `job` is a name for the question alone."""
@@ -379,6 +381,7 @@ class Session:
             case Queue():
                 self.queue, self.changed = message.queue, True
             case BackendStatus():
+                self._tells_all = True  # we ask for both, one after the other
                 self.backend, self.queue, self.notes, self.changed = message, message.queue, message.notes, True
             case Jobs():
                 return self._jobs_told(message)
@@ -505,18 +508,21 @@ class Session:
 
     def _jobs_told(self, told: Jobs) -> list[Action]:
         self.queue, self.changed = told.queue, True
-        self.told += 1
         for view in told.jobs:
             if view.job in self.jobs:
                 news.found(self.jobs[view.job], view)
             if view.kind == "clip" and view.has_result:
                 self.finished[view.job] = view
         unfinished = [view for view in told.jobs if view.state not in ("done", "failed", "cancelled")]
-        self.others = told.others + sum(not view.mine for view in unfinished)
         places = {view.job: view.position for view in unfinished if view.phase == "waiting"}
         for job in self.active:
             if job.id in places and job.phase == "waiting":
                 job.position = places[job.id] + told.queue.running
+        all_told, self._tells_all = self._tells_all, False
+        if not all_told:
+            return []
+        self.told += 1
+        self.others = told.others + sum(not view.mine for view in unfinished)
         shifts, self._shifts = self._shifts, []
         return [action for job, by in shifts if job in places for action in self.move(job, places[job] + by)]
 
@@ -534,7 +540,7 @@ class Session:
         return [*actions, *self.reach()] if again else actions
 
     def _forget_backend(self) -> None:
-        self.link, self._stopping, self.changed = Link.NONE, False, True
+        self.link, self._stopping, self._tells_all, self.changed = Link.NONE, False, False, True
         self.queue, self.backend, self.others, self._shifts = QueueState(), None, 0, []
         self.foreseen = Foreseen()
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from blender_addon.clip.actions import Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy
+from blender_addon.clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy
 from blender_addon.clip.job import ENDED, NEXT, Job, Problem, State
 from blender_addon.clip.link import Link
 from blender_addon.clip.session import (
@@ -603,7 +603,7 @@ def test_a_refusal_stands_until_the_next_wish() -> None:
 
 def test_finished_clips_are_found_when_asked_for() -> None:
     session = ready()
-    assert session.find_clips() == [Send(messages.AskJobs(ended=MOST_FOUND))]
+    assert session.find_clips() == [Send(AskStatus()), Send(AskJobs(ended=MOST_FOUND))]
     session.receive(known(A, "done", has_result=True, prompt="a fox"))
     session.receive(known(B, "done", has_result=False))
     assert list(session.finished) == [A]
@@ -616,19 +616,37 @@ def view(job: str, position: int = 0, **more: Any) -> JobView:
     return JobView(job=job, **told)
 
 
+def tells_all(session: Session, jobs: Jobs) -> list[Action]:
+    """The backend answers what `look_around` asks."""
+    assert session.receive(messages.Status(loads=0, clients=1)) == []
+    return session.receive(jobs)
+
+
+def test_the_answer_about_one_job_says_nothing_of_all_others() -> None:
+    """As that to a Watch, which may come first."""
+    session, job = running()
+    everything = Jobs(queue=QueueState(running=1), jobs=(view(B, 0, mine=False), view(A, 1)), others=1)
+    tells_all(session, everything)
+    assert (session.others, session.told) == (2, 1)
+    session.shift(A, -1)
+    session.shift(B, 1)
+    assert session.receive(Jobs(queue=QueueState(running=3), jobs=(view(A, 1),))) == []
+    assert (session.others, session.told, job.position) == (2, 1, 4)
+    assert tells_all(session, everything) == [Send(Move(job=A, position=0)), Send(Move(job=B, position=1))]
+
+
 def test_a_waiting_job_goes_up_or_down_from_where_it_is() -> None:
     session, job = running()
-    assert session.shift(A, -1) == [Send(AskJobs())], "where it is now, the backend knows"
+    assert session.shift(A, -1) == [Send(AskStatus()), Send(AskJobs())], "where it is now, the backend knows"
     jobs = Jobs(queue=QueueState(running=2), jobs=(view(B, 0), view(A, 3)))
-    assert session.receive(jobs) == [Send(Move(job=A, position=2))]
+    assert tells_all(session, jobs) == [Send(Move(job=A, position=2))]
     assert job.position == 5, "those that run come before it, too"
-    assert session.receive(jobs) == [], "once"
+    assert tells_all(session, jobs) == [], "once"
     session.shift(A, 1)
     session.shift(A, -9)
-    moves = session.receive(jobs)
-    assert moves == [Send(Move(job=A, position=4)), Send(Move(job=A, position=0))]
+    assert tells_all(session, jobs) == [Send(Move(job=A, position=4)), Send(Move(job=A, position=0))]
     session.shift(A, 1)
-    assert session.receive(Jobs(queue=QueueState(), jobs=(view(A, state="running", phase="painting"),))) == []
+    assert tells_all(session, Jobs(queue=QueueState(), jobs=(view(A, state="running", phase="painting"),))) == []
 
 
 def test_jobs_of_others_are_counted() -> None:
@@ -636,7 +654,7 @@ def test_jobs_of_others_are_counted() -> None:
     session, _ = running()
     assert session.look_around() == [Send(AskStatus()), Send(AskJobs())]
     views = (view(A), view(B, 1, mine=False), view("c" * 32, state="done", mine=False, has_result=True))
-    session.receive(Jobs(queue=QueueState(), jobs=views, others=2))
+    tells_all(session, Jobs(queue=QueueState(), jobs=views, others=2))
     assert session.others == 3
     session.receive(Lost(reason="gone"))
     assert session.others == 0
