@@ -9,9 +9,9 @@ import bpy
 from ..operators.generate import GenerateClip
 from . import advanced, backend, clip, finished, look, queue, source, time_and_size
 
-PANELS = (clip, look, advanced, source, time_and_size, queue, finished, backend)
+PANELS = (clip, queue, look, advanced, source, time_and_size, finished, backend)
 CLASSES = tuple(each for module in PANELS for each in module.CLASSES)
-"""In the order in which they stand in the sidebar."""
+"""In the order in which they stand in the sidebar: what is being made is in sight while the next clip is set up."""
 
 
 def _draw_add_menu(menu: Any, _context: Any) -> None:

@@ -13,22 +13,17 @@ from ...clip.words import Phrase
 from ...machine.timer import the_pump
 from .. import clips, layouts, strips
 from ..translations import told
-from .shared import PROMPT_LENGTH, SidebarPanel
+from .shared import PROMPT_LENGTH, InScene, SidebarPanel
 
 CLIPS_SHOWN = 12
 
 
-class ClipsPanel(SidebarPanel, bpy.types.Panel):
+class ClipsPanel(InScene, bpy.types.Panel):
     """Finished clips that are in no strip"""
 
     bl_idname = "ELEVATOR_PT_clips"
     bl_label = "Finished Clips"
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """There must be a scene."""
-        return strips.sequencer_scene(context) is not None
 
     def draw(self, context: Any) -> None:
         self.layout.operator("elevator.find_clips", icon="VIEWZOOM")

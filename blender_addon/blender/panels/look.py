@@ -10,19 +10,14 @@ import bpy
 from ...clip import limits
 from .. import layouts, strips
 from ..properties import style_of
-from .shared import SidebarPanel, fields
+from .shared import InScene, fields
 
 
-class LookPanel(SidebarPanel, bpy.types.Panel):
+class LookPanel(InScene, bpy.types.Panel):
     """How the clip is made"""
 
     bl_idname = "ELEVATOR_PT_look"
     bl_label = "Look"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """There must be a scene."""
-        return strips.sequencer_scene(context) is not None
 
     def draw(self, context: Any) -> None:
         settings = strips.sequencer_scene(context).elevator

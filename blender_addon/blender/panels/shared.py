@@ -8,7 +8,7 @@ from typing import Any
 from ...clip.job import Problem, State
 from ...machine.installation import installation
 from ...machine.timer import the_pump
-from .. import layouts
+from .. import layouts, strips
 
 PROMPT_LENGTH = 60
 """Characters of a prompt in a list."""
@@ -19,6 +19,15 @@ class SidebarPanel:
     bl_space_type = "SEQUENCE_EDITOR"
     bl_region_type = "UI"
     bl_category = "Elevator"
+
+
+class InScene(SidebarPanel):
+    """A panel about a scene's strips."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a scene."""
+        return strips.sequencer_scene(context) is not None
 
 
 def fields(layout: Any) -> Any:

@@ -8,20 +8,15 @@ from typing import Any, ClassVar
 import bpy
 
 from .. import layouts, sources, strips
-from .shared import SidebarPanel, fields
+from .shared import InScene, fields
 
 
-class InputPanel(SidebarPanel, bpy.types.Panel):
+class InputPanel(InScene, bpy.types.Panel):
     """What the clip starts from"""
 
     bl_idname = "ELEVATOR_PT_input"
     bl_label = "Input"
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """There must be a scene."""
-        return strips.sequencer_scene(context) is not None
 
     def draw(self, context: Any) -> None:
         layout, scene = self.layout, strips.sequencer_scene(context)

@@ -11,20 +11,15 @@ from ...clip import words
 from ...clip.words import Phrase
 from .. import layouts, strips
 from ..properties import style_of
-from .shared import SidebarPanel, fields
+from .shared import InScene, fields
 
 
-class TimePanel(SidebarPanel, bpy.types.Panel):
+class TimePanel(InScene, bpy.types.Panel):
     """How long and how large the clip is, and where it goes"""
 
     bl_idname = "ELEVATOR_PT_time"
     bl_label = "Time and Size"
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """There must be a scene."""
-        return strips.sequencer_scene(context) is not None
 
     def draw(self, context: Any) -> None:
         settings = strips.sequencer_scene(context).elevator

@@ -22,7 +22,7 @@ def test_the_usual_one_is_what_it_was() -> None:
     ("text", "parent", "name"),
     [
         ("//shots/ai/{job}", "//shots/ai", "aaaaaaaa"),
-        ("/farm/clips/{style}_{seed}-{job}", "/farm/clips", "plain_1-aaaaaaaa"),
+        ("/media/clips/{style}_{seed}-{job}", "/media/clips", "plain_1-aaaaaaaa"),
         ("C:\\clips\\{prompt}-{job}", "C:/clips", "a-fox-aaaaaaaa"),
     ],
 )
