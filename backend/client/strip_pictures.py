@@ -34,12 +34,14 @@ class Picture(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Which pictures, and the clip's size, pixels."""
+    """Which pictures, the clip's size, pixels, and for whom."""
 
     width: int
     height: int
     footage: tuple[Picture, ...] = ()
     anchor: Picture | None = None
+    profile: str = ""
+    """Of the backend that shall have them; empty: the one of this computer."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ def bring(folder: Path) -> None:
     asked = msgspec.json.decode((folder / ASKED).read_bytes(), type=Asked)
     every = (*asked.footage, *([asked.anchor] if asked.anchor else []))
     hashes: dict[Picture, str] = {}
-    with connect() as backend:
+    with connect(profile=asked.profile or None) as backend:
         for picture, pixels in read(every):
             hashes[picture] = backend.upload(png(fitted(pixels, asked.width, asked.height)))
     told = Told(

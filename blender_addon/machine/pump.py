@@ -265,7 +265,7 @@ class Pump:
                 if self._client is not None:
                     self._client.send(request)
             case Read():
-                return self._readings.read(action)
+                return self._readings.read(action, self._connected.profile)
             case Copy():
                 return self._deliveries.copy(action)
             case Write():

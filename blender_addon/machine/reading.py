@@ -40,8 +40,8 @@ class _Told(msgspec.Struct, frozen=True):
 class Reading:
     """One process that reads."""
 
-    def __init__(self, action: Read) -> None:
-        """Start it. Raises ReadError."""
+    def __init__(self, action: Read, profile: str) -> None:
+        """Start it, to bring them to the backend of this profile; empty: this computer's. Raises ReadError."""
         try:
             install = find()
         except BackendError as error:
@@ -54,6 +54,7 @@ class Reading:
             "height": action.height,
             "footage": action.pictures.footage,
             "anchor": action.pictures.anchor,
+            "profile": profile,
         }
         self._folder = Path(tempfile.mkdtemp(prefix="elevator-"))
         try:
@@ -104,11 +105,11 @@ class Readings:
         self._session = session
         self._under_way: dict[str, Reading] = {}
 
-    def read(self, action: Read) -> Iterable[Action]:
-        """Begin to read for a job."""
+    def read(self, action: Read, profile: str) -> Iterable[Action]:
+        """Begin to read for a job, which the backend of this profile makes."""
         self.stop(action.job)
         try:
-            self._under_way[action.job] = Reading(action)
+            self._under_way[action.job] = Reading(action, profile)
         except ReadError as error:
             return self._session.could_not_read(action.job, str(error))
         return ()
