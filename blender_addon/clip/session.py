@@ -123,22 +123,24 @@ class Session:
     @property
     def foremost(self) -> Job | None:
         """The clip that is being made, or the first that waits; not one that nothing happens to."""
-        moving = [job for job in self.active if not self.rests(job)]
+        moving = self._moving
         return next((job for job in moving if job.phase != "waiting"), moving[0] if moving else None)
 
     @property
     def lines(self) -> list[Job]:
-        """All jobs as a queue shows them: what is made, what waits, in its order, what has ended, the last first."""
-        waiting = [job for job in self.active if job.phase == "waiting"]
-        made = [job for job in self.active if job.phase != "waiting"]
+        """All jobs as a queue shows them: what is made, what waits, in its order, what nothing happens to, and what
+        has ended, the last first."""
+        waiting = [job for job in self._moving if job.phase == "waiting"]
+        made = [job for job in self._moving if job.phase != "waiting"]
+        resting = [job for job in self.active if self.rests(job)]
         ended = [job for job in self.jobs.values() if job.ended]
-        return [*made, *sorted(waiting, key=lambda job: job.position), *reversed(ended)]
+        return [*made, *sorted(waiting, key=lambda job: job.position), *resting, *reversed(ended)]
 
     @property
     def busy(self) -> bool:
         """Whether something may happen without the artist's doing."""
         talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping or self.foreseen.awaits(self._now)
-        return talking or any(not self.rests(job) for job in self.active)
+        return talking or bool(self._moving)
 
     @property
     def waiting(self) -> bool:
@@ -151,7 +153,16 @@ class Session:
 
     def rests(self, job: Job) -> bool:
         """Whether nothing happens to the job by itself: no backend runs, or its strip is in another file."""
-        return self.waits(job) or (job.state in (State.MADE, State.FILLING) and job.seen is None)
+        return self.waits(job) or self._is_for_another_file(job)
+
+    @property
+    def unfinished(self) -> list[Job]:
+        """What Cancel All ends: not the finished clips of a file that is not open."""
+        return [job for job in self.active if not self._is_for_another_file(job)]
+
+    @staticmethod
+    def _is_for_another_file(job: Job) -> bool:
+        return job.state in (State.MADE, State.FILLING) and job.seen is None
 
     def status(self, job: Job) -> Status:
         """The job's state in plain words."""
@@ -482,6 +493,10 @@ class Session:
         return [] if job.ended else self._fail(job, Problem(sentence, "Press Try Again.", code="frames_missing"))
 
     # Inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _moving(self) -> list[Job]:
+        return [job for job in self.active if not self.rests(job)]
 
     @property
     def _in_need(self) -> list[Job]:

@@ -216,7 +216,7 @@ class Window:
         x, top, width, height = self.ask("boxes()")["UI"]
         hits: list[list[int]] = []
         for place in range(top + 6, top + height - 4, 8):
-            for left in (x + width // 4, x + width - 34):
+            for left in (x + width // 4, x + width - 34, x + width - 76):
                 self.say("bpy.context.window_manager.clipboard = '-'")
                 moves = ("mousemove", left - 2, place, "sleep", 0.03, "mousemove", left, place, "sleep", 0.06)
                 self.do(*moves, "key", keys, "sleep", 0.06)

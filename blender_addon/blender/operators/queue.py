@@ -24,14 +24,14 @@ class CancelClip(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """There must be something to cancel."""
-        if not the_pump().session.active:
+        if not the_pump().session.active:  # one by one, a finished clip of another file can be cancelled, too
             cls.poll_message_set("Nothing is being generated.")
             return False
         return True
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """One clip ends at once; before all of them do, ask."""
-        count = len(the_pump().session.active)
+        count = len(the_pump().session.unfinished)
         if self.job or count < 2:
             return self.execute(context)
         message = f"{count} clips end, also those that are being made."
@@ -40,7 +40,7 @@ class CancelClip(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         """Ask for the end; it comes within one step of the work."""
         pump = the_pump()
-        for job in [self.job] if self.job else [job.id for job in pump.session.active]:
+        for job in [self.job] if self.job else [job.id for job in pump.session.unfinished]:
             pump.do(pump.session.cancel(job))
         return {"FINISHED"}
 

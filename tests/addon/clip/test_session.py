@@ -682,6 +682,15 @@ def test_the_queue_is_shown_in_its_order() -> None:
     assert [job.id for job in session.lines] == [fourth, third, second, first]
 
 
+def test_a_finished_clip_of_another_file_stands_back_and_is_not_cancelled_with_all() -> None:
+    session, job = made()
+    assert session.unfinished == [job]
+    session.leave_file()
+    session.submit(request(B), folder(B))
+    assert [each.id for each in session.lines] == [B, A]
+    assert (session.foremost, session.unfinished) == (session.jobs[B], [session.jobs[B]])
+
+
 def test_the_style_that_is_preferred_comes_first() -> None:
     ink = msgspec.structs.replace(STYLE, name="ink")
     session = Session((STYLE, ink))
