@@ -55,4 +55,5 @@ def window(opened: Window, request: pytest.FixtureRequest) -> Iterator[Window]:
     """It, with a picture of how each test leaves it."""
     yield opened
     if opened.process.poll() is None:
+        opened.say("if bpy.ops.elevator.resume_queue.poll(): bpy.ops.elevator.resume_queue()")
         opened.picture(re.sub(r"\W+", "_", request.node.originalname.removeprefix("test_")))
