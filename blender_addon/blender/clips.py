@@ -199,11 +199,11 @@ def fill(each: Held, folder: Path) -> None:
     _color(each.strip, failed=False)
 
 
-def show_failed(each: Held) -> None:
-    """Let a strip say that there will be no frames."""
+def show_failed(each: Held, *, cancelled: bool) -> None:
+    """Let a strip say that there will be no frames, and why."""
     parent = strips.folder(each.strip)
     strips.show(each.strip, parent, [_stripes_or_none(parent, stripes.FAILED, each.ticket)])
-    _call(each.strip, f"Failed: {_name(each.ticket.request.prompt)}")
+    _call(each.strip, f"{'Cancelled' if cancelled else 'Failed'}: {_name(each.ticket.request.prompt)}")
     _color(each.strip, failed=True)
 
 

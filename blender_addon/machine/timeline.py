@@ -213,7 +213,7 @@ def _show_state(each: Held, job: Job | None) -> None:
         return
     if job.state in (State.FAILED, State.CANCELLED):
         if each.strip.color_tag != clips.FAILED_COLOR:
-            clips.show_failed(each)
+            clips.show_failed(each, cancelled=job.state is State.CANCELLED)
     elif job.state is not State.DONE:
         clips.show_waiting(each, job)
 

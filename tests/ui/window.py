@@ -215,7 +215,8 @@ class Window:
         keys = "ctrl+c" if "(" in wanted else "ctrl+shift+alt+c"
         x, top, width, height = self.ask("boxes()")["UI"]
         hits: list[list[int]] = []
-        # Where words begin, where rows of a list have their buttons, with and without a scroll bar, and where a bar has those beside it.
+        # Where words begin, where a list's rows have their buttons (with and without a scroll bar), and where a bar has
+        # those beside it.
         for place in range(top + 6, top + height - 4, 8):
             for left in (x + width // 4, x + width * 70 // 100, x + width * 77 // 100, x + width - 48):
                 self.say("bpy.context.window_manager.clipboard = '-'")

@@ -85,7 +85,7 @@ def check_cancel() -> None:
     assert job.state.name == "CANCELLED"
     (strip,) = all_strips()
     tick_for(1.2)
-    assert strip.name.startswith("Failed: "), "the strip stays, and can be tried again"
+    assert strip.name.startswith("Cancelled: "), "the strip stays, and can be tried again"
     assert not Path(job.folder).exists()
     generate("a fox", frames=1)
 
