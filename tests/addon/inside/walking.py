@@ -294,8 +294,8 @@ class Walk:
         session.receive = lambda message, buffers=(): told.append(message) or receive(message, buffers)
         try:
             bpy.ops.elevator.find_clips()
-            pump()._client.send(messages.AskStatus())  # whose answer comes after all that was asked before
-            self._ticks(lambda: any(isinstance(message, messages.Status) for message in told))
+            pump()._client.send(messages.AskStatus())  # the second: its answer comes after all that was asked before
+            self._ticks(lambda: sum(isinstance(message, messages.Status) for message in told) == 2)
         finally:
             del session.receive
         views = [view for message in told if isinstance(message, messages.Jobs) for view in message.jobs]
