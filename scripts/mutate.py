@@ -192,17 +192,17 @@ def tests_of(file: str, tests: list[str]) -> list[str]:
     return [*named, *others][:NEAR]
 
 
-def passes(tree: Path, tests: list[str], seconds: float) -> bool:
-    """Whether all of these tests pass in the tree; no longer than so many seconds is as bad as a failure."""
+def outcome(tree: Path, tests: list[str], seconds: float) -> str:
+    """What these tests do in the tree: pass, fail, or hang for longer than so many seconds."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
         command, cwd=tree, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        return process.wait(seconds) == 0
+        return "pass" if process.wait(seconds) == 0 else "fail"
     except subprocess.TimeoutExpired:
-        return False
+        return "hang"
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -236,7 +236,7 @@ def examine(room: str, files: list[str], tree: Path, given: argparse.Namespace) 
     @functools.cache
     def sound(test: str) -> bool:
         """Whether a test file passes in time where nothing is changed."""
-        good = passes(tree, [test], given.timeout)
+        good = outcome(tree, [test], given.timeout) == "pass"
         if not good:
             print(f"{test}  left out: it fails or takes too long as it is", flush=True)
         return good
@@ -249,13 +249,15 @@ def examine(room: str, files: list[str], tree: Path, given: argparse.Namespace) 
             continue
         source = (ROOT / mutant.file).read_bytes()
         (tree / mutant.file).write_bytes(mutant.applied(source))
-        lives = passes(tree, near, given.timeout)
-        if lives and given.broad:
-            lives = passes(tree, tests, 10 * given.timeout)
+        what = outcome(tree, near, given.timeout)
+        if what == "pass" and given.broad:
+            what = outcome(tree, tests, 10 * given.timeout)
         (tree / mutant.file).write_bytes(source)
-        counts["survived" if lives else "killed"] += 1
-        if lives:
+        counts["survived" if what == "pass" else "killed"] += 1
+        if what == "pass":
             print(mutant, flush=True)
+        if what == "hang":  # a mistake that the tests would notice, or a machine that has too much to do: look
+            print(f"{mutant}  killed: its tests did not end in time", flush=True)
     return counts
 
 
