@@ -52,7 +52,7 @@ def connect(profile: str | None = None) -> None:
 
 def styles() -> tuple[Style, ...]:
     """The backend's styles, as it told them last; none if it was never reached."""
-    return the_pump().session.styles
+    return the_pump().session.backend.styles
 
 
 def submit(

@@ -88,18 +88,18 @@ def _only(name: str, known: Mapping[str, Any]) -> Any:
 def _view(job: str) -> JobView:
     """What the backend knows of a finished clip."""
     pump = the_pump()
-    if bpy.app.background and not any(each.startswith(job) for each in pump.session.finished):
+    if bpy.app.background and not any(each.startswith(job) for each in pump.session.backend.finished):
         connect()
-        before = pump.session.told
-        pump.do(pump.session.find_clips(MOST_LISTED))
-        waiting.until(lambda: pump.session.told != before, ANSWER_SECONDS)
-    view: JobView = _only(job, pump.session.finished)
+        before = pump.session.backend.times_told
+        pump.do(pump.session.backend.find_clips(MOST_LISTED))
+        waiting.until(lambda: pump.session.backend.times_told != before, ANSWER_SECONDS)
+    view: JobView = _only(job, pump.session.backend.finished)
     return view
 
 
 def _insert_job(job: str, scene: Any, place: Place, rate: str) -> Clip:
     pump = the_pump()
-    ticket = ticket_for(request_of(_view(job)), pump.session.styles, clips.rate_of(scene), rate)
+    ticket = ticket_for(request_of(_view(job)), pump.session.backend.styles, clips.rate_of(scene), rate)
     parent = clips.parent_folder(clips_folder(bpy.context))
     _lay_down(scene, ticket, place, parent)
     if pump.session.jobs.get(ticket.job) is None:

@@ -27,7 +27,7 @@ _since = 0.0
 def clip_of(settings: Any, scene: Any) -> Generate | None:
     """The clip that the panel asks for, without the pictures of the edit; None if no request can carry it."""
     try:
-        clip = settle(wish_of(settings, settings.seed, scene), NOBODY, the_pump().session.styles)
+        clip = settle(wish_of(settings, settings.seed, scene), NOBODY, the_pump().session.backend.styles)
     except WishError:
         return None
     return msgspec.structs.replace(clip, strength=1.0)
@@ -37,7 +37,7 @@ def want(clip: Generate) -> None:
     """Have the backend asked about a clip soon, if it runs. May be called in a draw."""
     global _wanted, _since
     session = the_pump().session
-    if session.link is not Link.READY or session.foreseen.is_about(clip):
+    if session.link is not Link.READY or session.backend.foreseen.is_about(clip):
         _wanted = None
         return
     if _wanted != clip:

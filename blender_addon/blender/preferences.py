@@ -31,7 +31,7 @@ def _profile_names(_preferences: Any, _context: Any, typed: str) -> list[str]:
 
 
 def _style_names(_preferences: Any, _context: Any, typed: str) -> list[str]:
-    return [style.name for style in the_pump().session.styles if typed in style.name]
+    return [style.name for style in the_pump().session.backend.styles if typed in style.name]
 
 
 class Preferences(bpy.types.AddonPreferences):
@@ -102,7 +102,7 @@ class Preferences(bpy.types.AddonPreferences):
         else:
             said = Phrase("Backend {version} in {folder}", version=found.version, folder=found.root)
             layouts.text(layout, context, said, icon="CHECKMARK")
-        layouts.text(layout, context, backend_words.state(session.link, session.device))
+        layouts.text(layout, context, backend_words.state(session.link, session.backend.device))
         column = layout.column(heading="Clips")
         column.prop(self, "live_preview")
         column.prop(self, "default_style")

@@ -67,7 +67,7 @@ _items: dict[str, list[tuple[str, str, str, str, int]]] = {}
 
 def style_of(settings: Any) -> Style | None:
     """The chosen style, or None if the backend has told of none of that name."""
-    styles = the_pump().session.styles
+    styles = the_pump().session.backend.styles
     if not settings.style_name:
         return styles[0] if styles else None
     return next((style for style in styles if style.name == settings.style_name), None)
@@ -126,7 +126,7 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
 
 
 def _style_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
-    styles = the_pump().session.styles
+    styles = the_pump().session.backend.styles
     items = [(style.name, style.title, style.description, "BRUSH_DATA", index) for index, style in enumerate(styles)]
     name = settings.style_name
     if not styles and not name:
@@ -162,7 +162,7 @@ def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str
 def _seconds_a_call(settings: Any, style: Style) -> float | None:
     """As the backend has told of the clip that the panel showed last, if this one is as large."""
     scene = settings.id_data
-    return the_pump().session.foreseen.seconds_a_call(
+    return the_pump().session.backend.foreseen.seconds_a_call(
         style.name, frames_of(settings, style, scene), size_of(settings, style, scene)
     )
 

@@ -18,8 +18,6 @@ from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
     AskEstimate,
-    AskJobs,
-    AskStatus,
     Cancel,
     Cancelled,
     Denied,
@@ -28,20 +26,14 @@ from shared_protocol.messages import (
     Failed,
     Fetched,
     Frame,
-    Free,
     Generate,
     Goodbye,
     Jobs,
-    JobView,
     Message,
-    Move,
     Notice,
-    Pause,
     Progress,
     Queue,
-    QueueState,
     Refused,
-    Resume,
     Shutdown,
     Style,
     Watch,
@@ -54,6 +46,7 @@ from shared_protocol.wire import Buffer
 
 from . import losses, news, words
 from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
+from .backend import Backend, places
 from .foreseen import Foreseen
 from .job import NO_BACKEND, Job, Problem, State
 from .link import Link
@@ -69,8 +62,6 @@ UNDO_SECONDS = 3.0
 """So long after its strip was taken away a job is cancelled: undo, or a paste, brings many a strip back at once."""
 LOOK_SECONDS = 2.0
 """How often a backend is looked for that somebody else may have started."""
-MOST_FOUND = 500
-"""How many ended jobs the backend is asked for: as many as the protocol has it tell."""
 ENDED_KEPT = 50
 """Ended jobs that the panel can still show."""
 
@@ -84,22 +75,8 @@ class Session:
         """Whether the backend is asked for previews of clips."""
         self.local = True
         """Whether the backend runs on this computer, so that its files can be read."""
-        self.styles = tuple(styles)
-        self._preferred = ""
-        self.notes: tuple[str, ...] = ()
-        """What the backend says about its own files, such as a style that it had to skip."""
-        self.device = ""
+        self.backend = Backend(styles)
         self.jobs: dict[str, Job] = {}
-        self.finished: dict[str, JobView] = {}
-        """Clips that the backend has told of when it was asked, the last first."""
-        self.told = 0
-        """How often it has told of all jobs that it has."""
-        self.others = 0
-        """Unfinished jobs of others, as it told last: of other users, other Blenders, the command line."""
-        self.backend: BackendStatus | None = None
-        """What the backend does, as it told last."""
-        self.queue = QueueState()
-        self.foreseen = Foreseen()
         self.problem: Problem | None = None
         self.changed = True
         self._shown: frozenset[str] = frozenset()
@@ -108,10 +85,6 @@ class Session:
         self._greeted = 0.0
         self._looked = 0.0
         self._stopping = False
-        self._tells_all = False
-        """Whether the next Jobs tells of all jobs. That which answers a Watch, or welcomes, tells of some."""
-        self._shifts: list[tuple[str, int]] = []
-        """Jobs that shall go up or down once the backend has told where they are."""
 
     # What the panel asks ------------------------------------------------------------------------------------
 
@@ -139,8 +112,8 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether something may happen without the artist's doing."""
-        talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping or self.foreseen.awaits(self._now)
-        return talking or bool(self._moving)
+        talking = self.link in (Link.REACHING, Link.GREETING) or self._stopping
+        return talking or bool(self._moving) or self.backend.foreseen.awaits(self._now)
 
     @property
     def waiting(self) -> bool:
@@ -166,7 +139,7 @@ class Session:
 
     def status(self, job: Job) -> Status:
         """The job's state in plain words."""
-        return describe(job, self.link, self.queue, self._now)
+        return describe(job, self.link, self.backend.queue, self._now)
 
     # What the artist does -----------------------------------------------------------------------------------
 
@@ -226,40 +199,11 @@ class Session:
         self._stopping = self.link is Link.READY
         return [Send(Shutdown())]
 
-    def pause(self) -> list[Action]:
-        """Pause Queue was pressed."""
-        return [Send(Pause())]
-
-    def resume(self) -> list[Action]:
-        """Resume Queue was pressed."""
-        return [Send(Resume())]
-
-    def move(self, job_id: str, position: int) -> list[Action]:
-        """A waiting job shall have another place in the queue."""
-        return [Send(Move(job=job_id, position=max(0, position)))]
-
-    def shift(self, job_id: str, by: int) -> list[Action]:
-        """A waiting job shall come so many places later; earlier if negative. Where it is now is asked first."""
-        self._shifts.append((job_id, by))
-        return self.look_around()
-
-    def look_around(self, ended: int = 0) -> list[Action]:
-        """What does the backend do, and for whom? `ended`: how many jobs that have ended it shall tell, too."""
-        return [Send(AskStatus()), Send(AskJobs(ended=ended))]
-
-    def free(self) -> list[Action]:
-        """Free Memory was pressed."""
-        return [Send(Free())]
-
-    def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
-        """Which clips of this user has the backend? Whoever asked for them, and in whatever file their strips are."""
-        return self.look_around(most)
-
     def ask_estimate(self, clip: Generate) -> list[Action]:
         """What would this clip take? Its `job` is a name for the question alone."""
         if self.link is not Link.READY:
             return []
-        self.foreseen = Foreseen(clip, self._now)
+        self.backend.foreseen = Foreseen(clip, self._now)
         return [Send(AskEstimate(clip=clip))]
 
     def want_previews(self, wanted: bool) -> list[Action]:
@@ -275,11 +219,8 @@ class Session:
 
     def prefer(self, style: str) -> None:
         """The style of this name comes first, which is what a wish without a style means."""
-        self._preferred, self.changed = style, True
-        self.styles = self._in_order(self.styles)
-
-    def _in_order(self, styles: Sequence[Style]) -> tuple[Style, ...]:
-        return tuple(sorted(styles, key=lambda style: style.name != self._preferred))
+        self.backend.prefer(style)
+        self.changed = True
 
     def part(self) -> list[Action]:
         """Another backend is wanted, and this one makes nothing."""
@@ -389,23 +330,18 @@ class Session:
             case Denied(request="Shutdown" | "Pause" | "Resume"):
                 self._stopping, self.changed = False, True
                 self.problem = Problem(message.message, message.next_step, code=message.code)
-            case Queue():
-                self.queue, self.changed = message.queue, True
-            case BackendStatus():
-                self._tells_all = True  # we ask for both, one after the other
-                self.backend, self.queue, self.notes, self.changed = message, message.queue, message.notes, True
+            case Queue() | BackendStatus() | Estimate():
+                self.changed = True
+                return self.backend.hear(message)
             case Jobs():
                 return self._jobs_told(message)
-            case Estimate():
-                if self.foreseen.clip is not None and self.foreseen.clip.job == message.job:
-                    self.foreseen.told, self.changed = message, True
             case (
                 Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled() | Fetched() | Denied()
             ) if message.job in self.jobs:
                 job = self.jobs[message.job]
                 job.heard, self.changed = self._now, True
                 if isinstance(message, Done):
-                    self.foreseen = Foreseen()  # the backend knows better now how long such clips take
+                    self.backend.foreseen = Foreseen()  # the backend knows better now how long such clips take
                 return news.hear(job, message, buffers)
         return []
 
@@ -507,9 +443,8 @@ class Session:
     def _welcome(self, welcome: Welcome) -> list[Action]:
         if self.link is not Link.GREETING:
             return []
-        self.link, self.device, self.changed = Link.READY, welcome.device, True
-        self.styles = self._in_order(welcome.styles)
-        self.queue, self.notes, self.problem = welcome.queue, welcome.notes, None
+        self.link, self.problem, self.changed = Link.READY, None, True
+        self.backend.hear(welcome)
         again = [action for job in self.jobs.values() for action in losses.ask_again(job, self._now)]
         return [KeepStyles(welcome.styles), *again, *self._send_held()]
 
@@ -522,24 +457,15 @@ class Session:
         return actions
 
     def _jobs_told(self, told: Jobs) -> list[Action]:
-        self.queue, self.changed = told.queue, True
+        self.changed = True
         for view in told.jobs:
             if view.job in self.jobs:
                 news.found(self.jobs[view.job], view)
-            if view.kind == "clip" and view.has_result:
-                self.finished[view.job] = view
-        unfinished = [view for view in told.jobs if view.state not in ("done", "failed", "cancelled")]
-        places = {view.job: view.position for view in unfinished if view.phase == "waiting"}
+        waiting = places(told)
         for job in self.active:
-            if job.id in places and job.phase == "waiting":
-                job.position = places[job.id] + told.queue.running
-        all_told, self._tells_all = self._tells_all, False
-        if not all_told:
-            return []
-        self.told += 1
-        self.others = told.others + sum(not view.mine for view in unfinished)
-        shifts, self._shifts = self._shifts, []
-        return [action for job, by in shifts if job in places for action in self.move(job, places[job] + by)]
+            if job.id in waiting and job.phase == "waiting":
+                job.position = waiting[job.id] + told.queue.running
+        return self.backend.hear(told)
 
     def _lost(self, reason: str, *, goodbye: bool = False) -> list[Action]:
         """The backend is gone; after a goodbye, because somebody wants it so."""
@@ -555,9 +481,8 @@ class Session:
         return [*actions, *self.reach()] if again else actions
 
     def _forget_backend(self) -> None:
-        self.link, self._stopping, self._tells_all, self.changed = Link.NONE, False, False, True
-        self.queue, self.backend, self.others, self._shifts = QueueState(), None, 0, []
-        self.foreseen = Foreseen()
+        self.link, self._stopping, self.changed = Link.NONE, False, True
+        self.backend.forget()
 
     def _fail(self, job: Job, problem: Problem) -> list[Action]:
         self.changed = True

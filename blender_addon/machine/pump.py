@@ -226,7 +226,7 @@ class Pump:
         looked_at = self.session.link is Link.READY and now - self._looked_at < LOOK_SECONDS
         if looked_at and now - self._asked >= LOOK_SECONDS:
             self._asked = now
-            self._perform(self.session.look_around())
+            self._perform(self.session.backend.look_around())
         return self.session.link is Link.READY and now - self._asked < LOOK_SECONDS
 
     def _listen(self, budget: float = BUDGET) -> tuple[int, int]:
@@ -289,11 +289,11 @@ class Pump:
         session = self.session
         if session.link is not Link.READY or self._session_id != self._own_session:
             return
-        session.backend, told = None, session.told
-        self._perform(session.look_around())
-        if self._hear_until(lambda: session.backend is not None and session.told != told):
-            assert session.backend is not None
-            if session.backend.clients <= 1 and not session.others:
+        session.backend.status, told = None, session.backend.times_told
+        self._perform(session.backend.look_around())
+        if self._hear_until(lambda: session.backend.status is not None and session.backend.times_told != told):
+            assert session.backend.status is not None
+            if session.backend.status.clients <= 1 and not session.backend.others:
                 self._perform(session.stop())
                 self._hear_until(lambda: session.link is Link.NONE)
 

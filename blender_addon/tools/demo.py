@@ -176,9 +176,9 @@ def _told_styles() -> Any:
         pump.wait(WAIT_S)
     if (problem := pump.session.problem) is not None:
         raise RuntimeError(f"{problem.sentence} {problem.next_step}".strip())
-    if not pump.session.styles:
+    if not pump.session.backend.styles:
         raise RuntimeError("The backend offers no style.")
-    return pump.session.styles
+    return pump.session.backend.styles
 
 
 def _fit_scene(scene: Any, made: list[Any], strips: Any, frame: Path) -> None:

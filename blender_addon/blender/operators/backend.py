@@ -41,7 +41,7 @@ class StopBackend(Connected, bpy.types.Operator):
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Say first whose jobs wait then."""
         session = the_pump().session
-        message = backend_words.who_waits(len(session.active), session.others)
+        message = backend_words.who_waits(len(session.active), session.backend.others)
         if not message:
             return self.execute(context)
         return confirm(self, context, event, title="Stop Backend", message=message, button="Stop")
@@ -61,7 +61,7 @@ class FreeMemory(Connected, bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         pump = the_pump()
-        pump.do(pump.session.free())
+        pump.do(pump.session.backend.free())
         pump.look_around()
         return {"FINISHED"}
 

@@ -82,7 +82,7 @@ class FindClips(Connected, bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         pump = the_pump()
-        pump.do(pump.session.find_clips())
+        pump.do(pump.session.backend.find_clips())
         return {"FINISHED"}
 
 
@@ -98,12 +98,12 @@ class InsertClip(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Lay a strip down that waits for it."""
         pump, scene = the_pump(), strips.sequencer_scene(context)
-        view = pump.session.finished.get(self.job)
+        view = pump.session.backend.finished.get(self.job)
         if view is None:
             self.report({"ERROR"}, told("The backend does not know this clip. Press Find Clips."))
             return {"CANCELLED"}
         settings = scene.elevator
-        ticket = ticket_for(request_of(view), pump.session.styles, clips.rate_of(scene), settings.rate)
+        ticket = ticket_for(request_of(view), pump.session.backend.styles, clips.rate_of(scene), settings.rate)
         place = Place(scene.frame_current, Where[settings.place], settings.channel, settings.fit)
         try:
             clips.lay_down(scene, ticket, place, clips.parent_folder(clips_folder(context)))

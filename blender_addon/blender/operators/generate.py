@@ -98,7 +98,7 @@ class GenerateClip(bpy.types.Operator):
         if blocks and bpy.app.is_job_running("RENDER"):
             # The render's end needs Blender's event loop, which this would hold up for ever.
             return self._refuse(RENDER_RUNS)
-        if bpy.app.background and (blocks or not the_pump().session.styles):
+        if bpy.app.background and (blocks or not the_pump().session.backend.styles):
             problem = waiting.meet()
             if problem is not None:
                 return self._refuse(problem)
@@ -205,8 +205,8 @@ def submit(
     Raises WishError, ClipError or FrameFileError; then nothing has happened.
     """
     pump = the_pump()
-    request = settle(wish, new_job_id(), pump.session.styles)
-    ticket = ticket_for(request, pump.session.styles, clips.rate_of(scene), rate)
+    request = settle(wish, new_job_id(), pump.session.backend.styles)
+    ticket = ticket_for(request, pump.session.backend.styles, clips.rate_of(scene), rate)
     ticket = msgspec.structs.replace(ticket, pictures=sources.pictures(wanted, scene, ticket, place.frame_start))
     ticket = _with_takes(ticket, takes)
     parent = clips.parent_folder(clips_folder(context))

@@ -78,7 +78,7 @@ class MoveClip(Connected, bpy.types.Operator):
             self.report({"ERROR"}, "This clip does not wait in the queue.")
             return {"CANCELLED"}
         by = {"UP": -1, "DOWN": 1}.get(self.direction)
-        pump.do(pump.session.move(job.id, 0) if by is None else pump.session.shift(job.id, by))
+        pump.do(pump.session.backend.move(job.id, 0) if by is None else pump.session.backend.shift(job.id, by))
         pump.look_around()
         return {"FINISHED"}
 
@@ -92,7 +92,7 @@ class ResumeQueue(Connected, bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         pump = the_pump()
-        pump.do(pump.session.resume())
+        pump.do(pump.session.backend.resume())
         return {"FINISHED"}
 
 
@@ -105,7 +105,7 @@ class PauseQueue(Connected, bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         pump = the_pump()
-        pump.do(pump.session.pause())
+        pump.do(pump.session.backend.pause())
         return {"FINISHED"}
 
 

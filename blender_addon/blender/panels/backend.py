@@ -25,11 +25,11 @@ class BackendPanel(SidebarPanel, bpy.types.Panel):
         layout, pump = self.layout, the_pump()
         session = pump.session
         pump.look_around()
-        layouts.text(layout, context, backend_words.state(session.link, session.device))
-        if session.backend is not None:
-            for sentence in backend_words.devices(session.backend):
+        layouts.text(layout, context, backend_words.state(session.link, session.backend.device))
+        if session.backend.status is not None:
+            for sentence in backend_words.devices(session.backend.status):
                 layouts.text(layout, context, sentence)
-        for note in session.notes:
+        for note in session.backend.notes:
             layouts.text(layout, context, note, icon="INFO")
         row = layout.row(align=True)
         row.operator("elevator.start_backend", text="Start")

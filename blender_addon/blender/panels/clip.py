@@ -50,13 +50,13 @@ class ClipPanel(SidebarPanel, bpy.types.Panel):
         row = layout.row()
         row.scale_y = 1.5
         row.operator_context = "INVOKE_DEFAULT"
-        row.enabled = bool(session.styles)
+        row.enabled = bool(session.backend.styles)
         row.operator(GenerateClip.bl_idname, icon="RENDER_ANIMATION")
         _draw_progress(layout, context)
         if style is not None:
             layouts.text(layout, context, _sentence(settings, style, scene))
             _draw_estimate(layout, context, settings, scene)
-        elif not session.styles:
+        elif not session.backend.styles:
             ask_for_styles()
             layouts.text(layout, context, "The backend is asked for its styles.", icon="INFO")
             if session.link is Link.NONE:
@@ -94,7 +94,7 @@ def _draw_estimate(layout: Any, context: Any, settings: Any, scene: Any) -> None
     if clip is None:
         return
     estimates.want(clip)
-    foreseen = the_pump().session.foreseen
+    foreseen = the_pump().session.backend.foreseen
     if foreseen.told is None or not foreseen.is_about(clip):
         return
     if foreseen.told.problem:

@@ -28,7 +28,8 @@ class ClipsPanel(InScene, bpy.types.Panel):
     def draw(self, context: Any) -> None:
         self.layout.operator("elevator.find_clips", icon="VIEWZOOM")
         used = {job for each in clips.held() for job in each.ticket.jobs}
-        for view in [view for view in the_pump().session.finished.values() if view.job not in used][:CLIPS_SHOWN]:
+        finished = the_pump().session.backend.finished.values()
+        for view in [view for view in finished if view.job not in used][:CLIPS_SHOWN]:
             row = self.layout.row(align=True)
             row.label(text=layouts.shortened(view.prompt, PROMPT_LENGTH), icon="IMAGE_DATA", translate=False)
             row.operator("elevator.insert_clip", text="", icon="ADD").job = view.job

@@ -35,13 +35,13 @@ class QueuePanel(SidebarPanel, bpy.types.Panel):
         )
         _draw_order(row.column(align=True), job)
         row = layout.row(align=True)
-        if session.queue.paused or session.queue.stopped:
+        if session.backend.queue.paused or session.backend.queue.stopped:
             row.operator("elevator.resume_queue", text="Resume", icon="PLAY")
         else:
             row.operator("elevator.pause_queue", text="Pause", icon="PAUSE")
         row.operator("elevator.cancel", text="Cancel All", icon="X").job = ""
-        if session.queue.stopped:
-            layouts.text(layout, context, session.queue.stopped, icon="ERROR")
+        if session.backend.queue.stopped:
+            layouts.text(layout, context, session.backend.queue.stopped, icon="ERROR")
         if job is not None:
             _draw_details(layout.box(), context, job)
 
@@ -90,7 +90,7 @@ def _draw_details(box: Any, context: Any, job: Job) -> None:
     if job.problem is not None and job.problem.next_step:
         layouts.text(box, context, job.problem.next_step, icon="FORWARD")
     for warning in job.warnings:
-        if warning != session.queue.stopped:  # it stands above already
+        if warning != session.backend.queue.stopped:  # it stands above already
             layouts.text(box, context, warning, icon="INFO")
     if session.waits(job):
         box.operator("elevator.start_backend", icon="PLAY")

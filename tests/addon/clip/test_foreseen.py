@@ -29,10 +29,10 @@ def test_ticks_go_on_until_all_is_told(session: Session) -> None:
     assert session.busy
     session.receive(Estimate(job=A, calls=10, more=True))
     assert session.busy
-    assert session.foreseen.told == Estimate(job=A, calls=10, more=True)
+    assert session.backend.foreseen.told == Estimate(job=A, calls=10, more=True)
     session.receive(Estimate(job=A, calls=10, memory=5))
     assert not session.busy
-    assert session.foreseen.told == Estimate(job=A, calls=10, memory=5)
+    assert session.backend.foreseen.told == Estimate(job=A, calls=10, memory=5)
 
 
 def test_an_answer_that_does_not_come_is_waited_for_no_longer(session: Session) -> None:
@@ -43,20 +43,20 @@ def test_an_answer_that_does_not_come_is_waited_for_no_longer(session: Session) 
 def test_an_answer_about_an_earlier_clip_is_left_alone(session: Session) -> None:
     session.ask_estimate(request(B, frames=3))
     session.receive(Estimate(job=A, calls=10))
-    assert session.foreseen.told is None
+    assert session.backend.foreseen.told is None
 
 
 def test_a_backend_that_is_lost_told_of_itself_alone(session: Session) -> None:
     session.receive(Estimate(job=A, calls=10, seconds=5))
     session.receive(Lost(reason="gone"))
-    assert session.foreseen == Foreseen()
+    assert session.backend.foreseen == Foreseen()
 
 
 def test_after_a_clip_the_backend_is_asked_anew(session: Session) -> None:
     session.receive(Estimate(job=A, calls=10))
     session.submit(request(B), folder(B))
     session.receive(done(B))
-    assert session.foreseen == Foreseen()
+    assert session.backend.foreseen == Foreseen()
 
 
 def test_name_and_seed_change_nothing() -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from blender_addon.clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy
+from blender_addon.clip.backend import MOST_FOUND
 from blender_addon.clip.job import ENDED, NEXT, Job, Problem, State
 from blender_addon.clip.link import Link
 from blender_addon.clip.session import (
@@ -15,7 +16,6 @@ from blender_addon.clip.session import (
     ENDED_KEPT,
     GREETING_SECONDS,
     LOOK_SECONDS,
-    MOST_FOUND,
     UNDO_SECONDS,
     Session,
 )
@@ -466,10 +466,10 @@ def test_nothing_is_looked_for_when_nothing_waits() -> None:
 
 def test_the_queue_is_ordered_about() -> None:
     session = ready()
-    assert session.pause() == [Send(Pause())]
-    assert session.resume() == [Send(Resume())]
-    assert session.move(A, 2) == [Send(Move(job=A, position=2))]
-    assert session.move(A, -1) == [Send(Move(job=A, position=0))]
+    assert session.backend.pause() == [Send(Pause())]
+    assert session.backend.resume() == [Send(Resume())]
+    assert session.backend.move(A, 2) == [Send(Move(job=A, position=2))]
+    assert session.backend.move(A, -1) == [Send(Move(job=A, position=0))]
 
 
 # Files ---------------------------------------------------------------------------------------------------------
@@ -603,11 +603,11 @@ def test_a_refusal_stands_until_the_next_wish() -> None:
 
 def test_finished_clips_are_found_when_asked_for() -> None:
     session = ready()
-    assert session.find_clips() == [Send(AskStatus()), Send(AskJobs(ended=MOST_FOUND))]
+    assert session.backend.find_clips() == [Send(AskStatus()), Send(AskJobs(ended=MOST_FOUND))]
     session.receive(known(A, "done", has_result=True, prompt="a fox"))
     session.receive(known(B, "done", has_result=False))
-    assert list(session.finished) == [A]
-    request = request_of(session.finished[A])
+    assert list(session.backend.finished) == [A]
+    request = request_of(session.backend.finished[A])
     assert (request.job, request.prompt, request.frames, request.width) == (A, "a fox", 4, 64)
 
 
@@ -627,47 +627,47 @@ def test_the_answer_about_one_job_says_nothing_of_all_others() -> None:
     session, job = running()
     everything = Jobs(queue=QueueState(running=1), jobs=(view(B, 0, mine=False), view(A, 1)), others=1)
     tells_all(session, everything)
-    assert (session.others, session.told) == (2, 1)
-    session.shift(A, -1)
-    session.shift(B, 1)
+    assert (session.backend.others, session.backend.times_told) == (2, 1)
+    session.backend.shift(A, -1)
+    session.backend.shift(B, 1)
     assert session.receive(Jobs(queue=QueueState(running=3), jobs=(view(A, 1),))) == []
-    assert (session.others, session.told, job.position) == (2, 1, 4)
+    assert (session.backend.others, session.backend.times_told, job.position) == (2, 1, 4)
     assert tells_all(session, everything) == [Send(Move(job=A, position=0)), Send(Move(job=B, position=1))]
 
 
 def test_a_waiting_job_goes_up_or_down_from_where_it_is() -> None:
     session, job = running()
-    assert session.shift(A, -1) == [Send(AskStatus()), Send(AskJobs())], "where it is now, the backend knows"
+    assert session.backend.shift(A, -1) == [Send(AskStatus()), Send(AskJobs())], "where it is now, the backend knows"
     jobs = Jobs(queue=QueueState(running=2), jobs=(view(B, 0), view(A, 3)))
     assert tells_all(session, jobs) == [Send(Move(job=A, position=2))]
     assert job.position == 5, "those that run come before it, too"
     assert tells_all(session, jobs) == [], "once"
-    session.shift(A, 1)
-    session.shift(A, -9)
+    session.backend.shift(A, 1)
+    session.backend.shift(A, -9)
     assert tells_all(session, jobs) == [Send(Move(job=A, position=4)), Send(Move(job=A, position=0))]
-    session.shift(A, 1)
+    session.backend.shift(A, 1)
     assert tells_all(session, Jobs(queue=QueueState(), jobs=(view(A, state="running", phase="painting"),))) == []
 
 
 def test_jobs_of_others_are_counted() -> None:
     """Those of other keys, and those of other Blenders and commands of this user's."""
     session, _ = running()
-    assert session.look_around() == [Send(AskStatus()), Send(AskJobs())]
+    assert session.backend.look_around() == [Send(AskStatus()), Send(AskJobs())]
     views = (view(A), view(B, 1, mine=False), view("c" * 32, state="done", mine=False, has_result=True))
     tells_all(session, Jobs(queue=QueueState(), jobs=views, others=2))
-    assert session.others == 3
+    assert session.backend.others == 3
     session.receive(Lost(reason="gone"))
-    assert session.others == 0
+    assert session.backend.others == 0
 
 
 def test_what_the_backend_does_is_kept_while_it_runs() -> None:
     session, _ = running()
     told = messages.Status(loads=2, clients=1, notes=("A style was skipped.",), queue=QueueState(paused=True))
     assert session.receive(told) == []
-    assert (session.backend, session.notes, session.queue.paused) == (told, told.notes, True)
-    assert session.free() == [Send(Free())]
+    assert (session.backend.status, session.backend.notes, session.backend.queue.paused) == (told, told.notes, True)
+    assert session.backend.free() == [Send(Free())]
     session.receive(Lost(reason="gone"))
-    assert session.backend is None
+    assert session.backend.status is None
 
 
 def test_the_queue_is_shown_in_its_order() -> None:
@@ -695,16 +695,16 @@ def test_the_style_that_is_preferred_comes_first() -> None:
     ink = msgspec.structs.replace(STYLE, name="ink")
     session = Session((STYLE, ink))
     session.prefer("ink")
-    assert [style.name for style in session.styles] == ["ink", "plain"]
+    assert [style.name for style in session.backend.styles] == ["ink", "plain"]
     session.reach()
     session.connected()
     keep = KeepStyles((STYLE, ink))
     assert session.receive(msgspec.structs.replace(WELCOME, styles=(STYLE, ink))) == [keep], (
         "kept as the backend has it"
     )
-    assert [style.name for style in session.styles] == ["ink", "plain"]
+    assert [style.name for style in session.backend.styles] == ["ink", "plain"]
     session.prefer("gone")
-    assert {style.name for style in session.styles} == {"ink", "plain"}
+    assert {style.name for style in session.backend.styles} == {"ink", "plain"}
 
 
 def test_another_backend_can_be_wanted() -> None:

@@ -65,7 +65,7 @@ def test_a_queue_that_stands_still_says_why() -> None:
     session, job = running()
     session.receive(Queue(queue=QueueState(stopped="The disk is full. Make room.")))
     assert session.status(job) == Status("The disk is full. Make room.", "", "stopped")
-    assert session.resume() == [Send(Resume())]
+    assert session.backend.resume() == [Send(Resume())]
     session.receive(Queue(queue=QueueState(paused=True)))
     assert session.status(job) == Status("The queue is paused", "", "paused")
     session.receive(Progress(job=A, phase="painting", step=1, steps=2))

@@ -411,7 +411,7 @@ def check_finished_clip_is_inserted() -> None:
     tick_until(lambda: job.ended)
     open_project("second owner")
     assert bpy.ops.elevator.find_clips() == {"FINISHED"}
-    tick_until(lambda: job.id in pump().session.finished)
+    tick_until(lambda: job.id in pump().session.backend.finished)
     scene().frame_set(50)
     assert bpy.ops.elevator.insert_clip(job=job.id) == {"FINISHED"}
     (strip,) = all_strips()

@@ -263,7 +263,7 @@ def check_paused_queue_is_said_and_resumed() -> None:
 def check_full_disk_of_the_backend_stops_the_queue_and_loses_nothing() -> None:
     open_project("full disk")
     job = press_generate("a fox fail:disk_full", frames=2)
-    tick_until(lambda: bool(pump().session.queue.stopped))
+    tick_until(lambda: bool(pump().session.backend.queue.stopped))
     tick_until(lambda: pump().session.status(job).line.startswith("The disk is full"))
     assert job.state.name == "RUNNING"
     assert job.step == 0

@@ -237,12 +237,12 @@ def check_time_is_told_before_the_click() -> None:
     clip = estimates.clip_of(settings, scene())
     estimates.want(clip)
     assert 0 < estimates.ask() <= estimates.REST_SECONDS, "not while something changes"
-    assert pump().session.foreseen.clip is None
+    assert pump().session.backend.foreseen.clip is None
     estimates._since -= 1
     assert estimates.ask() is None
-    tick_until(lambda: pump().session.foreseen.told is not None)
-    told = pump().session.foreseen.told
-    assert pump().session.foreseen.is_about(clip)
+    tick_until(lambda: pump().session.backend.foreseen.told is not None)
+    told = pump().session.backend.foreseen.told
+    assert pump().session.backend.foreseen.is_about(clip)
     assert told.seconds > 0, told
     items = part("blender.properties")._preset_items(settings, bpy.context)
     assert all(": about " in item[1] for item in items[1:]), items
@@ -251,12 +251,12 @@ def check_time_is_told_before_the_click() -> None:
     plan = settings.plan
     plan.steps, plan.use_steps = 3, True
     clip = estimates.clip_of(settings, scene())
-    assert not pump().session.foreseen.is_about(clip)
+    assert not pump().session.backend.foreseen.is_about(clip)
     estimates.want(clip)
     estimates._since -= 1
     estimates.ask()
-    tick_until(lambda: pump().session.foreseen.told is not None)
-    assert "refine names countdown" in pump().session.foreseen.told.problem, "a fault is said before the click"
+    tick_until(lambda: pump().session.backend.foreseen.told is not None)
+    assert "refine names countdown" in pump().session.backend.foreseen.told.problem, "a fault is said before the click"
     settings.prompt = ""
     assert estimates.clip_of(settings, scene()) is None
 

@@ -83,7 +83,7 @@ def check_left_out_arguments_are_the_styles_own() -> None:
     open_project("own")
     scene().elevator.frames = 3  # the panel's fields are not meant by a script
     strip = generate("a fox")
-    style = pump().session.styles[0]
+    style = pump().session.backend.styles[0]
     assert part("blender.strips").span(strip) == (scene().frame_current, scene().frame_current + style.frames)
     assert _request(strip).style == style.name
     assert _request(strip).width == style.width
@@ -239,7 +239,7 @@ def check_styles_fill_the_list() -> None:
     open_project("styles")
     generate(frames=1)
     settings = scene().elevator
-    names = [style.name for style in pump().session.styles]
+    names = [style.name for style in pump().session.backend.styles]
     assert settings.style == names[0]
     settings.style = names[1]
     assert settings.style_name == settings.style == names[1]

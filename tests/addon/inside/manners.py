@@ -125,9 +125,9 @@ def check_panels_draw() -> None:
             else:
                 panel.draw(_Anything(), bpy.context)
     scene().view_settings.view_transform = "AgX"
-    pump().session.queue = messages.QueueState(stopped="The disk is full.")
+    pump().session.backend.queue = messages.QueueState(stopped="The disk is full.")
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
-    pump().session.queue = messages.QueueState()
+    pump().session.backend.queue = messages.QueueState()
     pump().do(pump().session.cancel(job.id))
     part("blender.panels.clip").ClipPanel.draw(_Anything(), bpy.context)
     tick_until(lambda: job.ended)

@@ -180,7 +180,7 @@ def check_clips_of_the_backend_are_inserted() -> None:
     made.wait()
     open_project("second")
     pump().session.jobs.clear()
-    pump().session.finished.clear()
+    pump().session.backend.finished.clear()
     clip = api().insert(made.job[:8], frame_start=7)
     clip.wait()
     assert clip.job == made.job

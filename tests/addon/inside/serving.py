@@ -85,11 +85,11 @@ def check_the_backend_is_asked_while_somebody_looks() -> None:
     open_project("looking")
     job = lay("a fox", frames=1).get("elevator_job")
     tick_until(lambda: pump().session.jobs[job].ended)
-    pump().session.backend = None
+    pump().session.backend.status = None
     pump().tick()
-    assert pump().session.backend is None, "nobody looks"
+    assert pump().session.backend.status is None, "nobody looks"
     pump().look_around()
-    tick_until(lambda: pump().session.backend is not None)
+    tick_until(lambda: pump().session.backend.status is not None)
     pump()._looked_at = float("-inf")
     tick_until(lambda: pump().tick() is None)
     assert bpy.ops.elevator.free_memory() == {"FINISHED"}
@@ -274,7 +274,7 @@ def check_backend_ends_with_blender_if_nobody_else_uses_it() -> None:
 
     def alone() -> bool:
         pump().look_around()
-        return pump().session.backend is not None and pump().session.backend.clients == 1
+        return pump().session.backend.status is not None and pump().session.backend.status.clients == 1
 
     tick_until(alone)
     addon_utils.disable(MODULE)

@@ -154,7 +154,7 @@ class Walk:
             bpy.ops.elevator.try_again("EXEC_DEFAULT", True, job=job, new_seed=self.draw.random() < 0.5)
 
     def insert(self) -> None:
-        finished = sorted(pump().session.finished)
+        finished = sorted(pump().session.backend.finished)
         if finished:
             scene().frame_set(self.draw.randint(1, LAST_FRAME))
             bpy.ops.elevator.insert_clip("EXEC_DEFAULT", True, job=self.draw.choice(finished))
@@ -375,7 +375,7 @@ class Walk:
 
     def _kept_somewhere(self) -> set[str]:
         saved = {job for jobs in self.kept["saved"].values() for job in jobs}
-        return self._in_the_edit() | saved | set(pump().session.finished)
+        return self._in_the_edit() | saved | set(pump().session.backend.finished)
 
     # Help ---------------------------------------------------------------------------------------------------
 
