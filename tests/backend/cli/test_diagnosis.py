@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import stat
@@ -223,11 +224,38 @@ def test_packages_of_other_versions_are_named(monkeypatch: pytest.MonkeyPatch, t
     assert "msgspec" not in finding.what
 
 
-def test_little_space_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "LEAST_FREE", 1 << 60)
+@pytest.mark.parametrize("free", [0, 1_000_000_000, 2 * 1024**3 - 1])
+def test_little_space_is_said(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: _Usage(free))
     (finding,) = wrong()
-    assert "are free" in finding.what
-    assert "GB" in finding.remedy
+    assert finding.what == f"{free / 1e9:.1f} GB are free where results go"
+    assert finding.remedy.endswith(f"at least {(2 * 1024**3 - free) / 1e9:.1f} GB")
+
+
+def test_two_gibibytes_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: _Usage(2 * 1024**3))
+    assert wrong() == []
+
+
+@dataclasses.dataclass(frozen=True)
+class _Usage:
+    free: int
+
+
+@posix
+@pytest.mark.parametrize(("mode", "said"), [(0o702, True), (0o720, True), (0o755, False), (0o711, False)])
+def test_settings_may_be_read_and_not_written_by_others(home: Path, mode: int, said: bool) -> None:
+    (home / "config").chmod(mode)
+    assert any("write into the settings folder" in one.what for one in wrong()) is said
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o701, 0o702, 0o704, 0o710, 0o720, 0o740])
+def test_data_and_state_are_nobody_elses(home: Path, mode: int) -> None:
+    for name, folder in (("data", places.data_folder()), ("state", places.state_folder())):
+        folder.chmod(mode)
+        assert any(f"others can read the {name} folder" in one.what for one in wrong())
+        folder.chmod(0o700)
 
 
 def test_a_stale_connection_file_is_no_fault(home: Path) -> None:
