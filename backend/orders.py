@@ -6,11 +6,13 @@ These are framed as `shared_protocol.wire` says, and never seen by a client.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from elevator import Plan, Sources
+from elevator.pictures.rates import exact, length
 from shared_protocol.messages import Cancel, Cancelled, Done, Failed, Frame, Message, Notice, Progress
 
 
@@ -39,6 +41,18 @@ class Sample(Message, frozen=True, kw_only=True, tag=True):
     """Of the noise on the footage: 0 keeps it, 1 ignores it."""
     anchor: str | None = None
     """SHA-256 of the PNG file that is frame 0."""
+    flow_fps: tuple[int, int] | None = None
+    """The result's rate, with pictures along the optical flow between those that are sampled; None: `fps`, and none."""
+
+    @property
+    def result_fps(self) -> Fraction:
+        """Frames a second of the result."""
+        return exact(self.fps) if self.flow_fps is None else Fraction(*self.flow_fps)
+
+    @property
+    def result_frames(self) -> int:
+        """How many frames the result has."""
+        return self.frames if self.flow_fps is None else length(self.frames, exact(self.fps), self.result_fps)
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -64,6 +78,16 @@ class Resample(Message, frozen=True, kw_only=True, tag=True):
     """Pixels."""
     seed: int
     """Of the source, for the record."""
+
+    @property
+    def result_fps(self) -> Fraction:
+        """Frames a second of the result."""
+        return Fraction(*self.fps)
+
+    @property
+    def result_frames(self) -> int:
+        """How many frames the result has."""
+        return self.frames
 
 
 Order: TypeAlias = Sample | Resample

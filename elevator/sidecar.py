@@ -114,6 +114,9 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Any]
     """By `elevator.pictures.metrics`; none of frames that are too small."""
     pictures: Pictures = Pictures()
+    flow_fps: str = ""
+    """If not empty: the frames beside the sidecar are not these, but made from these along the optical flow, so many a
+    second, as a fraction such as 24000/1001."""
 
 
 class _Format(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ Frames: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
 ClipFrames: TypeAlias = Annotated[int, Meta(ge=1, le=16_384)]
 """Of a clip, conformed ones included."""
 SidePx: TypeAlias = Annotated[int, Meta(ge=8, le=8192)]
+FlowRate: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """Blender's integer properties are signed 32-bit numbers, so seeds are too."""
@@ -122,6 +123,15 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
     """Of the noise on the footage: 0 keeps it, 1 ignores it."""
     anchor: Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")] = ""
     """An uploaded picture that is frame 0; empty: none."""
+    flow_fps_numerator: FlowRate = 0
+    """Frames a second that the result shall have: pictures along the optical flow are made between the clip's own.
+    0: the result has `frames` frames at the style's rate."""
+    flow_fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+    @property
+    def flow_fps(self) -> Fraction | None:
+        """The rate as one number; None: the style's."""
+        return Fraction(self.flow_fps_numerator, self.flow_fps_denominator) if self.flow_fps_numerator else None
 
 
 class Conform(Message, frozen=True, kw_only=True, tag=True):
@@ -471,8 +481,12 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """Its beginning, if it is long."""
     style: Annotated[str, Meta(max_length=64)] = ""
     frames: ClipFrames
+    """As its request has it."""
     width: SidePx
     height: SidePx
+    flow_fps_numerator: FlowRate = 0
+    """As its request has it, frames a second; 0: none."""
+    flow_fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     seed: Seed = 0
     position: Count = 0
     """Waiting jobs that come before it, as `Move` counts them; 0 for the next one and for those that do not wait."""

@@ -84,7 +84,7 @@ DOORS: dict[str, set[str]] = {
     "elevator.embedded": set(),
     "elevator.embedded.training": {"elevator", "elevator.chain", "elevator.models", "elevator.pictures"}
     | {"elevator.presets"},
-    "backend": {"shared_protocol", "shared_protocol.machine", "elevator", "backend.cli"},
+    "backend": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend.cli"},
     "backend.styles": {
         "shared_protocol",
         "shared_protocol.machine",

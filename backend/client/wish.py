@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ class Wish:
     """How much of the footage is made anew, 0 … 1; None: 0.8."""
     anchor: str | PathLike[str] | None = None
     """A PNG that is frame 0."""
+    flow_fps: Fraction | None = None
+    """The result's rate, frames a second: pictures along the optical flow are made between the clip's own. None: the
+    style's rate, and none."""
 
     def request(self, style: Style | None, upload: Callable[[Path], str], *, previews: bool = False) -> Generate:
         """The request for it under a new name.
@@ -72,6 +76,8 @@ class Wish:
             footage=tuple(upload(path) for path in pictures),
             strength=self.strength if self.strength is not None else FOOTAGE_STRENGTH if pictures else 1.0,
             anchor="" if self.anchor is None else upload(Path(self.anchor)),
+            flow_fps_numerator=0 if self.flow_fps is None else self.flow_fps.numerator,
+            flow_fps_denominator=1 if self.flow_fps is None else self.flow_fps.denominator,
         )
 
 

@@ -81,4 +81,4 @@ class Hold:
 
 def room_for(job: Job) -> int:
     """Bytes that must be free before a job begins: PNG files hardly ever take more than their pixels."""
-    return job.order.frames * job.order.width * job.order.height * 3 + SPARE_BYTES
+    return job.order.result_frames * job.order.width * job.order.height * 3 + SPARE_BYTES

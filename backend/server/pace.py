@@ -12,7 +12,9 @@ from ..orders import Order, Resample
 
 def kind(order: Order) -> str:
     """What has a pace of its own: a pair of models, or a way of conforming."""
-    return f"conform {order.method}" if isinstance(order, Resample) else f"{order.sources.t2i} {order.sources.t2v}"
+    if isinstance(order, Resample):
+        return f"conform {order.method}"
+    return f"{order.sources.t2i} {order.sources.t2v}{'' if order.flow_fps is None else ' flow'}"
 
 
 def units(order: Order) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from elevator import ElevatorError, Lora, Plan
-from elevator.pictures.rates import length
+from elevator.pictures.rates import exact, length
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
 from shared_protocol.messages import Conform, Done, Generate
@@ -26,7 +26,7 @@ LISTED_WORDS = 8
 
 
 MOST_FRAMES = 16_384
-"""Longest clip that may be made by conforming."""
+"""Longest clip that may be made at another rate."""
 MOST_STEPS = 1000
 """Timesteps with which the models were trained; no schedule has more."""
 FindUpload = Callable[[str], Path | None]
@@ -80,20 +80,25 @@ def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
     """The order for the worker. `source`: how the finished clip in `folder` ended. Raises BackendError."""
     then = source.fps
     now = Fraction(request.fps_numerator, request.fps_denominator)
-    frames = length(source.frames, then, now)
-    if frames > MOST_FRAMES:
-        raise Failure("bad_request", detail=f"at this rate the clip has {frames} frames, and {MOST_FRAMES} at most")
     return Resample(
         source=str(folder),
         source_frames=source.frames,
         source_fps=(then.numerator, then.denominator),
-        frames=frames,
+        frames=_check_length(source.frames, then, now),
         fps=(now.numerator, now.denominator),
         method=request.method,
         width=source.width,
         height=source.height,
         seed=source.seed,
     )
+
+
+def _check_length(frames: int, then: Fraction, now: Fraction) -> int:
+    """How many frames so many are at another rate. Raises BackendError if they are too many."""
+    made = length(frames, then, now)
+    if made > MOST_FRAMES:
+        raise Failure("bad_request", detail=f"at this rate the clip has {made} frames, and {MOST_FRAMES} at most")
+    return made
 
 
 def _plan(request: Generate, recipe: Recipe) -> Plan:
@@ -167,7 +172,15 @@ def _order(request: Generate, recipe: Recipe) -> Sample:
         footage=request.footage,
         strength=request.strength,
         anchor=request.anchor or None,
+        flow_fps=_flow_fps(request, recipe),
     )
+
+
+def _flow_fps(request: Generate, recipe: Recipe) -> tuple[int, int] | None:
+    if request.flow_fps is None:
+        return None
+    _check_length(request.frames, exact(recipe.fps), request.flow_fps)
+    return request.flow_fps.numerator, request.flow_fps.denominator
 
 
 def _warning(unknown: Collection[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import msgspec
 from shared_protocol import wire
 from shared_protocol.messages import Done, Failed, JobView, Progress
 
-from ..orders import Resample
+from ..orders import Resample, Sample
 from .forecast import Forecast
 from .jobs import Job, Owner
 
@@ -42,6 +42,7 @@ def shortened(prompt: str) -> str:
 def view(job: Job, viewer: Owner, where: Forecast | None, progress: Progress | None) -> JobView:
     """`where`: place and time of an unfinished job. `progress`: the last that was heard of a running one."""
     order = job.order
+    flow = order.flow_fps if isinstance(order, Sample) else None
     return JobView(
         job=job.id,
         state=job.state.value,
@@ -52,6 +53,8 @@ def view(job: Job, viewer: Owner, where: Forecast | None, progress: Progress | N
         frames=order.frames,
         width=order.width,
         height=order.height,
+        flow_fps_numerator=0 if flow is None else flow[0],
+        flow_fps_denominator=1 if flow is None else flow[1],
         seed=order.seed,
         position=0 if where is None else where.place,
         phase="waiting" if progress is None else progress.phase,

@@ -94,7 +94,16 @@ class Weigher:
 def _question(order: Sample, device: str) -> bytes:
     """What the memory depends on, and nothing else of the order."""
     bare = msgspec.structs.replace(
-        order, prompt="", negative_prompt="", seed=0, style="", preset="", footage=(), strength=1.0, anchor=None
+        order,
+        prompt="",
+        negative_prompt="",
+        seed=0,
+        style="",
+        preset="",
+        footage=(),
+        strength=1.0,
+        anchor=None,
+        flow_fps=None,
     )
     return msgspec.json.encode(Question(order=bare, device=device))
 

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,14 +22,13 @@ import msgspec
 import zmq
 
 from elevator.pictures.clip_folder import frame_name
-from elevator.pictures.rates import exact
 from shared_protocol import wire
 from shared_protocol.machine import places
 from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
 
 from .. import logs
 from ..failures import Failure, cannot_keep
-from ..orders import Loaded, Preview, Ready, Resample, Sample, Task, WorkerKeys, to_worker
+from ..orders import Loaded, Preview, Ready, Sample, Task, WorkerKeys, to_worker
 from ..result_files import ResultWriter
 from .maker import Advance, Extra, Item, Maker, Note, Picture
 from .png import png
@@ -87,7 +85,7 @@ class Keeper:
         """Keep a frame. Raises BackendError."""
         data = png(picture.pixels)
         self._write(frame_name(picture.index), data)
-        self._line.send(Frame(job=self._task.job, index=picture.index, frames=self._task.order.frames), [data])
+        self._line.send(Frame(job=self._task.job, index=picture.index, frames=self._task.order.result_frames), [data])
         self._made = picture.index + 1
 
     def extra(self, extra: Extra) -> None:
@@ -103,17 +101,16 @@ class Keeper:
     def done(self, seconds: float) -> Done:
         """The end of a job whose frames are all kept. Raises BackendError if they are not."""
         order = self._task.order
-        if self._made != order.frames:
-            detail = f"{self._made} of {order.frames} frames were made"
+        if self._made != order.result_frames:
+            detail = f"{self._made} of {order.result_frames} frames were made"
             raise Failure("internal", detail=detail, log=places.log_file())
-        rate = Fraction(*order.fps) if isinstance(order, Resample) else exact(order.fps)
         return Done(
             job=self._task.job,
-            frames=order.frames,
+            frames=order.result_frames,
             width=order.width,
             height=order.height,
-            fps_numerator=rate.numerator,
-            fps_denominator=rate.denominator,
+            fps_numerator=order.result_fps.numerator,
+            fps_denominator=order.result_fps.denominator,
             seed=order.seed,
             seconds=seconds,
         )
@@ -190,7 +187,12 @@ class Worker:
     def _items(self, task: Task) -> Generator[Item, None, None]:
         order = task.order
         if isinstance(order, Sample):
-            return self._maker.make(order, task.pictures, task.cautious)
+            items = self._maker.make(order, task.pictures, task.cautious)
+            if order.flow_fps is None:
+                return items
+            from .flowing import with_flow
+
+            return with_flow(items, order)
         from .conforming import resample
 
         return resample(order)

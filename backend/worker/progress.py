@@ -30,6 +30,8 @@ class Reporter:
 
     def report(self, item: Advance, now: float) -> tuple[Progress, tuple[bytes, ...]] | None:
         """What to say about `item` at time `now` (seconds, any origin), with its preview, or None to say nothing."""
+        if item.step < self._last.step:
+            self._first = None  # another kind of work begins to count
         if self._first is None and item.step:
             self._first = (item.step, now)
         if item.phase == self._phase and now - self._spoke_at < PROGRESS_SECONDS:

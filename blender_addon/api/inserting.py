@@ -130,7 +130,7 @@ def _insert_folder(source: Path, scene: Any, place: Place, rate: str, fps: Fract
         request=request,
         folder=folder.name,
         fps=scenes if rate_of_clip is None else (rate_of_clip.numerator, rate_of_clip.denominator),
-        rate=scenes if rate == "SCENE" else None,
+        rate=None if rate == "CLIP" else scenes,
     )
     if not inside:
         try:

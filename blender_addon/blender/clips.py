@@ -190,7 +190,7 @@ def active(scene: Any) -> Held | None:
 
 def fill(each: Held, folder: Path) -> None:
     """Turn a strip to its clip's frames. No undo step, no change of selection. Raises ClipError."""
-    if not FrameFolder(folder).holds(each.ticket.request.frames):
+    if not FrameFolder(folder).holds(each.ticket.frames):
         raise ClipError(Phrase("Frames are missing in {folder}.", folder=folder))
     strips.show(each.strip, folder, [frame_name(index) for index in each.ticket.shown])
     if folder.name != each.ticket.folder:

@@ -15,6 +15,7 @@ GERMAN: dict[str, str] = {
     "Generated Clip": "Erzeugter Clip",
     "Choose a scene in the sequencer's header first.": "Wähle zuerst eine Szene in der Kopfzeile des Sequenzers.",
     "Made for {rate} frames a second.": "Gemacht für {rate} Bilder pro Sekunde.",
+    "Delivered at {rate}, with new pictures between.": "Geliefert mit {rate}, mit neuen Bildern dazwischen.",
     "Nothing is being generated.": "Es wird nichts erzeugt.",
     "The backend is asked for its styles.": "Das Backend wird nach seinen Stilen gefragt.",
     "The backend is ready.": "Das Backend ist bereit.",
@@ -137,6 +138,10 @@ GERMAN: dict[str, str] = {
     "Channel, or the first to try; 0: as Place says": "Kanal, oder der erste Versuch; 0: wie Platz es sagt",
     "Choose a new seed with every Generate": "Mit jedem Erzeugen einen neuen Startwert wählen",
     "Clip's Own": "Die des Clips",
+    "Scene's, Smooth": "Die der Szene, weich",
+    "As long, with new pictures between the clip's own, made along what moves in it": (
+        "Ebenso lang, mit neuen Bildern zwischen denen des Clips, die seinen Bewegungen folgen"
+    ),
     "Clips of Unsaved Files": "Clips ungespeicherter Dateien",
     "Each frame of the clip is one frame of the scene, at whatever speed that is": (
         "Jedes Bild des Clips ist ein Bild der Szene, wie schnell er damit auch läuft"

@@ -30,6 +30,7 @@ from . import plan_properties, strips
 UNKNOWN = "UNKNOWN"
 RATES = (
     ("SCENE", "Scene's", "The clip lasts as long as it was made for: frames are shown for longer, no file is added"),
+    ("FLOW", "Scene's, Smooth", "As long, with new pictures between the clip's own, made along what moves in it"),
     ("CLIP", "Clip's Own", "Each frame of the clip is one frame of the scene, at whatever speed that is"),
 )
 FITS = (
@@ -88,7 +89,7 @@ def frames_of(settings: Any, style: Style, scene: Any) -> int:
             length = strips.range_of(scene)
         case _:
             length = settings.frames
-    return timing.frames_in(length / rate, style.fps) if settings.rate == "SCENE" else length
+    return timing.frames_in(length / rate, style.fps) if settings.rate != "CLIP" else length
 
 
 def size_of(settings: Any, style: Style, scene: Any) -> tuple[int, int]:
@@ -122,6 +123,7 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
         loras=loras_of(plan_properties.lines(settings.loras), style),
         settings=plan_properties.settings_of(settings.plan),
         strength=round(settings.strength, 4) if settings.use_footage else 1.0,
+        flow_fps=strips.frame_rate(scene) if settings.rate == "FLOW" else None,
     )
 
 

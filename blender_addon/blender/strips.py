@@ -160,8 +160,8 @@ def use_plain_view(scene: Scene) -> None:
 
 
 def frame_rate(scene: Scene) -> Fraction:
-    """Frames a second of the scene, exactly: Blender keeps 29.97 as 30 / 1.001."""
-    return Fraction(scene.render.fps) / Fraction(scene.render.fps_base).limit_denominator(100_000)
+    """Frames a second of the scene, exactly: Blender keeps 29.97 as 30 / 1.001, in a float of six digits."""
+    return Fraction(scene.render.fps) / Fraction(f"{scene.render.fps_base:.6g}")
 
 
 def range_of(scene: Scene) -> int:

@@ -31,6 +31,7 @@ class _Record(msgspec.Struct):
     """`clip.json`, as backend and sampler write it."""
 
     settings: _Settings = msgspec.field(default_factory=_Settings)
+    flow_fps: str = ""
 
 
 class _Asked(msgspec.Struct):
@@ -61,7 +62,8 @@ def request_of_folder(
     if first[:8] != b"\x89PNG\r\n\x1a\n" or len(first) < PNG_SIZE.stop:
         raise FoundError("The first frame is no PNG picture.")
     size = first[PNG_SIZE]
-    made, asked = _decoded(record, _Record).settings, _decoded(note, _Note)
+    recorded, asked = _decoded(record, _Record), _decoded(note, _Note)
+    made = recorded.settings
     told = {
         "job": asked.job or job,
         "prompt": (made.prompt or asked.asked.prompt or name)[: limits.PROMPT.most],
@@ -73,7 +75,7 @@ def request_of_folder(
         "seed": min(made.seed or asked.seed, limits.SEED.most),
     }
     try:
-        fps = Fraction(asked.asked.fps) if asked.asked.fps else Fraction(made.fps).limit_denominator(100_000)
+        fps = Fraction(asked.asked.fps or recorded.flow_fps or made.fps).limit_denominator(100_000)
         return msgspec.convert(told, Generate), fps or None
     except (ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
         raise FoundError(f"Its notes cannot be used: {error}.") from error

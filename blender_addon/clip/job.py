@@ -124,6 +124,11 @@ class Job:
         return self.state in ENDED
 
     @property
+    def frames(self) -> int:
+        """How many the backend delivers, once it has told; before, how many it samples."""
+        return self.request.frames if self.done is None else self.done.frames
+
+    @property
     def has_frames(self) -> bool:
         """Whether frames are in its folder, or on their way there."""
         return bool(self.written) or self.state in (State.FETCHING, State.FILLING)
@@ -176,7 +181,7 @@ class Job:
 
     def next_fetch(self) -> Fetch | None:
         """What to ask for next: the first frame that is not here, and what follows; None when all are here."""
-        missing = sorted(set(range(self.request.frames)) - self.written)
+        missing = sorted(set(range(self.frames)) - self.written)
         if not missing:
             return None
         return Fetch(job=self.id, first=missing[0], count=min(FETCH_FRAMES, missing[-1] + 1 - missing[0]))

@@ -38,3 +38,5 @@ FRAMES = _limits("frames")
 PIXELS = _limits("width")
 """Of width and of height."""
 SEED = _limits("seed")
+FLOW_RATE = _limits("flow_fps_numerator")
+"""Of numerator and denominator."""

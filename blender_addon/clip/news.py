@@ -134,8 +134,8 @@ def _denied(job: Job, denied: Denied) -> list[Action]:
 def _frame(job: Job, frame: Frame, buffers: Sequence[Buffer]) -> list[Action]:
     if job.state is not State.FETCHING or job.fetch is None:
         return []
-    if frame.index >= job.request.frames:
-        sentence = f"The backend sent frame {frame.index + 1} of a clip of {words.frames(job.request.frames)}."
+    if frame.index >= job.frames:
+        sentence = f"The backend sent frame {frame.index + 1} of a clip of {words.frames(job.frames)}."
         return job.fail(Problem(sentence, "Install the same release again.", code="frames_missing"))
     return [Write(job.id, frame.index, buffers[0])]
 
@@ -153,4 +153,4 @@ def _fetched(job: Job) -> list[Action]:
 
 
 def _how_many(job: Job) -> str:
-    return f"Only {len(job.written)} of {words.frames(job.request.frames)} came; they are in {job.folder}."
+    return f"Only {len(job.written)} of {words.frames(job.frames)} came; they are in {job.folder}."

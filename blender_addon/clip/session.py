@@ -390,7 +390,7 @@ class Session:
         """All frames are on disk."""
         job = self.jobs[job_id]
         if job.state is State.FETCHING:
-            job.written.update(range(job.request.frames))
+            job.written.update(range(job.frames))
             job.go(State.FILLING)
             self.changed = True
         return []

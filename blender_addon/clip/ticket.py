@@ -16,7 +16,7 @@ from shared_protocol.messages import Generate, JobId, Seed
 
 from .pictures import NONE as NO_PICTURES
 from .pictures import Pictures
-from .timing import shown
+from .timing import length, shown
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Rate: TypeAlias = tuple[Positive, Positive]
@@ -41,7 +41,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     folder: FolderName
     """Name of the folder of its frames, below the one that holds all clips of the project."""
     fps: Rate
-    """Of the clip."""
+    """Of the style: at which the clip is sampled, and delivered unless the request names another."""
     rate: Rate | None = None
     """Of the scene when the strip was laid down; None: the strip shows each frame of the clip once."""
     pictures: Pictures = NO_PICTURES
@@ -55,10 +55,16 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.request.job
 
     @property
+    def frames(self) -> int:
+        """How many frames the backend delivers."""
+        flow = self.request.flow_fps
+        return self.request.frames if flow is None else length(self.request.frames, Fraction(*self.fps), flow)
+
+    @property
     def shown(self) -> tuple[int, ...]:
         """Which frame of the clip each of the strip's elements shows, from 0."""
         rate = None if self.rate is None else Fraction(*self.rate)
-        return shown(self.request.frames, Fraction(*self.fps), rate)
+        return shown(self.frames, self.request.flow_fps or Fraction(*self.fps), rate)
 
     @property
     def take(self) -> Take:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from . import limits
+
 
 def length(frames: int, fps: Fraction, rate: Fraction) -> int:
     """How many scene frames a clip takes: its seconds are kept, to the nearest whole frame, a half up; at least 1."""
@@ -19,6 +21,11 @@ def shown(frames: int, fps: Fraction, rate: Fraction | None) -> tuple[int, ...]:
     if rate is None:
         return tuple(range(frames))
     return tuple(min(math.floor(n * fps / rate), frames - 1) for n in range(length(frames, fps, rate)))
+
+
+def flow_rate(rate: Fraction) -> Fraction:
+    """A scene's rate as a request can carry it: the nearest with a numerator of at most a million."""
+    return rate.limit_denominator(max(1, int(limits.FLOW_RATE.most / rate)))
 
 
 def frames_in(seconds: Fraction, fps: Fraction) -> int:

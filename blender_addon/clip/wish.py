@@ -10,12 +10,14 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import msgspec
 
 from shared_protocol.messages import Generate, JobView, LoraChoice, Setting, Style
 
 from . import limits, sizes
+from .timing import flow_rate
 
 EXAMPLE = "a pumpkin moving right, blue background"
 
@@ -50,6 +52,8 @@ class Wish:
     """Of the sampler's plan, that differ from the preset's."""
     strength: float = 1.0
     """Of the noise on the pictures that it starts from, 0 … 1; 1 where it starts from none."""
+    flow_fps: Fraction | None = None
+    """Frames a second of the result, with new pictures between the clip's own; None: the style's, and none."""
 
 
 def random_seed() -> int:
@@ -101,6 +105,7 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
     """The request for a wish. Raises WishError if the style cannot make it, or if there is no such style."""
     check(wish)
     style = find_style(wish.style, styles)
+    flow = Fraction(0) if wish.flow_fps is None else flow_rate(wish.flow_fps)
     request = Generate(
         job=job,
         prompt=wish.prompt.strip(),
@@ -114,6 +119,8 @@ def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
         loras=wish.loras,
         settings=dict(wish.settings),
         strength=min(max(wish.strength, 0.0), 1.0),
+        flow_fps_numerator=flow.numerator,
+        flow_fps_denominator=flow.denominator,
     )
     _check_style(request, style)
     _check_types(request)
@@ -130,6 +137,8 @@ def request_of(view: JobView) -> Generate:
         width=view.width,
         height=view.height,
         seed=view.seed,
+        flow_fps_numerator=view.flow_fps_numerator,
+        flow_fps_denominator=view.flow_fps_denominator,
     )
 
 

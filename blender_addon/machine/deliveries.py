@@ -23,8 +23,9 @@ class Deliveries:
 
     def copy(self, action: Copy) -> Iterable[Action]:
         """Begin to copy a clip."""
-        folder = FrameFolder.of(self._session.jobs[action.job])
-        if folder.holds(self._session.jobs[action.job].request.frames):
+        job = self._session.jobs[action.job]
+        folder = FrameFolder.of(job)
+        if folder.holds(job.frames):
             return self._session.copied(action.job)
         try:
             self._under_way[action.job] = action, Copying(_python(), action.source, str(folder.path))

@@ -155,7 +155,7 @@ class Timeline:
 
     def _hidden(self, each: Held) -> dict[str, tuple[Ticket, str]]:
         """The takes of a strip that it does not show, and whose frames are not there yet: tickets and folders."""
-        parent, frames = each.folder.parent, each.ticket.request.frames
+        parent, frames = each.folder.parent, each.ticket.frames
         return {
             take.job: (each.ticket.of(take), str(parent / take.folder))
             for take in each.ticket.takes
@@ -180,7 +180,7 @@ class Timeline:
         """Where all of the clip's frames are, if they are anywhere: undo may have brought an older place back."""
         parents = (clips.parent_folder(), each.folder.parent, clips.spare_folder(), *self._parents)
         places = (parent / each.ticket.folder for parent in dict.fromkeys(parents))
-        return next((place for place in places if FrameFolder(place).holds(each.ticket.request.frames)), None)
+        return next((place for place in places if FrameFolder(place).holds(each.ticket.frames)), None)
 
     def _ask_again(self, held: list[Held], seed: int | None = None) -> dict[str, list[Held]]:
         """Give strips a ticket of another job."""

@@ -140,6 +140,7 @@ class SettingsFromStrip(bpy.types.Operator):
         settings.style_name, settings.preset_name = request.style, request.preset
         settings.width, settings.height, settings.seed = request.width, request.height, request.seed
         settings.seconds = float(request.frames / Fraction(*each.ticket.fps))
+        settings.rate = "FLOW" if request.flow_fps else "CLIP" if each.ticket.rate is None else "SCENE"
         settings.length, settings.size, settings.use_random_seed = "SECONDS", "TYPED", False
         plan_properties.set_lines(settings.loras, lines_of(request))
         plan_properties.set_settings(settings.plan, request.settings)

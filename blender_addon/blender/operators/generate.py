@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import bpy
@@ -205,6 +206,8 @@ def submit(
     Raises WishError, ClipError or FrameFileError; then nothing has happened.
     """
     pump = the_pump()
+    if rate == "FLOW":
+        wish = replace(wish, flow_fps=strips.frame_rate(scene))
     request = settle(wish, new_job_id(), pump.session.backend.styles)
     ticket = ticket_for(request, pump.session.backend.styles, clips.rate_of(scene), rate)
     ticket = msgspec.structs.replace(ticket, pictures=sources.pictures(wanted, scene, ticket, place.frame_start))
@@ -235,7 +238,7 @@ def ticket_for(request: Generate, styles: Sequence[Style], rate: tuple[int, int]
         request=request,
         folder=clips.folder_name(request),
         fps=fps,
-        rate=rate if kept == "SCENE" else None,
+        rate=None if kept == "CLIP" else rate,
     )
 
 

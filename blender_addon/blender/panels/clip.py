@@ -74,7 +74,7 @@ def _sentence(settings: Any, style: Any, scene: Any) -> str:
             frames=words.frames(style.max_frames),
             seconds=words.seconds(style.max_frames / style.fps),
         )
-    length = clips.scene_frames(frames, style.fps, scene) if settings.rate == "SCENE" else frames
+    length = clips.scene_frames(frames, style.fps, scene) if settings.rate != "CLIP" else frames
     rate = strips.frame_rate(scene)
     return Phrase(
         "{frames} of {width} × {height} pixels at {fps} a second; in the edit {length} at {rate}, which is {seconds}.",

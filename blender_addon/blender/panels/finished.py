@@ -66,6 +66,9 @@ class StripPanel(SidebarPanel, bpy.types.Panel):
         layouts.text(self.layout, context, text)
         rate = words.rate(float(Fraction(*each.ticket.fps)))
         layouts.text(self.layout, context, Phrase("Made for {rate} frames a second.", rate=rate))
+        if request.flow_fps is not None:
+            flow = words.rate(float(request.flow_fps))
+            layouts.text(self.layout, context, Phrase("Delivered at {rate}, with new pictures between.", rate=flow))
         column = self.layout.column(align=True)
         if each.ticket.takes:
             takes = told(Phrase("Next of {count} Takes", count=len(each.ticket.jobs)))

@@ -32,6 +32,12 @@ def test_the_record_tells_what_made_it() -> None:
     assert fps == Fraction(15, 2)
 
 
+def test_the_record_tells_the_rate_of_new_pictures() -> None:
+    record = {"settings": {"fps": 8.0}, "flow_fps": "24000/1001"}
+    assert found(record=record)[1] == Fraction(24000, 1001)
+    assert found(record=record, note={"asked": {"fps": "12"}})[1] == 12, "it was conformed later"
+
+
 def test_the_note_of_a_batch_tells_its_job_and_rate() -> None:
     request, fps = found(note={"job": B, "asked": {"prompt": "a fox", "fps": "30000/1001"}, "seed": 5})
     assert (request.job, request.prompt, request.seed, fps) == (B, "a fox", 5, Fraction(30000, 1001))

@@ -49,6 +49,16 @@ def test_what_a_strip_shows_is_counted_at_the_scenes_rate() -> None:
     assert alone.shown == (0, 1, 2, 3)
 
 
+def test_a_clip_with_new_pictures_is_delivered_at_its_rate() -> None:
+    smooth = Ticket(request=request(flow_fps_numerator=24), folder="a", fps=(8, 1), rate=(24, 1))
+    assert smooth.request.frames == 4
+    assert (smooth.frames, smooth.shown) == (12, tuple(range(12)))
+    assert TICKET.frames == 4
+    later = msgspec.structs.replace(smooth, rate=(12, 1))  # in a scene of another rate
+    assert later.shown == (0, 2, 4, 6, 8, 10)
+    assert msgspec.structs.replace(smooth, rate=None).shown == tuple(range(12))
+
+
 def test_the_same_clip_again_has_another_name() -> None:
     again = TICKET.again(B, "a-fox-bbbbbbbb")
     assert (again.job, again.folder, again.request) == (B, "a-fox-bbbbbbbb", request(B))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blender_addon.clip.timing import frames_in, length, shown
+from blender_addon.clip.timing import flow_rate, frames_in, length, shown
 from elevator.pictures import rates as backends
 from elevator.pictures.conform import conform
 
@@ -30,6 +30,15 @@ def test_what_is_shown_is_what_the_backends_hold_shows(frames: int, fps: Fractio
     pictures = [np.full((1, 1, 3), index, np.uint8) for index in range(frames)]
     held = [int(pixels[0, 0, 0]) for pixels in conform(pictures, fps, rate, "hold")]
     assert list(shown(frames, fps, rate)) == held
+
+
+@given(st.fractions(Fraction(1, 1000), 1_000_000, max_denominator=100_000))
+def test_a_scenes_rate_fits_a_request(rate: Fraction) -> None:
+    near = flow_rate(rate)
+    assert 1 <= near.numerator <= 1_000_000
+    assert 1 <= near.denominator <= 1_000_000
+    assert abs(near - rate) / rate < Fraction(1, 100_000) or rate.numerator <= 1_000_000
+    assert near == rate or rate.numerator > 1_000_000
 
 
 @given(st.integers(1, 200), rates)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,37 @@ def check_left_out_arguments_are_the_styles_own() -> None:
     assert part("blender.strips").span(strip) == (scene().frame_current, scene().frame_current + style.frames)
     assert _request(strip).style == style.name
     assert _request(strip).width == style.width
+
+
+def check_new_pictures_fill_the_scenes_rate() -> None:
+    open_project("smooth")
+    scene().render.fps, scene().render.fps_base = 30, 1.001
+    strip = generate("a fox", frames=4, width=64, height=32, rate="FLOW")  # 4 frames at 8 a second are 15 at 29.97
+    ticket = part("blender.clips").ticket_of(strip)
+    assert (ticket.request.frames, ticket.frames, ticket.request.flow_fps) == (4, 15, Fraction(30_000, 1001))
+    assert part("blender.strips").span(strip) == (scene().frame_current, scene().frame_current + 15)
+    names = [f"frame_{index:04d}.png" for index in range(1, 16)]
+    assert [element.filename for element in strip.elements] == names
+    folder = part("blender.strips").folder(strip)
+    assert sorted(path.name for path in folder.glob("*.png")) == names
+    assert len({(folder / name).read_bytes() for name in names}) > 8, "there are more pictures than were sampled"
+    assert bpy.ops.elevator.settings_from_strip() == {"FINISHED"}
+    assert scene().elevator.rate == "FLOW"
+    assert bpy.ops.elevator.try_again(job=ticket.job, new_seed=True) == {"FINISHED"}
+    tick_until(lambda: not pump().session.busy)
+    again = part("blender.clips").ticket_of(all_strips()[0])
+    assert again.job != ticket.job
+    assert [element.filename for element in all_strips()[0].elements] == names
+    folder = part("blender.strips").folder(all_strips()[0])
+    shutil.rmtree(folder)
+    open_project("smooth elsewhere")
+    scene().render.fps, scene().render.fps_base = 30, 1.001
+    bpy.ops.elevator.find_clips()
+    tick_until(lambda: again.job in pump().session.backend.finished)
+    bpy.ops.elevator.insert_clip(job=again.job)
+    tick_until(lambda: part("blender.clips").active(scene()).filled)
+    inserted = part("blender.clips").active(scene())
+    assert (inserted.ticket.frames, len(inserted.strip.elements)) == (15, 15)
 
 
 def check_one_frame_is_enough() -> None:

@@ -268,6 +268,17 @@ def test_the_queue_is_paused_moved_and_resumed(connected: Backend, tmp_path: Pat
     assert not names(tmp_path / "out")
 
 
+def test_new_pictures_are_made_between_the_clips_own(connected: Backend, tmp_path: Path) -> None:
+    job = connected.submit("a pumpkin", frames=3, width=64, height=64, flow_fps=Fraction(30_000, 1001))
+    done = job.wait()
+    assert (done.frames, done.fps) == (11, Fraction(30_000, 1001))  # 3 / 8 seconds
+    paths = job.fetch(tmp_path / "out")
+    assert len(paths) == 11
+    assert len({path.read_bytes() for path in paths}) > 5
+    (told,) = [view for view in connected.jobs(ended=10).jobs if view.job == job.id]
+    assert (told.frames, told.flow_fps_numerator, told.flow_fps_denominator) == (3, 30_000, 1001)
+
+
 def test_footage_is_sent_once_and_conform_makes_another_rate(connected: Backend, tmp_path: Path) -> None:
     shots = tmp_path / "shots"
     shots.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
@@ -102,6 +103,21 @@ def test_a_plan_may_have_as_many_steps_as_models_were_trained_with(catalogue: Ca
     assert order.plan.steps == MOST_STEPS
     with pytest.raises(BackendError, match="1001 steps are too many"):
         resolve(request(settings={"steps": MOST_STEPS + 1}), catalogue, fake=True)
+
+
+def test_a_clip_with_new_pictures_has_its_result_at_their_rate(catalogue: Catalogue) -> None:
+    order, _ = resolve(request(frames=4, flow_fps_numerator=24000, flow_fps_denominator=1001), catalogue, fake=True)
+    assert (order.frames, order.fps, order.flow_fps) == (4, 8.0, (24000, 1001))
+    assert (order.result_frames, order.result_fps) == (12, Fraction(24000, 1001))
+    plain, _ = resolve(request(frames=4), catalogue, fake=True)
+    assert (plain.flow_fps, plain.result_frames, plain.result_fps) == (None, 4, Fraction(8))
+
+
+def test_new_pictures_may_not_be_too_many(catalogue: Catalogue) -> None:
+    order, _ = resolve(request(frames=1, flow_fps_numerator=8 * MOST_FRAMES), catalogue, fake=True)
+    assert order.result_frames == MOST_FRAMES
+    with pytest.raises(BackendError, match="16392 frames, and 16384 at most"):
+        resolve(request(frames=1, flow_fps_numerator=8 * MOST_FRAMES + 64), catalogue, fake=True)
 
 
 def test_a_longest_clip_can_be_conformed_and_no_longer_one() -> None:
