@@ -241,7 +241,7 @@ def test_reused_features_of_the_same_latents_give_the_same_output(frames):
 
 
 def test_features_are_reused_between_whole_calls_and_not_across_a_refinement():
-    plan = replace(PLAN, steps=9, refine=(4,), cache_interval=3, correction=False)
+    plan = replace(PLAN, steps=9, refine=(5,), cache_interval=3, correction=False)
     seen = []
 
     class Noted:
@@ -252,10 +252,10 @@ def test_features_are_reused_between_whole_calls_and_not_across_a_refinement():
     t2i, t2v = denoisers(plan, 2)
     drain(chain(replace(t2i, network=Noted()), t2v, plan, starting_noise(0, 1, 2, SHAPE), noise(2)))
     painted = [whole for prompts, whole in seen if prompts == 2]
-    assert painted == [True, False, False, True, False, False, True, False, False]  # the refinement is after the sixth
-    assert [whole for prompts, whole in seen if prompts == 1] == [True, False, False]
+    assert painted == [True, False, False, True, False, True, False, False, True]  # the refinement is after the fifth
+    assert [whole for prompts, whole in seen if prompts == 1] == [True, False, False, True]
     calls = calls_of(plan)
-    assert (calls.shallow_painting, calls.shallow_inverting) == (6, 2)
+    assert (calls.shallow_painting, calls.shallow_inverting) == (5, 2)
 
 
 def test_closing_between_two_chunks_makes_no_further_call():

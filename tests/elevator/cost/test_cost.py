@@ -281,6 +281,12 @@ def test_features_that_are_kept_for_the_next_call_count():
     assert cached.kept - foreseen().kept == 4 * 2 * SIZE["frames"] * channels * side**2
 
 
+@pytest.mark.parametrize(("refine", "levels"), [((4, 2), 3), ((3, 2), 2), ((2,), 1)])
+def test_the_longest_path_of_an_inversion_counts(refine, levels):
+    latents = SIZE["frames"] * 4 * 8 * 8 * 4  # four channels, an eighth of the size, float32
+    assert foreseen(replace(PLAN, refine=refine)).kept - foreseen(replace(PLAN, refine=())).kept == levels * latents
+
+
 def test_tiles_save_memory_and_more_tokens_take_more():
     tiled, whole = (foreseen(replace(PLAN, refine=(), tile=tile), height=256, chunks=1) for tile in (64, None))
     assert tiled.decoding.memory < 0.5 * whole.decoding.memory
