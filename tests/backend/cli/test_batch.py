@@ -20,7 +20,7 @@ from backend.cli.receipt import read_receipt
 from backend.client.api import Backend, Job, Wish, connect
 from backend.failures import BackendError, Failure
 from elevator.pictures.clip_folder import frames_in
-from shared_protocol.messages import LoraChoice
+from shared_protocol.messages import FailureCode, LoraChoice
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, running, until
 
@@ -306,6 +306,27 @@ def test_more_rows_than_the_queue_takes_wait_for_their_turn(
     path = file(tmp_path, "prompt\n" + "a fox\n" * 5)
     assert call("generate", "--from", path, "--out", tmp_path / "out", "--frames", "1").code == 0
     assert len(jobs_of(tmp_path / "out")) == len(under_way) == 5
+
+
+@pytest.mark.parametrize(
+    ("prompts", "refused"), [("a fox\nno cat\na fox\n", "bad_request"), ("no cat\n", "queue_full")]
+)
+def test_a_row_that_is_refused_is_not_tried_again(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompts: str, refused: FailureCode
+) -> None:
+    submit = Backend.submit
+    tried: list[str] = []
+
+    def choosy(backend: Backend, wish: Wish) -> Job:
+        tried.append(wish.prompt)
+        if wish.prompt == "no cat":
+            raise Failure(refused, detail="as the test asked", most=1)
+        return submit(backend, wish)
+
+    monkeypatch.setattr(Backend, "submit", choosy)
+    path = file(tmp_path, "prompt\n" + prompts)
+    assert call("generate", "--from", path, "--out", tmp_path / "out", "--frames", "1").code == 4
+    assert tried == prompts.split("\n")[:-1]
 
 
 def test_an_interrupt_cancels_what_was_submitted(home: Path, tmp_path: Path) -> None:
