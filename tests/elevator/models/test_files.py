@@ -131,6 +131,22 @@ def test_another_vae_takes_the_place_of_the_checkpoints(files, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ("encoder.conv_out.weight", r"broken\.safetensors lacks layers of a VAE"),
+        ("decoder.conv_in.weight", r"broken\.safetensors .* lacks, .* such as decoder\.conv_in\.weight"),
+    ],
+)
+def test_a_vae_without_a_layer_is_said(files, tmp_path, layer, said):
+    write("vae", tmp_path / "whole.safetensors", "tiny")
+    tensors = load_file(tmp_path / "whole.safetensors")
+    assert layer in tensors
+    save_file({name: tensor for name, tensor in tensors.items() if name != layer}, tmp_path / "broken.safetensors")
+    with pytest.raises(ModelError, match=said):
+        load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt"), vae=tmp_path / "broken.safetensors"))
+
+
 def test_animatelcms_lora_goes_on_the_t2v_alone(files):
     plain = load_models(Sources.of(files("sd1"), files("motion_lcm", ".ckpt")))
     tuned = load_models(Sources.of(files("sd1"), files("motion_lcm", ".ckpt"), t2v_loras=((files("lora_lcm"), 0.8),)))
