@@ -70,6 +70,11 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
         "Submit it again with the same seed.",
         EXIT_TO_CHANGE,
     ),
+    "unknown_thumbnail": Wording(
+        "No style has this picture.",
+        "Ask for one that the list of styles names.",
+        EXIT_TO_CHANGE,
+    ),
     "not_allowed": Wording(
         "Only the user of the backend's own machine may do this.",
         "Ask that user.",

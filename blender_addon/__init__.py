@@ -25,13 +25,24 @@ def register() -> None:
         return
     import bpy
 
-    from .blender import estimates, operators, panels, preferences, previews, properties, queue_lines, translations
+    from .blender import (
+        estimates,
+        operators,
+        panels,
+        preferences,
+        previews,
+        properties,
+        queue_lines,
+        thumbnails,
+        translations,
+    )
     from .machine import timer
 
     timer.register(Path(bpy.utils.extension_path_user(__package__, create=True)))
     _undo.append(timer.unregister)
     _undo.append(estimates.unregister)
     _undo.append(previews.unregister)
+    _undo.append(thumbnails.unregister)
     for module in (translations, properties, queue_lines, preferences, operators, panels):
         module.register()
         _undo.append(module.unregister)

@@ -233,6 +233,13 @@ class AskEstimate(Message, frozen=True, kw_only=True, tag=True):
     clip: Generate
 
 
+class AskThumbnail(Message, frozen=True, kw_only=True, tag=True):
+    """Send the picture of a style. The answer is `Thumbnail`, or `Denied` if no style has it."""
+
+    sha256: Sha256
+    """As `Style.thumbnail` has it."""
+
+
 class AskStatus(Message, frozen=True, kw_only=True, tag=True):
     """What is the backend doing? The answer is `Status`."""
 
@@ -300,6 +307,8 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """How many network calls a clip takes with each of the presets."""
     loras: Annotated[tuple[LoraView, ...], Meta(max_length=MOST_LORAS)] = ()
     """Its own ones, and others that can be put on top."""
+    thumbnail: Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")] = ""
+    """SHA-256 of a small PNG that shows what it looks like, for `AskThumbnail`; empty: there is none."""
 
     @property
     def fps(self) -> Fraction:
@@ -434,6 +443,7 @@ DenialCode: TypeAlias = Literal[
     "job_not_ended",
     "no_result",
     "upload_refused",
+    "unknown_thumbnail",
     "not_allowed",
     "disk_full",
     "results_unwritable",
@@ -542,6 +552,12 @@ class Have(Message, frozen=True, kw_only=True, tag=True):
     offset: Bytes
 
 
+class Thumbnail(Message, frozen=True, kw_only=True, tag=True):
+    """The picture of a style, in one buffer: a PNG."""
+
+    sha256: Sha256
+
+
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     """One worker, which samples on one device."""
 
@@ -610,6 +626,7 @@ Request: TypeAlias = (
     | Offer
     | Chunk
     | AskEstimate
+    | AskThumbnail
     | AskStatus
     | Shutdown
 )
@@ -629,6 +646,7 @@ Event: TypeAlias = (
     | Fetched
     | Have
     | Estimate
+    | Thumbnail
     | Status
     | Alive
     | Goodbye

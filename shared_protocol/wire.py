@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from .errors import ProtocolError, VersionMismatch
-from .messages import MAJOR, Chunk, Event, Frame, JobId, Message, Progress, Request
+from .messages import MAJOR, Chunk, Event, Frame, JobId, Message, Progress, Request, Thumbnail
 
 TAG = b"elevator/%d" % MAJOR
 MAX_HEADER_BYTES = 1 << 20
@@ -46,7 +46,7 @@ _events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 def buffers_of(message: Message) -> int:
     """How many buffers belong to this message."""
-    if isinstance(message, Frame | Chunk):
+    if isinstance(message, Frame | Chunk | Thumbnail):
         return 1
     if isinstance(message, Progress):
         return int(message.preview_frames > 0)

@@ -16,6 +16,7 @@ from shared_protocol.messages import (
     AskEstimate,
     AskJobs,
     AskStatus,
+    AskThumbnail,
     Cancel,
     Chunk,
     Conform,
@@ -38,6 +39,7 @@ from shared_protocol.messages import (
     Resume,
     Shutdown,
     Status,
+    Thumbnail,
     Watch,
     Welcome,
 )
@@ -181,6 +183,8 @@ class Desk:
                 self._upload(client, request, buffers)
             case AskEstimate(clip=clip):
                 self._send(client, self._estimates.ask(client.identity, clip))
+            case AskThumbnail(sha256=sha256):
+                self._thumbnail(client, sha256)
             case AskStatus():
                 self._send(client, self._status())
             case Shutdown():
@@ -317,6 +321,12 @@ class Desk:
         log.info("A client asks for the end.")
         self._stopping = True
         self._stop()
+
+    def _thumbnail(self, client: Peer, sha256: str) -> None:
+        picture = self._catalogue.thumbnails.get(sha256)
+        if picture is None:
+            raise Denial("unknown_thumbnail")
+        self._send_to(client.identity, Thumbnail(sha256=sha256), (picture,))
 
     def _status(self) -> Status:
         state, workers = self._scheduler.state, self._scheduler.workers

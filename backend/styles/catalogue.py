@@ -8,6 +8,7 @@ still work. docs/STYLES.md tells users all keys.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import tomllib
@@ -36,6 +37,8 @@ BASES = STYLES / "bases"
 _NAME = re.compile(r"[a-z0-9_]{1,64}\Z")
 LISTED_BYTES = 512 << 10
 """What the LoRAs of all styles may take of the message that lists them."""
+THUMBNAIL_BYTES = 256 << 10
+PNG = b"\x89PNG\r\n\x1a\n"
 T = TypeVar("T")
 PathText: TypeAlias = Annotated[str, Meta(min_length=1)]
 ScheduleName: TypeAlias = Literal["animatediff", "lavie", "lcm", "lightning", "stable_diffusion"]
@@ -128,6 +131,8 @@ class Recipe:
     lora_folders: tuple[Path, ...]
     """Where a LoRA is found that a client names."""
     fps: float
+    thumbnail: bytes = b""
+    """A PNG that shows what it looks like, or nothing."""
 
     def missing(self) -> Path | None:
         """The first model file or folder that is not there, or None."""
@@ -140,6 +145,11 @@ class Catalogue:
 
     recipes: Mapping[str, Recipe]
     notes: tuple[str, ...]
+
+    @property
+    def thumbnails(self) -> dict[str, bytes]:
+        """The styles' pictures by their hashes."""
+        return {recipe.style.thumbnail: recipe.thumbnail for recipe in self.recipes.values() if recipe.thumbnail}
 
     @property
     def styles(self) -> tuple[Style, ...]:
@@ -162,9 +172,30 @@ def read_catalogue(bases: Path = BASES, styles: Path = STYLES) -> Catalogue:
         except _Unusable as error:
             notes.append(f"The style file {path} is skipped: {error}.")
             log.warning("The style file %s is skipped: %s.", path, error)
+            continue
+        try:
+            recipes[path.stem] = _with_thumbnail(recipes[path.stem], path.with_suffix(".png"))
+        except _Unusable as error:
+            notes.append(f"A style's picture is not shown: {error}.")
     # "plain" is what the panel starts with, so it comes first.
     ordered = sorted(recipes.items(), key=lambda item: (item[0] != "plain", item[1].style.title))
     return Catalogue({name: _short(recipe, LISTED_BYTES // len(ordered)) for name, recipe in ordered}, tuple(notes))
+
+
+def _with_thumbnail(recipe: Recipe, file: Path) -> Recipe:
+    """With the picture that lies beside the style's file, if there is one."""
+    try:
+        if not file.is_file():
+            return recipe
+        if (size := file.stat().st_size) > THUMBNAIL_BYTES:
+            raise _Unusable(f"{file} has {size} bytes, and {THUMBNAIL_BYTES} at most may be sent")
+        data = file.read_bytes()
+    except OSError as error:
+        raise _Unusable(f"{file} cannot be read: {error.strerror}") from error
+    if not data.startswith(PNG):
+        raise _Unusable(f"{file} is no PNG")
+    style = msgspec.structs.replace(recipe.style, thumbnail=hashlib.sha256(data).hexdigest())
+    return replace(recipe, style=style, thumbnail=data)
 
 
 def _short(recipe: Recipe, room: int) -> Recipe:

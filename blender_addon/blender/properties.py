@@ -25,7 +25,7 @@ from ..clip.choices import loras_of
 from ..clip.placing import LAST_CHANNEL, Where
 from ..clip.wish import Wish
 from ..machine.timer import the_pump
-from . import plan_properties, strips
+from . import plan_properties, strips, thumbnails
 
 UNKNOWN = "UNKNOWN"
 RATES = (
@@ -62,7 +62,7 @@ SIZES = (
     ("TYPED", "Pixels", "Width and height"),
 )
 
-_items: dict[str, list[tuple[str, str, str, str, int]]] = {}
+_items: dict[str, list[tuple[str, str, str, str | int, int]]] = {}
 """Blender does not keep the strings of a changing enumeration: somebody must."""
 
 
@@ -127,9 +127,12 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
     )
 
 
-def _style_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
+def _style_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str | int, int]]:
     styles = the_pump().session.backend.styles
-    items = [(style.name, style.title, style.description, "BRUSH_DATA", index) for index, style in enumerate(styles)]
+    items: list[tuple[str, str, str, str | int, int]] = [
+        (style.name, style.title, style.description, thumbnails.icon_of(style) or "BRUSH_DATA", index)
+        for index, style in enumerate(styles)
+    ]
     name = settings.style_name
     if not styles and not name:
         items = [(UNKNOWN, "Default", "The styles are known once the backend has run", "BRUSH_DATA", 0)]
@@ -149,10 +152,10 @@ def _set_style_index(settings: Any, index: int) -> None:
     settings.style_name = "" if name == UNKNOWN else name
 
 
-def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
+def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str | int, int]]:
     style = style_of(settings)
     own = f"Style's Own, {quality.title(style.preset)}" if style and style.preset else "Style's Own"
-    items = [(UNKNOWN, own, "What the style's file says", "NONE", 0)]
+    items: list[tuple[str, str, str, str | int, int]] = [(UNKNOWN, own, "What the style's file says", "NONE", 0)]
     pace = _seconds_a_call(settings, style) if style else None
     for number, name in enumerate(style.presets if style else (), start=1):
         assert style is not None

@@ -76,4 +76,12 @@ class KeepStyles:
     styles: tuple[Style, ...]
 
 
-Action = Reach | LookForBackend | HangUp | Send | Read | Copy | Write | Tidy | KeepStyles
+@dataclass(frozen=True)
+class KeepThumbnail:
+    """Remember the picture of a style."""
+
+    sha256: str
+    data: bytes
+
+
+Action = Reach | LookForBackend | HangUp | Send | Read | Copy | Write | Tidy | KeepStyles | KeepThumbnail

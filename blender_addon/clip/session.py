@@ -36,6 +36,7 @@ from shared_protocol.messages import (
     Refused,
     Shutdown,
     Style,
+    Thumbnail,
     Watch,
     Welcome,
 )
@@ -45,7 +46,7 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Buffer
 
 from . import losses, news, words
-from .actions import Action, HangUp, KeepStyles, LookForBackend, Reach, Send
+from .actions import Action, HangUp, KeepStyles, KeepThumbnail, LookForBackend, Reach, Send
 from .backend import Backend, places
 from .foreseen import Foreseen
 from .job import NO_BACKEND, Job, Problem, State
@@ -335,6 +336,9 @@ class Session:
                 return self.backend.hear(message)
             case Jobs():
                 return self._jobs_told(message)
+            case Thumbnail(sha256=sha256):
+                self.changed = True
+                return [KeepThumbnail(sha256, bytes(buffers[0]))]
             case (
                 Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled() | Fetched() | Denied()
             ) if message.job in self.jobs:

@@ -16,15 +16,28 @@ import bpy
 import zmq
 
 from shared_protocol.client import Client
+from shared_protocol.messages import AskThumbnail
 
 from ..blender import clips, strips
-from ..clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Read, Send, Tidy, Write
+from ..clip.actions import (
+    Action,
+    Copy,
+    HangUp,
+    KeepStyles,
+    KeepThumbnail,
+    LookForBackend,
+    Reach,
+    Read,
+    Send,
+    Tidy,
+    Write,
+)
 from ..clip.job import NO_BACKEND, Problem
 from ..clip.link import Link
 from ..clip.session import Session
 from ..clip.status import Status
 from ..clip.ticket import Ticket
-from . import backend_process, leftovers, style_list
+from . import backend_process, leftovers
 from .announcing import Announcer
 from .backend_commands import BackendCommands
 from .backend_process import BackendError, BackendProcess, Serving
@@ -32,6 +45,7 @@ from .client_id import ClientId
 from .deliveries import Deliveries
 from .frame_folder import FrameFolder
 from .reading import Readings
+from .style_list import StyleList
 from .timeline import Timeline
 
 PERIOD = 0.05
@@ -70,9 +84,9 @@ class Pump:
         """`folder`: where the add-on keeps files of its own, or None to keep none. `wake`: has the tick called from
         now on, until it returns None."""
         self._wake = wake
-        self._styles_file = styles_file = folder / "styles.json" if folder else None
+        self.style_list = StyleList(folder)
         self._client_id = ClientId(folder)
-        self.session = Session(style_list.read(styles_file) if styles_file else ())
+        self.session = Session(self.style_list.read())
         self.timeline = Timeline(self.session)
         self.on_tick: Callable[[Tick], None] | None = None
         """Told of every tick."""
@@ -275,8 +289,9 @@ class Pump:
                 self._readings.stop(job)
                 FrameFolder.of(self.session.jobs[job]).drop_if_empty()
             case KeepStyles(styles):
-                if self._styles_file is not None:
-                    style_list.keep(self._styles_file, styles)
+                return [Send(AskThumbnail(sha256=sha256)) for sha256 in self.style_list.keep(styles)]
+            case KeepThumbnail(sha256, data):
+                self.style_list.keep_picture(sha256, data)
         return ()
 
     def _change_over(self) -> None:

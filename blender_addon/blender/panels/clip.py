@@ -12,7 +12,7 @@ from ...clip import words
 from ...clip.link import Link
 from ...clip.words import Phrase
 from ...machine.timer import ask_for_styles, the_pump
-from .. import clips, estimates, layouts, preferences, previews, strips
+from .. import clips, estimates, layouts, preferences, previews, strips, thumbnails
 from ..operators.generate import GenerateClip
 from ..properties import frames_of, prompt_of, size_of, style_of
 from ..translations import told
@@ -45,6 +45,8 @@ class ClipPanel(SidebarPanel, bpy.types.Panel):
         _prompt(column, settings, "negative_prompt", told("What it must not show"), "X")
         fields(layout).prop(settings, "prompt_text", text="Long Prompt")
         fields(layout).prop(settings, "style")
+        if style is not None and thumbnails.icon_of(style):
+            layout.template_icon_view(settings, "style", show_labels=True, scale=4.0, scale_popup=5.0)
         if style is not None and style.description:
             layouts.text(layout, context, style.description, translate=False)
         row = layout.row()

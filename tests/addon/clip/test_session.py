@@ -7,7 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from blender_addon.clip.actions import Action, Copy, HangUp, KeepStyles, LookForBackend, Reach, Send, Tidy
+from blender_addon.clip.actions import (
+    Action,
+    Copy,
+    HangUp,
+    KeepStyles,
+    KeepThumbnail,
+    LookForBackend,
+    Reach,
+    Send,
+    Tidy,
+)
 from blender_addon.clip.backend import MOST_FOUND
 from blender_addon.clip.job import ENDED, NEXT, Job, Problem, State
 from blender_addon.clip.link import Link
@@ -44,6 +54,7 @@ from shared_protocol.messages import (
     Received,
     Refused,
     Resume,
+    Thumbnail,
     Watch,
 )
 from tests.addon.sessions import (
@@ -712,3 +723,10 @@ def test_another_backend_can_be_wanted() -> None:
     assert session.part() == [HangUp()]
     assert (session.link, session.problem) == (Link.NONE, None)
     assert session.reach() == [Reach()]
+
+
+def test_a_styles_picture_is_kept_and_shown() -> None:
+    session = ready()
+    session.changed = False
+    assert session.receive(Thumbnail(sha256="a" * 64), (memoryview(PNG),)) == [KeepThumbnail("a" * 64, PNG)]
+    assert session.changed

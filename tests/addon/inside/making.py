@@ -280,6 +280,15 @@ def check_styles_fill_the_list() -> None:
     assert settings.style == "gone", "a style that another machine had stays visible"
     kept = list(Path(bpy.utils.extension_path_user(harness.MODULE)).glob("styles.json"))
     assert kept, "the list is kept for the next start"
+    pictures = {style.thumbnail for style in pump().session.backend.styles}
+    assert len(pictures) == len(names)
+    tick_until(lambda: all(pump().style_list.picture(sha256) for sha256 in pictures))
+    before = {path: path.stat().st_mtime_ns for path in kept[0].parent.glob("thumbnails/*.png")}
+    bpy.ops.elevator.stop_backend()
+    tick_until(lambda: pump().session.link.name == "NONE")
+    generate("a fox", frames=1)
+    after = {path: path.stat().st_mtime_ns for path in kept[0].parent.glob("thumbnails/*.png")}
+    assert (before, len(before)) == (after, len(pictures)), "they are asked for once"
 
 
 def check_unsaved_projects_keep_frames_too() -> None:

@@ -18,9 +18,21 @@ from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.scheduler import Scheduler
 from backend.server.store import JobStore
 from backend.server.uploads import Uploads
-from backend.styles.catalogue import Catalogue
+from backend.styles.catalogue import STYLES, read_catalogue
 from elevator.pictures.clip_folder import frame_name
-from shared_protocol.messages import Denied, Fetch, Fetched, Frame, Jobs, Message, Move, QueueState, Watch
+from shared_protocol.messages import (
+    AskThumbnail,
+    Denied,
+    Fetch,
+    Fetched,
+    Frame,
+    Jobs,
+    Message,
+    Move,
+    QueueState,
+    Thumbnail,
+    Watch,
+)
 from shared_protocol.wire import Buffer, Incoming
 from tests.backend.orders import done, order
 
@@ -62,7 +74,7 @@ class Office:
         self.told: list[tuple[bytes, Message, int]] = []
         kept = Kept(self.store, self.results, Uploads(folder / "uploads", 1 << 20), ())
         scheduler = cast("Scheduler", self.queue)
-        catalogue = Catalogue({}, ())
+        catalogue = read_catalogue()
         self.desk = Desk(ServeOptions(), catalogue, kept, scheduler, self.peers, "s", self._told, lambda: None)
         self.clients = [Peer(name, name.decode(), ME) for name in (b"one", b"two")]
         for client in self.clients:
@@ -90,7 +102,7 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
+def office(tmp_path: Path, home: Path) -> Office:
     return Office(tmp_path)
 
 
@@ -152,3 +164,13 @@ def test_frames_that_are_not_there_are_denied(office: Office, job: str, first: i
     (denied,) = office.ask(Fetch(job=job, first=first))
     assert isinstance(denied, Denied)
     assert denied.code == ("unknown_job" if job[0] == "c" else "no_result")
+
+
+def test_a_styles_picture_is_sent_to_who_asks(office: Office) -> None:
+    for style in read_catalogue().styles:
+        assert office.ask(AskThumbnail(sha256=style.thumbnail)) == [Thumbnail(sha256=style.thumbnail)]
+        ((_, _, size),) = office.told
+        assert size == (STYLES / f"{style.name}.png").stat().st_size
+    (denied,) = office.ask(AskThumbnail(sha256="0" * 64))
+    assert isinstance(denied, Denied)
+    assert (denied.request, denied.job, denied.code) == ("AskThumbnail", "0" * 64, "unknown_thumbnail")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -10,7 +11,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 from backend.failures import BackendError
 from backend.root import ROOT
 from backend.server.requests import resolve
-from backend.styles.catalogue import BASES, STYLES, Base, StyleFile, read_catalogue
+from backend.styles.catalogue import BASES, PNG, STYLES, THUMBNAIL_BYTES, Base, StyleFile, read_catalogue
 from elevator import Lora, Plan, Sources, load_shapes
 from elevator.presets import presets_for
 from shared_protocol.messages import Generate
@@ -125,6 +128,46 @@ def test_a_wrong_file_is_skipped_with_a_sentence(own: Path, text: str, says: str
     assert says in note
     assert note.endswith(".")
     assert not note.endswith("..")
+
+
+def test_a_png_beside_a_style_is_its_picture(own: Path) -> None:
+    (own / "mine.toml").write_text(GOOD, encoding="utf-8")
+    assert read_catalogue().recipes["mine"].style.thumbnail == ""
+    picture = PNG.ljust(THUMBNAIL_BYTES, b"x")
+    (own / "mine.png").write_bytes(picture)
+    catalogue = read_catalogue()
+    sha256 = hashlib.sha256(picture).hexdigest()
+    assert catalogue.recipes["mine"].style.thumbnail == sha256
+    assert catalogue.thumbnails[sha256] == picture
+    assert not catalogue.notes
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"GIF89a", "mine.png is no PNG"),
+        (b"", "mine.png is no PNG"),
+        (PNG.ljust(THUMBNAIL_BYTES + 1, b"x"), "mine.png has 262145 bytes, and 262144 at most"),
+    ],
+)
+def test_a_picture_that_cannot_be_shown_leaves_its_style_alone(own: Path, data: bytes, says: str) -> None:
+    (own / "mine.toml").write_text(GOOD, encoding="utf-8")
+    (own / "mine.png").write_bytes(data)
+    catalogue = read_catalogue()
+    assert catalogue.recipes["mine"].style.thumbnail == ""
+    (note,) = catalogue.notes
+    assert says in note
+
+
+def test_each_of_our_styles_has_a_picture(home: Path) -> None:
+    catalogue = read_catalogue()
+    pictures = {name: recipe.thumbnail for name, recipe in catalogue.recipes.items()}
+    assert set(catalogue.thumbnails.values()) == set(pictures.values())
+    for name, data in pictures.items():
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None, name
+        assert picture.shape == (64, 64, 3)
+        assert picture.std() > 10, "something is seen"
 
 
 def test_strange_files_are_skipped(own: Path) -> None:

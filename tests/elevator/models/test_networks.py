@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from diffusers import MotionAdapter, UNet3DConditionModel, UNetMotionModel
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from elevator import ModelError, Plan, Sources, elevate, load_models
+from elevator.models import lavie
 from elevator.models.preview import STABLE_DIFFUSION, LatentRgb, fit
 from tests.elevator.golden import FOLDER, Call, models
 
@@ -250,3 +252,13 @@ def test_a_motion_adapter_of_another_family_is_refused(tmp_path):
 def test_a_device_that_is_not_there():
     with pytest.raises(ModelError, match="cuda is not available here; use cpu"):
         load_models(Sources.of(FOLDER / "t2i", FOLDER / "zeroscope"), device="cuda")
+
+
+@pytest.mark.parametrize("frames", [1, 16, 61, 200])
+def test_lavies_distances_fall_into_the_buckets_of_t5(frames):
+    positions = torch.arange(frames)
+    distance = positions[None, :] - positions[:, None]
+    expected = T5Attention._relative_position_bucket(
+        distance, bidirectional=True, num_buckets=lavie.BUCKETS, max_distance=lavie.MAX_DISTANCE
+    )
+    assert torch.equal(lavie._buckets(frames, torch.device("cpu")), expected)
