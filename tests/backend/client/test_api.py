@@ -212,6 +212,7 @@ def test_a_job_is_taken_up_again_by_another_client(slow: Backend, tmp_path: Path
         with pytest.raises(BackendError) as caught:
             other.job("0" * 32)
         assert caught.value.code == "unknown_job"
+        assert "0" * 32 not in other._jobs, "nothing is kept of what is not there"
         assert isinstance(other.cancel(waiting.id), Cancelled)
     assert isinstance(list(waiting.events())[-1], Cancelled), "who submitted it hears of it, too"
 

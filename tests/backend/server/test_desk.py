@@ -21,11 +21,14 @@ from backend.server.uploads import Uploads
 from backend.styles.catalogue import STYLES, read_catalogue
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.messages import (
+    MAJOR,
+    AskJobs,
     AskThumbnail,
     Denied,
     Fetch,
     Fetched,
     Frame,
+    Hello,
     Jobs,
     Message,
     Move,
@@ -45,6 +48,7 @@ class Queueing:
     """Stands where the scheduler does, and writes down what it is asked about previews and places."""
 
     state = QueueState()
+    device = "none"
 
     def __init__(self, peers: Peers) -> None:
         self.peers = peers
@@ -174,3 +178,29 @@ def test_a_styles_picture_is_sent_to_who_asks(office: Office) -> None:
     (denied,) = office.ask(AskThumbnail(sha256="0" * 64))
     assert isinstance(denied, Denied)
     assert (denied.request, denied.job, denied.code) == ("AskThumbnail", "0" * 64, "unknown_thumbnail")
+
+
+def test_running_jobs_are_told_before_waiting_ones(office: Office) -> None:
+    office.store.add(Job(C, ME, order()))
+    office.store.put_at(C, 0)
+    (told,) = office.ask(AskJobs(ended=1))
+    assert isinstance(told, Jobs)
+    assert [(view.job, view.state) for view in told.jobs] == [(A, "running"), (C, "queued"), (B, "done")]
+    assert (told.others, told.left_out) == (0, 0)
+
+
+def test_jobs_of_other_keys_are_counted_alone(office: Office) -> None:
+    office.store.add(Job(C, Owner("studio", "2" * 32), order()))
+    (told,) = office.ask(AskJobs())
+    assert isinstance(told, Jobs)
+    assert [view.job for view in told.jobs] == [A]
+    assert told.others == 1
+
+
+def test_a_client_id_stays_with_its_key(office: Office) -> None:
+    mine = Hello(major=MAJOR, client="one", client_id="3" * 32)
+    assert office.desk.welcome(b"one", "local", mine) is None
+    refused = office.desk.welcome(b"three", "studio", mine)
+    assert refused is not None
+    assert (refused.code, refused.message.split(":")[0]) == ("not_authorized", "This client id belongs to another key")
+    assert office.desk.welcome(b"three", "studio", Hello(major=MAJOR, client="three")) is None
