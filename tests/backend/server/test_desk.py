@@ -35,6 +35,7 @@ from shared_protocol.messages import (
     QueueState,
     Thumbnail,
     Watch,
+    Welcome,
 )
 from shared_protocol.wire import Buffer, Incoming
 from tests.backend.orders import done, order
@@ -203,4 +204,8 @@ def test_a_client_id_stays_with_its_key(office: Office) -> None:
     refused = office.desk.welcome(b"three", "studio", mine)
     assert refused is not None
     assert (refused.code, refused.message.split(":")[0]) == ("not_authorized", "This client id belongs to another key")
+    office.told.clear()
     assert office.desk.welcome(b"three", "studio", Hello(major=MAJOR, client="three")) is None
+    welcome = office.told[0][1]
+    assert isinstance(welcome, Welcome)
+    assert (welcome.device, len(welcome.client_id)) == ("none", 32), "the device that works, and an id of its own"

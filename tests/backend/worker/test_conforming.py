@@ -76,6 +76,11 @@ def test_items(tmp_path, method):
     assert advances == [("conforming", step, 15) for step in range(16)]
 
 
+def test_an_order_knows_its_result(tmp_path):
+    asked = order(tmp_path, 5)
+    assert (asked.result_frames, asked.result_fps) == (15, Fraction(24000, 1001))
+
+
 def test_record_names_what_it_was_made_of(tmp_path):
     wish = order(tmp_path, 4, fps=(30000, 1001))
     extras = {item.name: item.data for item in resample(wish) if isinstance(item, Extra)}
