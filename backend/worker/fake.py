@@ -5,7 +5,8 @@ Tests and the user interface are made with it. It goes through the phases of the
 answering, `fail:crash-once` and `fail:hang-once` do so in the first try alone, and `unknown:WORD` is a word that this
 maker does not know.
 The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds; `slow:SECONDS` in the prompt
-does so for one clip.
+does so for one clip. `grain:LEVELS` adds so much noise, standard deviation, of 255: PNG files as large as those of
+photographs.
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ class FakeMaker:
         yield Extra(RECORD, msgspec.json.encode({"made_with": "test pictures", "order": order}))
 
 
+def _grain(prompt: str) -> float:
+    told = [word.removeprefix("grain:") for word in prompt.split() if word.startswith("grain:")]
+    return float(told[0]) if told else 0.0
+
+
 def _pace(prompt: str, usual: float) -> float:
     told = [word.removeprefix("slow:") for word in prompt.split() if word.startswith("slow:")]
     return float(told[0]) if told else usual
@@ -106,7 +112,7 @@ def _paint(order: Sample) -> Clip:
     ground, disc = number.integers(40, 216, (2, 3))
     start, end = number.uniform(0.2, 0.8, (2, 2))
     size = np.array((order.width, order.height))
-    radius = int(size.min()) // 5
+    radius, grain = int(size.min()) // 5, _grain(order.prompt)
     fall = np.linspace(1.0, 0.6, order.height)[:, None, None]
     back = np.broadcast_to(ground * fall, (order.height, order.width, 3)).astype(np.uint8)
     clip = np.empty((order.frames, order.height, order.width, 3), np.uint8)
@@ -114,6 +120,9 @@ def _paint(order: Sample) -> Clip:
         frame = back.copy()
         x, y = ((start + (end - start) * way) * size).astype(int).tolist()
         cv2.circle(frame, (x, y), radius, disc.tolist(), -1, cv2.LINE_AA)
+        if grain:
+            noise = number.normal(0, grain, frame.shape).astype(np.float32)
+            frame = (frame + noise).clip(0, 255).astype(np.uint8)
         clip[index] = frame
     return clip
 
