@@ -366,6 +366,16 @@ def test_a_machine_that_does_not_answer_is_given_up_in_time(backend: Backend) ->
         assert client._socket.getsockopt(zmq.HEARTBEAT_IVL) == client_module.HEARTBEAT_MS
 
 
+def test_looking_for_a_loss_never_waits(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(backend.connection, name="one")
+    backend.hear()
+    waits: list[int] = []
+    monkeypatch.setattr(client._monitor, "poll", lambda timeout: waits.append(timeout))
+    everything(client)
+    assert set(waits) == {0}
+    client.close()
+
+
 def test_closing_twice_does_no_harm(backend: Backend) -> None:
     client = Client(backend.connection, name="test")
     client.close()

@@ -14,9 +14,16 @@ from shared_protocol.machine import places
 
 def test_one_variable_moves_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELEVATOR_HOME", str(tmp_path))
-    for place in (places.install_file(), places.connection_file(), places.log_file()):
-        assert place.is_relative_to(tmp_path)
-    assert places.config_folder() != places.state_folder()
+    found = {
+        "config": places.config_folder(),
+        "state": places.state_folder(),
+        "data": places.data_folder(),
+        "config/profiles": places.profiles_folder(),
+        "config/backend.json": places.install_file(),
+        "state/connection.json": places.connection_file(),
+        "state/backend.log": places.log_file(),
+    }
+    assert found == {name: tmp_path / name for name in found}
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="XDG is for other systems")

@@ -400,6 +400,16 @@ def test_a_paused_queue_starts_nothing_and_finishes_what_runs(stage: Stage) -> N
     assert states == [True, False]
 
 
+def test_a_job_that_fails_has_no_result(stage: Stage) -> None:
+    stage.submit(A)
+    stage.say(Ready(device="cpu"))
+    stage.say(Failed(job=A, code="internal", message="It broke.", next_step="Look."))
+    assert [end.job for end in stage.ends()] == [A]
+    failed = stage.store.get(A)
+    assert failed is not None
+    assert (failed.state, failed.bytes) == (State.FAILED, 0)
+
+
 @pytest.mark.parametrize("code", ["disk_full", "results_unwritable"])
 def test_a_full_disk_stops_the_queue_and_loses_nothing(stage: Stage, code: str) -> None:
     stage.submit(A, B)
