@@ -170,6 +170,7 @@ def test_losses_fall(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) 
         assert np.mean(losses[-8:]) < 0.85 * np.mean(losses[:8]), make.__name__
 
 
+@pytest.mark.long  # a minute of training; of the text encoders that are shipped test_embedded_weights says the same
 def test_text_learns_to_tell_directions(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
     unet, text = tiny_t2i(tokenizer)
     before = direction_gate(text, tokenizer)
