@@ -22,12 +22,9 @@ from shared_protocol.messages import (
     Conform,
     Done,
     Fetch,
-    Fetched,
     Forget,
-    Frame,
     Free,
     Generate,
-    Have,
     Hello,
     Jobs,
     Message,
@@ -39,19 +36,18 @@ from shared_protocol.messages import (
     Resume,
     Shutdown,
     Status,
-    Thumbnail,
     Watch,
     Welcome,
 )
 from shared_protocol.wire import Buffer, Incoming
 
 from ..failures import Denial, Failure, StorageFailure, cannot_keep
-from ..orders import Sample
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .devices import likely_device
 from .estimates import Estimates
+from .file_desk import FileDesk, Send
 from .jobs import Job, Owner, State
 from .open_stores import Kept
 from .peers import Peer, Peers
@@ -61,8 +57,6 @@ from .store import StoreFull
 from .views import pages, view
 
 log = logging.getLogger(__name__)
-
-Send = Callable[[bytes, Message, Sequence[Buffer]], None]
 
 
 class Desk:
@@ -82,6 +76,7 @@ class Desk:
         """`send` tells one client something, by its identity; `stop` ends the backend after this round."""
         self._options, self._catalogue, self._scheduler = options, catalogue, scheduler
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
+        self._files = FileDesk(kept, catalogue, send)
         self._notes = (*kept.notes, *catalogue.notes)
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
@@ -173,18 +168,18 @@ class Desk:
             case Watch():
                 self._watch(client, request)
             case Fetch():
-                self._fetch(client, request)
+                self._files.fetch(client, self._job(client, request.job), request)
             case Received(job=job):
                 if self._job(client, job).ended:
                     self._store.receive(job)
             case Forget(job=job):
                 self._forget(client, job)
             case Offer() | Chunk():
-                self._upload(client, request, buffers)
+                self._files.upload(client, request, buffers)
             case AskEstimate(clip=clip):
                 self._send(client, self._estimates.ask(client.identity, clip))
             case AskThumbnail(sha256=sha256):
-                self._thumbnail(client, sha256)
+                self._files.thumbnail(client, sha256)
             case AskStatus():
                 self._send(client, self._status())
             case Shutdown():
@@ -276,20 +271,6 @@ class Desk:
 
     # Results ------------------------------------------------------------------------------------------------
 
-    def _fetch(self, client: Peer, request: Fetch) -> None:
-        job = self._job(client, request.job)
-        if not isinstance(job.end, Done) or not job.bytes or request.first >= job.end.frames:
-            raise Denial("no_result")
-        indices = range(request.first, min(request.first + request.count, job.end.frames))
-        try:
-            for index in indices:
-                frame = Frame(job=job.id, index=index, frames=job.end.frames)
-                self._send_to(client.identity, frame, (self._results.frame(job.id, index),))
-        except FileNotFoundError as error:
-            log.warning("The result of job %s has gone: %s.", job.id, error)
-            raise Denial("no_result") from error
-        self._send(client, Fetched(job=job.id, first=request.first, count=len(indices)))
-
     def _forget(self, client: Peer, job_id: str) -> None:
         job = self._job(client, job_id)
         if not job.ended:
@@ -297,21 +278,6 @@ class Desk:
         self._results.forget(job_id)
         self._store.drop_result(job_id)
         self._send(client, self._jobs(client, 0))
-
-    # Uploads ------------------------------------------------------------------------------------------------
-
-    def _upload(self, client: Peer, request: Offer | Chunk, buffers: Sequence[Buffer]) -> None:
-        sender = client.owner.client_id
-        if isinstance(request, Offer):
-            there = self._uploads.offer(request.sha256, request.size, self._needed(), sender)
-        else:
-            there = self._uploads.append(request.sha256, request.offset, bytes(buffers[0]), sender)
-        self._send(client, Have(sha256=request.sha256, offset=there))
-
-    def _needed(self) -> set[str]:
-        """Hashes of pictures that unfinished jobs will read."""
-        orders = (job.order for job in self._store.unfinished())
-        return {sha256 for order in orders if isinstance(order, Sample) for sha256 in order.pictures}
 
     # The backend --------------------------------------------------------------------------------------------
 
@@ -321,12 +287,6 @@ class Desk:
         log.info("A client asks for the end.")
         self._stopping = True
         self._stop()
-
-    def _thumbnail(self, client: Peer, sha256: str) -> None:
-        picture = self._catalogue.thumbnails.get(sha256)
-        if picture is None:
-            raise Denial("unknown_thumbnail")
-        self._send_to(client.identity, Thumbnail(sha256=sha256), (picture,))
 
     def _status(self) -> Status:
         state, workers = self._scheduler.state, self._scheduler.workers

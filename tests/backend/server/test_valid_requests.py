@@ -16,6 +16,7 @@ from backend.server import desk
 from backend.server.jobs import Owner
 from backend.server.peers import Peer, Peers
 from backend.server.store import StoreFull
+from backend.styles.catalogue import Catalogue
 from elevator import Plan
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import (
@@ -113,10 +114,10 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
     monkeypatch.setattr(desk, "resolve", fails)
     told: list[Message] = []
     kept = SimpleNamespace(store=None, results=None, uploads=SimpleNamespace(path=None), notes=())
-    nothing = SimpleNamespace(notes=())
+
     counter = desk.Desk(
         ServeOptions(),
-        nothing,  # type: ignore[arg-type]
+        Catalogue({}, ()),
         kept,  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         Peers(),
