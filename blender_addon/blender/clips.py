@@ -25,8 +25,8 @@ from ..clip.placing import Where
 from ..clip.ticket import Ticket, decode, encode
 from ..clip.words import Phrase
 from ..machine import leftovers, stripes
-from ..machine.copying import why
 from ..machine.frame_folder import FrameFileError, FrameFolder, frame_name
+from ..machine.reasons import reason
 from . import strips
 
 JOB, TICKET, NAMED = "elevator_job", "elevator_clip", "elevator_name"
@@ -152,7 +152,7 @@ def _stripes(parent: Path, kind: str, ticket: Ticket) -> str:
         return stripes.put(parent, kind, ticket.request.width, ticket.request.height)
     except OSError as error:
         raise FrameFileError(
-            Phrase("The folder {folder} cannot be written: {why}.", folder=parent, why=why(error))
+            Phrase("The folder {folder} cannot be written: {why}.", folder=parent, why=reason(error))
         ) from error
 
 

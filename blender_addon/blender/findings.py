@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..clip.words import Phrase
 from ..machine.timer import the_pump
 from . import layouts
 
@@ -21,7 +22,8 @@ def draw_findings(layout: Any, context: Any) -> None:
     if (problem := commands.problem) is not None:
         layouts.problem(layout, context, problem.sentence, problem.next_step, problem.command)
     if commands.report is not None:
-        layouts.text(layout, context, f"The report is {commands.report.name}.", icon="INFO")
+        said = Phrase("The report is {file}.", file=commands.report.name)
+        layouts.text(layout, context, said, icon="INFO")
         layout.operator("elevator.open_folder", icon="FILE_FOLDER").folder = str(commands.report.parent)
     if commands.findings is None:
         return
@@ -30,7 +32,7 @@ def draw_findings(layout: Any, context: Any) -> None:
         layouts.text(layout, context, "Nothing is wrong with the set-up.", icon="CHECKMARK")
     for finding in wrong:
         box = layout.box()
-        sentence = f"{finding.what[:1].upper()}{finding.what[1:]}."
+        sentence = finding.what[:1].upper() + finding.what[1:] + "."
         layouts.text(box, context, sentence, icon="ERROR" if finding.needed else "INFO")
         layouts.text(box, context, finding.remedy, icon="CONSOLE")
         box.operator("elevator.copy_command", icon="COPYDOWN").command = finding.remedy

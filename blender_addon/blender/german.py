@@ -395,7 +395,6 @@ GERMAN: dict[str, str] = {
     "No backend is connected. It starts with the first Generate.": (
         "Es ist kein Backend verbunden. Es startet mit dem ersten Erzeugen."
     ),
-    "1 job": "1 Auftrag",
     # Preferences and takes
     "Choose another in the preferences, or make it in a terminal.": (
         "Wähle ein anderes in den Einstellungen, oder mache es in einem Terminal."
@@ -441,4 +440,269 @@ GERMAN: dict[str, str] = {
         "{prompt}, {job}, {style} und {seed} enthalten"
     ),
     "Next of {count} Takes": "Nächster von {count} Takes",
+    # What is counted and measured
+    "How long it takes is known after the first clip of these models.": (
+        "Wie lange es dauert, zeigt der erste Clip mit diesen Modellen."
+    ),
+    "It takes about {time} and {memory} GB of memory.": "Es braucht etwa {time} und {memory} GB Speicher.",
+    "It takes about {time}.": "Es braucht etwa {time}.",
+    "It takes {memory} GB of memory; how long is known after the first clip.": (
+        "Es braucht {memory} GB Speicher; wie lange, zeigt der erste Clip."
+    ),
+    "never": "nie",
+    "once": "einmal",
+    "{clips} ({size} MB)": "{clips} ({size} MB)",
+    "{count} clip": "{count} Clip",
+    "{count} clips": "{count} Clips",
+    "{count} job": "{count} Auftrag",
+    "{count} jobs": "{count} Aufträge",
+    "{count} times": "{count}-mal",
+    # What a preset costs
+    "As the paper has it": "Wie in der Veröffentlichung",
+    "Balanced": "Ausgewogen",
+    "Draft": "Entwurf",
+    "Fast": "Schnell",
+    "Nearly as steady": "Fast so ruhig",
+    "Published": "Veröffentlicht",
+    "Sharp, and less steady: to try a prompt": "Scharf und weniger ruhig: um einen Prompt zu versuchen",
+    "Style's Own, {preset}": "Wie der Stil, {preset}",
+    "The steadiest": "Am ruhigsten",
+    "a fifth": "ein Fünftel",
+    "a ninth": "ein Neuntel",
+    "a quarter": "ein Viertel",
+    "a seventh": "ein Siebtel",
+    "a sixth": "ein Sechstel",
+    "a tenth": "ein Zehntel",
+    "a third": "ein Drittel",
+    "an eighth": "ein Achtel",
+    "half": "die Hälfte",
+    "the longest": "am längsten",
+    "{preset}: about {time}": "{preset}: etwa {time}",
+    "{share} of the longest": "{share} der längsten",
+    # Settings of the plan
+    "Alike Noise": "Ähnliches Rauschen",
+    "File": "Datei",
+    "Frames at Once": "Bilder auf einmal",
+    "Frames that neighboring windows share": "Bilder, die benachbarte Fenster gemeinsam haben",
+    "Frames that the video model sees at once, for long clips": (
+        "Bilder, die das Videomodell auf einmal sieht, für lange Clips"
+    ),
+    "Guidance": "Führung",
+    "How alike the frames' starting noise is; 0: unrelated": (
+        "Wie ähnlich das Rauschen ist, mit dem die Bilder beginnen; 0: gar nicht"
+    ),
+    "How closely the image model follows the prompt": "Wie genau das Bildmodell dem Prompt folgt",
+    "How closely the video model follows the prompt": "Wie genau das Videomodell dem Prompt folgt",
+    "No filter": "Kein Filter",
+    "Noise in Steps": "Rauschen in Schritten",
+    "Noise in the image model's steps": "Rauschen in den Schritten des Bildmodells",
+    "None": "Keiner",
+    "Over time alone": "Nur über die Zeit",
+    "Over time, and a little in the picture": "Über die Zeit, und ein wenig im Bild",
+    "Over time, and more in the picture": "Über die Zeit, und mehr im Bild",
+    "Overlap": "Überlappung",
+    "Refining Steps": "Glättungsschritte",
+    "Reuse Features": "Merkmale wiederverwenden",
+    "Set Alike Noise": "Ähnliches Rauschen festlegen",
+    "Set Frames at Once": "Bilder auf einmal festlegen",
+    "Set Guidance": "Führung festlegen",
+    "Set Low-Pass": "Tiefpass festlegen",
+    "Set Noise in Steps": "Rauschen in Schritten festlegen",
+    "Set Overlap": "Überlappung festlegen",
+    "Set Refining Steps": "Glättungsschritte festlegen",
+    "Set Reuse Features": "Wiederverwenden von Merkmalen festlegen",
+    "Set Steps": "Schritte festlegen",
+    "Set Tile": "Kachel festlegen",
+    "Set Video Guidance": "Führung im Video festlegen",
+    "Set Window": "Fenster festlegen",
+    "Side of the tiles in which frames are decoded, pixels, to save memory": (
+        "Seite der Kacheln, in denen Bilder dekodiert werden, in Pixeln, um Speicher zu sparen"
+    ),
+    "Spatial and Temporal": "Räumlich und zeitlich",
+    "Steps": "Schritte",
+    "Steps of the whole chain: more take longer": "Schritte der ganzen Kette: mehr dauern länger",
+    "Steps that the video model takes each time it takes over": (
+        "Schritte, die das Videomodell macht, wenn es jeweils übernimmt"
+    ),
+    "Temporal": "Zeitlich",
+    "That the image model sees: fewer take less memory": "Die das Bildmodell sieht: weniger brauchen weniger Speicher",
+    "The image model runs whole every so many calls; 1: always": (
+        "Das Bildmodell läuft alle so viele Aufrufe ganz; 1: immer"
+    ),
+    "Tile": "Kachel",
+    "Video Guidance": "Führung im Video",
+    "Window": "Fenster",
+    # Wishes that cannot be granted
+    "A clip can have {most} LoRAs in this list.": "Ein Clip kann in dieser Liste {most} LoRAs haben.",
+    "A clip cannot have {count} LoRAs.": "Ein Clip kann nicht {count} LoRAs haben.",
+    "A clip of {count} frames is not possible with this style.": (
+        "Ein Clip mit {count} Bildern ist mit diesem Stil nicht möglich."
+    ),
+    "A clip of {count} frames is not possible.": "Ein Clip mit {count} Bildern ist nicht möglich.",
+    "A height of {pixels} pixels is not possible.": "Eine Höhe von {pixels} Pixeln ist nicht möglich.",
+    "A seed of {seed} is not possible.": "Ein Startwert {seed} ist nicht möglich.",
+    "A size of {width} × {height} pixels is not possible with this style.": (
+        "Eine Größe von {width} × {height} Pixeln ist mit diesem Stil nicht möglich."
+    ),
+    "A width of {pixels} pixels is not possible.": "Eine Breite von {pixels} Pixeln ist nicht möglich.",
+    "Choose between 1 and {most} frames.": "Wähle zwischen 1 und {most} Bildern.",
+    "Choose between {least} and {most}.": "Wähle zwischen {least} und {most}.",
+    "Choose one of these: {names}.": "Wähle eines davon: {names}.",
+    "Choose width and height between {least} and {most} pixels, in steps of {step}.": (
+        "Wähle Breite und Höhe zwischen {least} und {most} Pixeln, in Schritten von {step}."
+    ),
+    "Choose {most} at most.": "Wähle höchstens {most}.",
+    "Give a JSON object such as {example}.": "Gib ein JSON-Objekt wie {example}.",
+    'Say what should be seen, such as "{example}".': 'Sage, was zu sehen sein soll, etwa "{example}".',
+    "Shorten it to {most}.": "Kürze ihn auf {most}.",
+    "The argument {name} cannot be read: {error}.": "Das Argument {name} ist nicht lesbar: {error}.",
+    "The negative prompt has {count} characters.": "Der negative Prompt hat {count} Zeichen.",
+    "The prompt has {count} characters.": "Der Prompt hat {count} Zeichen.",
+    'There is no preset "{name}" in this style.': 'In diesem Stil gibt es keine Vorgabe "{name}".',
+    'There is no style "{name}".': 'Es gibt keinen Stil "{name}".',
+    "This clip cannot be asked for: {error}.": "Um diesen Clip kann nicht gebeten werden: {error}.",
+    # LoRAs and what the clip starts from
+    "The backend does not list {lora} with this style.": "Das Backend nennt {lora} bei diesem Stil nicht.",
+    "The clip needs frames {first} to {last} of the scene, and the strip {strip} has {begin} to "
+    "{end}. Move the playhead, or make the clip shorter.": (
+        "Der Clip braucht die Bilder {first} bis {last} der Szene, und der Streifen {strip} hat "
+        "{begin} bis {end}. Verschiebe den Abspielkopf oder mache den Clip kürzer."
+    ),
+    "The pictures cannot be read: {sentence}": "Die Bilder können nicht gelesen werden: {sentence}",
+    "The pictures cannot be read: {why}.": "Die Bilder können nicht gelesen werden: {why}.",
+    "The pictures could not be read (exit code {code}).": "Die Bilder konnten nicht gelesen werden (Exit-Code {code}).",
+    "The pictures could not be read: {why}.": "Die Bilder konnten nicht gelesen werden: {why}.",
+    "The strip {strip} has no picture at frame {frame}. Move the playhead over it.": (
+        "Der Streifen {strip} hat bei Bild {frame} kein Bild. Verschiebe den Abspielkopf über ihn."
+    ),
+    "The strip {strip} is no image and no movie: choose one of those.": (
+        "Der Streifen {strip} ist weder Bild noch Film: wähle einen von diesen."
+    ),
+    "The strip {strip} is retimed or plays backward: render it to a file first.": (
+        "Der Streifen {strip} ist zeitlich verändert oder läuft rückwärts: rendere ihn zuerst in eine Datei."
+    ),
+    "The strip {strip} waits for its own clip: wait until that is there.": (
+        "Der Streifen {strip} wartet auf seinen eigenen Clip: warte, bis der da ist."
+    ),
+    "The style has {loras}.": "Der Stil hat {loras}.",
+    "There is no picture {path}. Choose another one for the first frame.": (
+        "Es gibt kein Bild {path}. Wähle ein anderes für das erste Bild."
+    ),
+    "There is no strip {name}. Choose another one in the panel Input.": (
+        "Es gibt keinen Streifen {name}. Wähle einen anderen im Bedienfeld Eingabe."
+    ),
+    "Words that call it up: {words}": "Worte, die es hervorrufen: {words}",
+    "{name} (the style's own)": "{name} (vom Stil selbst)",
+    # Where clips go
+    "A brace is opened or closed alone.": "Eine Klammer wird nur geöffnet oder nur geschlossen.",
+    "Begin with // for the .blend's folder, or with / or a drive.": (
+        "Beginne mit // für den Ordner der .blend-Datei, oder mit / oder einem Laufwerk."
+    ),
+    "Its notes cannot be used: {error}.": "Seine Notizen sind unbrauchbar: {error}.",
+    "Leave .. out.": "Lass .. weg.",
+    "Name a folder for all clips, and one for each in it, as in {example}.": (
+        "Nenne einen Ordner für alle Clips und darin einen für jeden, wie in {example}."
+    ),
+    "The first frame is no PNG picture.": "Das erste Bild ist kein PNG-Bild.",
+    "The last part can become longer than {most} characters: shorten it.": (
+        "Der letzte Teil kann länger als {most} Zeichen werden: kürze ihn."
+    ),
+    'The last part can hold letters, digits, "_" and "-" besides words in braces.': (
+        'Der letzte Teil kann außer Worten in Klammern Buchstaben, Ziffern, "_" und "-" enthalten.'
+    ),
+    "The last part needs {word}, which keeps two clips of one prompt apart.": (
+        "Der letzte Teil braucht {word}, was zwei Clips eines Prompts auseinanderhält."
+    ),
+    "Until then clips go to {folder}.": "Bis dahin kommen Clips nach {folder}.",
+    "Words in braces are {words}.": "Worte in Klammern sind {words}.",
+    "Words in braces can stand in the last part alone.": "Worte in Klammern können nur im letzten Teil stehen.",
+    "{count} frames frame_0001.png … are in there, and a strip shows 1 to {most}.": (
+        "Darin sind {count} Bilder frame_0001.png …, und ein Streifen zeigt 1 bis {most}."
+    ),
+    # Files of clips
+    "Copied {clips}.": "Kopiert: {clips}.",
+    "Deleted {clips}.": "Gelöscht: {clips}.",
+    "Frame {number} cannot be written to {folder}: {why}.": (
+        "Bild {number} kann nicht in {folder} geschrieben werden: {why}."
+    ),
+    "Frame {number} that the backend sent is not a PNG picture.": (
+        "Bild {number}, das das Backend geschickt hat, ist kein PNG-Bild."
+    ),
+    "Only {count} of {frames} came; they are in {folder}.": "Statt {frames} kamen nur {count}; sie sind in {folder}.",
+    "The backend sent frame {number} of a clip of {frames}.": (
+        "Das Backend hat Bild {number} geschickt, doch der Clip hat {frames}."
+    ),
+    "The frames are in {folder} instead.": "Die Bilder sind stattdessen in {folder}.",
+    "The frames cannot be copied to {folder}: {why}.": "Die Bilder können nicht nach {folder} kopiert werden: {why}.",
+    "The frames cannot be copied: {sentence}": "Die Bilder können nicht kopiert werden: {sentence}",
+    "The frames of {clips} were not found.": "Die Bilder von {clips} wurden nicht gefunden.",
+    "This computer has no program that opens it. It is {path}": (
+        "Dieser Rechner hat kein Programm, das es öffnet. Es ist {path}"
+    ),
+    "a folder on its path does not exist": "ein Ordner des Pfades existiert nicht",
+    "it is write-protected": "es ist schreibgeschützt",
+    "its path is too long": "der Pfad ist zu lang",
+    "the disk is full": "der Datenträger ist voll",
+    "{clips} will be deleted.": "Das wird gelöscht: {clips}.",
+    "{file} cannot be read, and may show clips: {error}. Nothing was removed.": (
+        "{file} kann nicht gelesen werden und zeigt vielleicht Clips: {error}. Es wurde nichts gelöscht."
+    ),
+    "{path} cannot be read.": "{path} kann nicht gelesen werden.",
+    "{path} cannot be read: {why}.": "{path} kann nicht gelesen werden: {why}.",
+    "{path} cannot be removed: {why}.": "{path} kann nicht gelöscht werden: {why}.",
+    "{path} is damaged.": "{path} ist beschädigt.",
+    # What the backend does, and how it was lost
+    "Models were read from disk {times}.": "Modelle wurden {times} von der Platte gelesen.",
+    "Nothing listens at the backend's address any more.": "An der Adresse des Backends ist nichts mehr.",
+    "Press Try Again: a new backend starts.": "Drücke Noch einmal versuchen: ein neues Backend startet.",
+    "The add-on made a mistake: {error}.": "Das Add-on hat einen Fehler gemacht: {error}.",
+    "The backend has closed the connection or has ended.": "Das Backend hat die Verbindung getrennt oder ist zu Ende.",
+    "The backend has ended.": "Das Backend ist zu Ende.",
+    "The backend refuses this client: its key is not on the backend's list.": (
+        "Das Backend weist dieses Blender ab: sein Schlüssel steht nicht auf der Liste des Backends."
+    ),
+    "The backend runs but has not answered for some time: it seems to be stuck.": (
+        "Das Backend läuft, hat aber eine Weile nicht geantwortet: es scheint festzustecken."
+    ),
+    "The clip stays in the backend's queue; the panel Finished Clips has it when it is made.": (
+        "Der Clip bleibt in der Warteschlange des Backends; wenn er fertig ist, hat ihn das Bedienfeld Fertige Clips."
+    ),
+    "The connection cannot be opened: {why}.": "Die Verbindung kann nicht aufgebaut werden: {why}.",
+    "The connection failed while keys were exchanged.": "Die Verbindung scheiterte beim Austausch der Schlüssel.",
+    "This client has closed the connection.": "Dieses Blender hat die Verbindung getrennt.",
+    "What listens there does not speak the protocol's encryption.": (
+        "Was dort antwortet, kennt die Verschlüsselung des Protokolls nicht."
+    ),
+    "{count} clips end, also those that are being made.": "{count} Clips enden, auch die, die gerade entstehen.",
+    "{device}: makes a clip.": "{device}: macht einen Clip.",
+    "{device}: rests, models in memory.": "{device}: ruht, Modelle im Speicher.",
+    "{device}: takes no memory.": "{device}: braucht keinen Speicher.",
+    "{jobs} of others wait for the next start.": "{jobs} von anderen warten auf den nächsten Start.",
+    "{jobs} of others waits for the next start.": "{jobs} von anderen wartet auf den nächsten Start.",
+    "{jobs} of yours wait for the next start.": "{jobs} von dir warten auf den nächsten Start.",
+    "{jobs} of yours waits for the next start.": "{jobs} von dir wartet auf den nächsten Start.",
+    "{mine} of yours and {others} of others wait for the next start.": (
+        "{mine} von dir und {others} von anderen warten auf den nächsten Start."
+    ),
+    "{reason} It was lost {count} times during this clip.": (
+        "{reason} Während dieses Clips ging es {count}-mal verloren."
+    ),
+    # How the backend is had
+    "It said nothing.": "Es sagte nichts.",
+    "It said: {words}": "Es sagte: {words}",
+    "The backend could not be started: {why}.": "Das Backend konnte nicht gestartet werden: {why}.",
+    "The backend ended at once (exit code {code}).": "Das Backend war sofort zu Ende (Exit-Code {code}).",
+    "The backend is no longer in {folder}.": "Das Backend ist nicht mehr in {folder}.",
+    "The backend is version {theirs} and this add-on is {ours}.": (
+        "Das Backend ist Version {theirs} und dieses Add-on {ours}."
+    ),
+    "The backend that runs is version {theirs} and this add-on is {ours}.": (
+        "Das laufende Backend ist Version {theirs} und dieses Add-on {ours}."
+    ),
+    "The backend was not ready within {seconds} seconds.": "Das Backend war nach {seconds} Sekunden noch nicht bereit.",
+    "The check of the set-up ended with exit code {code}.": "Die Prüfung der Einrichtung endete mit Exit-Code {code}.",
+    "The command {name} could not be started: {why}.": "Der Befehl {name} konnte nicht gestartet werden: {why}.",
+    "The report is {file}.": "Der Bericht ist {file}.",
+    "The report was not written.": "Der Bericht wurde nicht geschrieben.",
+    'There is no profile "{name}".': 'Es gibt kein Profil "{name}".',
 }

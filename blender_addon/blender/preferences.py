@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, FloatProperty, StringProperty
 from ..clip import backend_words, folder_template
 from ..clip.folder_template import TemplateError
 from ..clip.job import Problem
-from ..clip.words import Phrase
+from ..clip.words import Phrase, sentences
 from ..machine.backend_process import Serving
 from ..machine.installation import installation
 from ..machine.timer import ask_for_styles, the_pump
@@ -109,7 +109,8 @@ class Preferences(bpy.types.AddonPreferences):
         column.prop(self, "folder_template")
         wrong = template_problem(self.folder_template)
         if wrong:
-            layouts.text(layout, context, f"{wrong} Until then clips go to {folder_template.DEFAULT}.", icon="ERROR")
+            until = Phrase("Until then clips go to {folder}.", folder=folder_template.DEFAULT)
+            layouts.text(layout, context, sentences(wrong, until), icon="ERROR")
         column.prop(self, "clips_folder")
         row = layout.row()
         row.operator("elevator.open_guide", icon="HELP")

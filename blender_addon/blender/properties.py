@@ -24,8 +24,10 @@ from ..clip import limits, quality, sizes, timing
 from ..clip.choices import loras_of
 from ..clip.placing import LAST_CHANNEL, Where
 from ..clip.wish import Wish
+from ..clip.words import Phrase
 from ..machine.timer import the_pump
 from . import plan_properties, strips, thumbnails
+from .translations import told
 
 UNKNOWN = "UNKNOWN"
 RATES = (
@@ -154,12 +156,15 @@ def _set_style_index(settings: Any, index: int) -> None:
 
 def _preset_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str | int, int]]:
     style = style_of(settings)
-    own = f"Style's Own, {quality.title(style.preset)}" if style and style.preset else "Style's Own"
-    items: list[tuple[str, str, str, str | int, int]] = [(UNKNOWN, own, "What the style's file says", "NONE", 0)]
+    own = "Style's Own"
+    if style and style.preset:
+        own = Phrase("Style's Own, {preset}", preset=quality.title(style.preset))
+    items: list[tuple[str, str, str, str | int, int]] = [(UNKNOWN, told(own), "What the style's file says", "NONE", 0)]
     pace = _seconds_a_call(settings, style) if style else None
     for number, name in enumerate(style.presets if style else (), start=1):
         assert style is not None
-        items.append((name, quality.label(style, name, pace), quality.description(name), "NONE", number))
+        label, description = told(quality.label(style, name, pace)), told(quality.description(name))
+        items.append((name, label, description, "NONE", number))
     _items["preset"] = items
     return items
 

@@ -12,6 +12,7 @@ import bpy
 
 from ..clip.pictures import Picture, Pictures, scene_frames
 from ..clip.ticket import Ticket
+from ..clip.words import Phrase
 from . import clips, strips
 from .clips import ClipError
 
@@ -54,8 +55,15 @@ def pictures(wanted: Input, scene: Any, ticket: Ticket, start: int) -> Pictures:
         first, end = strips.span(strip)
         if not (first <= frames[0] and frames[-1] < end):
             raise SourceError(
-                f"The clip needs frames {frames[0]} to {frames[-1]} of the scene, and the strip {strip.name} has"
-                f" {first} to {end - 1}. Move the playhead, or make the clip shorter."
+                Phrase(
+                    "The clip needs frames {first} to {last} of the scene, and the strip {strip} has {begin} to {end}."
+                    " Move the playhead, or make the clip shorter.",
+                    first=frames[0],
+                    last=frames[-1],
+                    strip=strip.name,
+                    begin=first,
+                    end=end - 1,
+                )
             )
         footage = tuple(_picture(strip, frame) for frame in frames)
     anchor = None
@@ -63,12 +71,18 @@ def pictures(wanted: Input, scene: Any, ticket: Ticket, start: int) -> Pictures:
         strip = _strip(scene, wanted.anchor)
         first, end = strips.span(strip)
         if not first <= start < end:
-            raise SourceError(f"The strip {strip.name} has no picture at frame {start}. Move the playhead over it.")
+            raise SourceError(
+                Phrase(
+                    "The strip {strip} has no picture at frame {frame}. Move the playhead over it.",
+                    strip=strip.name,
+                    frame=start,
+                )
+            )
         anchor = _picture(strip, start)
     elif wanted.anchor_file:
         path = Path(bpy.path.abspath(wanted.anchor_file))
         if not path.is_file():
-            raise SourceError(f"There is no picture {path}. Choose another one for the first frame.")
+            raise SourceError(Phrase("There is no picture {path}. Choose another one for the first frame.", path=path))
         anchor = Picture(str(path))
     return Pictures(footage=footage, anchor=anchor)
 
@@ -76,19 +90,19 @@ def pictures(wanted: Input, scene: Any, ticket: Ticket, start: int) -> Pictures:
 def why_not(strip: Any) -> str:
     """Why a strip's pictures cannot be used, in one sentence; empty if they can."""
     if strip.type not in ("IMAGE", "MOVIE"):
-        return f"The strip {strip.name} is no image and no movie: choose one of those."
+        return Phrase("The strip {strip} is no image and no movie: choose one of those.", strip=strip.name)
     ticket = clips.ticket_of(strip)
     if ticket is not None and strips.folder(strip).name != ticket.folder:
-        return f"The strip {strip.name} waits for its own clip: wait until that is there."
+        return Phrase("The strip {strip} waits for its own clip: wait until that is there.", strip=strip.name)
     if strip.type == "MOVIE" and strips.is_retimed(strip):
-        return f"The strip {strip.name} is retimed or plays backward: render it to a file first."
+        return Phrase("The strip {strip} is retimed or plays backward: render it to a file first.", strip=strip.name)
     return ""
 
 
 def _strip(scene: Any, name: str) -> Any:
     strip = next((strip for strip in strips.every_strip(scene) if strip.name == name), None)
     if strip is None:
-        raise SourceError(f"There is no strip {name}. Choose another one in the panel Input.")
+        raise SourceError(Phrase("There is no strip {name}. Choose another one in the panel Input.", name=name))
     if sentence := why_not(strip):
         raise SourceError(sentence)
     return strip

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..clip.job import Problem
 from ..clip.words import Phrase
 from .german import GERMAN
 
@@ -20,6 +21,11 @@ def told(text: str) -> str:
         values = {name: told(each) if isinstance(each, Phrase) else each for name, each in text.values.items()}
         return _looked_up(text.template).format(**values)
     return _looked_up(text)
+
+
+def told_problem(problem: Problem) -> str:
+    """All that is said of a problem in Blender's language, on one line; the command stays as it is."""
+    return " ".join(filter(None, (told(problem.sentence), told(problem.next_step), problem.command)))
 
 
 def _looked_up(text: str) -> str:

@@ -26,24 +26,37 @@ def devices(status: Status) -> Iterator[str]:
     """What each of its devices does."""
     for worker in status.workers:
         if worker.job:
-            yield f"{worker.device}: makes a clip."
+            yield Phrase("{device}: makes a clip.", device=worker.device)
+        elif worker.pid:
+            yield Phrase("{device}: rests, models in memory.", device=worker.device)
         else:
-            yield f"{worker.device}: rests, models in memory." if worker.pid else f"{worker.device}: takes no memory."
-    yield f"Models were read from disk {times(status.loads)}."
+            yield Phrase("{device}: takes no memory.", device=worker.device)
+    yield Phrase("Models were read from disk {times}.", times=times(status.loads))
 
 
 def times(count: int) -> str:
     """ "once", "3 times"."""
-    return {0: "never", 1: "once"}.get(count, f"{count} times")
+    return {0: Phrase("never"), 1: Phrase("once")}.get(count, Phrase("{count} times", count=count))
 
 
 def jobs(count: int) -> str:
     """ "1 job", "2 jobs"."""
-    return "1 job" if count == 1 else f"{count} jobs"
+    return Phrase("{count} job", count=count) if count == 1 else Phrase("{count} jobs", count=count)
 
 
 def who_waits(mine: int, others: int) -> str:
     """Whose jobs wait if the backend is stopped; nothing if nobody's do."""
-    whose = [f"{jobs(count)} of {who}" for count, who in ((mine, "yours"), (others, "others")) if count]
-    verb = "waits" if mine + others == 1 else "wait"
-    return f"{' and '.join(whose)} {verb} for the next start." if whose else ""
+    match mine, others:
+        case 0, 0:
+            return ""
+        case 1, 0:
+            return Phrase("{jobs} of yours waits for the next start.", jobs=jobs(mine))
+        case _, 0:
+            return Phrase("{jobs} of yours wait for the next start.", jobs=jobs(mine))
+        case 0, 1:
+            return Phrase("{jobs} of others waits for the next start.", jobs=jobs(others))
+        case 0, _:
+            return Phrase("{jobs} of others wait for the next start.", jobs=jobs(others))
+    return Phrase(
+        "{mine} of yours and {others} of others wait for the next start.", mine=jobs(mine), others=jobs(others)
+    )

@@ -15,6 +15,7 @@ from msgspec import Meta
 from shared_protocol.messages import FileName, Generate, Key, LoraChoice, Setting, Style
 
 from .wish import WishError
+from .words import Phrase
 
 Weights = dict[FileName, Annotated[float, Meta(ge=-4, le=4)]]
 T = TypeVar("T")
@@ -70,7 +71,8 @@ def _read(text: str, kind: type[dict[str, T]], name: str, example: str) -> dict[
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise WishError(
-            f"The argument {name} cannot be read: {error}.", f"Give a JSON object such as {example}."
+            Phrase("The argument {name} cannot be read: {error}.", name=name, error=str(error)),
+            Phrase("Give a JSON object such as {example}.", example=example),
         ) from None
 
 

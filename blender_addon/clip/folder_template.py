@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shared_protocol.messages import Generate
 
 from .wish import slug
+from .words import Phrase
 
 DEFAULT = "//elevator/{prompt}-{job}"
 LONGEST = 64
@@ -44,7 +45,9 @@ def parse(text: str) -> FolderTemplate:
     """A template as it was typed. Raises TemplateError."""
     parent, slash, name = text.strip().replace("\\", "/").rpartition("/")
     if not slash or not parent.strip("/"):
-        raise TemplateError(f"Name a folder for all clips, and one for each in it, as in {DEFAULT}.")
+        raise TemplateError(
+            Phrase("Name a folder for all clips, and one for each in it, as in {example}.", example=DEFAULT)
+        )
     if not parent.startswith("/") and not re.match(r"[A-Za-z]:", parent):
         raise TemplateError("Begin with // for the .blend's folder, or with / or a drive.")
     if set("{}") & set(parent):
@@ -57,12 +60,15 @@ def parse(text: str) -> FolderTemplate:
         raise TemplateError("A brace is opened or closed alone.") from None
     words = [word for _, word, _, _ in parts if word is not None]
     if any(word not in LENGTHS or form or change for _, word, form, change in parts if word is not None):
-        raise TemplateError(f"Words in braces are {', '.join(f'{{{word}}}' for word in LENGTHS)}.")
+        known = ", ".join("{" + word + "}" for word in LENGTHS)
+        raise TemplateError(Phrase("Words in braces are {words}.", words=known))
     if "job" not in words:
-        raise TemplateError("The last part needs {job}, which keeps two clips of one prompt apart.")
+        raise TemplateError(
+            Phrase("The last part needs {word}, which keeps two clips of one prompt apart.", word="{job}")
+        )
     plain = "".join(text for text, _, _, _ in parts)
     if not re.fullmatch(r"[\w-]*", plain) or name.startswith("-"):
         raise TemplateError('The last part can hold letters, digits, "_" and "-" besides words in braces.')
     if len(plain) + sum(LENGTHS[word] for word in words) > LONGEST:
-        raise TemplateError(f"The last part can become longer than {LONGEST} characters: shorten it.")
+        raise TemplateError(Phrase("The last part can become longer than {most} characters: shorten it.", most=LONGEST))
     return FolderTemplate(parent, name)

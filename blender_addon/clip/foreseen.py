@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from shared_protocol.messages import Estimate, Generate
 from shared_protocol.texts import duration
 
+from .words import Phrase
+
 WAIT_SECONDS = 60.0
 """So long an answer is waited for."""
 
@@ -42,9 +44,12 @@ def _bare(clip: Generate) -> tuple[object, ...]:
 
 def sentence(told: Estimate) -> str:
     """ "It takes about 40 s and 3.1 GB of memory." """
-    time = "" if told.seconds is None else f"about {duration(told.seconds)}"
-    memory = f"{told.memory / 1e9:.1f} GB of memory" if told.memory else ""
-    known = " and ".join(filter(None, (time, memory)))
-    if not known:
-        return "" if told.more else "How long it takes is known after the first clip of these models."
-    return f"It takes {known}." if time else f"It takes {known}; how long is known after the first clip."
+    time = "" if told.seconds is None else duration(told.seconds)
+    memory = f"{told.memory / 1e9:.1f}" if told.memory else ""
+    if time and memory:
+        return Phrase("It takes about {time} and {memory} GB of memory.", time=time, memory=memory)
+    if time:
+        return Phrase("It takes about {time}.", time=time)
+    if memory:
+        return Phrase("It takes {memory} GB of memory; how long is known after the first clip.", memory=memory)
+    return "" if told.more else Phrase("How long it takes is known after the first clip of these models.")

@@ -10,6 +10,7 @@ import msgspec
 from shared_protocol.messages import Generate
 
 from . import limits
+from .words import Phrase
 
 PNG_SIZE = slice(16, 24)
 """Of a PNG file: width and height, four bytes each."""
@@ -58,7 +59,13 @@ def request_of_folder(
     job: the clip's name if none is told.
     """
     if not 0 < frames <= limits.FRAMES.most:
-        raise FoundError(f"{frames} frames frame_0001.png … are in there, and a strip shows 1 to {limits.FRAMES.most}.")
+        raise FoundError(
+            Phrase(
+                "{count} frames frame_0001.png … are in there, and a strip shows 1 to {most}.",
+                count=frames,
+                most=limits.FRAMES.most,
+            )
+        )
     if first[:8] != b"\x89PNG\r\n\x1a\n" or len(first) < PNG_SIZE.stop:
         raise FoundError("The first frame is no PNG picture.")
     size = first[PNG_SIZE]
@@ -78,7 +85,7 @@ def request_of_folder(
         fps = Fraction(asked.asked.fps or recorded.flow_fps or made.fps).limit_denominator(100_000)
         return msgspec.convert(told, Generate), fps or None
     except (ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
-        raise FoundError(f"Its notes cannot be used: {error}.") from error
+        raise FoundError(Phrase("Its notes cannot be used: {error}.", error=str(error))) from error
 
 
 def _decoded(data: bytes, kind: Any) -> Any:

@@ -7,6 +7,7 @@ from shared_protocol.messages import Cancel, Watch
 from . import words
 from .actions import Action, Send
 from .job import Job, Problem, State
+from .words import Phrase, phrase, sentences
 
 MOST_LOSSES = 3
 """So often the backend may be lost during a job: the job may be the reason."""
@@ -18,10 +19,11 @@ def lose(job: Job, reason: str, *, counts: bool) -> list[Action]:
         return job.end(State.CANCELLED)
     job.losses += counts
     if job.losses >= MOST_LOSSES:
-        next_step = words.STAYS if job.accepted else "Press Try Again: a new backend starts."
-        return job.fail(
-            Problem(f"{reason} It was lost {job.losses} times during this clip.", next_step, code="backend_lost")
+        sentence = Phrase(
+            "{reason} It was lost {count} times during this clip.", reason=phrase(reason), count=job.losses
         )
+        next_step = words.STAYS if job.accepted else Phrase("Press Try Again: a new backend starts.")
+        return job.fail(Problem(sentence, next_step, code="backend_lost"))
     if job.state is State.READING:
         job.go(State.HELD)  # no backend has it
     elif job.state not in (State.HELD, State.REATTACHING):
@@ -31,7 +33,7 @@ def lose(job: Job, reason: str, *, counts: bool) -> list[Action]:
 
 def give_up(job: Job, problem: Problem) -> list[Action]:
     """No backend can be had."""
-    next_step = f"{problem.next_step} {words.STAYS}".strip() if job.accepted else problem.next_step
+    next_step = sentences(problem.next_step, words.STAYS) if job.accepted else problem.next_step
     return job.fail(Problem(problem.sentence, next_step, problem.command, problem.code))
 
 

@@ -22,6 +22,7 @@ from shared_protocol.wire import Buffer
 from . import words
 from .actions import Action, Copy, Send, Write
 from .job import Job, Preview, Problem, State
+from .words import Phrase, sentences
 
 News = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetched | Denied
 
@@ -125,7 +126,8 @@ def _denied(job: Job, denied: Denied) -> list[Action]:
                 Problem("The backend does not know this clip any more.", "Press Try Again.", code="unknown_job")
             )
         case "Fetch" if job.state is State.FETCHING:
-            return job.fail(Problem(f"{denied.message} {_how_many(job)}", denied.next_step, code=denied.code))
+            sentence = sentences(denied.message, _how_many(job))
+            return job.fail(Problem(sentence, denied.next_step, code=denied.code))
         case "Cancel" if job.cancel_asked is not None:
             return job.end(State.CANCELLED)
     return []
@@ -135,7 +137,11 @@ def _frame(job: Job, frame: Frame, buffers: Sequence[Buffer]) -> list[Action]:
     if job.state is not State.FETCHING or job.fetch is None:
         return []
     if frame.index >= job.frames:
-        sentence = f"The backend sent frame {frame.index + 1} of a clip of {words.frames(job.frames)}."
+        sentence = Phrase(
+            "The backend sent frame {number} of a clip of {frames}.",
+            number=frame.index + 1,
+            frames=words.frames(job.frames),
+        )
         return job.fail(Problem(sentence, "Install the same release again.", code="frames_missing"))
     return [Write(job.id, frame.index, buffers[0])]
 
@@ -153,4 +159,9 @@ def _fetched(job: Job) -> list[Action]:
 
 
 def _how_many(job: Job) -> str:
-    return f"Only {len(job.written)} of {words.frames(job.frames)} came; they are in {job.folder}."
+    return Phrase(
+        "Only {count} of {frames} came; they are in {folder}.",
+        count=len(job.written),
+        frames=words.frames(job.frames),
+        folder=job.folder,
+    )

@@ -5,15 +5,26 @@ from __future__ import annotations
 from shared_protocol.messages import Style
 from shared_protocol.texts import duration
 
+from .words import Phrase
+
 WORDS = {
-    "published": ("Published", "As the paper has it"),
-    "balanced": ("Balanced", "The steadiest"),
-    "fast": ("Fast", "Nearly as steady"),
-    "draft": ("Draft", "Sharp, and less steady: to try a prompt"),
+    "published": (Phrase("Published"), Phrase("As the paper has it")),
+    "balanced": (Phrase("Balanced"), Phrase("The steadiest")),
+    "fast": (Phrase("Fast"), Phrase("Nearly as steady")),
+    "draft": (Phrase("Draft"), Phrase("Sharp, and less steady: to try a prompt")),
 }
 """Titles and words for the presets that come with the product."""
-PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7: "a seventh", 8: "an eighth"}
-PARTS |= {9: "a ninth", 10: "a tenth"}
+PARTS = {
+    2: Phrase("half"),
+    3: Phrase("a third"),
+    4: Phrase("a quarter"),
+    5: Phrase("a fifth"),
+    6: Phrase("a sixth"),
+    7: Phrase("a seventh"),
+    8: Phrase("an eighth"),
+    9: Phrase("a ninth"),
+    10: Phrase("a tenth"),
+}
 
 
 def title(name: str) -> str:
@@ -35,15 +46,15 @@ def label(style: Style, name: str, seconds_a_call: float | None = None) -> str:
     if name not in calls:
         return title(name)
     if seconds_a_call is not None:
-        return f"{title(name)}: about {duration(calls[name] * seconds_a_call)}"
-    return f"{title(name)}: {_share(calls[name], max(calls.values()))}"
+        time = duration(calls[name] * seconds_a_call)
+        return Phrase("{preset}: about {time}", preset=title(name), time=time)
+    return Phrase("{preset}: {share}", preset=title(name), share=_share(calls[name], max(calls.values())))
 
 
 def _share(calls: int, most: int) -> str:
     """How long one takes, compared with the longest."""
     part = round(most / max(calls, 1))
     if calls == most:
-        return "the longest"
-    if part < 2:
-        return f"{calls / most:.0%} of the longest"
-    return f"{PARTS.get(part, f'1/{part}')} of the longest"
+        return Phrase("the longest")
+    share = f"{calls / most:.0%}" if part < 2 else PARTS.get(part, f"1/{part}")
+    return Phrase("{share} of the longest", share=share)

@@ -54,6 +54,7 @@ from .link import Link
 from .pictures import NONE as NO_PICTURES
 from .pictures import Pictures
 from .status import Status, describe
+from .words import Phrase
 
 GREETING_SECONDS = 10.0
 """A backend that runs answers Hello at once; one that swaps may need a while."""
@@ -327,7 +328,7 @@ class Session:
             case Lost():
                 return self._lost(message.reason)
             case Goodbye():
-                return self._lost("The backend has ended.", goodbye=True)
+                return self._lost(Phrase("The backend has ended."), goodbye=True)
             case Denied(request="Shutdown" | "Pause" | "Resume"):
                 self._stopping, self.changed = False, True
                 self.problem = Problem(message.message, message.next_step, code=message.code)

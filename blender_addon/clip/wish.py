@@ -18,6 +18,7 @@ from shared_protocol.messages import Generate, JobView, LoraChoice, Setting, Sty
 
 from . import limits, sizes
 from .timing import flow_rate
+from .words import Phrase
 
 EXAMPLE = "a pumpkin moving right, blue background"
 
@@ -69,23 +70,37 @@ def next_seed(seed: int) -> int:
 def check(wish: Wish) -> None:
     """Raise WishError if no request can carry the wish. What a style allows, the backend says."""
     if not wish.prompt.strip():
-        raise WishError("The prompt is empty.", f'Say what should be seen, such as "{EXAMPLE}".', "empty_prompt")
-    for name, text in (("prompt", wish.prompt), ("negative prompt", wish.negative_prompt)):
-        if len(text) > limits.PROMPT.most:
-            raise WishError(f"The {name} has {len(text)} characters.", f"Shorten it to {limits.PROMPT.most}.")
+        example = Phrase('Say what should be seen, such as "{example}".', example=EXAMPLE)
+        raise WishError("The prompt is empty.", example, "empty_prompt")
+    _check_length(wish.prompt, Phrase("The prompt has {count} characters.", count=len(wish.prompt)))
+    negative = wish.negative_prompt
+    _check_length(negative, Phrase("The negative prompt has {count} characters.", count=len(negative)))
     if wish.frames:
-        _check_number(wish.frames, limits.FRAMES, f"A clip of {wish.frames} frames", "frames_out_of_range")
-    for name, pixels in (("width", wish.width), ("height", wish.height)):
-        if pixels:
-            _check_number(pixels, limits.PIXELS, f"A {name} of {pixels} pixels", "size_out_of_range")
+        sentence = Phrase("A clip of {count} frames is not possible.", count=wish.frames)
+        _check_number(wish.frames, limits.FRAMES, sentence, "frames_out_of_range")
+    if wish.width:
+        sentence = Phrase("A width of {pixels} pixels is not possible.", pixels=wish.width)
+        _check_number(wish.width, limits.PIXELS, sentence, "size_out_of_range")
+    if wish.height:
+        sentence = Phrase("A height of {pixels} pixels is not possible.", pixels=wish.height)
+        _check_number(wish.height, limits.PIXELS, sentence, "size_out_of_range")
     if len(wish.loras) > limits.LORAS:
-        raise WishError(f"A clip cannot have {len(wish.loras)} LoRAs.", f"Choose {limits.LORAS} at most.")
-    _check_number(wish.seed, limits.SEED, f"A seed of {wish.seed}")
+        raise WishError(
+            Phrase("A clip cannot have {count} LoRAs.", count=len(wish.loras)),
+            Phrase("Choose {most} at most.", most=limits.LORAS),
+        )
+    _check_number(wish.seed, limits.SEED, Phrase("A seed of {seed} is not possible.", seed=wish.seed))
 
 
-def _check_number(number: int, allowed: limits.Limits, what: str, code: str = "bad_request") -> None:
+def _check_length(text: str, sentence: str) -> None:
+    if len(text) > limits.PROMPT.most:
+        raise WishError(sentence, Phrase("Shorten it to {most}.", most=limits.PROMPT.most))
+
+
+def _check_number(number: int, allowed: limits.Limits, sentence: str, code: str = "bad_request") -> None:
     if not allowed.least <= number <= allowed.most:
-        raise WishError(f"{what} is not possible.", f"Choose between {allowed.least} and {allowed.most}.", code)
+        between = Phrase("Choose between {least} and {most}.", least=allowed.least, most=allowed.most)
+        raise WishError(sentence, between, code)
 
 
 def find_style(name: str, styles: Sequence[Style]) -> Style:
@@ -98,7 +113,11 @@ def find_style(name: str, styles: Sequence[Style]) -> Style:
         if style.name == name:
             return style
     names = ", ".join(each.name for each in styles)
-    raise WishError(f'There is no style "{name}".', f"Choose one of these: {names}.", "unknown_style")
+    raise WishError(
+        Phrase('There is no style "{name}".', name=name),
+        Phrase("Choose one of these: {names}.", names=names),
+        "unknown_style",
+    )
 
 
 def settle(wish: Wish, job: str, styles: Sequence[Style]) -> Generate:
@@ -146,20 +165,29 @@ def _check_style(request: Generate, style: Style) -> None:
     """Refuse at once, in the backend's words, what the style cannot make: no strip shall wait for it."""
     if not all(side in sizes.legal(style) for side in (request.width, request.height)):
         raise WishError(
-            f"A size of {request.width} × {request.height} pixels is not possible with this style.",
-            f"Choose width and height between {style.min_size} and {style.max_size} pixels,"
-            f" in steps of {style.size_step}.",
+            Phrase(
+                "A size of {width} × {height} pixels is not possible with this style.",
+                width=request.width,
+                height=request.height,
+            ),
+            Phrase(
+                "Choose width and height between {least} and {most} pixels, in steps of {step}.",
+                least=style.min_size,
+                most=style.max_size,
+                step=style.size_step,
+            ),
             "size_out_of_range",
         )
     if request.frames > style.max_frames:
         raise WishError(
-            f"A clip of {request.frames} frames is not possible with this style.",
-            f"Choose between 1 and {style.max_frames} frames.",
+            Phrase("A clip of {count} frames is not possible with this style.", count=request.frames),
+            Phrase("Choose between 1 and {most} frames.", most=style.max_frames),
             "frames_out_of_range",
         )
     if request.preset and request.preset not in style.presets:
         raise WishError(
-            f'There is no preset "{request.preset}" in this style.', f"Choose one of these: {', '.join(style.presets)}."
+            Phrase('There is no preset "{name}" in this style.', name=request.preset),
+            Phrase("Choose one of these: {names}.", names=", ".join(style.presets)),
         )
 
 
@@ -168,7 +196,8 @@ def _check_types(request: Generate) -> None:
     try:
         msgspec.convert(msgspec.to_builtins(request), Generate)
     except msgspec.ValidationError as error:
-        raise WishError(f"This clip cannot be asked for: {error}.", "Change what is named there.") from error
+        sentence = Phrase("This clip cannot be asked for: {error}.", error=str(error))
+        raise WishError(sentence, "Change what is named there.") from error
 
 
 def slug(prompt: str, longest: int = 32) -> str:

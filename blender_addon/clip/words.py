@@ -29,6 +29,17 @@ class Phrase(str):
         return self
 
 
+def phrase(text: str) -> Phrase:
+    """A text as a phrase, so that it is looked up inside another one, too."""
+    return text if isinstance(text, Phrase) else Phrase(text.replace("{", "{{").replace("}", "}}"))
+
+
+def sentences(*texts: str) -> Phrase:
+    """Texts one behind the other, each of which is looked up by itself. Empty ones are left out."""
+    said = {f"text{number}": phrase(text) for number, text in enumerate(filter(None, texts))}
+    return Phrase(" ".join("{" + name + "}" for name in said), **said)
+
+
 PHASES: dict[Phase, str] = {
     "waiting": Phrase("Waiting for its turn"),
     "loading": Phrase("Loading the models"),
@@ -42,7 +53,7 @@ PHASES: dict[Phase, str] = {
     "writing": Phrase("Storing the clip"),
 }
 
-STAYS = "The clip stays in the backend's queue; the panel Finished Clips has it when it is made."
+STAYS = Phrase("The clip stays in the backend's queue; the panel Finished Clips has it when it is made.")
 """What to say of a clip for which nobody waits any longer."""
 
 
@@ -58,7 +69,7 @@ def frames(count: int) -> str:
 
 def clips(count: int) -> str:
     """ "1 clip", "3 clips"."""
-    return f"{count} clip" if count == 1 else f"{count} clips"
+    return Phrase("{count} clip", count=count) if count == 1 else Phrase("{count} clips", count=count)
 
 
 def seconds(length: float | Fraction) -> str:

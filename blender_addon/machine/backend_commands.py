@@ -16,6 +16,7 @@ from shared_protocol.machine import files, places
 from shared_protocol.starting import clean_environment
 
 from ..clip.job import NO_BACKEND, Problem
+from ..clip.words import Phrase, sentences
 from .backend_process import BackendError, doctor_command, find
 
 
@@ -78,7 +79,7 @@ class BackendCommands:
         elif code == 0 and self._file is not None:
             self.report = self._file
         else:
-            self._fail(f"The report was not written. {_last_line(said)}".strip())
+            self._fail(sentences(Phrase("The report was not written."), _last_line(said)))
         return True
 
     def close(self) -> None:
@@ -112,7 +113,8 @@ class BackendCommands:
         except BackendError as error:
             self.problem = Problem(error.sentence, error.next_step, error.command, NO_BACKEND)
         except OSError as error:
-            self._fail(f"The command {name} could not be started: {error.strerror or error}.")
+            why = error.strerror or str(error)
+            self._fail(Phrase("The command {name} could not be started: {why}.", name=name, why=why))
         else:
             self._name = name
 
@@ -121,7 +123,8 @@ class BackendCommands:
         try:
             self.findings = msgspec.json.decode(line[0], type=_Doctor).findings
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._fail(f"The check of the set-up ended with exit code {code}. {_last_line(said)}".strip())
+            ended = Phrase("The check of the set-up ended with exit code {code}.", code=code)
+            self._fail(sentences(ended, _last_line(said)))
 
     def _fail(self, sentence: str) -> None:
         try:
@@ -143,4 +146,4 @@ def last_log() -> Path | None:
 
 def _last_line(said: bytes) -> str:
     lines = said.decode("utf-8", "replace").strip().splitlines()
-    return f"It said: {lines[-1].strip()[:300]}" if lines else ""
+    return Phrase("It said: {words}", words=lines[-1].strip()[:300]) if lines else ""

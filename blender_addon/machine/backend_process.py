@@ -22,6 +22,8 @@ from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
 from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
+from ..clip.words import Phrase, sentences
+
 SETUP = "setup"
 """The command of install.py that sets up what the add-on needs."""
 DOCTOR = "doctor"
@@ -83,21 +85,25 @@ def find(file: Path | None = None) -> Install:
         ) from None
     except OSError as error:
         raise BackendError(
-            f"{path} cannot be read.", "Run this in a terminal, in the folder of Elevator.", _setup_command()
+            Phrase("{path} cannot be read.", path=path),
+            "Run this in a terminal, in the folder of Elevator.",
+            _setup_command(),
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BackendError(
-            f"{path} is damaged.", "Run this in a terminal, in the folder of Elevator.", _setup_command()
+            Phrase("{path} is damaged.", path=path),
+            "Run this in a terminal, in the folder of Elevator.",
+            _setup_command(),
         ) from error
     if install.version != VERSION:
         raise BackendError(
-            f"The backend is version {install.version} and this add-on is {VERSION}.",
+            Phrase("The backend is version {theirs} and this add-on is {ours}.", theirs=install.version, ours=VERSION),
             "Get the same release of both, then run this in a terminal.",
             _setup_command(install.root),
         )
     if not install.python.is_file() or not install.root.is_dir():
         raise BackendError(
-            f"The backend is no longer in {install.root}.",
+            Phrase("The backend is no longer in {folder}.", folder=install.root),
             "Run this in a terminal, in the folder of Elevator.",
             _setup_command(),
         )
@@ -148,7 +154,7 @@ class BackendProcess:
             state = self._starter.poll(now)
         except OSError as error:
             raise BackendError(
-                f"The backend could not be started: {error.strerror or error}.",
+                Phrase("The backend could not be started: {why}.", why=error.strerror or str(error)),
                 "Run this in a terminal.",
                 _setup_command(self._starter.folder),
             ) from error
@@ -157,15 +163,13 @@ class BackendProcess:
                 return found
             case Ended(code, words):
                 raise BackendError(
-                    f"The backend ended at once (exit code {code}).{_it_said(words)}",
+                    sentences(Phrase("The backend ended at once (exit code {code}).", code=code), _it_said(words)),
                     "Open Log in the panel Backend has all of it; this, in a terminal, says what is wrong.",
                     doctor_command(self._starter.folder),
                 )
             case Late(words):
-                raise BackendError(
-                    f"The backend was not ready within {START_SECONDS:.0f} seconds.{_it_said(words)}",
-                    "Press Generate again.",
-                )
+                late = Phrase("The backend was not ready within {seconds} seconds.", seconds=f"{START_SECONDS:.0f}")
+                raise BackendError(sentences(late, _it_said(words)), "Press Generate again.")
         return None
 
 
@@ -176,7 +180,9 @@ def read_profile(name: str) -> connection.Connection:
         return connection.read_profile(places.profiles_folder() / f"{name}.json")
     except NoBackend:
         raise BackendError(
-            f'There is no profile "{name}".', "Choose another in the preferences, or make it in a terminal.", anew
+            Phrase('There is no profile "{name}".', name=name),
+            "Choose another in the preferences, or make it in a terminal.",
+            anew,
         ) from None
     except ConnectionFileError as error:
         raise BackendError(str(error), "Make it anew in a terminal.", anew) from error
@@ -200,11 +206,15 @@ def _running() -> connection.Connection | None:
         raise BackendError(str(error)) from error
     if found.version != VERSION:
         raise BackendError(
-            f"The backend that runs is version {found.version} and this add-on is {VERSION}.",
+            Phrase(
+                "The backend that runs is version {theirs} and this add-on is {ours}.",
+                theirs=found.version,
+                ours=VERSION,
+            ),
             "Close what else uses it: it ends a minute later. Then press Generate again.",
         )
     return found
 
 
 def _it_said(words: str) -> str:
-    return f" It said: {words}" if words else " It said nothing."
+    return Phrase("It said: {words}", words=words) if words else Phrase("It said nothing.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..clip.actions import Action, Copy, Write
 from ..clip.session import Session
+from ..clip.words import Phrase, phrase, sentences
 from .backend_process import BackendError, find
 from .copying import CopyError, Copying, NothingThereError
 from .frame_folder import FrameFileError, FrameFolder
@@ -98,7 +99,8 @@ class Deliveries:
         return [*self._moved(action.job, spare, why), action]
 
     def _moved(self, job: str, folder: FrameFolder, why: str) -> Iterable[Action]:
-        return self._session.moved(job, str(folder.path), f"{why} The frames are in {folder.path} instead.")
+        instead = Phrase("The frames are in {folder} instead.", folder=folder.path)
+        return self._session.moved(job, str(folder.path), sentences(why, instead))
 
 
 def _python() -> str:
@@ -108,4 +110,4 @@ def _python() -> str:
     try:
         return str(find().python)
     except BackendError as error:
-        raise CopyError(f"The frames cannot be copied: {error.sentence}") from error
+        raise CopyError(Phrase("The frames cannot be copied: {sentence}", sentence=phrase(error.sentence))) from error

@@ -13,7 +13,8 @@ from pathlib import Path
 from shared_protocol.machine import files
 
 from ..clip.job import Job
-from .copying import why
+from ..clip.words import Phrase
+from .reasons import reason
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -41,14 +42,21 @@ class FrameFolder:
     def write(self, index: int, data: bytes | bytearray | memoryview) -> Path:
         """Write one frame in one step. Raises FrameFileError and then leaves nothing behind."""
         if bytes(data[:8]) != PNG_SIGNATURE:
-            raise FrameFileError(f"Frame {index + 1} that the backend sent is not a PNG picture.")
+            raise FrameFileError(Phrase("Frame {number} that the backend sent is not a PNG picture.", number=index + 1))
         path = self.path / frame_name(index)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             files.write(path, data, private=False, durable=False)
         except OSError as error:
             self.drop_if_empty()
-            raise FrameFileError(f"Frame {index + 1} cannot be written to {self.path}: {why(error)}.") from error
+            raise FrameFileError(
+                Phrase(
+                    "Frame {number} cannot be written to {folder}: {why}.",
+                    number=index + 1,
+                    folder=self.path,
+                    why=reason(error),
+                )
+            ) from error
         return path
 
     def begins(self) -> bool:
@@ -75,7 +83,9 @@ class FrameFolder:
         except OSError as error:
             if not was_there:
                 shutil.rmtree(new.path, ignore_errors=True)
-            raise FrameFileError(f"The frames cannot be copied to {new.path}: {why(error)}.") from error
+            raise FrameFileError(
+                Phrase("The frames cannot be copied to {folder}: {why}.", folder=new.path, why=reason(error))
+            ) from error
         for path in there:
             _try_unlink(path)
         self.drop_if_empty()

@@ -19,6 +19,8 @@ from typing import IO
 
 from shared_protocol.machine.processes import is_running
 
+from ..clip.words import Phrase
+
 FOLDER_NAME = re.compile(r"\w[\w-]*-([0-9a-f]{8})\Z")
 """As `wish.folder_name` makes them; the end is of the clip's id."""
 OURS = re.compile(r"frame_\d{4,}\.png\Z|clip\.json\Z")
@@ -113,7 +115,11 @@ def _ids(blend: Path) -> Iterator[str]:
                 rest = text[-_ID:]
     except (OSError, EOFError, ImportError, ValueError) as error:
         raise UnreadableBlendError(
-            f"{blend.name} cannot be read, and may show clips: {type(error).__name__}. Nothing was removed."
+            Phrase(
+                "{file} cannot be read, and may show clips: {error}. Nothing was removed.",
+                file=blend.name,
+                error=type(error).__name__,
+            )
         ) from error
 
 

@@ -37,6 +37,7 @@ from ..clip.link import Link
 from ..clip.session import Session
 from ..clip.status import Status
 from ..clip.ticket import Ticket
+from ..clip.words import Phrase
 from . import backend_process, leftovers
 from .announcing import Announcer
 from .backend_commands import BackendCommands
@@ -226,7 +227,7 @@ class Pump:
             self._perform(self.session.unreachable(Problem(error.sentence, error.next_step, error.command, NO_BACKEND)))
         except zmq.ZMQError as error:
             self._process = None
-            sentence = f"The connection cannot be opened: {error.strerror}."
+            sentence = Phrase("The connection cannot be opened: {why}.", why=error.strerror)
             self._perform(self.session.unreachable(Problem(sentence, code=NO_BACKEND)))
         else:
             if self._process.is_own(connection):

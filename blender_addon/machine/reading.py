@@ -20,6 +20,7 @@ from shared_protocol.starting import clean_environment
 
 from ..clip.actions import Action, Read
 from ..clip.session import Session
+from ..clip.words import Phrase, phrase
 from .backend_process import BackendError, find
 
 MODULE = "backend.client.strip_pictures"
@@ -45,7 +46,9 @@ class Reading:
         try:
             install = find()
         except BackendError as error:
-            raise ReadError(f"The pictures cannot be read: {error.sentence}") from error
+            raise ReadError(
+                Phrase("The pictures cannot be read: {sentence}", sentence=phrase(error.sentence))
+            ) from error
         quiet: dict[str, Any] = {}
         if sys.platform == "win32":
             quiet["creationflags"] = subprocess.CREATE_NO_WINDOW
@@ -71,7 +74,7 @@ class Reading:
                 )
         except OSError as error:
             self._tidy()
-            raise ReadError(f"The pictures cannot be read: {error.strerror or error}.") from error
+            raise ReadError(Phrase("The pictures cannot be read: {why}.", why=error.strerror or str(error))) from error
 
     def poll(self) -> _Told | None:
         """The hashes, once they are known. Never blocks. Raises ReadError."""
@@ -81,10 +84,13 @@ class Reading:
         try:
             if code:
                 words = (self._folder / SAID).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise ReadError(words[-1] if words else f"The pictures could not be read (exit code {code}).")
+                nothing = Phrase("The pictures could not be read (exit code {code}).", code=code)
+                raise ReadError(words[-1] if words else nothing)
             return msgspec.json.decode((self._folder / TOLD).read_bytes(), type=_Told)
         except OSError as error:
-            raise ReadError(f"The pictures could not be read: {error.strerror or error}.") from error
+            raise ReadError(
+                Phrase("The pictures could not be read: {why}.", why=error.strerror or str(error))
+            ) from error
         finally:
             self._tidy()
 

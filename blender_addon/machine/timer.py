@@ -13,6 +13,7 @@ from bpy.app.handlers import persistent
 
 from ..blender import clips, previews, queue_lines, strips
 from ..clip.job import Problem
+from ..clip.words import Phrase
 from .frame_folder import FrameFileError
 from .pump import PERIOD, Pump
 from .timeline import LOOK_SECONDS
@@ -59,7 +60,7 @@ def _on_timer() -> float | None:
         log.exception("The add-on made a mistake")
         _pump.fail(
             Problem(
-                f"The add-on made a mistake: {error}.",
+                Phrase("The add-on made a mistake: {error}.", error=str(error)),
                 "Please report what stands in Blender's terminal.",
                 code="internal",
             )

@@ -13,7 +13,7 @@ from ...clip.job import Problem
 from ...machine import backend_commands
 from ...machine.installation import installation
 from ...machine.timer import the_pump
-from ..translations import told
+from ..translations import told, told_problem
 from .shared import HIDDEN, Connected, confirm, open_path
 
 
@@ -76,7 +76,7 @@ class OpenLog(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         log = backend_commands.last_log()
         if log is None:
-            self.report({"ERROR"}, "There is no log: no backend has run here.")
+            self.report({"ERROR"}, told("There is no log: no backend has run here."))
             return {"CANCELLED"}
         return open_path(self, log)
 
@@ -121,7 +121,7 @@ class OpenGuide(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         found = installation.found
         if isinstance(found, Problem):
-            self.report({"ERROR"}, str(found))
+            self.report({"ERROR"}, told_problem(found))
             return {"CANCELLED"}
         return open_path(self, found.root / "docs" / "ARTISTS.md")
 

@@ -16,10 +16,11 @@ from ...clip import words
 from ...clip.choices import lines_of
 from ...clip.placing import Where
 from ...clip.wish import random_seed, request_of
-from ...clip.words import Phrase
-from ...machine.copying import CopyError, why
+from ...clip.words import Phrase, sentences
+from ...machine.copying import CopyError
 from ...machine.frame_folder import FrameFileError
 from ...machine.leftovers import Leftover, UnreadableBlendError, leftovers
+from ...machine.reasons import reason
 from ...machine.timer import the_pump
 from .. import clips, plan_properties, strips
 from ..clips import ClipError, Place
@@ -168,8 +169,9 @@ class RemoveUnused(bpy.types.Operator):
         found = self._found()
         if not found:
             return {"CANCELLED"}
+        message = told(Phrase("{clips} will be deleted.", clips=_what(found)))
         return context.window_manager.invoke_confirm(
-            self, event, title=self.bl_label, message=f"{_what(found)} will be deleted.", confirm_text="Delete"
+            self, event, title=self.bl_label, message=message, confirm_text="Delete"
         )
 
     def execute(self, _context: Any) -> set[str]:
@@ -178,11 +180,12 @@ class RemoveUnused(bpy.types.Operator):
             try:
                 each.remove()
             except OSError as error:
-                self.report({"ERROR"}, f"{each.path} cannot be removed: {why(error)}.")
+                said = Phrase("{path} cannot be removed: {why}.", path=each.path, why=reason(error))
+                self.report({"ERROR"}, told(said))
                 return {"CANCELLED"}
         if not found:
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Deleted {_what(found)}.")
+        self.report({"INFO"}, told(Phrase("Deleted {clips}.", clips=_what(found))))
         return {"FINISHED"}
 
     def _found(self) -> list[Leftover]:
@@ -193,10 +196,11 @@ class RemoveUnused(bpy.types.Operator):
             self.report({"ERROR"}, told(str(error)))
             return []
         except OSError as error:
-            self.report({"ERROR"}, f"{clips.parent_folder()} cannot be read: {why(error)}.")
+            said = Phrase("{path} cannot be read: {why}.", path=clips.parent_folder(), why=reason(error))
+            self.report({"ERROR"}, told(said))
             return []
         if not found:
-            self.report({"INFO"}, "Every clip beside the .blend is in use, or was since the file was opened.")
+            self.report({"INFO"}, told("Every clip beside the .blend is in use, or was since the file was opened."))
         return found
 
 
@@ -218,10 +222,10 @@ class CollectClips(bpy.types.Operator):
         except (CopyError, FrameFileError) as error:
             self.report({"ERROR"}, told(str(error)))
             return {"CANCELLED"}
-        said = f"Copied {words.clips(copied)}."
+        said = Phrase("Copied {clips}.", clips=words.clips(copied))
         if missing:
-            said += f" The frames of {words.clips(missing)} were not found."
-        self.report({"WARNING" if missing else "INFO"}, said)
+            said = sentences(said, Phrase("The frames of {clips} were not found.", clips=words.clips(missing)))
+        self.report({"WARNING" if missing else "INFO"}, told(said))
         return {"FINISHED"}
 
 
@@ -232,7 +236,8 @@ def _is_saved(operator: Any) -> bool:
 
 
 def _what(found: list[Leftover]) -> str:
-    return f"{words.clips(len(found))} ({sum(each.size for each in found) / 1e6:.1f} MB)"
+    size = f"{sum(each.size for each in found) / 1e6:.1f}"
+    return Phrase("{clips} ({size} MB)", clips=words.clips(len(found)), size=size)
 
 
 class OpenFolder(bpy.types.Operator):

@@ -28,6 +28,7 @@ from .. import clips, sources, strips
 from ..clips import ClipError, Place
 from ..preferences import clips_folder
 from ..properties import FITS, PLACES, RATES, wish_of
+from ..translations import told_problem
 from .shared import HIDDEN
 
 
@@ -159,7 +160,7 @@ class GenerateClip(bpy.types.Operator):
     def _say(self, problem: Problem) -> set[str]:
         """Blender raises it as RuntimeError in a script, which is told the code, too."""
         code = f" [{problem.code}]" if bpy.app.background and problem.code else ""
-        self.report({"ERROR"}, f"{problem}{code}")
+        self.report({"ERROR"}, told_problem(problem) + code)
         return {"CANCELLED"}
 
     def _wait(self, job: Job) -> set[str]:

@@ -8,8 +8,12 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import EnumProperty
 
+from shared_protocol.messages import LoraView
+
+from ...clip.words import Phrase
 from .. import strips
 from ..properties import style_of
+from ..translations import told
 
 _items: list[tuple[str, str, str]] = []
 """Blender does not keep the strings of a changing enumeration: somebody must."""
@@ -21,11 +25,15 @@ def _unlisted(_operator: Any, context: Any) -> list[tuple[str, str, str]]:
     style = style_of(scene.elevator) if scene is not None else None
     there = {line.name for line in scene.elevator.loras} if scene is not None else set()
     _items[:] = [
-        (view.name, f"{view.name} (the style's own)" if view.own else view.name, view.words or "Put it on the style")
+        (view.name, _title(view), view.words or "Put it on the style")
         for view in (style.loras if style else ())
         if view.name not in there
     ]
     return _items
+
+
+def _title(view: LoraView) -> str:
+    return told(Phrase("{name} (the style's own)", name=view.name)) if view.own else view.name
 
 
 class AddLora(bpy.types.Operator):

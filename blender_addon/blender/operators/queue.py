@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+from ...clip.words import Phrase
 from ...machine.timer import the_pump
+from ..translations import told
 from .shared import HIDDEN, Connected, confirm
 
 
@@ -34,7 +36,7 @@ class CancelClip(bpy.types.Operator):
         count = len(the_pump().session.unfinished)
         if self.job or count < 2:
             return self.execute(context)
-        message = f"{count} clips end, also those that are being made."
+        message = Phrase("{count} clips end, also those that are being made.", count=count)
         return confirm(self, context, event, title="Cancel All", message=message, button="Cancel All")
 
     def execute(self, _context: Any) -> set[str]:
@@ -75,7 +77,7 @@ class MoveClip(Connected, bpy.types.Operator):
         pump = the_pump()
         job = pump.session.jobs.get(self.job)
         if job is None or job.ended or job.phase != "waiting":
-            self.report({"ERROR"}, "This clip does not wait in the queue.")
+            self.report({"ERROR"}, told("This clip does not wait in the queue."))
             return {"CANCELLED"}
         by = {"UP": -1, "DOWN": 1}.get(self.direction)
         pump.do(pump.session.backend.move(job.id, 0) if by is None else pump.session.backend.shift(job.id, by))

@@ -8,7 +8,9 @@ from typing import Any
 import bpy
 
 from ...clip.link import Link
+from ...clip.words import Phrase
 from ...machine.timer import the_pump
+from ..translations import told
 
 HIDDEN: set[str] = {"SKIP_SAVE"}
 """A script that leaves an argument out means its default, not what was given last time."""
@@ -31,7 +33,7 @@ def open_path(operator: Any, path: Path) -> set[str]:
     try:
         bpy.ops.wm.path_open(filepath=str(path))
     except RuntimeError:  # no such program: Blender prints a traceback and says nothing in the interface
-        operator.report({"ERROR"}, f"This computer has no program that opens it. It is {path}")
+        operator.report({"ERROR"}, told(Phrase("This computer has no program that opens it. It is {path}", path=path)))
         return {"CANCELLED"}
     return {"FINISHED"}
 
@@ -39,6 +41,6 @@ def open_path(operator: Any, path: Path) -> set[str]:
 def confirm(operator: Any, context: Any, event: Any, *, title: str, message: str, button: str) -> set[str]:
     """Ask before the operator is executed."""
     answer: set[str] = context.window_manager.invoke_confirm(
-        operator, event, title=title, message=message, confirm_text=button, icon="WARNING"
+        operator, event, title=title, message=told(message), confirm_text=button, icon="WARNING"
     )
     return answer

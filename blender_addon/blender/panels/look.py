@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ...clip import limits
+from ...clip.words import Phrase
 from .. import layouts, strips
 from ..properties import style_of
 from .shared import InScene, fields
@@ -58,15 +59,18 @@ def _draw_loras(layout: Any, context: Any, settings: Any) -> None:
     there = {line.name for line in settings.loras}
     own = [f"{view.name} {view.weight:.2g}" for view in views.values() if view.own and view.name not in there]
     if own:
-        layouts.text(layout, context, f"The style has {', '.join(own)}.")
+        layouts.text(layout, context, Phrase("The style has {loras}.", loras=", ".join(own)))
     if len(settings.loras) > limits.LORAS:
-        layouts.text(layout, context, f"A clip can have {limits.LORAS} LoRAs in this list.", icon="ERROR")
+        said = Phrase("A clip can have {most} LoRAs in this list.", most=limits.LORAS)
+        layouts.text(layout, context, said, icon="ERROR")
     if 0 <= settings.lora_index < len(settings.loras):
         chosen = settings.loras[settings.lora_index].name
         if style is not None and chosen not in views:
-            layouts.text(layout, context, f"The backend does not list {chosen} with this style.", icon="ERROR")
+            said = Phrase("The backend does not list {lora} with this style.", lora=chosen)
+            layouts.text(layout, context, said, icon="ERROR")
         elif chosen in views and views[chosen].words:
-            layouts.text(layout, context, f"Words that call it up: {views[chosen].words}", icon="OUTLINER_OB_FONT")
+            said = Phrase("Words that call it up: {words}", words=views[chosen].words)
+            layouts.text(layout, context, said, icon="OUTLINER_OB_FONT")
 
 
 CLASSES = (

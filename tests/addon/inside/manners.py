@@ -152,6 +152,11 @@ def check_panels_are_told_in_german() -> None:
         layouts.text(layout, bpy.context, phrase("{count} more in the queue.", count=3))
         layouts.text(layout, bpy.context, phrase("{phase}, {amount}", phase=phrase("Painting"), amount="3"))
         layouts.text(layout, bpy.context, "Cancel", translate=False)
+        several = part("clip.words").sentences("Press Try Again.", phrase("{count} clips", count=2))
+        assert translations.told(several) == "Drücke Noch einmal versuchen. 2 Clips", translations.told(several)
+        gone = phrase("The folder {folder} is gone.", folder="/clips")
+        problem = translations.told_problem(part("clip.job").Problem(gone, "Press Try Again.", "a command"))
+        assert problem == "Den Ordner /clips gibt es nicht mehr. Drücke Noch einmal versuchen. a command", problem
         open_project("german")
         generate("Painting", frames=1)
         part("blender.panels.finished").StripPanel.draw(layout, bpy.context)
