@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .limits import FRAMES
+from .limits import FRAMES, PIXELS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ NUMBERS = (
     Number("chunk", "Frames at Once", "That the image model sees: fewer take less memory", 4, 1, FRAMES.most),
     Number("window", "Window", "Frames that the video model sees at once, for long clips", 16, 1, FRAMES.most),
     Number("overlap", "Overlap", "Frames that neighboring windows share", 2, 0, FRAMES.most),
-    Number("tile", "Tile", "Side of the tiles in which frames are decoded, pixels, to save memory", 256, 64, 8192),
+    Number(
+        "tile", "Tile", "Side of the tiles in which frames are decoded, pixels, to save memory", 256, 64, PIXELS.most
+    ),
 )
 LOWPASSES = (
     ("published", "Published", "Over time, and a little in the picture"),

@@ -55,6 +55,18 @@ def test_what_cannot_be_used_says_what_to_change(text: str, sentence: str) -> No
     assert str(caught.value).startswith(sentence)
 
 
+def test_words_are_as_long_as_a_name_has_room_for() -> None:
+    long = request(prompt="x" * 100, style="y" * 60, seed=2**31 - 1)
+    longest = "//x/{prompt}-{style}-{job}" + "z" * 6
+    assert parse(longest).name_of(long) == f"{'x' * 32}-{'y' * 16}-{'a' * 8}zzzzzz"
+    assert len(parse(longest).name_of(long)) == 64
+    with pytest.raises(TemplateError, match="longer than 64"):
+        parse(longest + "z")
+    assert parse("//x/{seed}-{job}" + "z" * 45).name_of(long) == f"2147483647-{'a' * 8}{'z' * 45}"
+    with pytest.raises(TemplateError, match="longer than 64"):
+        parse("//x/{seed}-{job}" + "z" * 46)
+
+
 @given(st.text(max_size=200), st.text(min_size=1, max_size=64))
 def test_names_are_always_those_of_a_ticket(prompt: str, style: str) -> None:
     name = parse("//x/{prompt}-{style}-{job}").name_of(request(prompt=prompt, style=style))

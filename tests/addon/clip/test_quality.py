@@ -27,6 +27,26 @@ def test_without_a_measured_time_a_preset_says_its_share(name: str, label: str) 
     assert quality.label(STYLED, name) == label
 
 
+@pytest.mark.parametrize(
+    ("part", "share"),
+    [
+        (2, "half"),
+        (3, "a third"),
+        (4, "a quarter"),
+        (5, "a fifth"),
+        (6, "a sixth"),
+        (7, "a seventh"),
+        (8, "an eighth"),
+        (9, "a ninth"),
+        (10, "a tenth"),
+        (11, "1/11"),
+    ],
+)
+def test_shares_have_their_words(part: int, share: str) -> None:
+    style = msgspec.structs.replace(STYLE, presets=("published", "fast"), calls=(part * 20, 20))
+    assert quality.label(style, "fast") == f"Fast: {share} of the longest"
+
+
 def test_with_a_measured_time_a_preset_says_it() -> None:
     assert quality.label(STYLED, "balanced", 0.4) == "Balanced: about 43 s"
 

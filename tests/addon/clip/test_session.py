@@ -730,3 +730,14 @@ def test_a_styles_picture_is_kept_and_shown() -> None:
     session.changed = False
     assert session.receive(Thumbnail(sha256="a" * 64), (memoryview(PNG),)) == [KeepThumbnail("a" * 64, PNG)]
     assert session.changed
+
+
+def test_what_is_here_is_not_fetched_again() -> None:
+    session, job = fetching(6)
+    deliver(session, A, range(2))
+    job.written.add(5)
+    assert job.next_fetch() == Fetch(job=A, first=2, count=3), "up to the last that is missing"
+    job.written.update((2, 3))
+    assert job.next_fetch() == Fetch(job=A, first=4, count=1)
+    job.written.add(4)
+    assert job.next_fetch() is None
