@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared_protocol import wire
 from shared_protocol.errors import ProtocolError, VersionMismatch
-from shared_protocol.messages import Cancel, Frame, Generate, Hello, Message, Progress, Welcome
+from shared_protocol.messages import AskStatus, Cancel, Frame, Generate, Hello, Message, Progress, Welcome
 from shared_protocol.wire import Buffer, Incoming
 from tests.protocol.rudeness import spoiled
 from tests.protocol.strategies import EVENTS, REQUESTS, of_any, one_of_each, with_buffers
@@ -94,6 +94,11 @@ def test_no_job_is_made_up(header: bytes) -> None:
 def test_a_large_header_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(ProtocolError, match="header"):
         wire.decode_request([wire.TAG, b" " * (wire.MAX_HEADER_BYTES + 1)])
+
+
+def test_a_longest_header_is_read() -> None:
+    header = msgspec.json.encode(AskStatus()).ljust(wire.MAX_HEADER_BYTES)
+    assert wire.decode_request([wire.TAG, header]).message == AskStatus()
 
 
 def test_a_large_buffer_is_refused() -> None:

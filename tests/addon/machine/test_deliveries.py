@@ -13,6 +13,8 @@ import pytest
 from blender_addon.clip.actions import Action, Copy, Send, Tidy, Write
 from blender_addon.clip.job import Job, State
 from blender_addon.clip.session import Session
+from blender_addon.machine import deliveries
+from blender_addon.machine.backend_process import BackendError
 from blender_addon.machine.deliveries import Deliveries
 from shared_protocol.messages import Frame
 from tests.addon.sessions import PNG, A, done, fetched, request, running
@@ -218,3 +220,20 @@ def test_what_is_no_picture_is_not_written(tmp_path: Path) -> None:
     deliveries = Deliveries(session, lambda: tmp_path / "spare")
     assert list(deliveries.write(Write(A, 0, b"<html>"))) == [Tidy(A)]
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_blender_without_a_python_of_its_own_copies_with_the_backends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nothing() -> None:
+        raise BackendError("No backend is installed.", "Install one.")
+
+    monkeypatch.setattr(sys, "executable", "/opt/blender/blender")
+    monkeypatch.setattr(deliveries, "find", nothing)
+    session, job = running()
+    session.receive(done(A))
+    (copy,) = session.see({A: str(tmp_path / "clip")})
+    assert isinstance(copy, Copy)
+    Deliveries(session, lambda: tmp_path).copy(copy)
+    assert job.problem is not None
+    assert job.problem.sentence == "The frames cannot be copied: No backend is installed."

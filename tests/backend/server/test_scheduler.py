@@ -526,6 +526,20 @@ def test_places_and_times_of_waiting_jobs(stage: Stage) -> None:
     assert [(one.job, one.phase, one.position) for one in told] == [(D, "waiting", 1)]
 
 
+def test_a_place_is_told_when_it_changes_and_once(stage: Stage) -> None:
+    stage.submit(A)
+    stage.say(Ready(device="cpu"))
+    stage.submit(B, C)
+    stage.heard.clear()
+    stage.later(TELL_SECONDS)
+    assert not [message for message in stage.heard if isinstance(message, Progress)], "Accepted has told it"
+    stage.cancel(B)
+    for _ in range(2):
+        stage.later(TELL_SECONDS)
+    told = [message for message in stage.heard if isinstance(message, Progress)]
+    assert told == [Progress(job=C, phase="waiting", step=0, steps=0, position=1)]
+
+
 def test_loads_add_up_over_workers(stage: Stage) -> None:
     stage.submit(A)
     stage.say(Ready(device="cpu"), Loaded(times=4))
