@@ -163,6 +163,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
         torch.testing.assert_close(tensor, two[name], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.long  # half a minute of training, which changes nothing that is shipped
 def test_losses_fall(tokenizer: CLIPTokenizer, frames: Encoded, tmp_path: Path) -> None:
     settings = LoopSettings(rate=4e-3, steps=32, warmup=4)
     for make in (trainable_vae, trainable_t2i, trainable_judge):
@@ -265,6 +266,7 @@ def test_a_judge_saved_reads_as_before(tokenizer: CLIPTokenizer, frames: Encoded
         torch.testing.assert_close(load_judge(tmp_path).features(images), expected, rtol=2e-2, atol=2e-3)
 
 
+@pytest.mark.long  # likewise
 def test_training_goes_on_from_the_committed_weights_alone(tmp_path: Path) -> None:
     """On another machine there are no checkpoints: the float16 weights are the start, with a fresh optimiser."""
     store = Store(Folders(checkpoints=tmp_path / "none"))

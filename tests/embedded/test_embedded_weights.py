@@ -109,7 +109,7 @@ def _clips(t2v: str, scenes: list[Scene], seed: int, folder: Path) -> NDArray[np
     return np.stack([to_pixels(clip) for clip in clips])
 
 
-@pytest.mark.parametrize("t2v", ["zeroscope", "animatediff"])
+@pytest.mark.parametrize("t2v", ["zeroscope", pytest.param("animatediff", marks=pytest.mark.long)])
 def test_t2v_clips_move_the_prompted_way(t2v: str, tmp_path: Path) -> None:
     """Four fixed prompts, one for each direction."""
     directed: list[tuple[str, Background]] = [("left", COLOURS["blue"]), ("right", COLOURS["green"])]

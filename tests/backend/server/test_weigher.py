@@ -6,16 +6,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+import torch
 
 from backend.orders import Question, Sample
 from backend.server.weigher import Weigher
 from backend.styles.catalogue import read_catalogue
-from backend.worker.weighing import weigh
-from elevator import estimate, load_shapes
+from backend.worker import weighing
+from elevator import Plan
 from elevator.calls import calls_of
+from elevator.cost.shapes import Shapes
 from shared_protocol.messages import AskEstimate, Done, Estimate, Generate, LoraChoice
 from tests.backend.harness import Running, running
 from tests.backend.orders import order
@@ -104,14 +107,21 @@ def test_who_has_gone_is_told_nothing(weigher: Weigher) -> None:
 
 
 @pytest.mark.slow
-def test_the_answer_is_what_the_sampler_foresees(home: Path) -> None:
+def test_the_answer_is_what_the_sampler_foresees(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreseen: list[tuple[Plan, torch.dtype, dict[str, int]]] = []
+
+    def estimate(plan: Plan, shapes: Shapes, **size: int) -> SimpleNamespace:
+        foreseen.append((plan, shapes.models.t2i.unet.dtype, size))
+        return SimpleNamespace(peak=1000, process=300)
+
+    monkeypatch.setattr(weighing, "estimate", estimate)
     recipe = read_catalogue().recipes["plain"]
-    wanted = msgspec.structs.replace(
-        sample(1, width=32, height=32), sources=recipe.sources, plan=recipe.presets["draft"]
-    )
-    takes = estimate(recipe.presets["draft"], load_shapes(recipe.sources), frames=1, height=32, width=32)
-    assert weigh(Question(order=wanted, device="cpu")).memory == takes.peak
-    assert weigh(Question(order=wanted, device="cuda:1")).memory < takes.peak - takes.process
+    plan = recipe.presets["draft"]
+    wanted = msgspec.structs.replace(sample(1, width=32, height=48), sources=recipe.sources, plan=plan)
+    assert weighing.weigh(Question(order=wanted, device="cpu")).memory == 1000
+    assert weighing.weigh(Question(order=wanted, device="cuda:1")).memory == 700, "the process's own is not the card's"
+    size = {"frames": 1, "height": 48, "width": 32}
+    assert foreseen == [(plan, torch.float32, size), (plan, torch.float16, size)]
 
 
 @pytest.mark.process
