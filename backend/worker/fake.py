@@ -59,7 +59,7 @@ class FakeMaker:
             yield Advance("loading", 0, 0)
             self._loaded = True
         steps = STEPS + order.frames
-        clip, step_seconds = _paint(order), _pace(order.prompt, self._step_seconds)
+        clip, step_seconds = _paint(order), _number(order.prompt, "slow", self._step_seconds)
         yield Advance("text", 1, steps)
         for step in range(2, STEPS + 1):
             self._pause.wait(step_seconds)
@@ -73,13 +73,9 @@ class FakeMaker:
         yield Extra(RECORD, msgspec.json.encode({"made_with": "test pictures", "order": order}))
 
 
-def _grain(prompt: str) -> float:
-    told = [word.removeprefix("grain:") for word in prompt.split() if word.startswith("grain:")]
-    return float(told[0]) if told else 0.0
-
-
-def _pace(prompt: str, usual: float) -> float:
-    told = [word.removeprefix("slow:") for word in prompt.split() if word.startswith("slow:")]
+def _number(prompt: str, name: str, usual: float) -> float:
+    """What `name:NUMBER` in the prompt says."""
+    told = [word.removeprefix(f"{name}:") for word in prompt.split() if word.startswith(f"{name}:")]
     return float(told[0]) if told else usual
 
 
@@ -112,7 +108,7 @@ def _paint(order: Sample) -> Clip:
     ground, disc = number.integers(40, 216, (2, 3))
     start, end = number.uniform(0.2, 0.8, (2, 2))
     size = np.array((order.width, order.height))
-    radius, grain = int(size.min()) // 5, _grain(order.prompt)
+    radius, grain = int(size.min()) // 5, _number(order.prompt, "grain", 0.0)
     fall = np.linspace(1.0, 0.6, order.height)[:, None, None]
     back = np.broadcast_to(ground * fall, (order.height, order.width, 3)).astype(np.uint8)
     clip = np.empty((order.frames, order.height, order.width, 3), np.uint8)

@@ -19,6 +19,7 @@ from blender_addon.clip.actions import (
     Tidy,
 )
 from blender_addon.clip.backend import MOST_FOUND
+from blender_addon.clip.foreseen import Foreseen
 from blender_addon.clip.job import ENDED, NEXT, Job, Problem, State
 from blender_addon.clip.link import Link
 from blender_addon.clip.session import (
@@ -741,3 +742,10 @@ def test_what_is_here_is_not_fetched_again() -> None:
     assert job.next_fetch() == Fetch(job=A, first=4, count=1)
     job.written.add(4)
     assert job.next_fetch() is None
+
+
+def test_of_a_backend_that_was_never_there_nothing_is_known() -> None:
+    backend = Session((STYLE,)).backend
+    assert (backend.styles, backend.notes, backend.device, backend.status) == ((STYLE,), (), "", None)
+    assert (backend.queue, backend.others, backend.finished, backend.times_told) == (QueueState(), 0, {}, 0)
+    assert backend.foreseen == Foreseen()

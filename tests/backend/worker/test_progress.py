@@ -68,6 +68,16 @@ def test_the_time_left_is_measured_and_not_promised_too_early() -> None:
     assert left[-1] == 0.0
 
 
+def test_work_that_counts_anew_is_measured_anew() -> None:
+    reporter = Reporter(JOB, previews=False)
+    for step in range(1, 11):
+        reporter.report(advance(step, "painting", 10), float(step))
+    for step in range(1, 9):  # ten times as fast
+        told = reporter.report(advance(step, "conforming", 48), 10 + step / 10)
+        assert told is not None
+        assert told[0].seconds_left == (None if step < 4 else (48 - step) / 10)
+
+
 def test_a_png_holds_the_same_pixels() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     decoded = cv2.imdecode(np.frombuffer(png(frame), np.uint8), cv2.IMREAD_COLOR_RGB)
