@@ -661,6 +661,19 @@ def test_a_waiting_job_goes_up_or_down_from_where_it_is() -> None:
     assert tells_all(session, Jobs(queue=QueueState(), jobs=(view(A, state="running", phase="painting"),))) == []
 
 
+def test_what_was_asked_of_a_lost_backend_is_not_asked_of_the_next() -> None:
+    session, _ = running()
+    session.backend.shift(A, -1)
+    session.receive(messages.Status(loads=0, clients=1))
+    session.unreachable(Problem("It has ended."))
+    jobs = Jobs(queue=QueueState(), jobs=(view(A, 3),))
+    assert session.backend.hear(jobs) == []
+    assert session.backend.times_told == 0, "the next Status tells that all jobs come"
+    session.backend.hear(messages.Status(loads=0, clients=1))
+    assert session.backend.hear(jobs) == []
+    assert session.backend.times_told == 1
+
+
 def test_jobs_of_others_are_counted() -> None:
     """Those of other keys, and those of other Blenders and commands of this user's."""
     session, _ = running()
