@@ -338,7 +338,7 @@ class Welcome(Message, frozen=True, kw_only=True, tag=True):
 class Refused(Message, frozen=True, kw_only=True, tag=True):
     """The backend does not talk to this client. The client gives up and shows the sentence."""
 
-    code: Literal["version", "malformed", "not_authorized"]
+    code: Literal["version", "malformed", "not_authorized", "too_much"]
     message: Sentence
 
 
@@ -431,6 +431,7 @@ FailureCode: TypeAlias = Literal[
     "out_of_memory",
     "disk_full",
     "results_unwritable",
+    "queue_unusable",
     "worker_died",
     "worker_hung",
     "other_version",
@@ -447,6 +448,7 @@ DenialCode: TypeAlias = Literal[
     "not_allowed",
     "disk_full",
     "results_unwritable",
+    "queue_unusable",
 ]
 
 

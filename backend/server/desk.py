@@ -41,19 +41,19 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer, Incoming
 
-from ..failures import Denial, Failure, StorageFailure, cannot_keep
+from ..failures import Denial, Failure, cannot_keep
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .devices import likely_device
 from .estimates import Estimates
-from .file_desk import FileDesk, Send
+from .file_desk import FileDesk, Send, Stream
 from .jobs import Job, Owner, State
 from .open_stores import Kept
 from .peers import Peer, Peers
 from .requests import resolve, resolve_conform
 from .scheduler import Scheduler
-from .store import StoreFull
+from .store_errors import StoreRefuses
 from .views import pages, view
 
 log = logging.getLogger(__name__)
@@ -71,12 +71,14 @@ class Desk:
         peers: Peers,
         session: str,
         send: Send,
+        stream: Stream,
         stop: Callable[[], None],
     ) -> None:
-        """`send` tells one client something, by its identity; `stop` ends the backend after this round."""
+        """`send` tells one client something, by its identity, and `stream` what is made when there is room for it;
+        `stop` ends the backend after this round."""
         self._options, self._catalogue, self._scheduler = options, catalogue, scheduler
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
-        self._files = FileDesk(kept, catalogue, send)
+        self._files = FileDesk(kept, catalogue, send, stream)
         self._notes = (*kept.notes, *catalogue.notes)
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
@@ -92,7 +94,7 @@ class Desk:
             if hello.client_id and not self._store.bind(client_id, principal):
                 message = "This client id belongs to another key: leave it out, to get one of your own."
                 return Refused(code="not_authorized", message=message)
-        except StoreFull as error:  # it is let in all the same: the jobs carry the key, too
+        except StoreRefuses as error:  # it is let in all the same: the jobs carry the key, too
             log.warning("A client's id could not be stored: %s.", error)
         client = Peer(identity, hello.client, Owner(principal, client_id), hello.live_frames)
         replaced = self._peers.remove(identity)
@@ -141,9 +143,9 @@ class Desk:
             self._follow(client, request, incoming.buffers)
         except (Failure, Denial) as error:
             self._deny(client, request, error)
-        except StoreFull as error:
-            log.error("A request could not be stored: %s.", error)
-            self._deny(client, request, StorageFailure("disk_full"))
+        except StoreRefuses as error:
+            log.error("A request could not be followed: %s.", error)
+            self._deny(client, request, error.failure)
         except OSError as error:
             log.error("A request failed: %s.", error)
             self._deny(client, request, cannot_keep(places.data_folder(), error))

@@ -17,7 +17,8 @@ from ..serve_options import ServeOptions
 from .jobs import Job, State
 from .result_record import record
 from .results import ResultStore, to_drop
-from .store import JobStore, StoreFull, quietly
+from .store import JobStore, quietly
+from .store_errors import StoreRefuses
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Endings:
         options: ServeOptions,
         *,
         emit: Emit,
-        stop: Callable[[str], None],
+        stop: Callable[[StorageFailure], None],
         clock: Callable[[], float],
     ) -> None:
         """`stop`: stop the queue, for a reason. `clock`: seconds that go forward."""
@@ -65,10 +66,10 @@ class Endings:
         """End a job: its last state is stored, and then its one terminal event is sent."""
         try:
             job = self._store.finish(end, size)
-        except StoreFull as error:
+        except StoreRefuses as error:
             log.error("The end of job %s could not be stored: %s.", end.job, error)
             self._unsaved.append((end, size))
-            self._stop(str(StorageFailure("disk_full")))
+            self._stop(error.failure)
             return
         if not isinstance(end, Done):
             self._forget(job.id)
@@ -90,7 +91,7 @@ class Endings:
         change = self._store.lose if lost else partial(self._store.move, state=State.QUEUED)
         try:
             job = change(job_id)
-        except StoreFull as error:
+        except StoreRefuses as error:
             job = self._store.keep_in_mind(job_id, State.QUEUED, str(error))
         self._emit(job, Notice(job=job_id, message=why[:SENTENCE_LENGTH], again=True), ())
 

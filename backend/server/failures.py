@@ -8,6 +8,7 @@ from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, BackendError, Wording
 
 StartCode: TypeAlias = Literal[
     "queue_too_new",
+    "queue_replaced",
     "key_exposed",
     "key_damaged",
     "key_file_unfit",
@@ -17,6 +18,11 @@ START: dict[StartCode, Wording] = {
     "queue_too_new": Wording(
         "The queue {file} was written by a newer release: {detail}.",
         "Install the newer release again, or move that file away.",
+        EXIT_NO_BACKEND,
+    ),
+    "queue_replaced": Wording(
+        "Another file was put in the place of the queue's file {file} while the backend ran, so the backend has ended.",
+        "Keep one of the two under that name, the other file or {aside}, and start the backend again.",
         EXIT_NO_BACKEND,
     ),
     "key_exposed": Wording(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from shared_protocol.messages import Chunk, Done, Fetch, Fetched, Frame, Have, Message, Offer, Thumbnail
 from shared_protocol.wire import Buffer
 
-from ..failures import Denial
+from ..failures import Denial, cannot_keep
 from ..orders import Sample
 from ..styles.catalogue import Catalogue
 from .jobs import Job
@@ -19,29 +19,39 @@ log = logging.getLogger(__name__)
 
 Send = Callable[[bytes, Message, Sequence[Buffer]], None]
 """Tells one client something, by its identity."""
+Stream = Callable[[bytes, Iterator[tuple[Message, Sequence[Buffer]]]], None]
+"""The same with messages that are made one by one, when there is room for them."""
 
 
 class FileDesk:
     """Sends and takes files. Whether a client may see a job was asked before."""
 
-    def __init__(self, kept: Kept, catalogue: Catalogue, send: Send) -> None:
+    def __init__(self, kept: Kept, catalogue: Catalogue, send: Send, stream: Stream) -> None:
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
         self._thumbnails = catalogue.thumbnails
-        self._send = send
+        self._send, self._stream = send, stream
 
     def fetch(self, client: Peer, job: Job, request: Fetch) -> None:
         """Send frames of a result. Raises Denial."""
         if not isinstance(job.end, Done) or not job.bytes or request.first >= job.end.frames:
             raise Denial("no_result")
         indices = range(request.first, min(request.first + request.count, job.end.frames))
+        self._stream(client.identity, self._frames(job.id, indices, job.end.frames, request))
+
+    def _frames(
+        self, job: str, indices: range, frames: int, request: Fetch
+    ) -> Iterator[tuple[Message, Sequence[Buffer]]]:
         try:
             for index in indices:
-                frame = Frame(job=job.id, index=index, frames=job.end.frames)
-                self._send(client.identity, frame, (self._results.frame(job.id, index),))
+                yield Frame(job=job, index=index, frames=frames), (self._results.frame(job, index),)
         except FileNotFoundError as error:
-            log.warning("The result of job %s has gone: %s.", job.id, error)
-            raise Denial("no_result") from error
-        self._send(client.identity, Fetched(job=job.id, first=request.first, count=len(indices)), ())
+            log.warning("The result of job %s has gone: %s.", job, error)
+            yield Denial("no_result").as_answer(request, job), ()
+        except OSError as error:
+            log.error("The result of job %s cannot be read: %s.", job, error)
+            yield cannot_keep(self._results.folder(job), error).as_answer(request, job), ()
+        else:
+            yield Fetched(job=job, first=request.first, count=len(indices)), ()
 
     def thumbnail(self, client: Peer, sha256: str) -> None:
         """Send the picture of a style. Raises Denial."""

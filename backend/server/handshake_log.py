@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 LOGGED_PER_MINUTE = 20
 """Refusals that are logged, so that a flood of strangers does not push all else out of the log."""
+FAILED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _HANDSHAKES: dict[int, str] = {
     zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: "it does not speak our encryption",
     zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: "it expects another backend, or has not the secret to its key",
@@ -46,7 +47,7 @@ def log_handshakes(socket: zmq.Socket[bytes]) -> None:
     Only a socket's monitor tells this. The thread ends with the socket, or with its context.
     """
     address = f"inproc://handshakes-{uuid.uuid4().hex}"
-    socket.monitor(address, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+    socket.monitor(address, FAILED | zmq.EVENT_MONITOR_STOPPED)  # without the last one the thread never ends
     # A view of the context: what closes the context's own sockets must not close this one from another thread.
     monitor = zmq.Context(shadow=socket.context).socket(zmq.PAIR)
     monitor.linger = 0

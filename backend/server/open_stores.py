@@ -16,7 +16,8 @@ from .failures import StartFailure
 from .result_record import job_of
 from .results import ResultStore
 from .schema import UnknownSchema
-from .store import DamagedStore, JobStore, StoreFull
+from .store import DamagedStore, JobStore
+from .store_errors import StoreRefuses
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,8 @@ def open_all(folder: Path, options: ServeOptions) -> Kept:
         results.sweep()
     except OSError as error:
         raise cannot_keep(folder, error) from error
-    except StoreFull as error:
-        raise StorageFailure("disk_full") from error
+    except StoreRefuses as error:
+        raise error.failure from error
     if found and not harm:
         harm = "The queue's file did not know all finished clips, perhaps because it was deleted: "
     notes = (f"{harm}{found} finished ones were found again.",) if harm else ()

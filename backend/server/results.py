@@ -64,6 +64,13 @@ class ResultStore:
         """Bytes that are free on this disk."""
         return shutil.disk_usage(self._root).free
 
+    def files_left(self) -> int | None:
+        """How many further files this disk takes; None where no number limits them."""
+        if not hasattr(os, "statvfs"):
+            return None
+        disk = os.statvfs(self._root)
+        return disk.f_favail if disk.f_files else None
+
     def size(self, job: str) -> int:
         """Bytes of a result. Raises FileNotFoundError."""
         with os.scandir(self.folder(job)) as files:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,28 @@ from ..failures import Failure
 from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from .rows import COLUMNS, ILLEGIBLE, ending_of, job_of, values_of
 from .schema import migrate
+from .store_errors import StoreRefuses, refusal
 
 log = logging.getLogger(__name__)
 
 KEPT_ROWS = 10_000
 """Ended jobs that are remembered, so that a name is not used twice."""
+BUSY_SECONDS = 0.2
+"""How long a change waits for another program that holds the file."""
 MOST_INTERRUPTIONS = 10
 """A job under way whenever the backend is killed may be the reason."""
+CANCEL = "cancel "
+"""Begins the names of the facts that jobs are to be cancelled."""
 STATES: dict[type[Terminal], State] = {Done: State.DONE, Failed: State.FAILED, Cancelled: State.CANCELLED}
 
 
-class StoreFull(Exception):
-    """The change could not be stored, for want of space or because the disk refuses. Nothing has changed."""
+class FileState(Enum):
+    """What has become of the database's file while it is open."""
+
+    THERE = auto()
+    GONE = auto()
+    ANOTHER = auto()
+    """Another file lies under its name."""
 
 
 class DamagedStore(Exception):
@@ -45,27 +57,32 @@ class JobStore:
     def __init__(self, path: Path | None) -> None:
         """Open or make the database; None: one in memory.
 
-        Raises DamagedStore, UnknownSchema, OSError, StoreFull, or sqlite3.OperationalError if it cannot be read.
+        Raises DamagedStore, UnknownSchema, OSError, StoreRefuses, or sqlite3.OperationalError if it cannot be read.
         """
         if path is not None:
             # Made before SQLite would make it, so that it is at no moment readable by others.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self.path = path
         try:
-            self._base = sqlite3.connect(path or ":memory:", isolation_level=None)
-            self._base.execute("PRAGMA journal_mode = WAL")
-            self._base.execute("PRAGMA synchronous = FULL")
-            self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
+            self._open()
             if self._base.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise DamagedStore("the check of the database found damage")
             migrate(self._base)
             self._last_place = float(self._base.execute("SELECT coalesce(max(place), 0) FROM jobs").fetchone()[0])
             self._jobs: dict[str, Job] = {}
             self._places: dict[str, float] = {}
+            self._to_cancel = {
+                name.removeprefix(CANCEL)
+                for (name,) in self._base.execute(
+                    "SELECT name FROM facts WHERE name GLOB ?", (f"{CANCEL}*",)
+                ).fetchall()
+            }
             for place, *row in self._base.execute(
                 f"SELECT place, {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
             ).fetchall():
                 self._take_up(place, row)
             self._forget_old_rows()
+            self._forget_cancels()
             self._paces: dict[str, float] = dict(self._base.execute("SELECT kind, seconds FROM paces").fetchall())
         except sqlite3.OperationalError:
             raise  # unreadable or full, not damaged
@@ -76,10 +93,57 @@ class JobStore:
         """Close the file."""
         self._base.close()
 
+    def _open(self) -> None:
+        # What others lock is answered soon, not after the five seconds that are usual: the whole backend waits.
+        self._base = sqlite3.connect(self.path or ":memory:", isolation_level=None, timeout=BUSY_SECONDS)
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.execute("PRAGMA synchronous = FULL")
+        self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
+        self._base.execute("PRAGMA temp_store = MEMORY")  # sorting needs no file, and no folder that may be full
+        self._inode = None if self.path is None else _inode_of(self.path)
+
+    # The file -----------------------------------------------------------------------------------------------
+
+    @property
+    def file_state(self) -> FileState:
+        """Whether the open file still lies where it should."""
+        if self.path is None:
+            return FileState.THERE
+        inode = _inode_of(self.path)
+        if inode is None:
+            return FileState.GONE
+        return FileState.THERE if inode == self._inode else FileState.ANOTHER
+
+    def write_again(self) -> None:
+        """Write all that the deleted file holds into a new one of its name. Raises StoreRefuses."""
+        assert self.path is not None
+        written = self._copy(self.path.with_name(f".{self.path.name}-again"))
+        self._base.close()
+        for suffix in ("-wal", "-shm"):  # of the deleted one: they must not be taken for the new one's
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        written.replace(self.path)
+        self._open()
+
+    def put_aside(self) -> Path:
+        """Write all that the file holds, under whose name another lies now, into one of another name. Raises
+        StoreRefuses."""
+        assert self.path is not None
+        return self._copy(self.path.with_name(f"queue-replaced-{time.strftime('%Y%m%d-%H%M%S')}.db"))
+
+    def _copy(self, path: Path) -> Path:
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            self._base.execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.Error as error:
+            path.unlink(missing_ok=True)
+            raise refusal(error, self.path) from error
+        return path
+
     # Changes ------------------------------------------------------------------------------------------------
 
     def add(self, job: Job) -> None:
-        """Put a queued job at the end of the queue. Raises DuplicateJob or StoreFull."""
+        """Put a queued job at the end of the queue. Raises DuplicateJob or StoreRefuses."""
         place = self._last_place + 1
         try:
             with self._writing():
@@ -90,7 +154,7 @@ class JobStore:
         self._jobs[job.id], self._places[job.id] = job, place
 
     def move(self, job_id: str, state: State) -> Job:
-        """Change the state of an unfinished job. Raises WrongState, KeyError or StoreFull."""
+        """Change the state of an unfinished job. Raises WrongState, KeyError or StoreRefuses."""
         return self._change(job_id, state)
 
     def lose(self, job_id: str) -> Job:
@@ -118,7 +182,7 @@ class JobStore:
         self._change(job_id, State.LOADING)
 
     def put_at(self, job_id: str, position: int) -> None:
-        """Let `position` waiting jobs come before this waiting one. Raises KeyError or StoreFull."""
+        """Let `position` waiting jobs come before this waiting one. Raises KeyError or StoreRefuses."""
         others = [job.id for job in self.queued() if job.id != job_id]
         before = self._places[others[min(position, len(others)) - 1]] if position and others else None
         after = self._places[others[position]] if position < len(others) else None
@@ -135,18 +199,24 @@ class JobStore:
             self._number_anew()
             self.put_at(job_id, position)
 
+    def cancel(self, job_id: str) -> None:
+        """An unfinished job is to end as soon as its worker heeds it, at the latest with the next start. Raises
+        StoreRefuses."""
+        with self._writing():
+            self._base.execute("INSERT OR IGNORE INTO facts VALUES (?, 1)", (f"{CANCEL}{job_id}",))
+
     def receive(self, job_id: str) -> None:
-        """Its client has all that it wants of an ended job. Raises StoreFull."""
+        """Its client has all that it wants of an ended job. Raises StoreRefuses."""
         with self._writing():
             self._base.execute("UPDATE jobs SET received = 1 WHERE id = ? AND ending IS NOT NULL", (job_id,))
 
     def drop_result(self, job_id: str) -> None:
-        """The result of an ended job is deleted. Raises StoreFull."""
+        """The result of an ended job is deleted. Raises StoreRefuses."""
         with self._writing():
             self._base.execute("UPDATE jobs SET bytes = 0, received = 1 WHERE id = ?", (job_id,))
 
     def restore(self, job: Job) -> None:
-        """Take an ended job back in whose record was lost with another database. Raises StoreFull."""
+        """Take an ended job back in whose record was lost with another database. Raises StoreRefuses."""
         try:
             with self._writing():
                 self._last_place += 1
@@ -155,28 +225,28 @@ class JobStore:
             return
 
     def bind(self, client_id: str, principal: str) -> bool:
-        """Let a client id belong to the key that uses it first. Whether it is this key's. Raises StoreFull."""
-        row = self._base.execute("SELECT principal FROM clients WHERE client_id = ?", (client_id,)).fetchone()
-        if row is None:
+        """Let a client id belong to the key that uses it first. Whether it is this key's. Raises StoreRefuses."""
+        rows = self._ask("SELECT principal FROM clients WHERE client_id = ?", (client_id,))
+        if not rows:
             with self._writing():
                 self._base.execute("INSERT INTO clients VALUES (?, ?)", (client_id, principal))
             return True
-        return bool(row[0] == principal)
+        return bool(rows[0][0] == principal)
 
     @property
     def paused(self) -> bool:
         """Whether a client has paused the queue."""
-        return self._base.execute("SELECT 1 FROM facts WHERE name = 'paused'").fetchone() is not None
+        return bool(self._ask("SELECT 1 FROM facts WHERE name = 'paused'"))
 
     def pause(self, paused: bool) -> None:
-        """Pause or go on. Raises StoreFull."""
+        """Pause or go on. Raises StoreRefuses."""
         with self._writing():
             self._base.execute("DELETE FROM facts WHERE name = 'paused'")
             if paused:
                 self._base.execute("INSERT INTO facts VALUES ('paused', 1)")
 
     def learn(self, kind: str, pace: float) -> None:
-        """Remember how fast a kind of work went; what comes later counts as much as all before. Raises StoreFull."""
+        """Remember how fast a kind of work went; what comes later counts as much as all before. Raises StoreRefuses."""
         known = self.pace(kind)
         mixed = pace if known is None else (known + pace) / 2
         with self._writing():
@@ -219,7 +289,7 @@ class JobStore:
 
     def results(self) -> tuple[tuple[str, int, bool], ...]:
         """(job, bytes, received) of all results, oldest first."""
-        rows = self._base.execute("SELECT id, bytes, received FROM jobs WHERE bytes > 0 ORDER BY ended")
+        rows = self._ask("SELECT id, bytes, received FROM jobs WHERE bytes > 0 ORDER BY ended")
         return tuple((job, size, bool(received)) for job, size, received in rows)
 
     # Inside -------------------------------------------------------------------------------------------------
@@ -230,6 +300,8 @@ class JobStore:
         self._jobs[job.id], self._places[job.id] = job, place
         if job.order is ILLEGIBLE:
             self.finish(Failure("other_version").as_event(job.id))
+        elif job.id in self._to_cancel:
+            self.finish(Cancelled(job=job.id))
         elif job.state is State.QUEUED:
             return
         elif job.interruptions + 1 >= MOST_INTERRUPTIONS:
@@ -259,8 +331,7 @@ class JobStore:
         )
 
     def _ended(self, condition: str, values: tuple[Any, ...]) -> Iterator[Job]:
-        rows = self._base.execute(f"SELECT {COLUMNS} FROM jobs WHERE ending IS NOT NULL AND {condition}", values)
-        return map(job_of, rows.fetchall())
+        return map(job_of, self._ask(f"SELECT {COLUMNS} FROM jobs WHERE ending IS NOT NULL AND {condition}", values))
 
     def _number_anew(self) -> None:
         order = [job.id for job in self.unfinished()]
@@ -277,9 +348,13 @@ class JobStore:
                 (KEPT_ROWS,),
             )
 
+    def _forget_cancels(self) -> None:
+        with self._writing():
+            self._base.execute("DELETE FROM facts WHERE name GLOB ?", (f"{CANCEL}*",))
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction. Raises StoreFull if the disk does not take it; then nothing has changed."""
+        """One transaction. Raises StoreRefuses if the disk does not take it; then nothing has changed."""
         try:
             self._base.execute("BEGIN IMMEDIATE")
             try:
@@ -289,15 +364,33 @@ class JobStore:
                     self._base.execute("ROLLBACK")
                 raise
             self._base.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.IntegrityError:
+            raise  # a name that is there already: whoever writes knows what that means
+        except sqlite3.Error as error:
             if self._base.in_transaction:
                 self._base.execute("ROLLBACK")
-            raise StoreFull(str(error)) from error
+            raise refusal(error, self.path) from error
+
+    def _ask(self, question: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of an answer. Raises StoreRefuses."""
+        try:
+            return self._base.execute(question, values).fetchall()
+        except sqlite3.Error as error:
+            raise refusal(error, self.path) from error
+
+
+def _inode_of(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another under the same name; None: there is none."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def quietly(change: Callable[[], object]) -> None:
     """Store what is lost without harm when the disk takes nothing."""
     try:
         change()
-    except StoreFull as error:
+    except StoreRefuses as error:
         log.warning("Not stored: %s.", error)
