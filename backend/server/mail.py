@@ -41,8 +41,10 @@ HANDSHAKE_MS = 5_000
 """A connection that has not proven its key after so long is closed."""
 READ_SECONDS = 0.05
 """How long the socket is read at once while more and more arrives."""
-LAST_WORDS_SECONDS = 0.2
-"""How long a client that is thrown out may take to hear why."""
+LAST_WORDS_SECONDS = 0.5
+"""How long the last words to a client that is thrown out have on the line."""
+PATIENCE_SECONDS = 5.0
+"""How long it may take to hear what it was told before, and them."""
 BANNED_SECONDS = 10.0
 """How long nothing more is heard of it, until all that it has sent is read away."""
 
@@ -59,8 +61,8 @@ class Mail:
         self._gone: set[bytes] = set()
         self._banned: dict[bytes, float] = {}
         """Clients that are not listened to any more, and until when."""
-        self._closing: list[tuple[float, network.socket]] = []
-        """Connections of theirs, and when they are closed."""
+        self._closing: dict[bytes, tuple[float, network.socket]] = {}
+        """Connections of theirs, and since when they are to be closed."""
         self._known: dict[bytes, int] = {}
         """The descriptors of the connections of which requests have come."""
         self._reading: list[zmq.Frame] = []
@@ -158,7 +160,7 @@ class Mail:
 
     def close(self, milliseconds: int) -> None:
         """Close the socket. `milliseconds`: how long the last messages may take to leave."""
-        for _, connection in self._closing:
+        for _, connection in self._closing.values():
             connection.close()
         self._socket.close(linger=milliseconds)
 
@@ -186,8 +188,7 @@ class Mail:
         self._inbox.forget(identity)
         with suppress(OSError):  # it has closed the connection itself
             # ZeroMQ has no way to close one connection. A second descriptor keeps its number from being another's.
-            connection = network.socket(fileno=os.dup(_descriptor(request)))
-            self._closing.append((now + LAST_WORDS_SECONDS, connection))
+            self._closing[identity] = now, network.socket(fileno=os.dup(_descriptor(request)))
 
     def close_out_strangers(self) -> int:
         """Close the connections of which no request has come. How many there were.
@@ -200,8 +201,11 @@ class Mail:
 
     def _end_bans(self) -> None:
         now = time.monotonic()
-        while self._closing and self._closing[0][0] <= now:
-            _, connection = self._closing.pop(0)
+        for identity, (since, connection) in list(self._closing.items()):
+            hears = identity in self._outboxes and now - since < PATIENCE_SECONDS
+            if hears or now - since < LAST_WORDS_SECONDS:
+                continue
+            del self._closing[identity]
             with connection, suppress(OSError):
                 connection.shutdown(network.SHUT_RDWR)
         for identity in [identity for identity, until in self._banned.items() if until <= now]:
