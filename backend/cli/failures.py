@@ -15,6 +15,8 @@ CommandCode: TypeAlias = Literal[
     "batch_refused",
     "batch_unread",
     "rows_failed",
+    "folder_unnamable",
+    "no_home",
 ]
 
 COMMAND: dict[CommandCode, Wording] = {
@@ -57,6 +59,16 @@ COMMAND: dict[CommandCode, Wording] = {
     "rows_failed": Wording(
         "{count} of the {rows} rows have no clip.",
         "The sentences above say why; the same command tries those rows again.",
+    ),
+    "folder_unnamable": Wording(
+        "The folder {folder} cannot be used, because of its name: {detail}.",
+        "Give it another name, or name another folder in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
+    ),
+    "no_home": Wording(
+        "No folder of this user is known, in which settings and results could lie.",
+        "Name one in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
     ),
 }
 
