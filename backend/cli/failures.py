@@ -17,6 +17,9 @@ CommandCode: TypeAlias = Literal[
     "rows_failed",
     "folder_unnamable",
     "no_home",
+    "no_service_manager",
+    "service_refused",
+    "service_unwritable",
 ]
 
 COMMAND: dict[CommandCode, Wording] = {
@@ -68,6 +71,22 @@ COMMAND: dict[CommandCode, Wording] = {
     "no_home": Wording(
         "No folder of this user is known, in which settings and results could lie.",
         "Name one in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
+    ),
+    "no_service_manager": Wording(
+        "Nothing here starts services for this user: {detail}.",
+        'In a container, let that start "python -m backend serve --stay" itself; elsewhere log in as this user, or say '
+        '"loginctl enable-linger" and log in anew.',
+        EXIT_TO_CHANGE,
+    ),
+    "service_refused": Wording(
+        'The system does not follow "{said}": {detail}.',
+        'Mend that and give the same command again; "python -m backend service status" says how to look.',
+        EXIT_TO_CHANGE,
+    ),
+    "service_unwritable": Wording(
+        "The service's file {file} cannot be written: {detail}.",
+        "Give that folder or file another name.",
         EXIT_TO_CHANGE,
     ),
 }

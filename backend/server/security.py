@@ -95,14 +95,7 @@ class Guests:
 
         Raises BackendError if one of `files` holds no key now: whoever names it wants to let somebody in.
         """
-        for path in files:
-            try:
-                read_public_key(path)
-            except OpenToOthers:
-                raise StartFailure("key_file_open", file=path) from None
-            except (OSError, ValueError) as error:
-                detail = error.strerror if isinstance(error, OSError) else error
-                raise StartFailure("key_file_unfit", file=path, detail=detail) from error
+        check_key_files(files)
         self._local = local_public
         self._folder = folder
         self._files = tuple(files)
@@ -195,6 +188,18 @@ class Guests:
         sentence = "A connection was refused: its key is not on the list of clients (key %s)."
         if key not in self._refused and self._warn(sentence, fingerprint(key)):
             self._refused.add(key)
+
+
+def check_key_files(paths: Iterable[Path]) -> None:
+    """Raises BackendError if one of these files holds no key."""
+    for path in paths:
+        try:
+            read_public_key(path)
+        except OpenToOthers:
+            raise StartFailure("key_file_open", file=path) from None
+        except (OSError, ValueError) as error:
+            detail = error.strerror if isinstance(error, OSError) else error
+            raise StartFailure("key_file_unfit", file=path, detail=detail) from error
 
 
 def read_public_key(path: Path) -> str:
