@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from shared_protocol.machine import files, places
+from shared_protocol.machine import files, locks, places
 
 from ..client.failures import cannot_write
 from .failures import CommandFailure
@@ -159,9 +159,9 @@ class TaskScheduler:
         _delete(self.file)
 
     def state(self) -> str:
-        """As `Manager` has it."""
+        """As `Manager` has it. What Windows says is in the user's language, so the backend itself is looked for."""
         code, said, _ = _ask("schtasks", "/Query", "/FO", "CSV", "/NH", "/TN", TASK_NAME)
-        return "" if code else said.rpartition(",")[2].strip('"')
+        return "" if code or locks.holder(places.lock_file()) is None else said.rpartition(",")[2].strip('"')
 
 
 def _ask(*words: str) -> tuple[int, str, str]:
