@@ -62,7 +62,8 @@ def _add_clients(commands: Commands) -> None:
     _add_out(command, "where the new clip's frames go")
 
     _command(commands, "free", "give the memory of models back, where no job runs", control.free)
-    _command(commands, "status", "say what the backend does, and which styles it has", control.status)
+    command = _command(commands, "status", "say what the backend does, and which styles it has", control.status)
+    command.add_argument("--styles", action="store_true", help="with --json: a line for each style, too")
     _command(commands, "stop", "end the backend; unfinished jobs wait for its next start", control.stop)
 
 

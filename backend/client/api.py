@@ -126,6 +126,8 @@ class Backend:
 
     def __init__(self, connection: Connection, *, name: str, client_id: str) -> None:
         """Connect and wait for the greeting. Raises BackendError."""
+        self.pid = connection.pid
+        """Its process; 0 if it runs on another machine."""
         self._jobs: dict[str, Job] = {}
         """Those of which events come."""
         self._talk = Conversation(connection, name=name, client_id=client_id)
