@@ -73,7 +73,7 @@ def _add_diagnosis(commands: Commands) -> None:
     command.set_defaults(run=diagnosis.run_doctor)
 
     command = commands.add_parser(
-        "report", help="write a file for a report of a fault, without keys, prompts and names"
+        "report", help="write a file for a report of a fault, without keys, prompts, addresses and names"
     )
     command.add_argument("--out", type=Path, metavar="FILE.zip", help="where to (default: a new file in this folder)")
     command.set_defaults(run=report.run_report)

@@ -125,9 +125,10 @@ def read_results(database: Path) -> Results | None:
 
 def _uptime(pid: int) -> float | None:
     try:
-        return round(max(0.0, time.time() - psutil.Process(pid).create_time()), 1)
+        began = float(psutil.Process(pid).create_time())
     except psutil.Error:
         return None
+    return round(max(0.0, time.time() - began), 1)
 
 
 def _free(folder: Path) -> int | None:

@@ -90,9 +90,9 @@ def _own_files(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
         used = [path for _, path in recipe.sources.paths() if ROOT not in path.parents]
         yield from _both(used, "model")
         yield from ((preset, "preset") for preset in recipe.presets if preset not in SHIPPED_PRESETS)
-    folders = {folder for recipe in catalogue.recipes.values() for folder in recipe.lora_folders}
-    for folder in sorted(each for each in {*folders, config / "loras"} if ROOT not in each.parents):
-        yield from _both((path for path in folder.rglob("*")), "model")
+    of_loras = {folder for recipe in catalogue.recipes.values() for folder in recipe.lora_folders}
+    for place in sorted(each for each in {*of_loras, config / "loras"} if ROOT not in each.parents):
+        yield from _both(place.rglob("*"), "model")
 
 
 def _both(paths: Iterable[Path], kind: str) -> Iterator[tuple[str, str]]:

@@ -32,8 +32,10 @@ SHORTEST_NAME = 3
 """The same of the names of a user's files."""
 NOBODY = ("", "root", "localhost")
 """Names that say nothing about a person or a machine."""
-_PROMPT = re.compile(r"(?i)(prompts?\b[^:=\n]{0,60}[:=]\s*|\bjob [0-9a-f]{32}: (?=['\"])).*")
-"""Where a log tells a prompt, as it does if asked."""
+_PROMPT = re.compile(
+    r"(?i)(prompts?\b[^:=\n]{0,60}[:=]\s*|\bjob [0-9a-f]{32}: (?=['\"])|part of your input was truncated).*"
+)
+"""Where a log tells a prompt, as it does if asked, and as a library does."""
 _CLIENT = re.compile(r"(A client has (?:come|gone): ).*")
 _REFUSED_FILE = re.compile(r"((?:The style file|A style's picture) [^\n]*?(?:is skipped|is not shown): )([^\n]*)")
 _HIDDEN = re.compile(r"(?i)(?:^|_)(?:prompts?|secret|token|password|client)$|_key$")

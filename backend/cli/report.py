@@ -61,7 +61,7 @@ def run_report(options: argparse.Namespace) -> int:
     except OSError as error:
         raise cannot_write(path.parent, error) from error
     print(f"{path} holds versions, settings, findings and the last lines of the logs.")
-    print("Keys, prompts, addresses and names were taken out. Look into it before you send it: words of yours may be left.")
+    print("Keys, prompts, addresses and names were taken out. Look into it before you send it: words may be left.")
     return EXIT_DONE
 
 

@@ -113,7 +113,7 @@ _OUR_MODULES = {"backend", "elevator", "shared_protocol", "blender_addon", "inst
 
 
 def without_addresses(text: str, is_module: Callable[[str], bool]) -> str:
-    """Without addresses of machines and people, and without names of machines that are no names of modules.
+    """Without addresses of machines, and without names of machines that are no names of modules.
 
     `is_module`: of the first part of a name with dots.
     """
@@ -124,7 +124,6 @@ def without_addresses(text: str, is_module: Callable[[str], bool]) -> str:
         end = _SURE_END if module else _END_OF_HOST
         return match[0] if first in _OBJECTS or not end.fullmatch(last) else "«host»"
 
-    text = _AT.sub("«address»", text)
     text = _MAC.sub("«address»", text)
     text = _IPV6.sub(_ipv6, text)
     text = _IPV4.sub(_ipv4, text)
@@ -133,8 +132,9 @@ def without_addresses(text: str, is_module: Callable[[str], bool]) -> str:
 
 
 def without_urls(text: str) -> str:
-    """Of an address of the web or of a socket what it is for, and its port; those of this machine tell nothing."""
-    return _URL.sub(_url, text)
+    """Without addresses of people. Of an address of the web or of a socket stays what it is for, and its port; those
+    of this machine tell nothing."""
+    return _AT.sub("«address»", _URL.sub(_url, text))
 
 
 def _url(match: re.Match[str]) -> str:

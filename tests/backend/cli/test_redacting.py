@@ -220,6 +220,8 @@ def test_names_of_models_and_pictures_go(name: str, end: str, said: str) -> None
         ("A client has come: Blender of Anna 5.0.", ["Anna"]),
         ("A client has gone: x\\n2026-01-01 forged.", ["forged"]),
         ("mmuster@studio-seven:~$ ls", ["mmuster", "studio-seven"]),
+        ("mailto:anna@studio-seven.example", ["anna"]),
+        ("The following part of your input was truncated because of CLIP: ['a naked fox']", ["naked"]),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nAbC\nDeF\n-----END OPENSSH PRIVATE KEY-----", ["AbC", "DeF"]),
         ("to gpu-nine:5577 and render7:22222", ["gpu-nine", "render7"]),
         (

@@ -82,7 +82,7 @@ def test_files_are_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest
     for _ in range(100):
         trimmer.look()
     assert looked == [tmp_path / "a", tmp_path / "b"]
-    assert until(lambda: trimmer.look() or len(looked) == 4, 60)  # type: ignore[func-returns-value]
+    assert until(lambda: trimmer.look() or len(looked) == 4, 60)
 
 
 def test_a_worker_that_lives_for_weeks_fills_no_disk(home: Path) -> None:
