@@ -12,6 +12,7 @@ StartCode: TypeAlias = Literal[
     "key_exposed",
     "key_damaged",
     "key_file_unfit",
+    "key_file_open",
 ]
 
 START: dict[StartCode, Wording] = {
@@ -38,6 +39,11 @@ START: dict[StartCode, Wording] = {
     "key_file_unfit": Wording(
         "Nobody can be let in by the key file {file}: {detail}.",
         'Name the file "NAME.pub" that "python -m backend key NAME" has made on the other machine.',
+        EXIT_TO_CHANGE,
+    ),
+    "key_file_open": Wording(
+        "Nobody can be let in by the key file {file}: others can write it.",
+        'Say "chmod go-w {file}", and look whether it still holds the right key.',
         EXIT_TO_CHANGE,
     ),
 }

@@ -22,9 +22,11 @@ from shared_protocol.errors import ProtocolError
 from shared_protocol.machine import places
 from shared_protocol.wire import Incoming
 
+from ..child_environment import child_environment
 from ..orders import ToWorker, WorkerKeys, from_worker
 from ..root import ROOT
 from ..serve_options import ServeOptions
+from .output_file import Trimmer, trim
 from .security import KeyPair, admit, bind_guarded
 
 log = logging.getLogger(__name__)
@@ -33,8 +35,6 @@ END_SECONDS = 2.0
 """How long a worker may take to end by itself."""
 _domains = (f"worker {number}" for number in itertools.count())
 """Authentication domains, one for each worker's line: no client's key, and no other worker's, opens it."""
-MAX_OUTPUT = 1 << 20
-"""Bytes of a file of output, after which it begins anew."""
 CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
 """torch's threads otherwise spin while they wait for each other. Beside other work on the same cores, that made a clip
 ten times slower (57 s instead of 6 s on two busy cores)."""
@@ -56,6 +56,7 @@ class WorkerProcess:
             except zmq.ZMQError as error:  # no descriptor is left, for one
                 raise OSError(error.errno, error.strerror) from error
             self._process = _start(output_file(device))
+            self._outputs = Trimmer(output_file(device), places.start_log_file())
             opened.callback(self._close_input)
             # Standard input rather than arguments or environment, which other processes can read. It stays open: when
             # the server vanishes, however it does, the worker sees its end.
@@ -116,6 +117,7 @@ class WorkerProcess:
 
     def receive(self) -> Iterator[Incoming]:
         """What has come. Never waits."""
+        self._outputs.look()
         while True:
             try:
                 yield wire.decode(self.socket.recv_multipart(zmq.NOBLOCK), from_worker)
@@ -168,13 +170,12 @@ def output_file(device: str) -> Path:
 
 
 def _start(path: Path) -> subprocess.Popen[bytes]:
+    trim(path)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
-        if output.tell() > MAX_OUTPUT:
-            output.truncate(0)
         return subprocess.Popen(
             [sys.executable, "-m", "backend.worker.process"],
             cwd=ROOT,
-            env={**CALM, **os.environ},
+            env={**CALM, **child_environment(os.environ)},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
