@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from shared_protocol.messages import Chunk, Done, Fetch, Fetched, Frame, Have, Message, Offer, Thumbnail
-from shared_protocol.wire import Buffer
+from shared_protocol.wire import MAX_BUFFER_BYTES, Buffer
 
 from ..failures import Denial
 from ..orders import Sample
@@ -36,8 +36,10 @@ class FileDesk:
         indices = range(request.first, min(request.first + request.count, job.end.frames))
         try:
             for index in indices:
-                frame = Frame(job=job.id, index=index, frames=job.end.frames)
-                self._send(client.identity, frame, (self._results.frame(job.id, index),))
+                frame, data = Frame(job=job.id, index=index, frames=job.end.frames), self._results.frame(job.id, index)
+                if len(data) > MAX_BUFFER_BYTES:
+                    raise FileNotFoundError(f"frame {index} is larger than any that was made")
+                self._send(client.identity, frame, (data,))
         except FileNotFoundError as error:
             log.warning("The result of job %s has gone: %s.", job.id, error)
             raise Denial("no_result") from error

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ..failures import SENTENCE_LENGTH
+from shared_protocol.messages import SENTENCE_LENGTH
+from shared_protocol.texts import sentence
+
 from .jobs import Job
 from .results import ResultStore
 from .store import JobStore
@@ -46,7 +48,7 @@ class Hold:
 
     def stop(self, why: str) -> bool:
         """Start no further job. Whether that is news."""
-        why = f"{why[: SENTENCE_LENGTH - len(ADVICE) - 1]} {ADVICE}"
+        why = f"{sentence(why, SENTENCE_LENGTH - len(ADVICE) - 1)} {ADVICE}"
         self._free_then = self._free()
         if self.stopped == why:
             return False

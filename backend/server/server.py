@@ -10,6 +10,7 @@ import logging
 import os
 import uuid
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 import zmq
@@ -20,16 +21,17 @@ from shared_protocol.connection import Connection as ConnectionFile
 from shared_protocol.errors import ProtocolError, VersionMismatch
 from shared_protocol.machine import places
 from shared_protocol.machine.processes import start_time
-from shared_protocol.messages import Alive, Frame, Goodbye, Hello, Message, Progress, Refused
+from shared_protocol.messages import Alive, Asking, Frame, Goodbye, Hello, Message, Progress, Refused, Terminal
+from shared_protocol.texts import sentence
 from shared_protocol.wire import Buffer
 
-from ..failures import Failure
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .clock import AwakeClock
 from .desk import Desk
 from .devices import worker_devices
+from .discretion import Discretion
 from .jobs import Job
 from .open_stores import Kept
 from .peers import Peers
@@ -82,6 +84,7 @@ class Server:
             clock=self._clock,
         )
         self._desk = Desk(options, catalogue, kept, self._scheduler, self._peers, self._session, self._send, self.stop)
+        self._discretion = Discretion(catalogue, kept.store, self._peers)
 
     @property
     def public_key(self) -> str:
@@ -178,16 +181,19 @@ class Server:
             return
         client = self._peers.get(identity, principal)
         if client is None:
-            self._refuse(identity, Refused(code="malformed", message="The first message must be Hello."))
+            assert isinstance(incoming.message, Asking)
+            request_id, first = incoming.message.request_id, "The first message must be Hello."
+            self._refuse(identity, Refused(request_id=request_id, code="malformed", message=first))
         else:
             self._desk.answer(client, incoming)
 
     def _refuse_unreadable(self, identity: bytes, principal: str, error: ProtocolError) -> None:
         if error.job is not None and self._peers.get(identity, principal) is not None:
-            self._send(identity, Failure("bad_request", detail=_which_field(error)).as_event(error.job))
+            failed = self._desk.unreadable(error.job, _which_field(error))
+            self._send(identity, msgspec.structs.replace(failed, request_id=error.request_id))
             return
-        version = isinstance(error, VersionMismatch)
-        self._refuse(identity, Refused(code="version" if version else "malformed", message=str(error)[:2000]))
+        code: Literal["version", "malformed"] = "version" if isinstance(error, VersionMismatch) else "malformed"
+        self._refuse(identity, Refused(request_id=error.request_id, code=code, message=sentence(str(error))))
 
     def _refuse(self, identity: bytes, refused: Refused) -> None:
         log.warning("A client was refused (%s).", refused.code)
@@ -195,7 +201,7 @@ class Server:
         self._part_from(identity)
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
-        for client, wants_preview in self._peers.hearing(job):
+        for client, wants_preview in self._peers.hearing(job, end=isinstance(message, Terminal)):
             if isinstance(message, Frame) and not client.live_frames:
                 continue
             if isinstance(message, Progress) and message.preview_frames and not wants_preview:
@@ -208,6 +214,9 @@ class Server:
             self._send(client.identity, message)
 
     def _send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = ()) -> None:
+        client = self._peers.at(identity)
+        if client is not None:
+            message = self._discretion.due(client, client.asked.named(message))
         try:
             self._socket.send_multipart([identity, *wire.encode(message, buffers)], zmq.NOBLOCK)
         except zmq.ZMQError as error:

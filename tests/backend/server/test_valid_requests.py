@@ -15,7 +15,7 @@ from backend.serve_options import ServeOptions
 from backend.server import desk
 from backend.server.jobs import Owner
 from backend.server.peers import Peer, Peers
-from backend.server.store import StoreFull
+from backend.server.store import JobStore, StoreFull
 from backend.styles.catalogue import Catalogue
 from elevator import Plan
 from shared_protocol.client import new_job_id
@@ -113,7 +113,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
 
     monkeypatch.setattr(desk, "resolve", fails)
     told: list[Message] = []
-    kept = SimpleNamespace(store=None, results=None, uploads=SimpleNamespace(path=None), notes=())
+    kept = SimpleNamespace(store=JobStore(None), results=None, uploads=SimpleNamespace(path=None), notes=())
 
     counter = desk.Desk(
         ServeOptions(),
