@@ -137,8 +137,11 @@ class Conversation:
             self._sort(incoming)
 
     def _sort(self, incoming: Incoming) -> None:
-        message = incoming.message
+        message, buffers = incoming
         asked = self._asked.get(message.request_id) if isinstance(message, Answering) else None
+        if isinstance(message, Answering) and message.request_id:  # which is between this and the backend
+            message = msgspec.structs.replace(message, request_id="")
+            incoming = Incoming(message, buffers)
         if asked is not None and _answers_alone(message, asked.request):
             asked.answers.append(incoming)
             return

@@ -57,7 +57,7 @@ def picture(path: Path, seed: int = 0, side: int = 64) -> Path:
 
 def test_events_end_with_one_end_and_frames_come_to_the_folder(connected: Backend, tmp_path: Path) -> None:
     job = connected.submit("a red fox", style="sketch", width=96, **SMALL)
-    assert job.accepted == Accepted(request_id="1", job=job.id, position=0, warnings=())
+    assert job.accepted == Accepted(job=job.id, position=0, warnings=())
     events = list(job.events())
     assert isinstance(events[0], Accepted)
     assert {type(event) for event in events[1:-1]} >= {Progress, Frame}

@@ -195,7 +195,8 @@ def test_another_terminal_of_the_same_user_cancels_by_the_jobs_name_and_no_other
         assert owner.end_of(second) == Cancelled(job=second)
         assert isinstance(owner.end_of(first), Done)
         assert not other.of(first)
-        assert not other.of(second), "it has not asked to watch"
+        assert other.end_of(second) == Cancelled(job=second)
+        assert kinds(other, second) == [Cancelled], "the answer, and nothing else: it has not asked to watch"
 
 
 def test_cancelling_what_is_over_is_answered_with_its_end(shared: Running) -> None:
