@@ -16,7 +16,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -243,12 +243,15 @@ def _short(recipe: Recipe, room: int) -> Recipe:
     return replace(recipe, style=msgspec.structs.replace(recipe.style, loras=fitting(recipe.style.loras, room)))
 
 
-def _read_recipe(path: Path, base_of: Callable[[str], tuple[Base, Path]]) -> Recipe:
+Change: TypeAlias = tuple[Plan, Mapping[str, Any]]
+"""A plan, and what a base's file changes of it, which alone need not be possible."""
+
+
+def _read_recipe(path: Path, base_of: Callable[[str], tuple[Base, Path, Mapping[str, Change]]]) -> Recipe:
     if not _NAME.match(path.stem):
         raise _Unusable("a style's name has only the letters a–z, digits and _")
     file = _read(path, StyleFile)
-    base, start = base_of(file.base)
-    changes = _changes(base, start)
+    base, start, changes = base_of(file.base)
     if file.preset not in changes:
         raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {listed_words(changes, NAMED)}')
     if file.prompt.count("{prompt}") != 1:
@@ -291,22 +294,23 @@ def _check_plans(plans: Mapping[str, Plan]) -> None:
             raise _Unusable(f'its preset "{name}" has more than {MOST_STEPS} steps')
         try:
             msgspec.json.encode(plan)
-        except OverflowError:
+        except ValueError:  # it has more digits than Python writes out
             raise _Unusable(f'a number in its preset "{name}" is too large') from None
 
 
-def _read_base(bases: Path, name: str) -> tuple[Base, Path]:
-    """A base by its name, the user's own first, and the folder at which its relative paths start."""
+def _read_base(bases: Path, name: str) -> tuple[Base, Path, Mapping[str, Change]]:
+    """A base by its name, the user's own first, the folder at which its relative paths start, and its presets."""
     own = places.config_folder() / "bases"
     for folder, start in ((own, own), (bases, ROOT)):
         path = folder / f"{name}.toml"
         if _NAME.match(name) and path.is_file():
-            return _read(path, Base), start
+            base = _read(path, Base)
+            return base, start, _changes(base, start)
     raise _Unusable(f'there is no base "{name}"')
 
 
-def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, Any]]]:
-    """By the name of a preset: a plan, and what the base's file changes of it, which alone need not be possible."""
+def _changes(base: Base, start: Path) -> Mapping[str, Change]:
+    """By the name of a preset."""
     if isinstance(base.presets, dict) and base.presets:
         return {name: (Plan(), settings) for name, settings in base.presets.items()}
     try:
@@ -322,6 +326,11 @@ def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, A
     except msgspec.ValidationError as error:
         raise _Unusable(f"a preset of its base has no such name: {error}") from error
     return {name: (preset.plan, {}) for name, preset in found.items()}
+
+
+@lru_cache(maxsize=1024)
+def _calls(plan: Plan) -> int:
+    return calls_of(plan).total
 
 
 def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], loras: tuple[LoraView, ...]) -> Style:
@@ -343,7 +352,7 @@ def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], l
         example_prompt=file.example_prompt,
         presets=tuple(plans),
         preset=file.preset,
-        calls=tuple(calls_of(plan).total for plan in plans.values()),
+        calls=tuple(map(_calls, plans.values())),
         loras=loras,
     )
 
