@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from shared_protocol.messages import DenialCode, Denied, Failed, FailureCode, Message
-
-SENTENCE_LENGTH = 2000
+from shared_protocol.texts import sentence
 
 EXIT_DONE = 0
 EXIT_TO_CHANGE = 1
@@ -43,8 +42,8 @@ class Wording:
         """Sentence, next step and exit code."""
         words = {**self.defaults, **details}
         return (
-            self.sentence.format_map(words)[:SENTENCE_LENGTH],
-            self.next_step.format_map(words)[:SENTENCE_LENGTH],
+            sentence(self.sentence.format_map(words)),
+            sentence(self.next_step.format_map(words)),
             self.exit_code,
         )
 

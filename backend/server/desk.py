@@ -14,6 +14,7 @@ from shared_protocol.messages import (
     MAJOR,
     MINOR,
     AskEstimate,
+    Asking,
     AskJobs,
     AskStatus,
     AskThumbnail,
@@ -21,6 +22,7 @@ from shared_protocol.messages import (
     Chunk,
     Conform,
     Done,
+    Failed,
     Fetch,
     Forget,
     Free,
@@ -39,6 +41,7 @@ from shared_protocol.messages import (
     Watch,
     Welcome,
 )
+from shared_protocol.texts import path_text, sentences, short_name
 from shared_protocol.wire import Buffer, Incoming
 
 from ..failures import Denial, Failure, cannot_keep
@@ -79,7 +82,7 @@ class Desk:
         self._options, self._catalogue, self._scheduler = options, catalogue, scheduler
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
         self._files = FileDesk(kept, catalogue, send, stream)
-        self._notes = (*kept.notes, *catalogue.notes)
+        self._notes = sentences((*kept.notes, *catalogue.notes))
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
         self._stopping = False
@@ -88,12 +91,13 @@ class Desk:
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
         """Let a client in and tell it what it has missed; or the reason why it is not let in."""
         if hello.major != MAJOR:
-            return Refused(code="version", message=str(VersionMismatch(theirs=hello.major, ours=MAJOR)))
+            message = str(VersionMismatch(theirs=hello.major, ours=MAJOR))
+            return Refused(request_id=hello.request_id, code="version", message=message)
         client_id = hello.client_id or uuid.uuid4().hex
         try:
             if hello.client_id and not self._store.bind(client_id, principal):
                 message = "This client id belongs to another key: leave it out, to get one of your own."
-                return Refused(code="not_authorized", message=message)
+                return Refused(request_id=hello.request_id, code="not_authorized", message=message)
         except StoreRefuses as error:  # it is let in all the same: the jobs carry the key, too
             log.warning("A client's id could not be stored: %s.", error)
         client = Peer(identity, hello.client, Owner(principal, client_id), hello.live_frames)
@@ -102,6 +106,7 @@ class Desk:
         if replaced is not None:
             self.client_left(replaced)
         log.info("A client has come: %s.", hello.client)
+        client.asked.begin(hello)
         fake, device = self._options.fake, self._scheduler.device or likely_device(self._options.device)
         self._send(
             client,
@@ -110,13 +115,14 @@ class Desk:
                 minor=MINOR,
                 backend=VERSION,
                 session=self._session,
-                device="none" if fake else device,
+                device="none" if fake else short_name(device),
                 styles=self._catalogue.styles,
                 notes=self._notes,
                 client_id=client_id,
                 queue=self._scheduler.state,
             ),
         )
+        client.asked.followed(hello)
         if hello.client_id:
             self._catch_up(client)
         return None
@@ -139,6 +145,8 @@ class Desk:
     def answer(self, client: Peer, incoming: Incoming) -> None:
         """Follow one request."""
         request = incoming.message
+        assert isinstance(request, Asking)
+        client.asked.begin(request)
         try:
             self._follow(client, request, incoming.buffers)
         except (Failure, Denial) as error:
@@ -149,6 +157,12 @@ class Desk:
         except OSError as error:
             log.error("A request failed: %s.", error)
             self._deny(client, request, cannot_keep(places.data_folder(), error))
+        client.asked.followed(request)
+
+    def unreadable(self, job_id: str, why: str) -> Failed:
+        """What is said of an order that cannot be read, but for the name of its job."""
+        again = self._store.get(job_id) is not None
+        return (Failure("duplicate_job") if again else Failure("bad_request", detail=why)).as_event(job_id)
 
     def _follow(self, client: Peer, request: Message, buffers: Sequence[Buffer]) -> None:
         match request:
@@ -156,8 +170,10 @@ class Desk:
                 self._submit(client, request)
             case Cancel(job=job):
                 found = self._job(client, job)
-                if not found.ended:
+                if found.end is None:
                     self._scheduler.cancel(found)
+                else:
+                    self._send(client, found.end)
             case Move():
                 self._move(client, request)
             case Pause() | Resume():
@@ -190,6 +206,8 @@ class Desk:
     # Jobs ---------------------------------------------------------------------------------------------------
 
     def _submit(self, client: Peer, request: Generate | Conform) -> None:
+        if self._store.get(request.job) is not None:
+            raise Failure("duplicate_job")  # before all else: any other reason would be taken for the first job's end
         if self._stopping:
             raise Failure("shutting_down")
         if isinstance(request, Generate):
@@ -298,7 +316,7 @@ class Desk:
             notes=self._notes,
             workers=workers,
             queue=state,
-            data_folder=str(places.data_folder()),
+            data_folder=path_text(places.data_folder()),
         )
 
     def _deny(self, client: Peer, request: Message, error: Failure | Denial) -> None:

@@ -10,9 +10,10 @@ from typing import TypeAlias
 import msgspec
 
 from shared_protocol.messages import Done, Message, Notice, Terminal
+from shared_protocol.texts import path_text, sentence
 from shared_protocol.wire import Buffer
 
-from ..failures import SENTENCE_LENGTH, StorageFailure
+from ..failures import StorageFailure
 from ..serve_options import ServeOptions
 from .jobs import Job, State
 from .result_record import record
@@ -59,7 +60,7 @@ class Endings:
 
         Raises OSError if it finds no place.
         """
-        done = msgspec.structs.replace(done, folder=str(self._results.folder(job.id)))
+        done = msgspec.structs.replace(done, folder=path_text(self._results.folder(job.id)))
         return done, self._results.publish(job.id, record(job, done))
 
     def end(self, end: Terminal, size: int = 0) -> None:
@@ -93,7 +94,7 @@ class Endings:
             job = change(job_id)
         except StoreRefuses as error:
             job = self._store.keep_in_mind(job_id, State.QUEUED, str(error))
-        self._emit(job, Notice(job=job_id, message=why[:SENTENCE_LENGTH], again=True), ())
+        self._emit(job, Notice(job=job_id, message=sentence(why), again=True), ())
 
     def _make_room(self) -> None:
         results = self._store.results()

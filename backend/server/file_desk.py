@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from shared_protocol.messages import Chunk, Done, Fetch, Fetched, Frame, Have, Message, Offer, Thumbnail
-from shared_protocol.wire import Buffer
+from shared_protocol.wire import MAX_BUFFER_BYTES, Buffer
 
 from ..failures import Denial, cannot_keep
 from ..orders import Sample
@@ -43,7 +43,10 @@ class FileDesk:
     ) -> Iterator[tuple[Message, Sequence[Buffer]]]:
         try:
             for index in indices:
-                yield Frame(job=job, index=index, frames=frames), (self._results.frame(job, index),)
+                data = self._results.frame(job, index)
+                if len(data) > MAX_BUFFER_BYTES:
+                    raise FileNotFoundError(f"frame {index} is larger than any that was made")
+                yield Frame(job=job, index=index, frames=frames), (data,)
         except FileNotFoundError as error:
             log.warning("The result of job %s has gone: %s.", job, error)
             yield Denial("no_result").as_answer(request, job), ()

@@ -10,7 +10,9 @@ import logging
 import sys
 from collections.abc import Callable
 
-from ..failures import SENTENCE_LENGTH
+from shared_protocol.messages import SENTENCE_LENGTH
+from shared_protocol.texts import sentence
+
 from .jobs import Job
 from .results import ResultStore
 from .store import JobStore
@@ -62,7 +64,7 @@ class Hold:
     def stop(self, why: str, *, passing: bool = False) -> bool:
         """Start no further job. `passing`: it is to be tried again by and by. Whether that is news."""
         advice = PASSING_ADVICE if passing else ADVICE
-        why = f"{why[: SENTENCE_LENGTH - len(advice) - 1]} {advice}"
+        why = f"{sentence(why, SENTENCE_LENGTH - len(advice) - 1)} {advice}"
         self._free_then, self._files_then = self._free(), self._files_left()
         self._again_at = None
         if passing:

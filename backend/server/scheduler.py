@@ -99,7 +99,7 @@ class Scheduler:
     @property
     def workers(self) -> tuple[WorkerView, ...]:
         """What each worker does."""
-        return tuple(WorkerView(device=slot.device, pid=slot.pid, job=slot.job or "") for slot in self._slots)
+        return tuple(slot.view for slot in self._slots)
 
     def progress(self, job_id: str) -> Progress | None:
         """The last that was heard of a running job."""

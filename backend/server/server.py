@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 import zmq
@@ -19,10 +20,10 @@ from shared_protocol.connection import Connection as ConnectionFile
 from shared_protocol.errors import ProtocolError, VersionMismatch
 from shared_protocol.machine import places
 from shared_protocol.machine.processes import start_time
-from shared_protocol.messages import Alive, Frame, Goodbye, Hello, Message, Progress, Refused
+from shared_protocol.messages import Alive, Asking, Frame, Goodbye, Hello, Message, Progress, Refused, Terminal
+from shared_protocol.texts import sentence
 from shared_protocol.wire import Buffer
 
-from ..failures import Failure
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
@@ -30,6 +31,7 @@ from .clock import AwakeClock
 from .descriptors import Reserve, raise_limit
 from .desk import Desk
 from .devices import worker_devices
+from .discretion import Discretion
 from .ground import Ground
 from .inbox import MOST_BYTES, MOST_REQUESTS
 from .jobs import Job
@@ -95,10 +97,11 @@ class Server:
             self._scheduler,
             self._peers,
             self._session,
-            self._mail.send,
-            self._mail.stream,
+            self._send,
+            self._stream,
             self.stop,
         )
+        self._discretion = Discretion(catalogue, kept.store, self._peers)
 
     @property
     def public_key(self) -> str:
@@ -185,35 +188,49 @@ class Server:
             return
         client = self._peers.get(identity, principal)
         if client is None:
-            self._refuse(identity, Refused(code="malformed", message="The first message must be Hello."))
+            assert isinstance(incoming.message, Asking)
+            request_id, first = incoming.message.request_id, "The first message must be Hello."
+            self._refuse(identity, Refused(request_id=request_id, code="malformed", message=first))
         else:
             self._desk.answer(client, incoming)
 
     def _refuse_unreadable(self, identity: bytes, principal: str, error: ProtocolError) -> None:
         if error.job is not None and self._peers.get(identity, principal) is not None:
-            self._mail.send(identity, Failure("bad_request", detail=_which_field(error)).as_event(error.job))
+            failed = self._desk.unreadable(error.job, _which_field(error))
+            self._send(identity, msgspec.structs.replace(failed, request_id=error.request_id))
             return
-        version = isinstance(error, VersionMismatch)
-        self._refuse(identity, Refused(code="version" if version else "malformed", message=str(error)[:2000]))
+        code: Literal["version", "malformed"] = "version" if isinstance(error, VersionMismatch) else "malformed"
+        self._refuse(identity, Refused(request_id=error.request_id, code=code, message=sentence(str(error))))
 
     def _refuse(self, identity: bytes, refused: Refused) -> None:
         log.warning("A client was refused (%s).", refused.code)
-        self._mail.send(identity, refused)
+        self._send(identity, refused)
         self._part_from(identity)
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
         needed = not isinstance(message, Frame | Progress)
-        for client, wants_preview in self._peers.hearing(job):
+        for client, wants_preview in self._peers.hearing(job, end=isinstance(message, Terminal)):
             if isinstance(message, Frame) and not client.live_frames:
                 continue
             if isinstance(message, Progress) and message.preview_frames and not wants_preview:
-                self._mail.send(client.identity, msgspec.structs.replace(message, preview_frames=0), needed=needed)
+                self._send(client.identity, msgspec.structs.replace(message, preview_frames=0), needed=needed)
             else:
-                self._mail.send(client.identity, message, buffers, needed=needed)
+                self._send(client.identity, message, buffers, needed=needed)
 
     def _broadcast(self, message: Message) -> None:
         for client in self._peers:
-            self._mail.send(client.identity, message, needed=not isinstance(message, Alive))
+            self._send(client.identity, message, needed=not isinstance(message, Alive))
+
+    def _send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = (), *, needed: bool = True) -> None:
+        self._mail.send(identity, self._due(identity, message), buffers, needed=needed)
+
+    def _stream(self, identity: bytes, messages: Iterator[tuple[Message, Sequence[Buffer]]]) -> None:
+        self._mail.stream(identity, ((self._due(identity, message), buffers) for message, buffers in messages))
+
+    def _due(self, identity: bytes, message: Message) -> Message:
+        """The message with the name of the request that it answers, and with nothing that is not for this client."""
+        client = self._peers.at(identity)
+        return message if client is None else self._discretion.due(client, client.asked.named(message))
 
     def _look_after_clients(self) -> None:
         now = self._clock()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
+from typing import Literal
 
 import msgspec
 
-from shared_protocol.messages import Cancel, Progress
+from shared_protocol.messages import Cancel, Progress, WorkerView
+from shared_protocol.texts import short_name
 from shared_protocol.wire import Incoming
 
 from ..orders import Preview, Ready, Task
@@ -70,6 +72,12 @@ class Slot:
     def pid(self) -> int:
         """Process id of the worker, or 0."""
         return 0 if self._worker is None else self._worker.pid
+
+    @property
+    def view(self) -> WorkerView:
+        """As clients see it."""
+        state: Literal["off", "resting", "working"] = "working" if self.job else "resting" if self._worker else "off"
+        return WorkerView(device=short_name(self.device), state=state, pid=self.pid, job=self.job or "")
 
     def take(self, task: Task) -> None:
         """Begin a job; starts a worker if none runs. Raises OSError if that is not possible; then nothing is begun."""

@@ -30,6 +30,9 @@ from .foreseen import Foreseen
 MOST_FOUND = 500
 """How many ended jobs the backend is asked for: as many as the protocol has it tell."""
 
+ALL = "all jobs"
+"""Name of the question for all jobs. What answers a Watch, a Move, or comes with the greeting, tells of some."""
+
 Told = Welcome | BackendStatus | Queue | Jobs | Estimate
 """Messages in which a backend tells of itself."""
 
@@ -54,8 +57,6 @@ class Backend:
         """How often it has told of all jobs that it has."""
         self.foreseen = Foreseen()
         self._preferred = ""
-        self._tells_all = False
-        """Whether the next Jobs tells of all jobs. That which answers a Watch, or welcomes, tells of some."""
         self._shifts: list[tuple[str, int]] = []
         """Jobs that shall go up or down once it has told where they are."""
 
@@ -63,7 +64,7 @@ class Backend:
 
     def look_around(self, ended: int = 0) -> list[Action]:
         """What does it do, and for whom? `ended`: how many jobs that have ended it shall tell, too."""
-        return [Send(AskStatus()), Send(AskJobs(ended=ended))]
+        return [Send(AskStatus()), Send(AskJobs(request_id=ALL, ended=ended))]
 
     def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
         """Which clips of this user has it? Whoever asked for them, and in whatever file their strips are."""
@@ -104,7 +105,6 @@ class Backend:
                 self.device, self.queue, self.notes = told.device, told.queue, told.notes
                 self.styles = self._in_order(told.styles)
             case BackendStatus():
-                self._tells_all = True  # we ask for both, one after the other
                 self.status, self.queue, self.notes = told, told.queue, told.notes
             case Queue():
                 self.queue = told.queue
@@ -117,7 +117,7 @@ class Backend:
     def forget(self) -> None:
         """It is gone. Styles, notes and finished clips stay in sight: the next one most likely has the same."""
         self.status, self.queue, self.others, self.foreseen = None, QueueState(), 0, Foreseen()
-        self._tells_all, self._shifts = False, []
+        self._shifts = []
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -127,8 +127,7 @@ class Backend:
     def _hear_of_jobs(self, told: Jobs) -> list[Action]:
         self.queue = told.queue
         self.finished |= {view.job: view for view in told.jobs if view.kind == "clip" and view.has_result}
-        all_told, self._tells_all = self._tells_all, False
-        if not all_told:
+        if told.request_id != ALL:
             return []
         self.times_told += 1
         self.others = told.others + sum(not view.mine for view in unfinished(told))

@@ -16,6 +16,7 @@ from backend.serve_options import ServeOptions
 from backend.server import desk
 from backend.server.jobs import Owner
 from backend.server.peers import Peer, Peers
+from backend.server.store import JobStore
 from backend.server.store_errors import StoreRefuses
 from backend.styles.catalogue import Catalogue
 from elevator import Plan
@@ -116,7 +117,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
 
     monkeypatch.setattr(desk, "resolve", fails)
     told: list[Message] = []
-    kept = SimpleNamespace(store=None, results=None, uploads=SimpleNamespace(path=None), notes=())
+    kept = SimpleNamespace(store=JobStore(None), results=None, uploads=SimpleNamespace(path=None), notes=())
 
     counter = desk.Desk(
         ServeOptions(),
