@@ -32,6 +32,8 @@ Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 """Name of a client that outlives its connections: 32 hex digits that it keeps. Empty: it keeps none."""
+Mark: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
+"""Where a page of the list of jobs ends, or empty. A client gives it back as it is."""
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 """A name below a folder of the backend, never a path out of it."""
@@ -179,6 +181,10 @@ class AskJobs(Message, frozen=True, kw_only=True, tag=True):
 
     ended: Annotated[int, Meta(ge=0, le=500)] = 0
     """How many ended jobs to list, the last ones."""
+    count: Annotated[int, Meta(ge=1, le=500)] = 100
+    """How many waiting and ended jobs one answer may have."""
+    after: Mark = ""
+    """`Jobs.next` of the page before; empty: the first page, which alone has the running jobs."""
 
 
 class Watch(Message, frozen=True, kw_only=True, tag=True):
@@ -527,7 +533,9 @@ class Jobs(Message, frozen=True, kw_only=True, tag=True):
     others: Count = 0
     """Unfinished jobs of other keys."""
     left_out: Count = 0
-    """Jobs of this key that had no room in this message."""
+    """Jobs of this key that come after these."""
+    next: Mark = ""
+    """`AskJobs.after` for the page that has them; empty: there are none."""
 
 
 class Queue(Message, frozen=True, kw_only=True, tag=True):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from shared_protocol.machine import files
@@ -13,6 +15,7 @@ from shared_protocol.machine import files
 from ..failures import StorageFailure, cannot_keep
 from ..serve_options import ServeOptions
 from .failures import StartFailure
+from .jobs import Job
 from .result_record import job_of
 from .results import ResultStore
 from .schema import UnknownSchema
@@ -22,6 +25,8 @@ from .uploads import Uploads
 log = logging.getLogger(__name__)
 
 DATABASE = "queue.db"
+TAKEN_AT_ONCE = 200
+"""Results that go into the database in one piece."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,9 @@ def open_all(folder: Path, options: ServeOptions) -> Kept:
         results = ResultStore(folder / "results")
         uploads = Uploads(folder / "uploads", options.upload_bytes)
         store, harm = _open_store(folder / DATABASE)
-        found = _take_in(store, results)
-        _reconcile(store, results)
+        there = results.jobs()
+        found = _take_in(store, results, there)
+        _reconcile(store, results, there)
         results.sweep()
     except OSError as error:
         raise cannot_keep(folder, error) from error
@@ -73,21 +79,33 @@ def _open_store(path: Path) -> tuple[JobStore, str]:
     return JobStore(path), f"The queue's file was damaged and is kept as {aside.name}: waiting jobs are lost, "
 
 
-def _take_in(store: JobStore, results: ResultStore) -> int:
-    """Results of which the database knows nothing go into it. Returns how many."""
-    count = 0
-    for job_id, record in results.found(but=lambda job_id: store.get(job_id) is not None):
-        job = job_of(record, results.size(job_id))
-        if job is not None and job.id == job_id:
-            store.restore(job)
-            count += 1
+def _take_in(store: JobStore, results: ResultStore, there: frozenset[str]) -> int:
+    """Results of which the database knows nothing go into it. Returns how many. Those that it knows to be deleted are
+    deleted."""
+    unknown, count = [], 0
+    for job_id in there - store.result_names():
+        known = store.get(job_id)
+        if known is None:
+            unknown.append(job_id)
+        elif known.ended:
+            results.put_away(job_id)
+    jobs = _jobs_of(results, unknown)
+    while part := tuple(islice(jobs, TAKEN_AT_ONCE)):
+        count += store.restore(*part)
     return count
 
 
-def _reconcile(store: JobStore, results: ResultStore) -> None:
+def _jobs_of(results: ResultStore, names: Iterable[str]) -> Iterator[Job]:
+    for name, record in results.found(names):
+        job = job_of(record, results.size(name))
+        if job is not None and job.id == name:
+            yield job
+
+
+def _reconcile(store: JobStore, results: ResultStore, there: frozenset[str]) -> None:
     """A result that was published just before the end, when its job was not yet stored as done, makes the job done."""
     for job in store.unfinished():
-        if not results.has(job.id):
+        if job.id not in there or not results.has(job.id):
             continue
         size = results.size(job.id)
         found = job_of((results.folder(job.id) / "result.json").read_bytes(), size)

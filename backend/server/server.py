@@ -78,6 +78,7 @@ class Server:
             emit=self._emit,
             broadcast=self._broadcast,
             previewed=self._peers.want_previews,
+            audience=self._peers.audience,
             upload=kept.uploads.path,
             clock=self._clock,
         )
@@ -151,7 +152,7 @@ class Server:
         poller = zmq.Poller()
         for socket in (self._socket, *self._scheduler.sockets):
             poller.register(socket, zmq.POLLIN)
-        poller.poll(TICK_MS)
+        poller.poll(0 if self._desk.busy else TICK_MS)
 
     def _hear_clients(self) -> None:
         for _ in range(BATCH):
