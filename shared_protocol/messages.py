@@ -532,8 +532,12 @@ class Jobs(Message, frozen=True, kw_only=True, tag=True):
     jobs: tuple[JobView, ...]
     others: Count = 0
     """Unfinished jobs of other keys."""
+    elsewhere: Count = 0
+    """Unfinished jobs of this key under other client ids."""
     left_out: Count = 0
     """Jobs of this key that come after these."""
+    after: Mark = ""
+    """As in the `AskJobs` that this answers."""
     next: Mark = ""
     """`AskJobs.after` for the page that has them; empty: there are none."""
 

@@ -36,7 +36,9 @@ def add_serve(commands: Commands) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve clients until told to stop."""
-    from ..server.open_stores import open_all
+    from ..server.checkup import DamagedStore
+    from ..server.failures import StartFailure
+    from ..server.open_stores import DATABASE, open_all
     from ..server.server import Server
     from ..styles.catalogue import read_catalogue
 
@@ -74,6 +76,8 @@ def serve(options: argparse.Namespace) -> int:
                     f"Other machines reach it at {server.endpoint}; its public key is {server.public_key}", flush=True
                 )
             server.run()
+    except DamagedStore as error:
+        raise StartFailure("queue_damaged", file=places.data_folder() / DATABASE, detail=error) from error
     except OSError as error:
         raise cannot_write(places.state_folder(), error) from error
     return EXIT_DONE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Collection, Container, Iterator
-from typing import TypeAlias
+from collections.abc import Collection, Container, Iterable, Iterator
+from typing import TypeAlias, TypeVar
 
 from ..orders import Sample
 from .jobs import Job, Owner, State
@@ -14,6 +14,9 @@ Key: TypeAlias = tuple[float, str]
 """Where a job stands: its place, and its name where two have the same."""
 Whose: TypeAlias = Owner | str | None
 """Jobs of an owner, of a principal, or all."""
+
+
+_T = TypeVar("_T")
 
 
 class Backlog:
@@ -26,7 +29,7 @@ class Backlog:
         """Those that do not wait: about as many as there are workers."""
         self._lines: dict[Whose, list[Key]] = {}
         """Those that wait, in order: all, and of each principal and owner that has any."""
-        self._of_principal: Counter[str] = Counter()
+        self._unfinished: Counter[Whose] = Counter()
         self._pictures: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -44,7 +47,7 @@ class Backlog:
     def add(self, job: Job, place: float) -> None:
         """A job that was not there."""
         self._jobs[job.id], self._keys[job.id] = job, (place, job.id)
-        self._of_principal[job.owner.principal] += 1
+        self._unfinished.update(_lines_of(job))
         self._pictures.update(_pictures_of(job))
         self._enter(job)
 
@@ -66,9 +69,8 @@ class Backlog:
         job = self._jobs[job_id]
         self._leave(job)
         del self._jobs[job_id], self._keys[job_id]
-        _take_from(self._of_principal, job.owner.principal)
-        for sha256 in _pictures_of(job):
-            _take_from(self._pictures, sha256)
+        _take_from(self._unfinished, _lines_of(job))
+        _take_from(self._pictures, _pictures_of(job))
 
     # Questions ----------------------------------------------------------------------------------------------
 
@@ -80,9 +82,9 @@ class Backlog:
         """Where a job stands. Raises KeyError."""
         return self._keys[job_id]
 
-    def unfinished(self, principal: str) -> int:
-        """How many a principal has."""
-        return self._of_principal[principal]
+    def unfinished(self, whose: Whose) -> int:
+        """How many have not ended, those that do not wait included."""
+        return self._unfinished[whose]
 
     @property
     def active(self) -> tuple[Job, ...]:
@@ -161,7 +163,7 @@ class Backlog:
                 del self._lines[whose]
 
 
-def _lines_of(job: Job) -> tuple[Whose, ...]:
+def _lines_of(job: Job) -> tuple[Whose, Whose, Whose]:
     return None, job.owner.principal, job.owner
 
 
@@ -173,7 +175,8 @@ def _pictures_of(job: Job) -> tuple[str, ...]:
     return job.order.pictures if isinstance(job.order, Sample) else ()
 
 
-def _take_from(counter: Counter[str], name: str) -> None:
-    counter[name] -= 1
-    if not counter[name]:
-        del counter[name]
+def _take_from(counter: Counter[_T], names: Iterable[_T]) -> None:
+    for name in names:
+        counter[name] -= 1
+        if not counter[name]:
+            del counter[name]

@@ -65,8 +65,10 @@ class Listing:
         return Jobs(
             queue=self._scheduler.state,
             jobs=shown,
-            others=len(self._backlog) - self._backlog.unfinished(principal),
+            others=self._backlog.unfinished(None) - self._backlog.unfinished(principal),
+            elsewhere=self._backlog.unfinished(principal) - self._backlog.unfinished(client.owner),
             left_out=left,
+            after=asked.after,
             next=self._mark_behind(jobs[: len(shown)], mark).text() if left else "",
         )
 

@@ -6,7 +6,8 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from shared_protocol.machine import files
 
 from ..failures import StorageFailure, cannot_keep
 from ..serve_options import ServeOptions
+from .checkup import SUSPECT, DamagedStore
 from .failures import StartFailure
-from .jobs import Job
+from .jobs import Job, State
 from .result_record import job_of
 from .results import ResultStore
+from .rows import COLUMNS
+from .rows import job_of as job_of_row
 from .schema import UnknownSchema
-from .store import DamagedStore, JobStore, StoreFull
+from .store import JobStore, StoreFull
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -72,11 +76,29 @@ def _open_store(path: Path) -> tuple[JobStore, str]:
     except DamagedStore as error:
         aside = path.with_name(f"queue-damaged-{time.strftime('%Y%m%d-%H%M%S')}.db")
         log.error("The database is damaged (%s) and is put aside as %s.", error, aside.name)
+    found_late = path.with_name(path.name + SUSPECT)
+    waiting = _waiting_in(path) if found_late.exists() else []
     for suffix in ("", "-wal", "-shm"):
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.rename(aside.with_name(aside.name + suffix))
-    return JobStore(path), f"The queue's file was damaged and is kept as {aside.name}: waiting jobs are lost, "
+    found_late.unlink(missing_ok=True)
+    store = JobStore(path)
+    for job in waiting:
+        store.add(job)
+    what = f"{len(waiting)} waiting jobs were read from it" if waiting else "waiting jobs are lost"
+    return store, f"The queue's file was damaged and is kept as {aside.name}: {what}, "
+
+
+def _waiting_in(path: Path) -> list[Job]:
+    """Unfinished jobs of a database that worked until damage was found elsewhere in it, as far as they can be read."""
+    try:
+        with closing(sqlite3.connect(path)) as base:
+            rows = base.execute(f"SELECT {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place").fetchall()
+        return [replace(job_of_row(row), state=State.QUEUED) for row in rows]
+    except (sqlite3.Error, ValueError, TypeError) as error:  # msgspec's errors are ValueErrors
+        log.warning("No waiting jobs could be read from it: %s.", error)
+        return []
 
 
 def _take_in(store: JobStore, results: ResultStore, there: frozenset[str]) -> int:

@@ -168,7 +168,8 @@ class Scheduler:
     # The round ----------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Hear the workers, notice their ends, start what comes next. To be called often."""
+        """Hear the workers, notice their ends, start what comes next. To be called often. Raises DamagedStore."""
+        self._store.look()
         for slot in self._slots:
             self._tend(slot)
         self._endings.save_again()

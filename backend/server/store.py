@@ -20,6 +20,7 @@ from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
 from ..failures import Failure
 from .backlog import Backlog
+from .checkup import Checkup, DamagedStore
 from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from .rows import COLUMNS, ILLEGIBLE, ending_of, job_of, values_of
 from .schema import migrate
@@ -44,10 +45,6 @@ STATES: dict[type[Terminal], State] = {Done: State.DONE, Failed: State.FAILED, C
 
 class StoreFull(Exception):
     """The change could not be stored, for want of space or because the disk refuses. Nothing has changed."""
-
-
-class DamagedStore(Exception):
-    """The file is no usable database."""
 
 
 class Tally(NamedTuple):
@@ -76,8 +73,7 @@ class JobStore:
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
             self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
-            if self._base.execute("PRAGMA quick_check").fetchone() != ("ok",):
-                raise DamagedStore("the check of the database found damage")
+            self._checkup = Checkup(self._base, path)
             migrate(self._base)
             self.backlog = Backlog()
             """The unfinished jobs. Only this store changes it."""
@@ -97,7 +93,12 @@ class JobStore:
 
     def close(self) -> None:
         """Close the file."""
+        self._checkup.stop()
         self._base.close()
+
+    def look(self) -> None:
+        """To be called often. Raises DamagedStore once damage was found in a large file, which takes time."""
+        self._checkup.ask()
 
     # Changes ------------------------------------------------------------------------------------------------
 

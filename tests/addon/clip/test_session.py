@@ -637,7 +637,7 @@ def tells_all(session: Session, jobs: Jobs) -> list[Action]:
 def test_the_answer_about_one_job_says_nothing_of_all_others() -> None:
     """As that to a Watch, which may come first."""
     session, job = running()
-    everything = Jobs(queue=QueueState(running=1), jobs=(view(B, 0, mine=False), view(A, 1)), others=1)
+    everything = Jobs(queue=QueueState(running=1), jobs=(view(B, 0, mine=False), view(A, 1)), others=1, elsewhere=1)
     tells_all(session, everything)
     assert (session.backend.others, session.backend.times_told) == (2, 1)
     session.backend.shift(A, -1)
@@ -679,7 +679,7 @@ def test_jobs_of_others_are_counted() -> None:
     session, _ = running()
     assert session.backend.look_around() == [Send(AskStatus()), Send(AskJobs())]
     views = (view(A), view(B, 1, mine=False), view("c" * 32, state="done", mine=False, has_result=True))
-    tells_all(session, Jobs(queue=QueueState(), jobs=views, others=2))
+    tells_all(session, Jobs(queue=QueueState(), jobs=views, others=2, elsewhere=1))
     assert session.backend.others == 3
     session.receive(Lost(reason="gone"))
     assert session.backend.others == 0
