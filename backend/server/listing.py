@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from shared_protocol.messages import AskJobs, Jobs, JobView, Message
 
-from .backlog import Key
+from .backlog import Backlog, Key
 from .jobs import Job
 from .peers import Peer
 from .scheduler import Scheduler
@@ -49,7 +49,7 @@ class Listing:
     """Tells jobs to clients."""
 
     def __init__(self, store: JobStore, scheduler: Scheduler) -> None:
-        self._store, self._backlog, self._scheduler = store, store.backlog, scheduler
+        self._store, self._scheduler = store, scheduler
 
     def page(self, client: Peer, asked: AskJobs) -> Jobs:
         """Jobs of the client's key, from a mark on."""
@@ -79,21 +79,31 @@ class Listing:
     def missed(self, client: Peer, send: Callable[[Message], None]) -> Iterator[None]:
         """Tell a client that has come back of its jobs, in parts: where they stand, and how they ended meanwhile."""
         until = self._store.next_end_number()  # how others end it hears by itself
-        jobs = self._parts(client, until)
-        for part in pages(self._views_of(client, jobs), PART):
-            send(Jobs(queue=self._scheduler.state, jobs=part))
-            yield
         told = 0
-        while ended := self._store.undelivered(client.owner, PART, after=told):
+        for page in pages(self._views_of(client, self._parts(client, until)), PART):
+            send(Jobs(queue=self._scheduler.state, jobs=page))
+            told += len(page)
+            if told >= PART:
+                yield
+                told = 0
+        after = 0
+        while ended := self._store.undelivered(client.owner, PART - told, after=after):
             for job in ended:
-                told = self._store.end_number(job.id)
-                if told >= until:
+                after = self._store.end_number(job.id)
+                if after >= until:
                     return
                 assert job.end is not None
                 send(job.end)
-            yield
+            told += len(ended)
+            if told >= PART:
+                yield
+                told = 0
 
     # Inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _backlog(self) -> Backlog:
+        return self._store.backlog
 
     def _unfinished(self, principal: str, asked: AskJobs, mark: _Mark) -> tuple[tuple[Job, ...], tuple[Job, ...], int]:
         """Running jobs and waiting ones of a page, and how many there are from the mark on."""
