@@ -181,7 +181,7 @@ class AskJobs(Message, frozen=True, kw_only=True, tag=True):
 
     ended: Annotated[int, Meta(ge=0, le=500)] = 0
     """How many ended jobs to list, the last ones."""
-    count: Annotated[int, Meta(ge=1, le=500)] = 100
+    count: Annotated[int, Meta(ge=1, le=500)] = 50
     """How many waiting and ended jobs one answer may have."""
     after: Mark = ""
     """`Jobs.next` of the page before; empty: the first page, which alone has the running jobs."""

@@ -1,8 +1,8 @@
 """How long jobs take and when they will be finished, learned from those that were made.
 
 Places are counted whenever they are asked for. The time of a job takes a look at all that come before it: those that
-come next are foreseen whenever they are asked for, all of them every few seconds at most. What is submitted meanwhile
-is put behind the last.
+come next are foreseen whenever they are asked for, all of them in parts, beside all else, as long as somebody asks for
+them. What is submitted meanwhile is put behind the last.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ from .slot import Slot
 from .store import JobStore
 
 TELL_SECONDS = 2.0
-"""How often waiting jobs are told their place and time, and how old the times of those far behind may be."""
+"""How often waiting jobs are told their place and time, and the times of those far behind are foreseen anew."""
+STALE_SECONDS = 10.0
+"""After so long these say nothing any more, for nobody has asked for them: all are foreseen at once."""
 FRESH = 100
 """So many of the waiting jobs come next: their times are foreseen whenever they are asked for."""
+FORESEEN_AT_ONCE = 500
+"""Waiting jobs whose times are foreseen in one round."""
 LOOKED_AT = 200
 """Waiting jobs that are looked at in one round, whether there is something to tell of them."""
 
@@ -49,6 +53,9 @@ class Times:
         self._told_at = clock()
         self._telling: Iterator[list[News]] = iter(())
         self._seen: _Seen | None = None
+        self._looking: Iterator[None] = iter(())
+        self._far_asked = False
+        """Whether somebody wanted to know the times of those far behind, since they were foreseen."""
         self._work: dict[str, tuple[str, float]] = {}
         """Kind and units of each unfinished job's work, as far as they were counted."""
 
@@ -80,6 +87,7 @@ class Times:
     def news(self) -> list[News]:
         """What waiting jobs are to be told now: those whose place has changed, and somebody hears of. To be called
         often: a long queue is told in parts."""
+        self._look_again()
         now = self._clock()
         part = next(self._telling, None)
         if part is None and now - self._told_at >= TELL_SECONDS:
@@ -121,16 +129,37 @@ class Times:
 
     def _far(self) -> _Seen:
         """When all waiting jobs will be finished, as it looked lately."""
-        if self._seen is None or self._clock() - self._seen.at >= TELL_SECONDS:
-            self._seen = self._look(self._store.queued())
+        self._far_asked = True
+        if self._seen is None or self._clock() - self._seen.at >= STALE_SECONDS:
+            self._seen, self._looking = self._look(self._store.queued()), iter(())
         return self._seen
 
     def _look(self, waiting: Iterable[Job]) -> _Seen:
         left = [self._left(slot) for slot in self._slots if slot.job is not None]
         seen = _Seen(self._clock(), Outlook(left, len(self._slots)), {})
-        for job in waiting:
-            seen.put_last(job.id, self._expected(job))
+        self._put_last(seen, waiting)
         return seen
+
+    def _put_last(self, seen: _Seen, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            seen.put_last(job.id, self._expected(job))
+
+    def _look_again(self) -> None:
+        """Foresee another part of those far behind, if that was long ago."""
+        done = object()
+        if next(self._looking, done) is not done or self._seen is None or not self._far_asked:
+            return
+        if self._clock() - self._seen.at >= TELL_SECONDS:
+            self._far_asked = False
+            self._looking = self._look_in_parts()
+
+    def _look_in_parts(self) -> Iterator[None]:
+        seen, after = self._look(()), None
+        while jobs := self._backlog.part(None, FORESEEN_AT_ONCE, after):
+            after = self._backlog.key(jobs[-1].id)
+            self._put_last(seen, jobs)
+            yield
+        self._seen = seen
 
     def _parts(self) -> Iterator[list[News]]:
         """All that is to be told, in parts."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.server import pace
+from backend.server import times as times_module
 from backend.server.jobs import Job, Owner, State
 from backend.server.peers import Audience
 from backend.server.store import JobStore
-from backend.server.times import FRESH, LOOKED_AT, TELL_SECONDS, Times
+from backend.server.times import FRESH, LOOKED_AT, STALE_SECONDS, TELL_SECONDS, Times
 from shared_protocol.messages import Cancelled, Progress
 from tests.backend.orders import done, order
 
@@ -87,7 +86,7 @@ def test_a_time_is_unknown_until_such_a_clip_was_made(hall: Hall) -> None:
 
 
 @pytest.fixture
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the jobs whose times were looked at."""
     seen: list[str] = []
     real = Times._expected
@@ -108,9 +107,38 @@ def test_a_submission_looks_at_few_jobs_however_many_wait(hall: Hall, looked_at:
     for _ in range(20):
         hall.submit()
     assert len(looked_at) <= 20
+
+
+def test_the_times_of_a_long_queue_are_foreseen_in_parts_while_somebody_asks(
+    hall: Hall, looked_at: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(times_module, "FORESEEN_AT_ONCE", 100)
+    count = 5 * FRESH
+    for _ in range(count):
+        last = hall.submit()
+    hall.store.learn(pace.kind(order()), 1000.0)
+    assert hall.times.forecast([last])[last.id].seconds_left is None, "as it looked when it was submitted"
     hall.now += TELL_SECONDS
-    hall.submit()
-    assert 5 * FRESH < len(looked_at) <= 5 * FRESH + 50, "once in a while all are foreseen"
+    parts = []
+    for _ in range(8):
+        looked_at.clear()
+        hall.times._look_again()
+        parts.append(len(looked_at))
+    assert sum(parts) == count
+    assert max(parts) == 100
+    left = hall.times.forecast([last])[last.id].seconds_left
+    assert left == pytest.approx(count * 1000.0 * pace.units(order()), abs=0.1)
+    hall.now += TELL_SECONDS
+    for _ in range(8):
+        hall.times._look_again()
+    looked_at.clear()
+    hall.now += TELL_SECONDS
+    for _ in range(8):
+        hall.times._look_again()
+    assert not looked_at, "nobody has asked since"
+    hall.now += STALE_SECONDS
+    assert hall.times.forecast([last])[last.id].seconds_left == left, "as if it was foreseen just now"
+    assert len(looked_at) == count
 
 
 def test_a_page_looks_at_those_that_come_next_and_no_more(hall: Hall, looked_at: list[str]) -> None:
@@ -133,7 +161,6 @@ def test_a_job_behind_a_long_queue_gets_the_time_of_all_before_it(hall: Hall) ->
     told = hall.times.forecast([one_more])[one_more.id]
     assert told.position == told.place == count
     assert told.seconds_left == pytest.approx((count + 1) * takes - TELL_SECONDS / 2, abs=0.1)
-    assert math.isfinite(told.seconds_left)
 
 
 def test_a_long_queue_is_told_in_parts_and_each_change_once(hall: Hall) -> None:
