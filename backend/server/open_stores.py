@@ -86,7 +86,7 @@ def _open_store(path: Path) -> tuple[JobStore, str]:
     store = JobStore(path)
     for job in waiting:
         store.add(job)
-    what = f"{len(waiting)} waiting jobs were read from it" if waiting else "waiting jobs are lost"
+    what = f"{len(waiting)} waiting clips were read from it" if waiting else "waiting jobs are lost"
     return store, f"The queue's file was damaged and is kept as {aside.name}: {what}, "
 
 

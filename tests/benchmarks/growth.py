@@ -2,8 +2,9 @@
 
 A real backend with the fake maker, on a home of its own:
 
-1. While ever more clips wait, one client submits, lists a page, asks for the status, and watches and moves a clip; the
-   median of each at some lengths of the queue, and the exponent of its growth from the shortest to the longest.
+1. While ever more clips wait, one client submits, lists a page, asks for the status, and watches and moves a clip: the
+   median of each at some lengths of the queue, in brackets the time of the server's processor, and the exponents of
+   their growth from the shortest to the longest.
 2. Starts beside so many ended clips, some with results on the disk, from the process to its connection file; beside it
    the start with nothing.
 3. Those results are more than are kept: while they are deleted, a client asks for the status all the time; its longest
@@ -21,10 +22,13 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+
+import psutil
 
 from backend.serve_options import ServeOptions
 from backend.server.endings import Endings
@@ -96,38 +100,65 @@ def lengthen(client: Conversation, by: int) -> None:
         client.heard.clear()
 
 
-def at_length(client: Conversation) -> dict[str, float]:
-    """Medians, milliseconds."""
-    found: dict[str, list[float]] = {name: [] for name in ("submit", "list", "status", "watch", "move")}
-    for _ in range(TIMES):
-        found["submit"].append(timed(lambda: submit(client)))
-        found["status"].append(timed(client.status))
-        found["list"].append(timed(client.jobs))
-        job = submit(client)
-        client.client.send(Watch(job=job))
-        found["watch"].append(timed(lambda: client.expect(Jobs)))
-        client.client.send(Move(job=job, position=3))
-        found["move"].append(timed(lambda: client.expect(Jobs)))
+@dataclass(frozen=True)
+class Cost:
+    """Of one request, in the median and on average, milliseconds."""
+
+    wait: float
+    """Until the client has the answer."""
+    work: float
+    """Of the server's processor."""
+
+
+def cost_of(client: Conversation, server: psutil.Process, requests: Iterable[Callable[[], object]]) -> Cost:
+    """What requests of one kind cost."""
+    before, waits = server.cpu_times(), []
+    for request in requests:
+        waits.append(timed(request))
         client.heard.clear()
-    return {name: statistics.median(times) for name, times in found.items()}
+    after = server.cpu_times()
+    work = 1000 * (after.user + after.system - before.user - before.system) / len(waits)
+    return Cost(statistics.median(waits), work)
+
+
+def at_length(client: Conversation, server: psutil.Process) -> dict[str, Cost]:
+    """What each kind of request costs while so many clips wait."""
+
+    def asks(*requests: Watch | Move) -> list[Callable[[], object]]:
+        def ask(request: Watch | Move) -> object:
+            client.client.send(request)
+            return client.expect(Jobs)
+
+        return [partial(ask, request) for request in requests]
+
+    jobs: list[str] = []
+    return {
+        "submit": cost_of(client, server, [lambda: jobs.append(submit(client))] * TIMES),
+        "list": cost_of(client, server, [client.jobs] * TIMES),
+        "status": cost_of(client, server, [client.status] * TIMES),
+        "watch": cost_of(client, server, asks(*(Watch(job=job) for job in jobs))),
+        "move": cost_of(client, server, asks(*(Move(job=job, position=3) for job in jobs))),
+    }
 
 
 def long_queue(longest: int) -> None:
     """Print the first table."""
-    levels = [level for level in LEVELS if level < longest] + [longest - 2 * TIMES]
+    levels = [level for level in LEVELS if level < longest] + [longest - TIMES]
     rows = []
     with home(), running("--stay") as backend, backend.client(client_id=ME) as client:
+        server = psutil.Process(backend.process.pid)
         greet(client)
         client.client.send(Pause())
         client.expect(Queue)
         there = 0
         for level in levels:
             lengthen(client, level - there)
-            row = at_length(client)
+            row = at_length(client, server)
             there = client.status().queue.waiting
             rows.append((level, row))
-            line = ", ".join(f"{name} {each:.2f} ms" for name, each in row.items())
-            print(f"{level} wait: {line}; load {os.getloadavg()[0]:.1f}", flush=True)
+            line = ", ".join(f"{name} {each.wait:.2f} ({each.work:.2f})" for name, each in row.items())
+            memory = server.memory_info().rss / 1e6
+            print(f"{level} wait: {line} ms; {memory:.0f} MB; load {os.getloadavg()[0]:.1f}", flush=True)
         last, seen = "", 0
         began = time.perf_counter()
         while True:
@@ -137,9 +168,13 @@ def long_queue(longest: int) -> None:
             if not last:
                 break
         print(f"all {seen} listed in pages of 500: {1000 * (time.perf_counter() - began):.0f} ms")
-    (first, low), (longest, high) = rows[0], rows[-1]
+    (first, low), (last_level, high) = rows[0], rows[-1]
     for name, least in low.items():
-        print(f"{name}: exponent {math.log(high[name] / least) / math.log(longest / first):.2f}")
+        times = math.log(last_level / first)
+        print(
+            f"{name}: exponents {math.log(high[name].wait / least.wait) / times:.2f} (wait),"
+            f" {math.log(max(high[name].work, 0.01) / max(least.work, 0.01)) / times:.2f} (work)"
+        )
 
 
 # 2–4. Many ended clips -----------------------------------------------------------------------------------------

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import DATABASE, open_all
 from backend.server.store import JobStore
 from shared_protocol.messages import Cancelled
+from tests.backend.damage import spoil_a_page
 from tests.backend.harness import until
 from tests.backend.orders import order
 
@@ -46,18 +45,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def harm(path: Path) -> None:
-    """Overwrite a page that only has the long prompt of a job that has ended."""
-    data = bytearray(path.read_bytes())
-    with closing(sqlite3.connect(path)) as base:
-        (size,) = base.execute("PRAGMA page_size").fetchone()
-        (root,) = base.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()
-    pages = [number for number in range(root + 1, len(data) // size) if data[(number - 1) * size] == 13]
-    at = (pages[len(pages) // 2] - 1) * size
-    data[at : at + size] = os.urandom(size)
-    path.write_bytes(data)
-
-
 def looked_through(store: JobStore) -> None:
     """Wait until all was looked at. Raises what `look` does."""
     deadline = time.monotonic() + 60
@@ -78,7 +65,7 @@ def test_a_whole_file_is_looked_through_and_used_meanwhile(folder: Path) -> None
 
 def test_damage_is_found_late_and_the_next_start_puts_the_file_aside_without_its_waiting_jobs(folder: Path) -> None:
     path = folder / DATABASE
-    harm(path)
+    spoil_a_page(path)
     store = JobStore(path)
     store.add(Job("a" * 32, ME, order(), "accepted before the damage was found"))
     with pytest.raises(DamagedStore):
@@ -88,7 +75,7 @@ def test_damage_is_found_late_and_the_next_start_puts_the_file_aside_without_its
 
     kept = open_all(folder, ServeOptions())
     (note,) = kept.notes
-    assert "4 waiting jobs were read from it" in note
+    assert "4 waiting clips were read from it" in note
     assert [job.id for job in kept.store.queued()] == [*WAITING, "a" * 32]
     assert len(list(folder.glob("queue-damaged-*.db"))) == 1
     assert not list(folder.glob(f"*{SUSPECT}"))
@@ -128,6 +115,6 @@ def test_a_look_that_is_not_at_its_end_is_ended(folder: Path, monkeypatch: pytes
 
 def test_a_small_file_is_looked_through_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkup, "SMALL_BYTES", 1 << 30)
-    harm(folder / DATABASE)
+    spoil_a_page(folder / DATABASE)
     with pytest.raises(DamagedStore):
         JobStore(folder / DATABASE)
