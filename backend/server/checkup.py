@@ -24,21 +24,28 @@ class DamagedStore(Exception):
 
 
 class Checkup:
-    """One look through one database."""
+    """One look through one database: at once, or beside its use."""
 
     def __init__(self, base: sqlite3.Connection, path: Path | None) -> None:
         """`base`: a connection to it. Raises DamagedStore, and sqlite3.Error if it cannot be read."""
+        self._path, self._harm = path, ""
         self._mark = None if path is None else path.with_name(path.name + SUSPECT)
-        self._harm = ""
         self._beside: sqlite3.Connection | None = None
         (size,) = base.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
-        if path is None or self._mark is None or size <= SMALL_BYTES or self._mark.exists():
-            if harm := _harm_of(base):
-                raise DamagedStore(harm)
-            if self._mark is not None:
-                self._mark.unlink(missing_ok=True)
+        self._large = size > SMALL_BYTES and self._mark is not None and not self._mark.exists()
+        if self._large:
             return
-        self._beside = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        if harm := _harm_of(base):
+            raise DamagedStore(harm)
+        if self._mark is not None:
+            self._mark.unlink(missing_ok=True)
+
+    def begin(self) -> None:
+        """Look through a large one from now on, in a thread. Raises sqlite3.Error."""
+        if not self._large:
+            return
+        assert self._path is not None
+        self._beside = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
         self._thread = threading.Thread(target=self._look, args=(self._beside,), name="checkup", daemon=True)
         self._thread.start()
 
@@ -59,8 +66,9 @@ class Checkup:
     def stop(self) -> None:
         """Look no further."""
         if self._beside is not None:
-            self._beside.interrupt()
-            self._thread.join()
+            while self._thread.is_alive():  # an interruption that comes before the question is lost
+                self._beside.interrupt()
+                self._thread.join(0.05)
             self._beside.close()
             self._beside = None
 

@@ -108,11 +108,7 @@ class Endings:
     def tidy(self) -> None:
         """Delete a part of what is too much: thousands of results go without anybody waiting for it. To be called
         often."""
-        try:
-            if self._results.clear() or self._clock() - self._tidied_at < TIDY_SECONDS:
-                return
-        except OSError as error:  # the next start tries again
-            log.warning("A deleted result could not be deleted wholly: %s.", error)
+        if self._results.clear() or self._clock() - self._tidied_at < TIDY_SECONDS:
             return
         self._tidied_at = self._clock()
         try:
@@ -126,12 +122,12 @@ class Endings:
 
     def _make_room(self) -> bool:
         """Let some of the results go that are too many or too large. Whether any was. Raises StoreFull."""
-        kept = self._store.kept
+        tally = self._store.tally
         limits = {"max_count": self._options.kept_results, "max_bytes": self._options.kept_bytes}
-        if not kept.received or (kept.number <= limits["max_count"] and kept.size <= limits["max_bytes"]):
+        if not tally.received or (tally.number <= limits["max_count"] and tally.size <= limits["max_bytes"]):
             return False
         oldest = [(job, size) for job, size, _ in self._store.results(RESULTS_AT_ONCE, received=True)]
-        dropped = to_drop(oldest, kept.number, kept.size, **limits)
+        dropped = to_drop(oldest, tally.number, tally.size, **limits)
         for job_id in dropped:
             self._put_away(job_id)
         # Not before: what is deleted by half must be found again after a crash.

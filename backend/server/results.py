@@ -9,11 +9,11 @@ uses a store.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import uuid
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +21,8 @@ import msgspec
 
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.machine import files
+
+log = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
 MAX_RESULT_FILE = 4 << 20
@@ -57,8 +59,8 @@ class ResultStore:
         """Makes `root` if it is missing. Raises OSError."""
         files.make_folder(root)
         self._root = root
-        self._waste: deque[Path] = deque()
-        """Folders that are nobody's any more."""
+        self._waste: dict[Path, None] = {}
+        """Folders that are nobody's any more, in their order."""
 
     def folder(self, job: str) -> Path:
         """Where the result of a job lies or would lie."""
@@ -128,14 +130,18 @@ class ResultStore:
         self.clear()
 
     def clear(self, most: int = FILES_AT_ONCE) -> bool:
-        """Delete so many of the files that are seen no more. Whether there are others. What cannot be deleted is left
-        to the next start."""
+        """Delete so many of the files that are seen no more. Whether there are others. Raises nothing: what cannot be
+        deleted is left to the next start."""
         while self._waste and most > 0:
-            folder = self._waste.popleft()
-            deleted, gone = _empty(folder, most)
+            folder = next(iter(self._waste))
+            try:
+                deleted, gone = _empty(folder, most)
+            except OSError as error:
+                log.warning("What is deleted could not be deleted wholly: %s.", error)
+                deleted, gone = 1, True
             most -= deleted
-            if not gone:
-                self._waste.appendleft(folder)
+            if gone:
+                del self._waste[folder]
         return bool(self._waste)
 
     def jobs(self) -> frozenset[str]:
@@ -161,8 +167,7 @@ class ResultStore:
         if not folder.name.startswith(FORGOTTEN):
             # A name that no other has: of one job, much may lie there still.
             folder = folder.rename(self._root / f"{FORGOTTEN}{folder.name[-32:]}-{uuid.uuid4().hex}")
-        if folder not in self._waste:
-            self._waste.append(folder)
+        self._waste[folder] = None
 
     def _partial(self, job: str) -> Path:
         return self._root / f"{PARTIAL}{_checked(job)}"
@@ -178,10 +183,10 @@ def _result_of(folder: Path) -> bytes | None:
         with (folder / RESULT_FILE).open("rb") as file:
             done = file.read(MAX_RESULT_FILE)
         frames = msgspec.json.decode(done, type=_Result).frames
+        with os.scandir(folder) as entries:
+            there = {entry.name for entry in entries if entry.is_file()}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    with os.scandir(folder) as entries:
-        there = {entry.name for entry in entries if entry.is_file()}
     return done if all(frame_name(index) in there for index in range(frames)) else None
 
 

@@ -78,7 +78,7 @@ class JobStore:
             self.backlog = Backlog()
             """The unfinished jobs. Only this store changes it."""
             self._last_place = 0.0
-            self.kept = Tally(*self._base.execute(f"SELECT count(*), {_SUMS} FROM jobs WHERE bytes > 0").fetchone())
+            self.tally = Tally(*self._base.execute(f"SELECT count(*), {_SUMS} FROM jobs WHERE bytes > 0").fetchone())
             for place, *row in self._base.execute(
                 f"SELECT place, {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
             ).fetchall():
@@ -86,6 +86,7 @@ class JobStore:
                 self._take_up(place, row)
             self.forget_old_rows()
             self._paces: dict[str, float] = dict(self._base.execute("SELECT kind, seconds FROM paces").fetchall())
+            self._checkup.begin()
         except sqlite3.OperationalError:
             raise  # unreadable or full, not damaged
         except sqlite3.DatabaseError as error:
@@ -136,7 +137,7 @@ class JobStore:
         """
         job = self._change(end.job, STATES[type(end)], end=end, bytes=size)
         self.backlog.remove(job.id)
-        self._count_result(size)
+        self._count(job)
         return job
 
     def revive(self, job_id: str) -> None:
@@ -164,7 +165,7 @@ class JobStore:
                 "SELECT coalesce(max(bytes), 0) FROM jobs WHERE id = ? AND ending IS NOT NULL AND received = 0", values
             ).fetchone()
             self._base.execute("UPDATE jobs SET received = 1 WHERE id = ? AND ending IS NOT NULL", values)
-        self.kept = self.kept._replace(received=self.kept.received + (size > 0))
+        self.tally = self.tally._replace(received=self.tally.received + (size > 0))
 
     def drop_result(self, *jobs: str) -> None:
         """The results of these ended jobs are deleted. Raises StoreFull."""
@@ -174,7 +175,7 @@ class JobStore:
                 f"SELECT count(*), {_SUMS} FROM jobs WHERE bytes > 0 AND id IN {listed}", jobs
             ).fetchone()
             self._base.execute(f"UPDATE jobs SET bytes = 0, received = 1 WHERE id IN {listed}", jobs)
-        self.kept = Tally(*(before - its for before, its in zip(self.kept, gone, strict=True)))
+        self.tally = Tally(*(before - its for before, its in zip(self.tally, gone, strict=True)))
 
     def restore(self, *jobs: Job) -> int:
         """Take ended jobs back in whose record was lost with another database. Returns how many are new. Raises
@@ -189,7 +190,7 @@ class JobStore:
                 new.append(job)
         self._last_place += len(new)
         for job in new:
-            self._count_result(job.bytes)
+            self._count(job)
         return len(new)
 
     def bind(self, client_id: str, principal: str) -> bool:
@@ -322,8 +323,11 @@ class JobStore:
             raise KeyError(job_id)
         return job
 
-    def _count_result(self, size: int) -> None:
-        self.kept = self.kept._replace(number=self.kept.number + (size > 0), size=self.kept.size + size)
+    def _count(self, job: Job) -> None:
+        """A job has ended, perhaps with a result."""
+        if job.bytes:
+            number, size, received = self.tally
+            self.tally = Tally(number + 1, size + job.bytes, received + job.received)
 
     def _insert(self, job: Job, place: float) -> None:
         self._base.execute(

@@ -273,7 +273,7 @@ def slices(results: int) -> None:
         clock=lambda: float(next(seconds)),
     )
     took = []
-    while store.kept.number > min(KEPT, results):
+    while store.tally.number > min(KEPT, results):
         took.append(timed(endings.tidy))
     print(f"{len(took)} slices: median {statistics.median(took):.1f} ms, longest {max(took):.1f} ms")
 

@@ -108,7 +108,6 @@ def test_what_is_asked_at_a_start_has_an_index(tmp_path: Path) -> None:
     make(store, 3)
     with statements(store) as said:
         store.result_names()
-        store.__dict__["kept"]
     store.close()
     for each in (
         *said,
@@ -163,17 +162,17 @@ def test_results_are_counted_without_a_look_at_them() -> None:
     lost = replace(job(), state=State.DONE, end=done("a" * 32), bytes=3)
     store.restore(lost, lost)
     listed = store.results()
-    assert store.kept == (len(listed), sum(size for _, size, _ in listed), sum(taken for *_, taken in listed))
-    assert store.kept == (6, 4 * 7 + 5 + 3, 5)
+    assert store.tally == (len(listed), sum(size for _, size, _ in listed), sum(taken for *_, taken in listed))
+    assert store.tally == (6, 4 * 7 + 5 + 3, 5)
 
 
 def test_the_count_of_results_is_found_again(tmp_path: Path) -> None:
     store = JobStore(tmp_path / DATABASE)
     names = make(store, 5)
     store.drop_result(names[0])
-    before = store.kept
+    before = store.tally
     store.close()
-    assert JobStore(tmp_path / DATABASE).kept == before == (4, 40, 4)
+    assert JobStore(tmp_path / DATABASE).tally == before == (4, 40, 4)
 
 
 def test_too_many_old_rows_are_forgotten_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,7 +399,7 @@ def test_what_is_received_makes_room_at_once(tmp_path: Path) -> None:
     archive = Archive(tmp_path, count=6, kept=4)
     stage = archive.stage
     stage.store._base.execute("UPDATE jobs SET received = 0")
-    stage.store.kept = stage.store.kept._replace(received=0)
+    stage.store.tally = stage.store.tally._replace(received=0)
     stage.later(TIDY_SECONDS)
     assert archive.there == archive.names, "what nobody has fetched stays"
     stage.store.receive(archive.names[5])
@@ -435,7 +434,7 @@ def test_a_start_looks_into_no_result_that_it_knows(folder: Path, monkeypatch: p
     ):
         monkeypatch.setattr(kind, method, lambda *told: pytest.fail("looks into a result"))
     kept = open_all(folder, ServeOptions())
-    assert kept.store.kept.number == 20
+    assert kept.store.tally.number == 20
     assert kept.notes == ()
 
 
@@ -444,7 +443,7 @@ def test_a_result_of_which_the_database_knows_nothing_is_found(folder: Path, mon
     for file in folder.glob(f"{DATABASE}*"):
         file.unlink()
     kept = open_all(folder, ServeOptions())
-    assert kept.store.kept.number == 20
+    assert kept.store.tally.number == 20
     assert kept.store.result_names() == kept.results.jobs()
     assert "20 finished ones were found again" in kept.notes[0]
 
@@ -457,7 +456,7 @@ def test_a_result_that_was_deleted_and_is_there_again_goes(folder: Path) -> None
     store.close()
     kept = open_all(folder, ServeOptions())
     assert not kept.results.has(name)
-    assert kept.store.kept.number == 19
+    assert kept.store.tally.number == 19
     while kept.results.clear():
         pass
     assert not list((folder / "results").glob(f"{FORGOTTEN}*"))
@@ -467,12 +466,12 @@ def test_a_result_that_is_not_there_now_is_not_given_up(folder: Path) -> None:
     """Perhaps its disk is only not mounted: then it is there again at another start."""
     (folder / "results").rename(folder / "elsewhere")
     kept = open_all(folder, ServeOptions())
-    assert kept.store.kept.number == 20
+    assert kept.store.tally.number == 20
     kept.store.close()
     (folder / "results").rmdir()
     (folder / "elsewhere").rename(folder / "results")
     kept = open_all(folder, ServeOptions())
-    assert len(kept.results.jobs()) == kept.store.kept.number == 20
+    assert len(kept.results.jobs()) == kept.store.tally.number == 20
 
 
 def test_every_frame_of_a_result_that_is_found_is_there(tmp_path: Path) -> None:
