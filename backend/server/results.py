@@ -13,8 +13,10 @@ import logging
 import os
 import re
 import shutil
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -29,8 +31,10 @@ MAX_RESULT_FILE = 4 << 20
 """More than any result.json has, bytes."""
 PARTIAL = ".partial-"
 FORGOTTEN = ".forgotten-"
-FILES_AT_ONCE = 100
-"""So many are deleted before somebody else has a turn."""
+FILES_AT_ONCE = 50
+"""So many are deleted before somebody else has a turn;"""
+CLEAR_SECONDS = 0.02
+"""and fewer where the disk takes longer."""
 _JOB = re.compile(r"[0-9a-f]{32}")
 
 
@@ -55,10 +59,10 @@ def to_drop(
 class ResultStore:
     """The folder of results. Every method raises OSError as it comes, ValueError for what is no name of a job."""
 
-    def __init__(self, root: Path) -> None:
-        """Makes `root` if it is missing. Raises OSError."""
+    def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Makes `root` if it is missing. `clock`: seconds that go forward. Raises OSError."""
         files.make_folder(root)
-        self._root = root
+        self._root, self._clock = root, clock
         self._waste: dict[Path, None] = {}
         """Folders that are nobody's any more, in their order."""
 
@@ -129,20 +133,15 @@ class ResultStore:
             self._throw_away(folder)
         self.clear()
 
-    def clear(self, most: int = FILES_AT_ONCE) -> bool:
-        """Delete so many of the files that are seen no more. Whether there are others. Raises nothing: what cannot be
-        deleted is left to the next start."""
-        while self._waste and most > 0:
-            folder = next(iter(self._waste))
-            try:
-                deleted, gone = _empty(folder, most)
-            except OSError as error:
-                log.warning("What is deleted could not be deleted wholly: %s.", error)
-                deleted, gone = 1, True
-            most -= deleted
-            if gone:
-                del self._waste[folder]
-        return bool(self._waste)
+    def clear(self) -> bool:
+        """Delete some of the files that are seen no more. Whether there were any. What cannot be deleted is left to the
+        next start."""
+        there, until = bool(self._waste), self._clock() + CLEAR_SECONDS
+        with closing(self._deletions()) as deletions:
+            for number, _ in enumerate(deletions, 1):
+                if number >= FILES_AT_ONCE or self._clock() >= until:
+                    break
+        return there
 
     def jobs(self) -> frozenset[str]:
         """The jobs that have a folder here, as far as its name tells."""
@@ -158,6 +157,16 @@ class ResultStore:
                 done = _result_of(folder)
                 if done is not None:
                     yield job, done
+
+    def _deletions(self) -> Generator[None]:
+        """Delete all that is seen no more, file by file."""
+        while self._waste:
+            folder = next(iter(self._waste))
+            try:
+                yield from _empty(folder)
+            except OSError as error:
+                log.warning("What is deleted could not be deleted wholly: %s.", error)
+            del self._waste[folder]
 
     def _throw_away(self, folder: Path) -> None:
         """Let a folder be seen no more, if it is there; what is none is deleted."""
@@ -196,20 +205,15 @@ def _checked(job: str) -> str:
     return job
 
 
-def _empty(folder: Path, most: int) -> tuple[int, bool]:
-    """Delete so many files of a folder, and then itself. How many went, and whether all is gone."""
-    deleted = 0
-    try:
+def _empty(folder: Path) -> Iterator[None]:
+    """Delete a folder, file by file."""
+    with suppress(FileNotFoundError):  # somebody else has deleted it
         with os.scandir(folder) as entries:
             for entry in entries:
-                if deleted >= most:
-                    return deleted, False
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path)  # not ours, and so hardly large
                 else:
                     os.unlink(entry.path)
-                deleted += 1
+                yield
         folder.rmdir()
-    except FileNotFoundError:
-        pass  # somebody else has deleted it
-    return deleted + 1, True
+    yield

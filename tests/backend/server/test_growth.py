@@ -3,6 +3,7 @@ statements, rows and files, not in seconds."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from backend.server.endings import REFUSED_SECONDS, RESULTS_AT_ONCE, SAVE_SECOND
 from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import DATABASE, open_all
 from backend.server.result_record import record
-from backend.server.results import FILES_AT_ONCE, FORGOTTEN, RESULT_FILE, ResultStore
+from backend.server.results import CLEAR_SECONDS, FILES_AT_ONCE, FORGOTTEN, RESULT_FILE, ResultStore
 from backend.server.store import FORGOTTEN_AT_ONCE, SPREAD, JobStore, StoreFull
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.client import new_job_id
@@ -264,7 +265,7 @@ def unlinked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_large_result_is_gone_at_once_and_its_files_little_by_little(tmp_path: Path, unlinked: list[str]) -> None:
-    results = ResultStore(tmp_path / "results")
+    results = ResultStore(tmp_path / "results", lambda: 0.0)
     name = new_job_id()
     lay(results, name, 3 * FILES_AT_ONCE)
     results.forget(name)
@@ -274,18 +275,54 @@ def test_a_large_result_is_gone_at_once_and_its_files_little_by_little(tmp_path:
     rounds = 0
     while results.clear():
         rounds += 1
-    assert rounds == 2
+        assert len(unlinked) <= (rounds + 1) * FILES_AT_ONCE
+    assert rounds == 3
     assert len(unlinked) == 3 * FILES_AT_ONCE + 1
     assert not list((tmp_path / "results").iterdir())
 
 
+def test_a_slow_disk_deletes_fewer_at_once(tmp_path: Path, unlinked: list[str]) -> None:
+    results = ResultStore(tmp_path / "results", itertools.count(0, CLEAR_SECONDS / 5).__next__)
+    name = new_job_id()
+    lay(results, name, FILES_AT_ONCE)
+    results.forget(name)
+    assert len(unlinked) == 5
+    while results.clear():
+        pass
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_what_cannot_be_deleted_is_left_to_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = ResultStore(tmp_path / "results", lambda: 0.0)
+    names = [new_job_id() for _ in range(2)]
+    for name in names:
+        lay(results, name)
+    real = os.unlink
+
+    def unlink(path: Any, **options: Any) -> None:
+        if "frame" in str(path) and names[0] in str(path):
+            raise PermissionError(13, "Permission denied")
+        real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        results.put_away(*names)
+        while results.clear():
+            pass
+    (left,) = (tmp_path / "results").iterdir()
+    assert left.name.startswith(f"{FORGOTTEN}{names[0]}")
+    again = ResultStore(tmp_path / "results", lambda: 0.0)
+    again.sweep()
+    assert not left.exists()
+
+
 def test_what_a_deletion_had_not_come_to_goes_after_the_next_start(tmp_path: Path, unlinked: list[str]) -> None:
-    results = ResultStore(tmp_path / "results")
+    results = ResultStore(tmp_path / "results", lambda: 0.0)
     names = (new_job_id(), new_job_id())
     for name in names:
         lay(results, name, 2 * FILES_AT_ONCE)
     results.put_away(*names)
-    again = ResultStore(tmp_path / "results")
+    again = ResultStore(tmp_path / "results", lambda: 0.0)
     again.sweep()
     assert len(unlinked) <= FILES_AT_ONCE
     while again.clear():
@@ -294,7 +331,7 @@ def test_what_a_deletion_had_not_come_to_goes_after_the_next_start(tmp_path: Pat
 
 
 def test_a_second_try_does_not_wait_for_the_files_of_the_first(tmp_path: Path, unlinked: list[str]) -> None:
-    results = ResultStore(tmp_path / "results")
+    results = ResultStore(tmp_path / "results", lambda: 0.0)
     name = new_job_id()
     for _ in range(3):
         folder = results.partial(name)
@@ -475,7 +512,7 @@ def test_a_result_that_is_not_there_now_is_not_given_up(folder: Path) -> None:
 
 
 def test_every_frame_of_a_result_that_is_found_is_there(tmp_path: Path) -> None:
-    results = ResultStore(tmp_path / "results")
+    results = ResultStore(tmp_path / "results", lambda: 0.0)
     names = [new_job_id() for _ in range(3)]
     for name in names:
         lay(results, name, frames=1)

@@ -79,7 +79,7 @@ class Stage:
         self.uploads: dict[str, Path] = {}
         self.now = 0.0
         self.store = JobStore(None)
-        self.results = ResultStore(folder / "results")
+        self.results = ResultStore(folder / "results", self.clock)
         self.options = ServeOptions(**options)
         self.scheduler = Scheduler(
             self.store,
