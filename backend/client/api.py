@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
+import msgspec
+
 from shared_protocol import connection
 from shared_protocol.client import new_job_id
 from shared_protocol.connection import Connection
@@ -210,8 +212,16 @@ class Backend:
         return listed[0]
 
     def jobs(self, ended: int = 0) -> Jobs:
-        """Running and waiting jobs of this key, and the last `ended` ones that have ended."""
-        return self._talk.ask(AskJobs(ended=ended), Jobs)
+        """All running and waiting jobs of this key, and the last `ended` ones that have ended."""
+        told = self._page(ended)
+        views = {view.job: view for view in told.jobs}
+        while told.next:
+            told = self._page(ended, told.next)
+            views |= {view.job: view for view in told.jobs}  # one that has ended meanwhile is told twice
+        return msgspec.structs.replace(told, after="", jobs=tuple(views.values()))
+
+    def _page(self, ended: int, after: str = "") -> Jobs:
+        return self._talk.ask(AskJobs(ended=ended, count=LISTED, after=after), Jobs)
 
     def cancel(self, job_id: str) -> Terminal:
         """End a job, and say how it has ended. Raises BackendError if there is none."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 from shared_protocol import VERSION
 from shared_protocol.errors import VersionMismatch
@@ -28,7 +30,6 @@ from shared_protocol.messages import (
     Free,
     Generate,
     Hello,
-    Jobs,
     Message,
     Move,
     Offer,
@@ -52,12 +53,12 @@ from .devices import likely_device
 from .estimates import Estimates
 from .file_desk import FileDesk, Send, Stream
 from .jobs import Job, Owner, State
+from .listing import Listing
 from .open_stores import Kept
 from .peers import Peer, Peers
 from .requests import resolve, resolve_conform
 from .scheduler import Scheduler
 from .store_errors import StoreRefuses
-from .views import pages, view
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,9 @@ class Desk:
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
         self._stopping = False
+        self._listing = Listing(kept.store, scheduler)
+        self._catching_up: list[tuple[Peer, Iterator[None]]] = []
+        """Clients that have come back and are not told all yet."""
         self._estimates = Estimates(options, catalogue, scheduler, kept.uploads.path)
 
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
@@ -124,7 +128,8 @@ class Desk:
         )
         client.asked.followed(hello)
         if hello.client_id:
-            self._catch_up(client)
+            self._catching_up.append((client, self._listing.missed(client, partial(self._send, client))))
+            self._catch_up()
         return None
 
     def client_left(self, client: Peer) -> None:
@@ -137,6 +142,12 @@ class Desk:
         """Tell what was found out about clips since the last round."""
         for identity, estimate in self._estimates.look():
             self._send_to(identity, estimate, ())
+        self._catch_up()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has more to tell as soon as nobody else waits."""
+        return bool(self._catching_up)
 
     def close(self) -> None:
         """End what is being found out."""
@@ -181,8 +192,8 @@ class Desk:
             case Free():
                 self._scheduler.free()
                 self._send(client, self._status())
-            case AskJobs(ended=ended):
-                self._send(client, self._jobs(client, ended))
+            case AskJobs():
+                self._send(client, self._listing.page(client, request))
             case Watch():
                 self._watch(client, request)
             case Fetch():
@@ -202,6 +213,15 @@ class Desk:
                 self._send(client, self._status())
             case Shutdown():
                 self._shut_down(client)
+
+    def _catch_up(self) -> None:
+        """Tell each client that has come back another part of what it has missed."""
+        told = []
+        for client, parts in self._catching_up:
+            there = self._peers.get(client.identity, client.owner.principal) is client
+            if there and any(True for _ in islice(parts, 1)):
+                told.append((client, parts))
+        self._catching_up = told
 
     # Jobs ---------------------------------------------------------------------------------------------------
 
@@ -241,7 +261,7 @@ class Desk:
         if job.state is not State.QUEUED:
             raise Denial("job_not_waiting")
         self._scheduler.move(job, request.position)
-        self._send(client, self._jobs(client, 0))
+        self._send(client, self._listing.page(client, AskJobs()))
 
     def _watch(self, client: Peer, request: Watch) -> None:
         job = self._job(client, request.job)
@@ -251,43 +271,9 @@ class Desk:
         else:
             client.previews.discard(job.id)
         self._scheduler.preview(job.id)
-        where = self._scheduler.forecast().get(job.id)
-        shown = view(job, client.owner, where, self._scheduler.progress(job.id))
-        self._send(client, Jobs(queue=self._scheduler.state, jobs=(shown,)))
+        self._send(client, self._listing.one(client, job))
         if job.end is not None:
             self._send(client, job.end)
-
-    def _catch_up(self, client: Peer) -> None:
-        """Tell a client that has come back of its jobs: where they stand, and how they ended meanwhile."""
-        mine = [job for job in self._store.unfinished() if job.owner == client.owner]
-        ended = self._store.undelivered(client.owner)
-        if not mine and not ended:
-            return
-        where = self._scheduler.forecast()
-        shown = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in mine]
-        shown += [view(job, client.owner, None, None) for job in reversed(ended)]
-        for page in pages(shown):
-            self._send(client, Jobs(queue=self._scheduler.state, jobs=page))
-        for job in ended:
-            assert job.end is not None
-            self._send(client, job.end)
-
-    def _jobs(self, client: Peer, ended: int) -> Jobs:
-        where = self._scheduler.forecast()
-        unfinished = self._store.unfinished()
-        shown = [job for job in unfinished if client.may_see(job)]
-        # Running ones first, though a job that was moved to the front has an earlier place.
-        shown.sort(key=lambda job: job.state is State.QUEUED)
-        last = self._store.ended(client.owner.principal, ended) if ended else ()
-        views = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in shown]
-        views += [view(job, client.owner, None, None) for job in last]
-        first = next(pages(views), ())
-        return Jobs(
-            queue=self._scheduler.state,
-            jobs=first,
-            others=len(unfinished) - len(shown),
-            left_out=len(views) - len(first),
-        )
 
     # Results ------------------------------------------------------------------------------------------------
 
@@ -297,7 +283,7 @@ class Desk:
             raise Denial("job_not_ended")
         self._results.forget(job_id)
         self._store.drop_result(job_id)
-        self._send(client, self._jobs(client, 0))
+        self._send(client, self._listing.page(client, AskJobs()))
 
     # The backend --------------------------------------------------------------------------------------------
 

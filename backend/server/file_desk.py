@@ -9,7 +9,6 @@ from shared_protocol.messages import Chunk, Done, Fetch, Fetched, Frame, Have, M
 from shared_protocol.wire import MAX_BUFFER_BYTES, Buffer
 
 from ..failures import Denial, cannot_keep
-from ..orders import Sample
 from ..styles.catalogue import Catalogue
 from .jobs import Job
 from .open_stores import Kept
@@ -67,12 +66,7 @@ class FileDesk:
         """Take a file, or a part of one. Raises Denial and OSError."""
         sender = client.owner.client_id
         if isinstance(request, Offer):
-            there = self._uploads.offer(request.sha256, request.size, self._needed(), sender)
+            there = self._uploads.offer(request.sha256, request.size, self._store.backlog.pictures, sender)
         else:
             there = self._uploads.append(request.sha256, request.offset, bytes(buffers[0]), sender)
         self._send(client.identity, Have(sha256=request.sha256, offset=there), ())
-
-    def _needed(self) -> set[str]:
-        """Hashes of pictures that unfinished jobs will read."""
-        orders = (job.order for job in self._store.unfinished())
-        return {sha256 for order in orders if isinstance(order, Sample) for sha256 in order.pictures}

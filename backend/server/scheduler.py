@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import zmq
@@ -30,6 +30,7 @@ from .endings import Emit, Endings
 from .forecast import Forecast
 from .hold import Hold
 from .jobs import DuplicateJob, Job, State
+from .peers import Audience
 from .requests import FindUpload, no_uploads, uploaded
 from .results import ResultStore
 from .slot import Loss, Slot
@@ -60,18 +61,20 @@ class Scheduler:
         emit: Emit,
         broadcast: Callable[[Message], None],
         previewed: Callable[[str], bool],
+        audience: Callable[[], Audience] | None = None,
         upload: FindUpload = no_uploads,
         clock: Callable[[], float],
     ) -> None:
         """`clock`: seconds that go forward. `broadcast`: tell every client something.
 
-        `previewed`: whether anybody wants previews of a job. `upload`: finds the pictures that jobs start from.
+        `previewed`: whether anybody wants previews of a job. `audience`: whose jobs are heard of; if not given, all.
+        `upload`: finds the pictures that jobs start from.
         """
         self._store, self._results, self._idle, self._slots = store, results, options.idle, tuple(slots)
         self._emit, self._broadcast, self._previewed, self._clock = emit, broadcast, previewed, clock
         self._upload = upload
         self._hold = Hold(store, results, clock)
-        self._times = Times(store, self._slots, clock)
+        self._times = Times(store, self._slots, clock, audience)
         self._endings = Endings(store, results, options, emit=emit, stop=self._refused, clock=clock)
         self.device: str | None = None
         self.loads = 0
@@ -92,9 +95,8 @@ class Scheduler:
     def state(self) -> QueueState:
         """Whether jobs are started."""
         running = sum(slot.job is not None for slot in self._slots)
-        return QueueState(
-            paused=self._hold.paused, stopped=self._hold.stopped, waiting=len(self._store.queued()), running=running
-        )
+        waiting = self._store.backlog.waiting()
+        return QueueState(paused=self._hold.paused, stopped=self._hold.stopped, waiting=waiting, running=running)
 
     @property
     def workers(self) -> tuple[WorkerView, ...]:
@@ -109,15 +111,15 @@ class Scheduler:
         """How long an order takes once its models are loaded; None while nothing like it was made."""
         return self._times.of(order)
 
-    def forecast(self) -> dict[str, Forecast]:
-        """Place and time of every unfinished job."""
-        return self._times.forecast()
+    def forecast(self, jobs: Iterable[Job]) -> dict[str, Forecast]:
+        """Place and time of these unfinished jobs, by their names."""
+        return self._times.forecast(jobs)
 
     # What clients ask ---------------------------------------------------------------------------------------
 
     def submit(self, job: Job, warnings: tuple[str, ...]) -> None:
         """Put a job at the end of the queue and say so. Raises BackendError."""
-        if len(self._store.unfinished()) >= MOST_JOBS:
+        if len(self._store.backlog) >= MOST_JOBS:
             raise Failure("queue_full", most=MOST_JOBS)
         try:
             self._store.add(job)
@@ -169,16 +171,18 @@ class Scheduler:
     # The round ----------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Hear the workers, notice their ends, start what comes next. To be called often."""
+        """Hear the workers, notice their ends, start what comes next. To be called often. Raises DamagedStore."""
+        self._store.look()
         for slot in self._slots:
             slot.clear_away()
             self._tend(slot)
         self._endings.save_again()
-        if not self._endings.unsaved and self._hold.ends(next(iter(self._store.queued()), None)):
+        if not self._endings.unsaved and self._hold.ends(self._store.backlog.first()):
             self._broadcast(Queue(queue=self.state))
         self._dispatch()
         for job, progress in self._times.news():
             self._emit(job, progress, ())
+        self._endings.tidy()
 
     def close(self) -> None:
         """End the workers. What is unfinished waits for the next start."""
@@ -296,7 +300,7 @@ class Scheduler:
         ending = self._endings.unsaved
         for slot in self._slots:
             while slot.job is None and not self._hold.active:
-                job = next((job for job in self._store.queued() if job.id not in ending), None)
+                job = self._store.backlog.first(but=ending)
                 if job is None or self._begin(slot, job):
                     break
 

@@ -87,6 +87,7 @@ class Server:
             emit=self._emit,
             broadcast=self._broadcast,
             previewed=self._peers.want_previews,
+            audience=self._peers.audience,
             upload=kept.uploads.path,
             clock=self._clock,
         )
@@ -160,7 +161,7 @@ class Server:
         poller = zmq.Poller()
         for socket in (self._mail.socket, *self._scheduler.sockets):
             poller.register(socket, zmq.POLLIN)
-        poller.poll(BUSY_TICK_MS if self._mail.waits else TICK_MS)
+        poller.poll(0 if self._desk.busy else BUSY_TICK_MS if self._mail.waits else TICK_MS)
 
     def _hear_clients(self) -> None:
         for identity in self._mail.read():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -62,7 +62,7 @@ class Queueing:
     def move(self, job: Job, position: int) -> None:
         self.moved.append((job.id, position))
 
-    def forecast(self) -> dict[str, object]:
+    def forecast(self, jobs: Iterable[Job]) -> dict[str, object]:
         return {}
 
     def progress(self, job_id: str) -> None:

@@ -92,7 +92,7 @@ class Stage:
         self.uploads: dict[str, Path] = {}
         self.now = 0.0
         self.store = JobStore(None)
-        self.results = ResultStore(folder / "results")
+        self.results = ResultStore(folder / "results", self.clock)
         self.options = ServeOptions(**options)
         self.scheduler = Scheduler(
             self.store,
@@ -629,7 +629,7 @@ def test_places_and_times_of_waiting_jobs(stage: Stage) -> None:
     accepted = [message for message in stage.heard if isinstance(message, Accepted)][1:]
     assert [(one.position, one.seconds_left) for one in accepted] == [(0, 10), (1, 20), (2, 30)]
     stage.say(Progress(job=B, phase="painting", step=1, steps=2, seconds_left=4.0))
-    where = stage.scheduler.forecast()
+    where = stage.scheduler.forecast(stage.store.unfinished())
     assert {name: tuple(where[name]) for name in (B, C, D)} == {B: (0, 4.0, 0), C: (1, 14.0, 0), D: (2, 24.0, 1)}
     stage.heard.clear()
     stage.cancel(C)

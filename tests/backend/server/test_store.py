@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from backend.server import schema
 from backend.server import store as store_module
+from backend.server.checkup import DamagedStore
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
-from backend.server.store import DamagedStore, JobStore
+from backend.server.store import JobStore
 from backend.server.store_errors import StoreRefuses
 from elevator import Plan
 from shared_protocol.messages import Cancelled, Done, Failed

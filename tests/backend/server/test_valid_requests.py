@@ -88,6 +88,15 @@ def test_many_long_prompts_are_listed_in_as_many_messages_as_they_take(backend: 
         assert first.left_out == 900 - len(first.jobs) > 0
         assert [view.position for view in first.jobs] == list(range(len(first.jobs)))
         assert LONG.startswith(first.jobs[0].prompt.rstrip("…"))
+        views = list(first.jobs)
+        while len(views) < 900:
+            client.client.send(AskJobs(count=500, after=first.next))
+            first = client.expect(Jobs)
+            assert first.left_out == 900 - len(views) - len(first.jobs)
+            views += first.jobs
+        assert first.next == ""
+        assert [view.job for view in views] == jobs
+        assert [view.position for view in views] == list(range(900))
     with backend.client(client_id="9" * 32) as client:
         listed: list[str] = []
         while len(listed) < 900:
