@@ -17,7 +17,7 @@ from tests.backend.disks import small_disk
 from tests.backend.faults.switchboard import ROLES, Call, Role, Switchboard
 from tests.backend.harness import Running
 
-BYTES_OF_WORKER = 48 << 20
+MORE_BYTES = 1 << 20
 """What a worker may still take for its address space when memory is short."""
 
 
@@ -164,17 +164,14 @@ class Inodes(OnSmallDisk):
 
 
 class Memory(Shortage):
-    """A worker gets no more memory. Who starts one gives it as little."""
+    """Workers get no more memory."""
 
-    says = "memory|process"
+    says = "memory"
 
     def comes(self, site: Site, backend: Running | None) -> None:
-        if backend is None:
-            return
-        server, *workers = family(backend)
-        site.lower(server, resource.RLIMIT_AS, server.memory_info().vms + BYTES_OF_WORKER)
-        for worker in workers:
-            site.lower(worker, resource.RLIMIT_AS, worker.memory_info().vms + (1 << 20))
+        for worker in backend.family if backend is not None else ():
+            with suppress(psutil.NoSuchProcess):
+                site.lower(worker, resource.RLIMIT_AS, worker.memory_info().vms + MORE_BYTES)
 
 
 SHORTAGES: dict[str, Callable[[], Shortage]] = {
