@@ -7,19 +7,22 @@ enough again, all is made.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.client import Lost
+from shared_protocol.machine import places
 from shared_protocol.messages import (
     Accepted,
     AskStatus,
@@ -41,7 +44,7 @@ from shared_protocol.messages import (
 from tests.backend.faults.pngs import is_whole, noise
 from tests.backend.faults.shortages import SHORTAGES, Memory, Shortage, Site
 from tests.backend.faults.switchboard import Call, Role, switchboard
-from tests.backend.harness import ENDS, Conversation, Running, greet, running, until
+from tests.backend.harness import ENDS, LONG, ROOT, Conversation, Running, command, greet, running, until
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="limits, namespaces and preloading are made as on Linux"
@@ -286,3 +289,45 @@ def look_at_database(site: Site, copy: Path) -> None:
     with closing(sqlite3.connect(copy / "queue.db")) as base:  # SQLite follows links, and so finds no other root
         assert base.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert base.execute("SELECT count(*) FROM jobs WHERE ending IS NULL").fetchone() == (0,)
+
+
+def test_a_shortage_at_the_start(shortage: Shortage, site: Site, home: Path, tmp_path: Path) -> None:
+    """The backend starts all the same, or says in a sentence why not; what waits is made by the next one."""
+    if isinstance(shortage, Memory):
+        pytest.skip("it comes over workers")
+    with served(site, home) as backend, backend.client(client_id=ME) as client:
+        client.client.send(Pause())
+        jobs = [client.submit(seed=seed, frames=FRAMES, width=SIDE, height=SIDE) for seed in range(2)]
+        client.status()
+    shortage.comes(site, None)
+    with start(site, home) as (process, said):
+        until(lambda: process.poll() is not None or places.connection_file().exists(), 20.0)
+        time.sleep(FELT_SECONDS)
+        if process.poll() is None:
+            process.terminate()
+        process.wait(LONG)
+        words = said.read_text(encoding="utf-8")
+        # libzmq aborts where it cannot begin a thread; nothing is lost by that before the backend serves.
+        assert process.returncode == 0 or len(words.splitlines()) == 1 or "(src/thread.cpp:" in words, words
+        assert "should not" not in words
+    shortage.passes(site)
+    with served(site, home) as backend, backend.client(client_id=ME) as client:
+        greet(client)
+        client.client.send(Resume())
+        assert {job: type(client.end_of(job)) for job in jobs} == dict.fromkeys(jobs, Done)
+    look_at_database(site, tmp_path / "copy")
+
+
+@contextmanager
+def start(site: Site, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A backend that may not come to serve, and the file with its complaints."""
+    complaints = home.parent / "complaints"
+    environment = {**os.environ, **site.board.environment, "ELEVATOR_HOME": str(home)}
+    with complaints.open("wb") as output:
+        arguments = [*site.through, *command("serve", "--fake", "--stay")]
+        process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=output)
+    try:
+        yield process, complaints
+    finally:
+        process.kill()
+        process.wait()
