@@ -164,7 +164,8 @@ class Customer:
     def _submit(self) -> None:
         if len(self._open) > MOST_OPEN:
             return self._cancel()
-        frames, footage = self._chance.randint(1, 4), ()
+        frames = self._chance.randint(1, 4)
+        footage: tuple[str, ...] = ()
         if self._ledger.taken and self._chance.random() < 0.4:
             footage = (self._chance.choice(sorted(self._ledger.taken)),) * frames
         order = Generate(

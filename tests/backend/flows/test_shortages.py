@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ class Trouble:
         self.asked = 0
         """Orders of all phases together."""
 
-    def submit(self, count: int = 1, **fields: object) -> list[str]:
+    def submit(self, count: int = 1, **fields: Any) -> list[str]:
         """Ask for clips."""
         wish = {"frames": FRAMES, "width": SIDE, "height": SIDE, **fields}
         self.asked += count
@@ -173,13 +174,18 @@ def while_pictures_come(trouble: Trouble) -> None:
     picture = noise(1)
     sha256, client = hashlib.sha256(picture).hexdigest(), trouble.client
 
-    def send() -> Message:
-        client.client.send(Offer(sha256=sha256, size=len(picture)))
+    def hear() -> Have | Denied:
         answer = client.expect(Message, lambda message: isinstance(message, Have | Denied))
+        assert isinstance(answer, Have | Denied)
+        return answer
+
+    def send() -> Have | Denied:
+        client.client.send(Offer(sha256=sha256, size=len(picture)))
+        answer = hear()
         if isinstance(answer, Denied) or answer.offset == len(picture):
             return answer
         client.client.send(Chunk(sha256=sha256, offset=answer.offset), [picture[answer.offset :]])
-        return client.expect(Message, lambda message: isinstance(message, Have | Denied))
+        return hear()
 
     trouble.comes()
     answer = send()
@@ -265,8 +271,8 @@ def site(shortage: Shortage, home: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def served(site: Site, home: Path) -> AbstractContextManager[Running]:
-    environment = {**site.board.environment, "ELEVATOR_HOME": str(home)}
-    return running("--stay", through=site.through, step_seconds=0.002, **environment)
+    options: dict[str, Any] = {**site.board.environment, "ELEVATOR_HOME": str(home)}
+    return running("--stay", through=site.through, step_seconds=0.002, **options)
 
 
 @pytest.mark.parametrize("phases", [PHASES, *(pytest.param((phase,), marks=pytest.mark.long) for phase in PHASES)])
