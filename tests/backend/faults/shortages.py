@@ -17,9 +17,6 @@ from tests.backend.disks import small_disk
 from tests.backend.faults.switchboard import ROLES, Call, Role, Switchboard
 from tests.backend.harness import Running
 
-MORE_BYTES = 1 << 20
-"""What a worker may still take for its address space when memory is short."""
-
 
 @dataclass(frozen=True)
 class Site:
@@ -171,7 +168,7 @@ class Memory(Shortage):
     def comes(self, site: Site, backend: Running | None) -> None:
         for worker in backend.family if backend is not None else ():
             with suppress(psutil.NoSuchProcess):
-                site.lower(worker, resource.RLIMIT_AS, worker.memory_info().vms + MORE_BYTES)
+                site.lower(worker, resource.RLIMIT_AS, worker.memory_info().vms)
 
 
 SHORTAGES: dict[str, Callable[[], Shortage]] = {
