@@ -20,6 +20,8 @@ from tests.backend.harness import LONG, ROOT, Running, command, until
 
 ORPHANS_LIVE = 3.0
 """Seconds after which a worker must have followed its server; 2 are meant, and this machine may be busy."""
+BEGINNERS_LIVE = 60.0
+"""The same of one that has just been started: it looks for its server when it has read its libraries."""
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def life(*options: str, **environment: str) -> Iterator[Running | None]:
         finally:
             process.kill()
             process.wait()
-    assert not psutil.wait_procs(at_home(), timeout=ORPHANS_LIVE)[1], "a process was left behind"
+    assert not psutil.wait_procs(at_home(), timeout=BEGINNERS_LIVE)[1], "a process was left behind"
 
 
 def _started(process: subprocess.Popen[bytes]) -> Running | None:
