@@ -275,7 +275,13 @@ def served(site: Site, home: Path) -> AbstractContextManager[Running]:
     return running("--stay", through=site.through, step_seconds=0.002, **options)
 
 
-@pytest.mark.parametrize("phases", [PHASES, *(pytest.param((phase,), marks=pytest.mark.long) for phase in PHASES)])
+@pytest.mark.parametrize(
+    "phases",
+    [
+        pytest.param(PHASES, id="all"),
+        *(pytest.param((phase,), id=phase.__name__, marks=pytest.mark.long) for phase in PHASES),
+    ],
+)
 def test_a_shortage_comes_and_passes(
     phases: Sequence[Callable[[Trouble], None]], shortage: Shortage, site: Site, home: Path, tmp_path: Path
 ) -> None:
