@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import functools
 import mmap
-import os
 import shutil
 import struct
 import subprocess
@@ -120,7 +119,7 @@ def preloaded() -> Path:
     """The shared object, built once. Skips the test where that is not possible."""
     if sys.platform != "linux":
         pytest.skip("objects are preloaded as on Linux")
-    compiler = shutil.which(os.environ.get("CC", "cc"))
+    compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler to build the switchboard with")
     folder = tempfile.mkdtemp(prefix="switchboard-")

@@ -193,7 +193,13 @@ def doomed_client(
     return killable_client(KILLABLE, orders, heard)
 
 
-@pytest.mark.parametrize("rounds", [20, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(20, marks=pytest.mark.timeout(1800)),
+        pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(4 * 3600)]),
+    ],
+)
 def test_kills_at_exact_calls(rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = os.environ.get("ELEVATOR_KILLS_SEED")
     first = int(given) if given else random.randrange(2**32)

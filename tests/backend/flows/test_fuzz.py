@@ -89,7 +89,11 @@ def fuzz(backend: Running, count: int, seed: int) -> tuple[list[Property], Count
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(20_000), pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(6 * 3600)])]
+    "count",
+    [
+        pytest.param(20_000, marks=pytest.mark.timeout(1800)),
+        pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(6 * 3600)]),
+    ],
 )
 def test_whatever_is_asked_an_honest_client_is_answered(count: int, capfd: pytest.CaptureFixture[str]) -> None:
     seed = int(os.environ.get("ELEVATOR_FUZZ_SEED", random.randrange(2**32)))
