@@ -80,9 +80,11 @@ class Trap:
 def one_round(seed: int, board: Switchboard, folder: Path) -> int:
     """One to three backends that are killed, and one that is not. Says what was done; returns how many traps have
     snapped."""
+    # Everybody has dice of their own: what one does, which depends on how quick the others were, changes no trap.
     chance, ledger, snapped = random.Random(seed), Ledger(), 0
     print(f"ELEVATOR_KILLS_SEED={seed}")
-    customers = [Customer(name, ledger, chance) for name in NAMES[: chance.randint(2, 3)]]
+    names = NAMES[: chance.randint(2, 3)]
+    customers = [Customer(name, ledger, random.Random(f"{seed} {name}")) for name in names]
     with ExitStack() as stack:
         for customer in customers:
             stack.callback(customer.leave)
@@ -94,7 +96,8 @@ def one_round(seed: int, board: Switchboard, folder: Path) -> int:
                 trap.set_on(board)
             with life(**board.environment) as backend:
                 if backend is not None:
-                    live(backend, ledger, customers, chance, strike, folder / f"{seed}-{number}.jsonl")
+                    dice = random.Random(f"{seed} {number}")
+                    live(backend, ledger, customers, dice, strike, folder / f"{seed}-{number}.jsonl")
                 hit = trap is not None and trap.has_snapped(board)
                 snapped += hit
                 print(f"  {trap}{' snapped' if hit else ''}, {strike}; {len(ledger.accepted)} jobs accepted")
