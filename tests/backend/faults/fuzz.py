@@ -37,6 +37,7 @@ from shared_protocol.messages import (
     Have,
     Hello,
     Jobs,
+    JobView,
     LoraChoice,
     Message,
     Move,
@@ -45,9 +46,11 @@ from shared_protocol.messages import (
     Received,
     Resume,
     Shutdown,
+    Status,
     Style,
     Watch,
     Welcome,
+    WorkerView,
 )
 from shared_protocol.wire import Buffer, buffers_of
 from tests.backend.faults.pngs import noise
@@ -403,6 +406,11 @@ class Fuzzer:
         """Nothing is said of another key's job but that there is none."""
         if isinstance(message, Denied) and message.code == "unknown_job":
             return
-        named = [view.job for view in message.jobs] if isinstance(message, Jobs) else [getattr(message, "job", "")]
+        views: Sequence[JobView | WorkerView] = ()
+        if isinstance(message, Jobs):
+            views = message.jobs
+        elif isinstance(message, Status):
+            views = message.workers
+        named = [getattr(message, "job", ""), *(view.job for view in views)]
         for job in (name for name in named if len(name) == 32):  # a file's name is longer
             assert self._registry.claim(job, self._mine.key) == self._mine.key, message

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -332,7 +334,8 @@ def check_files(ledger: Ledger) -> None:
         assert msgspec.json.decode((folder / "result.json").read_bytes())
     pictures = {path.name: path.read_bytes() for path in (data / "uploads").iterdir()}
     assert pictures == {f"{sha256}.png": picture for sha256, picture in ledger.pictures.items()}
-    left = [path for path in data.rglob("*") if path.name.startswith(HALF) or path.suffix == ".part"]
+    home = Path(os.environ["ELEVATOR_HOME"])
+    left = [path for path in home.rglob("*") if path.name.startswith(HALF) or path.suffix == ".part"]
     assert not left, "something half was left behind"
     assert not places.connection_file().exists()
 

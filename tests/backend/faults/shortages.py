@@ -172,7 +172,10 @@ class Memory(Shortage):
 
 
 SHORTAGES: dict[str, Callable[[], Shortage]] = {
+    "descriptors": Descriptors,
     "space": Space,
     "inodes": Inodes,
     "memory": Memory,
+    "processes": Processes,
+    "errors of the disk": Errors,
 }

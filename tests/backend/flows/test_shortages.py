@@ -209,6 +209,16 @@ def before_a_worker_is_started(trouble: Trouble) -> None:
     trouble.passes()
 
 
+def while_a_worker_is_started(trouble: Trouble) -> None:
+    trouble.client.client.send(Free())
+    trouble.client.status()
+    for path in (trouble.site.disk / "state").glob("worker_output_*"):
+        path.unlink()  # it takes an inode to make it anew
+    trouble.site.board.stop_at("server", "open", 1, "worker_output")
+    trouble.submit(3)
+    trouble.goes_on_short("server", "open")
+
+
 def while_a_worker_loads(trouble: Trouble) -> None:
     trouble.client.client.send(Free())
     trouble.site.board.stop_at("worker", "open", 1, "worker.log")
@@ -249,6 +259,7 @@ PHASES: tuple[Callable[[Trouble], None], ...] = (
     while_orders_come,
     while_pictures_come,
     before_a_worker_is_started,
+    while_a_worker_is_started,
     while_a_worker_loads,
     while_frames_are_written,
     while_a_result_gets_its_name,

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from tests.backend.harness import running
-from tests.benchmarks.soak import HEADER, RESTLESS, Customer, Sample, flaws, grown, samples_by_time, told
+from shared_protocol.messages import Done, Free
+from tests.backend.harness import Conversation, Running, gone, pid_of, running, until
+from tests.benchmarks.soak import HEADER, RESTLESS, Customer, Held, Sample, flaws, grown, samples_by_time, told
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors and threads are counted as on Linux")
 HOUR = 3600.0
@@ -47,3 +48,43 @@ def test_four_hours(capfd: pytest.CaptureFixture[str]) -> None:
         warm, last, wrong = soak(seconds=4 * HOUR, every=HOUR, warm=HOUR, restless=RESTLESS)
         wrong += grown(warm, last, 3 * GROWTH_AN_HOUR)
     assert not wrong
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(2 * HOUR)])])
+def test_workers_that_have_ended_leave_nothing(count: int) -> None:
+    """Whether they were idle, were killed, or have died over a job."""
+    with running("--stay", step_seconds=0.0) as backend, backend.client() as client:
+        end_one(backend, client, 0)
+        before = settled(backend, client)
+        for number in range(count):
+            end_one(backend, client, number)
+        after = settled(backend, client)
+        assert (after.files, after.threads) == (before.files, before.threads)
+        assert client.status().loads > count
+
+
+def end_one(backend: Running, client: Conversation, number: int) -> None:
+    """Let a worker make a clip and end, in one of three ways."""
+    crash = number % 3 == 2
+    assert isinstance(client.end_of(client.submit("fail:crash-once" if crash else "a cat", frames=1)), Done)
+    (worker,) = backend.family
+    if number % 3 == 0:
+        client.client.send(Free())
+    else:
+        worker.kill()
+    assert gone(worker)
+    assert until(lambda: pid_of(client.status()) == 0)
+    client.heard.clear()
+
+
+def settled(backend: Running, client: Conversation) -> Held:
+    """What the server holds when no worker runs and nothing more is given back."""
+    held = [Held.by(backend.process.pid)]
+
+    def steady() -> bool:
+        client.status()
+        held.append(Held.by(backend.process.pid))
+        return len(held) > 10 and len({(each.files, each.threads) for each in held[-10:]}) == 1
+
+    assert until(steady)
+    return held[-1]
