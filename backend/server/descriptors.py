@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -29,6 +30,12 @@ def raise_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         except (OSError, ValueError) as error:  # macOS allows less than it says
             log.info("The limit of %d descriptors could not be raised: %s.", soft, error)
+
+
+def need(count: int) -> None:
+    """Raise OSError if not so many are free. libzmq ends the process where it misses one while it opens a socket."""
+    if not _close(_take(count)):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 class Reserve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -44,7 +45,8 @@ class StrangerLog:
 def log_handshakes(socket: zmq.Socket[bytes]) -> None:
     """Log who is turned away before a key is looked up in a list. Done anew for the same socket, it starts afresh.
 
-    Only a socket's monitor tells this. The thread ends with the socket, or with its context.
+    Only a socket's monitor tells this. The thread ends with the socket, or with its context. Raises OSError where no
+    thread can be started.
     """
     address = f"inproc://handshakes-{uuid.uuid4().hex}"
     socket.monitor(address, FAILED | zmq.EVENT_MONITOR_STOPPED)  # without the last one the thread never ends
@@ -52,7 +54,12 @@ def log_handshakes(socket: zmq.Socket[bytes]) -> None:
     monitor = zmq.Context(shadow=socket.context).socket(zmq.PAIR)
     monitor.linger = 0
     monitor.connect(address)
-    threading.Thread(target=_read_handshakes, args=(monitor,), name="handshakes", daemon=True).start()
+    try:
+        threading.Thread(target=_read_handshakes, args=(monitor,), name="handshakes", daemon=True).start()
+    except RuntimeError as error:  # Python's word for a system that has none left
+        monitor.close()
+        socket.disable_monitor()
+        raise OSError(errno.EAGAIN, "no further thread can be started") from error
 
 
 def _read_handshakes(monitor: zmq.Socket[bytes]) -> None:

@@ -94,7 +94,7 @@ class Scheduler:
     @property
     def state(self) -> QueueState:
         """Whether jobs are started."""
-        running = sum(slot.job is not None for slot in self._slots)
+        running = sum(slot.job is not None for slot in self._slots) + len(self._endings.unsaved)
         waiting = self._store.backlog.waiting()
         return QueueState(paused=self._hold.paused, stopped=self._hold.stopped, waiting=waiting, running=running)
 

@@ -18,7 +18,7 @@ import zmq
 from shared_protocol import VERSION, connection, wire
 from shared_protocol.connection import Connection as ConnectionFile
 from shared_protocol.errors import ProtocolError, VersionMismatch
-from shared_protocol.machine import places
+from shared_protocol.machine import files, places
 from shared_protocol.machine.processes import start_time
 from shared_protocol.messages import Alive, Asking, Frame, Goodbye, Hello, Message, Progress, Refused, Terminal
 from shared_protocol.texts import sentence
@@ -151,6 +151,7 @@ class Server:
             session=self._session,
             version=VERSION,
         )
+        files.sweep(places.connection_file())
         connection.write(places.connection_file(), announced)
         log.info("Ready at %s with %d styles.", self._mail.endpoint, self._styles)
         if self._mail.remote:

@@ -26,11 +26,14 @@ from ..child_environment import child_environment
 from ..orders import ToWorker, WorkerKeys, from_worker
 from ..root import ROOT
 from ..serve_options import ServeOptions
+from .descriptors import need
 from .output_file import Trimmer, trim
 from .security import KeyPair, admit, bind_guarded
 
 log = logging.getLogger(__name__)
 
+DESCRIPTORS = 32
+"""More than a worker's line and the pipes to its process take."""
 END_SECONDS = 2.0
 """How long a worker may take to end by itself."""
 _domains = (f"worker {number}" for number in itertools.count())
@@ -51,6 +54,7 @@ class WorkerProcess:
         """Whether it has said something that nobody can read: then it is of no use, for its job's end may be lost."""
         self._end_by = 0.0
         with ExitStack() as opened:
+            need(DESCRIPTORS)
             try:
                 keys = self._open(opened, context, door, options, device)
             except zmq.ZMQError as error:  # no descriptor is left, for one

@@ -687,7 +687,9 @@ def test_of_a_long_queue_no_more_is_asked_than_somebody_wants_to_know() -> None:
     session.backend.shift(A, -2)
     assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))], "it stands further behind"
     session.backend.look_around()
-    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))], "asked anew, while the second page was under way"
+    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))], (
+        "asked anew, while the second page was under way"
+    )
     assert session.receive(Jobs(queue=QueueState(), jobs=(view(A, 9),), after=mark)) == [Send(Move(job=A, position=7))]
     session.backend.shift("c" * 32, 1)
     assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))]
