@@ -118,6 +118,11 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
         "The queue holds {most} jobs and takes no more.",
         "Wait until some are done, or cancel some.",
     ),
+    "results_full": Wording(
+        "Finished clips of this key that nobody has fetched take {taken} GB here, and {most} GB at most are kept.",
+        'Fetch or delete some: see "python -m backend results".',
+        EXIT_TO_CHANGE,
+    ),
     "model_missing": Wording(
         "The model {folder} is missing.",
         "Put it back, or choose another style.",

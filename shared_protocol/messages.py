@@ -468,6 +468,7 @@ FailureCode: TypeAlias = Literal[
     "footage_missing",
     "source_missing",
     "queue_full",
+    "results_full",
     "model_missing",
     "model_unfit",
     "out_of_memory",

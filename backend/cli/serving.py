@@ -20,7 +20,15 @@ from shared_protocol.machine import locks, places
 from .. import logs
 from ..client.failures import cannot_write
 from ..failures import EXIT_DONE, BackendError
-from ..serve_options import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, ServeOptions
+from ..serve_options import (
+    GRACE_SECONDS,
+    GUEST_BYTES,
+    IDLE_SECONDS,
+    KEPT_BYTES,
+    KEPT_RESULTS,
+    SILENCE_SECONDS,
+    ServeOptions,
+)
 from ..server.only_one import only_one
 from .keys import parse_bind
 from .output import warn
@@ -58,6 +66,7 @@ def serve(options: argparse.Namespace) -> int:
         memory_budget=int(options.model_memory * 1e9),
         kept_results=options.keep,
         kept_bytes=int(options.keep_gb * 1e9),
+        guest_bytes=int(options.guest_gb * 1e9),
         log_prompts=options.log_prompts,
         bind=options.bind or "",
         authorize=tuple(options.authorize),
@@ -171,6 +180,13 @@ def add_serve_options(command: argparse.ArgumentParser) -> None:
         default=KEPT_BYTES / 1e9,
         metavar="GB",
         help=f"and how large all together (default: {KEPT_BYTES / 1e9:.0f}); what nobody has fetched stays",
+    )
+    command.add_argument(
+        "--guest-gb",
+        type=float,
+        default=GUEST_BYTES / 1e9,
+        metavar="GB",
+        help=f"how large unfetched results of each other key may be (default: {GUEST_BYTES / 1e9:.0f})",
     )
     command.add_argument("--log-prompts", action="store_true", help="let prompts stand in the log")
     command.add_argument(

@@ -99,11 +99,11 @@ class Desk:
             return Refused(request_id=hello.request_id, code="version", message=message)
         client_id = hello.client_id or uuid.uuid4().hex
         try:
-            if hello.client_id and not self._store.bind(client_id, principal):
+            if hello.client_id and not self._store.may_use(client_id, principal):
                 message = "This client id belongs to another key: leave it out, to get one of your own."
                 return Refused(request_id=hello.request_id, code="not_authorized", message=message)
         except StoreRefuses as error:  # it is let in all the same: the jobs carry the key, too
-            log.warning("A client's id could not be stored: %s.", error)
+            log.warning("It is not known whose a client's id is: %s.", error)
         client = Peer(identity, hello.client, Owner(principal, client_id), hello.live_frames)
         replaced = self._peers.remove(identity)
         self._peers.add(client)
@@ -230,6 +230,7 @@ class Desk:
             raise Failure("duplicate_job")  # before all else: any other reason would be taken for the first job's end
         if self._stopping:
             raise Failure("shutting_down")
+        self._check_quota(client.owner.principal)
         if isinstance(request, Generate):
             order, warnings = resolve(request, self._catalogue, fake=self._options.fake, upload=self._uploads.path)
             job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
@@ -241,6 +242,12 @@ class Desk:
         if isinstance(request, Generate) and request.previews:  # not before: the name may be another job's
             client.previews.add(job.id)
             self._scheduler.preview(job.id)
+
+    def _check_quota(self, principal: str) -> None:
+        """Raise Failure if a guest's finished clips take all that they may: no other key's go for them."""
+        most = self._options.guest_bytes
+        if principal != security.LOCAL and (taken := self._store.waiting_bytes(principal)) >= most:
+            raise Failure("results_full", taken=f"{taken / 1e9:.1f}", most=f"{most / 1e9:.1f}")
 
     def _conform(self, client: Peer, request: Conform) -> Job:
         source = self._store.get(request.source)

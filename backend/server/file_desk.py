@@ -66,7 +66,13 @@ class FileDesk:
         """Take a file, or a part of one. Raises Denial and OSError."""
         sender = client.owner.client_id
         if isinstance(request, Offer):
-            there = self._uploads.offer(request.sha256, request.size, self._store.backlog.pictures, sender)
+            there = self._uploads.offer(
+                request.sha256,
+                request.size,
+                self._store.backlog.pictures,
+                sender,
+                whose=client.owner.principal,
+            )
         else:
             there = self._uploads.append(request.sha256, request.offset, bytes(buffers[0]), sender)
         self._send(client.identity, Have(sha256=request.sha256, offset=there), ())

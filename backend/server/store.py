@@ -97,7 +97,7 @@ class JobStore:
                 self._last_place = place
                 self._take_up(place, row)
             self.forget_old_rows()
-            self._forget_cancels()
+            self._forget_what_is_over()
             self._paces: dict[str, float] = dict(self._base.execute("SELECT kind, seconds FROM paces").fetchall())
             self._checkup.begin()
         except sqlite3.OperationalError:
@@ -170,6 +170,8 @@ class JobStore:
         try:
             with self._writing():
                 self._insert(job, place)
+                owner = (job.owner.client_id, job.owner.principal)
+                self._base.execute("INSERT OR IGNORE INTO clients VALUES (?, ?)", owner)
         except sqlite3.IntegrityError:
             raise DuplicateJob(job.id) from None
         self._last_place = place
@@ -260,14 +262,16 @@ class JobStore:
             self._count(job)
         return len(new)
 
-    def bind(self, client_id: str, principal: str) -> bool:
-        """Let a client id belong to the key that uses it first. Whether it is this key's. Raises StoreRefuses."""
+    def may_use(self, client_id: str, principal: str) -> bool:
+        """Whether a client id is this key's or nobody's: it belongs to the key of the first job under it. Raises
+        StoreRefuses."""
         rows = self._ask("SELECT principal FROM clients WHERE client_id = ?", (client_id,))
-        if not rows:
-            with self._writing():
-                self._base.execute("INSERT INTO clients VALUES (?, ?)", (client_id, principal))
-            return True
-        return bool(rows[0][0] == principal)
+        return not rows or bool(rows[0][0] == principal)
+
+    def waiting_bytes(self, principal: str) -> int:
+        """Bytes of the results of a key that it has not taken yet. Raises StoreRefuses."""
+        listed = "SELECT coalesce(sum(bytes), 0) FROM jobs WHERE principal = ? AND received = 0"
+        return int(self._ask(listed, (principal,))[0][0])
 
     @property
     def paused(self) -> bool:
@@ -436,9 +440,14 @@ class JobStore:
                 self._base.executemany("DELETE FROM jobs WHERE id = ?", rows)
         return len(rows) == FORGOTTEN_AT_ONCE
 
-    def _forget_cancels(self) -> None:
+    def _forget_what_is_over(self) -> None:
+        """Cancels that have been heeded, and the ids of clients of whom no job is left."""
         with self._writing():
             self._base.execute("DELETE FROM facts WHERE name GLOB ?", (f"{CANCEL}*",))
+            self._base.execute(
+                "DELETE FROM clients WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.principal = clients.principal"
+                " AND jobs.client_id = clients.client_id)"
+            )
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
