@@ -24,13 +24,14 @@ def status(options: argparse.Namespace) -> int:
         for style in welcome.styles:
             output.line(style, type="Style")
     output.say(f"Backend {welcome.backend} serves {now.clients} clients, this one included; device: {welcome.device}.")
-    runs = ", ".join(worker.job for worker in now.workers if worker.job)
+    runs = ", ".join(worker.job or "another's job" for worker in now.workers if worker.state == "working")
     output.say(f"Running: {runs or 'nothing'}; waiting: {now.queue.waiting}; models read from disk {now.loads} times.")
     if (said := state_of(now.queue)) is not None:
         output.say(said)
     for worker in now.workers:
-        runs = f"process {worker.pid}" if worker.pid else "none"
-        output.say(f"Worker: {runs}; device: {worker.device}; job: {worker.job or 'none'}.")
+        runs = f"process {worker.pid}" if worker.pid else worker.state
+        job = worker.job or ("another's" if worker.state == "working" else "none")
+        output.say(f"Worker: {runs}; device: {worker.device}; job: {job}.")
     if now.data_folder:
         output.say(f"Queue and results lie in {now.data_folder}.")
     _say_health(output, health)
@@ -81,7 +82,7 @@ def free(options: argparse.Namespace) -> int:
         now = backend.free()
     output = Output(json=options.json)
     output.line(now)
-    busy = sum(1 for worker in now.workers if worker.job)
+    busy = sum(worker.state == "working" for worker in now.workers)
     output.say("The memory of models is free." + (f" {busy} workers have a job and keep theirs." if busy else ""))
     return EXIT_DONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -88,8 +88,8 @@ class Output:
             print(shown(text), flush=True)
 
     def line(self, record: msgspec.Struct, **more: object) -> None:
-        """Print a line for scripts: all fields of `record`, and `more`."""
-        self.object({**msgspec.to_builtins(record), **more})
+        """Print a line for scripts: all fields of `record` but the name of its request, and `more`."""
+        self.object({**{name: value for name, value in _fields(record) if name != "request_id"}, **more})
 
     def object(self, fields: Mapping[str, Any]) -> None:
         """Print a line for scripts."""
@@ -101,6 +101,11 @@ class Output:
         widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
         for row in (head, *rows):
             self.say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _fields(record: msgspec.Struct) -> Iterable[tuple[str, Any]]:
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields.items()
 
 
 def warn(sentence: str) -> None:

@@ -99,7 +99,9 @@ def _turn(*, wait: bool) -> Iterator[bool]:
 
 def _serve(options: ServeOptions) -> None:
     """Serve as the only backend. Raises BackendError and OSError."""
-    from ..server.open_stores import open_all
+    from ..server.checkup import DamagedStore
+    from ..server.failures import StartFailure
+    from ..server.open_stores import DATABASE, open_all
     from ..server.server import Server
     from ..styles.catalogue import read_catalogue
 
@@ -114,7 +116,10 @@ def _serve(options: ServeOptions) -> None:
     print("The backend serves. Ctrl-C ends it.", flush=True)
     if options.bind:
         print(f"Other machines reach it at {server.endpoint}; its public key is {server.public_key}", flush=True)
-    server.run()
+    try:
+        server.run()
+    except DamagedStore as error:
+        raise StartFailure("queue_damaged", file=places.data_folder() / DATABASE, detail=error) from error
 
 
 def _which() -> str:

@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
+import msgspec
+
 from shared_protocol import connection
 from shared_protocol.client import new_job_id
 from shared_protocol.connection import Connection
@@ -52,7 +54,6 @@ from shared_protocol.messages import (
     Style,
     Terminal,
     Watch,
-    Welcome,
 )
 from shared_protocol.wire import Incoming
 
@@ -132,7 +133,7 @@ class Backend:
         """Those of which events come."""
         self._talk = Conversation(connection, name=name, client_id=client_id)
         try:
-            self.welcome = self._talk.ask(None, Welcome)
+            self.welcome = self._talk.greeting()
             """What the backend is and offers."""
         except BackendError:
             self._talk.close()
@@ -180,7 +181,7 @@ class Backend:
         known: ask again. Raises BackendError if the connection is lost."""
         wish = prompt if isinstance(prompt, Wish) else Wish(prompt, **fields)
         request = wish.request(self.styles.get(wish.style), self._upload)
-        return self._talk.ask(AskEstimate(clip=request), Estimate, lambda told: told.job == request.job)
+        return self._talk.ask(AskEstimate(clip=request), Estimate)
 
     def job(self, job_id: str, *, previews: bool = False) -> Job:
         """Take up a job again, whoever submitted it with the same key. Raises BackendError if there is none.
@@ -211,8 +212,16 @@ class Backend:
         return listed[0]
 
     def jobs(self, ended: int = 0) -> Jobs:
-        """Running and waiting jobs of this key, and the last `ended` ones that have ended."""
-        return self._talk.ask(AskJobs(ended=ended), Jobs)
+        """All running and waiting jobs of this key, and the last `ended` ones that have ended."""
+        told = self._page(ended)
+        views = {view.job: view for view in told.jobs}
+        while told.next:
+            told = self._page(ended, told.next)
+            views |= {view.job: view for view in told.jobs}  # one that has ended meanwhile is told twice
+        return msgspec.structs.replace(told, after="", jobs=tuple(views.values()))
+
+    def _page(self, ended: int, after: str = "") -> Jobs:
+        return self._talk.ask(AskJobs(ended=ended, count=LISTED, after=after), Jobs)
 
     def cancel(self, job_id: str) -> Terminal:
         """End a job, and say how it has ended. Raises BackendError if there is none."""
@@ -229,11 +238,11 @@ class Backend:
 
     def pause(self) -> QueueState:
         """Start no further jobs."""
-        return self._talk.ask(Pause(), Queue, lambda message: message.queue.paused).queue
+        return self._talk.ask(Pause(), Queue).queue
 
     def resume(self) -> QueueState:
         """Start jobs again."""
-        return self._talk.ask(Resume(), Queue, lambda message: not message.queue.paused).queue
+        return self._talk.ask(Resume(), Queue).queue
 
     def free(self) -> Status:
         """Have the memory given back that models take, where no job runs."""
@@ -286,11 +295,11 @@ class Backend:
     def _order(self, request: Generate | Conform) -> Job:
         job = self._follow(request.job)
         try:
-            self._talk.send(request)
+            name = self._talk.send(request)
         except ValueError as error:  # too long, or no Unicode
             self._unfollow(job)
             raise Failure("bad_request", detail=str(error).rstrip(".")) from error
-        answer = self._talk.first_of(job.id)
+        answer = self._talk.answer(name).message
         if isinstance(answer, Failed):
             self._unfollow(job)
             raise SaidByBackend(answer)
@@ -308,7 +317,6 @@ class Backend:
 
     def _send_pieces(self, pieces: Sequence[Piece]) -> int:
         """Send parts of a file, one after another, and then hear the answers: how much of it the backend has now."""
-        for piece, buffers in pieces:
-            self._talk.send(piece, buffers)
-        answers = [self._talk.answer(piece, Have).message for piece, _ in pieces]
+        names = [self._talk.send(piece, buffers) for piece, buffers in pieces]
+        answers = [self._talk.answer(name).message for name in names]
         return max(answer.offset for answer in answers if isinstance(answer, Have))

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -25,11 +26,14 @@ from ..child_environment import child_environment
 from ..orders import ToWorker, WorkerKeys, from_worker
 from ..root import ROOT
 from ..serve_options import ServeOptions
+from .descriptors import need
 from .output_file import Trimmer, trim
 from .security import KeyPair, admit, bind_guarded
 
 log = logging.getLogger(__name__)
 
+DESCRIPTORS = 32
+"""More than a worker's line and the pipes to its process take."""
 END_SECONDS = 2.0
 """How long a worker may take to end by itself."""
 _domains = (f"worker {number}" for number in itertools.count())
@@ -46,19 +50,28 @@ class WorkerProcess:
         self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, options: ServeOptions, device: str
     ) -> None:
         """Start the process; it reports `Ready` when it is. Raises OSError."""
+        self.is_strange = False
+        """Whether it has said something that nobody can read: then it is of no use, for its job's end may be lost."""
+        self._end_by = 0.0
         with ExitStack() as opened:
+            need(DESCRIPTORS)
             try:
                 keys = self._open(opened, context, door, options, device)
             except zmq.ZMQError as error:  # no descriptor is left, for one
                 raise OSError(error.errno, error.strerror) from error
             self._process = _start(output_file(device))
             self._outputs = Trimmer(output_file(device), places.start_log_file())
-            opened.callback(self._end_process)
+            opened.callback(self._close_input)
             # Standard input rather than arguments or environment, which other processes can read. It stays open: when
             # the server vanishes, however it does, the worker sees its end.
             assert self._process.stdin is not None
-            self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
-            self._process.stdin.flush()
+            try:
+                self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
+                self._process.stdin.flush()
+            except OSError:  # it has ended already
+                self._process.kill()
+                self._process.wait()
+                raise
             self._opened = opened.pop_all()
         log.info("Worker %d was started.", self.pid)
 
@@ -116,21 +129,43 @@ class WorkerProcess:
                 return
             except ProtocolError:
                 log.exception("The worker sent something strange.")
+                self.is_strange = True
+                return
 
-    def end(self) -> None:
-        """End the process, by force if it does not go, and close the line."""
+    def end(self, *, at_once: bool = False) -> None:
+        """Tell the process to end, and close the line. Never waits: `is_over` is to be asked until it is true.
+
+        `at_once`: by force, so that it does nothing more to the files of its job.
+        """
+        if at_once:
+            self._process.kill()
         self._opened.close()
+        self._end_by = time.monotonic() + END_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process that was told to end has ended; by force, if it takes too long."""
+        if self._process.poll() is None:
+            if time.monotonic() > self._end_by:
+                self._process.kill()
+            return False
+        log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
+        return True
+
+    def wait(self) -> None:
+        """Wait until a process that was told to end has ended."""
+        try:
+            self._process.wait(max(0.0, self._end_by - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):  # the system does not let it go: nothing is to be done about it
+                self._process.wait(END_SECONDS)
         log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
 
-    def _end_process(self) -> None:
+    def _close_input(self) -> None:
         if self._process.stdin is not None:
             with suppress(OSError):  # it is gone, and what was written to it never left
                 self._process.stdin.close()
-        try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 def output_file(device: str) -> Path:

@@ -112,7 +112,7 @@ def first(client: Client) -> Message:
 def test_hello_comes_first_and_by_itself(backend: Backend) -> None:
     with Client(backend.connection, name="x" * 200) as client:
         client.send(AskStatus())
-        assert backend.hear() == Hello(client="x" * 64)
+        assert backend.hear() == Hello(client="x" * 63 + "…")
         assert backend.hear() == AskStatus()
         backend.say(WELCOME)
         assert first(client) == WELCOME

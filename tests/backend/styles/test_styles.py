@@ -328,7 +328,7 @@ PIXELS, FRAMES = (8, 8192), (1, 1024)
 NUMBERS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("width", "height", "size_step", "min_size", "max_size"), PIXELS),
     **dict.fromkeys(("frames", "max_frames"), FRAMES),
-    "fps": (math.ulp(0.0), 1000.0),
+    "fps": (0.01, 1000.0),
 }
 TEXTS = {
     **dict.fromkeys(("title", "base", "preset"), (1, 64)),
