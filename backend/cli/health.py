@@ -96,7 +96,7 @@ def health_of(backend: Backend, now: Status) -> Health:
         stopped=now.queue.stopped,
         waiting=now.queue.waiting,
         running=now.queue.running,
-        workers=tuple(WorkerHealth(device=one.device, pid=one.pid, busy=bool(one.job)) for one in now.workers),
+        workers=tuple(WorkerHealth(device=one.device, pid=one.pid, busy=one.state == "working") for one in now.workers),
         free_bytes=_free(folder) if local else None,
         results=None if results is None else results.count,
         results_bytes=None if results is None else results.size,

@@ -29,7 +29,7 @@ from ..serve_options import (
     SILENCE_SECONDS,
     ServeOptions,
 )
-from ..server.only_one import only_one
+from ..server.only_one import OnlyOne, only_one
 from .keys import parse_bind
 from .output import warn
 
@@ -76,9 +76,9 @@ def serve(options: argparse.Namespace) -> int:
     except OSError as error:
         raise cannot_write(places.state_folder(), error) from error
     try:
-        with _turn(wait=options.wait) as alone:
-            if alone:
-                _serve(served)
+        with _turn(wait=options.wait) as held:
+            if held.alone:
+                _serve(served, held)
     except BackendError as error:
         log.error("%s", error)
         raise
@@ -90,15 +90,15 @@ def serve(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _turn(*, wait: bool) -> Iterator[bool]:
-    """Whether this is the only backend, or with `wait` once it is."""
+def _turn(*, wait: bool) -> Iterator[OnlyOne]:
+    """Try to be the only backend; with `wait`, until it is."""
     told = False
     while True:
-        with only_one(places.lock_file()) as alone:
-            if alone or not wait:
-                if not alone:
+        with only_one(places.lock_file()) as held:
+            if held.alone or not wait:
+                if not held.alone:
                     print(f"A backend runs already{_which()}.", flush=True)
-                yield alone
+                yield held
                 return
         if not told:
             print(f"A backend runs already{_which()}. This one begins when it has ended.", flush=True)
@@ -106,7 +106,7 @@ def _turn(*, wait: bool) -> Iterator[bool]:
         time.sleep(TURN_SECONDS)
 
 
-def _serve(options: ServeOptions) -> None:
+def _serve(options: ServeOptions, held: OnlyOne) -> None:
     """Serve as the only backend. Raises BackendError and OSError."""
     from ..server.checkup import DamagedStore
     from ..server.failures import StartFailure
@@ -118,7 +118,7 @@ def _serve(options: ServeOptions) -> None:
     kept = open_all(places.data_folder(), options)
     for note in (*kept.notes, *catalogue.notes):
         warn(note)
-    server = Server(options, catalogue, kept)
+    server = Server(options, catalogue, kept, held)
     for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, frame: server.stop())

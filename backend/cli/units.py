@@ -62,7 +62,8 @@ def systemd_unit(service: Service) -> str:
     """A unit of the user's systemd. Raises Unwritable.
 
     It is started anew after a crash, later and later up to every five minutes, and not after it was stopped in order.
-    Only what needs no namespaces hardens it: those would hide GPUs, and not every system lets users make them.
+    Nothing hardens it that takes rights away: for a user's service all of that implies NoNewPrivileges or namespaces,
+    and without rights nvidia-modprobe makes no devices. A core dump would hold keys, and fill the disk.
     """
     program, *words = _in_a_shell(service.program, *checked(service).words)
     # A colon takes its meaning from the dollar sign, in all words; systemd 244 and later know it.
@@ -91,10 +92,7 @@ KillMode=mixed
 OOMPolicy=continue
 TimeoutStopSec={STOP_SECONDS}
 UMask=0077
-NoNewPrivileges=yes
-LockPersonality=yes
-RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+LimitCORE=0
 
 [Install]
 WantedBy=default.target

@@ -10,6 +10,7 @@ StartCode: TypeAlias = Literal[
     "queue_too_new",
     "queue_replaced",
     "queue_damaged",
+    "lock_taken",
     "key_exposed",
     "key_damaged",
     "key_file_unfit",
@@ -30,6 +31,11 @@ START: dict[StartCode, Wording] = {
     "queue_damaged": Wording(
         "The queue {file} is damaged, so the backend has ended: {detail}.",
         "Start it again: it puts that file aside, and finds finished clips again.",
+        EXIT_NO_BACKEND,
+    ),
+    "lock_taken": Wording(
+        "The file {file} was deleted while the backend ran, and another one has begun, so this one has ended.",
+        "Nothing needs to be done: the other one has the queue.",
         EXIT_NO_BACKEND,
     ),
     "key_exposed": Wording(

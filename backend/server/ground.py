@@ -13,6 +13,7 @@ from shared_protocol.connection import Connection
 from shared_protocol.machine import places
 
 from .failures import StartFailure
+from .only_one import OnlyOne
 from .store import FileState, JobStore
 from .store_errors import StoreRefuses
 
@@ -22,11 +23,11 @@ LOOK_SECONDS = 0.5
 
 
 class Ground:
-    """The connection file and the database."""
+    """The connection file, the lock file and the database."""
 
-    def __init__(self, store: JobStore, announced: Connection, clock: Callable[[], float]) -> None:
-        """`announced`: what the connection file says. `clock`: seconds that go forward."""
-        self._store, self._announced, self._clock = store, announced, clock
+    def __init__(self, store: JobStore, announced: Connection, held: OnlyOne, clock: Callable[[], float]) -> None:
+        """`announced`: what the connection file says. `held`: the lock file. `clock`: seconds that go forward."""
+        self._store, self._announced, self._held, self._clock = store, announced, held, clock
         self._looked_at = clock()
 
     def look(self) -> None:
@@ -34,8 +35,15 @@ class Ground:
         if self._clock() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = self._clock()
+        self._look_at_lock()  # first: if another backend has begun, the other files are that one's
         self._look_at_connection()
         self._look_at_queue()
+
+    def _look_at_lock(self) -> None:
+        try:
+            self._held.look()
+        except OSError as error:  # the next look tries again
+            log.warning("The lock file cannot be looked after: %s.", error)
 
     def _look_at_connection(self) -> None:
         path = places.connection_file()

@@ -36,6 +36,7 @@ from .ground import Ground
 from .inbox import MOST_BYTES, MOST_REQUESTS
 from .jobs import Job
 from .mail import Mail
+from .only_one import OnlyOne
 from .open_stores import Kept
 from .peers import Peers
 from .scheduler import Scheduler, make_slots
@@ -60,8 +61,11 @@ HEAR_SECONDS = 0.05
 class Server:
     """One backend. `run` serves until it is told to stop."""
 
-    def __init__(self, options: ServeOptions, catalogue: Catalogue, kept: Kept) -> None:
-        """Open and guard the sockets. Raises zmq.ZMQError, OSError or BackendError when that is not possible."""
+    def __init__(self, options: ServeOptions, catalogue: Catalogue, kept: Kept, held: OnlyOne) -> None:
+        """Open and guard the sockets. Raises zmq.ZMQError, OSError or BackendError when that is not possible.
+
+        `held`: what keeps other backends from the same files.
+        """
         self._options = options
         self._styles = len(catalogue.recipes)
         self._session = uuid.uuid4().hex
@@ -71,7 +75,7 @@ class Server:
         raise_limit()
         self._reserve = Reserve()
         self._stopping = False
-        self._kept = kept
+        self._kept, self._held = kept, held
         self._context = zmq.Context()
         self._door = security.start_authenticator(self._context)
         self._client_keys = KeyPair.fresh()
@@ -117,10 +121,10 @@ class Server:
     def run(self) -> None:
         """Serve until told to stop, then end the workers and close.
 
-        Raises OSError, and BackendError if another file was put in the queue's place.
+        Raises OSError, and BackendError if another file was put in the queue's place, or another backend has begun.
         """
         try:
-            ground = Ground(self._kept.store, self._announce(), self._clock)
+            ground = Ground(self._kept.store, self._announce(), self._held, self._clock)
             while not self._stopping:
                 self._wait()
                 ground.look()  # before anything is accepted into a file that is not there any more

@@ -19,7 +19,7 @@ from backend.failures import EXIT_DONE, EXIT_NO_BACKEND, EXIT_TO_CHANGE
 from shared_protocol import VERSION
 from tests.backend.commands import Call, caller
 from tests.backend.harness import Running, greet, run, running, until
-from tests.security.guests import key_file
+from tests.security.guests import guest, key_file, list_key
 
 
 @pytest.fixture
@@ -116,3 +116,13 @@ def test_a_database_that_cannot_be_read_is_none(tmp_path: Path, content: bytes |
     with closing(sqlite3.connect(tmp_path / "other.db")) as base:
         base.execute("CREATE TABLE jobs (x)")
     assert read_results(tmp_path / "other.db") is None
+
+
+def test_a_worker_with_another_keys_job_is_busy_too(backend: Running, call: Call) -> None:
+    pair = list_key("other")
+    with guest(backend.connection, pair) as other:
+        greet(other)
+        other.submit("slow:1")
+        assert until(lambda: call("status", "--json").lines[0]["running"] == 1, 60)
+        (worker,) = call("status", "--json").lines[0]["workers"]
+    assert worker["busy"]

@@ -30,8 +30,8 @@ HOLDS = """
 import sys
 from pathlib import Path
 from backend.server.only_one import only_one
-with only_one(Path(sys.argv[1])) as alone:
-    print(alone, flush=True)
+with only_one(Path(sys.argv[1])) as held:
+    print(held.alone, flush=True)
     sys.stdin.read()
 """
 
@@ -69,8 +69,8 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 def test_the_holder_says_who_it_is(other: subprocess.Popen[str], lock: Path) -> None:
     for _ in range(3):  # to ask lets go of nothing
         assert locks.holder(lock) == other.pid
-    with only_one(lock) as alone:
-        assert not alone
+    with only_one(lock) as held:
+        assert not held.alone
     assert locks.holder(lock) == other.pid, "who finds it held leaves the name alone"
     assert lock.stat().st_mode & 0o077 == 0 or os.name != "posix"
 
@@ -88,8 +88,8 @@ def test_nobody_holds_what_a_killed_process_had(other: subprocess.Popen[str], lo
     other.wait(60)
     assert lock.read_bytes()
     assert locks.holder(lock) is None
-    with only_one(lock) as alone:
-        assert alone
+    with only_one(lock) as held:
+        assert held.alone
 
 
 def test_a_process_of_the_same_number_is_not_the_holder(lock: Path) -> None:
