@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from string import Formatter
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from backend.failures import WIRE, BackendError, Denial, Failure, Wording
+from backend.failures import WIRE, Denial, Failure, Wording
 from backend.orders import Task, to_worker
 from backend.server.hold import ADVICE, Hold
 from backend.server.jobs import Job, Owner, State
@@ -33,6 +33,7 @@ from shared_protocol.messages import (
     Conform,
     DenialCode,
     Done,
+    FailureCode,
     Generate,
     Jobs,
     Message,
@@ -165,12 +166,11 @@ WORDINGS = sorted(WIRE.items())
 def test_whatever_failed_can_be_said(row: tuple[str, Wording], detail: str) -> None:
     code, wording = row
     words = [word for _, word, _, _ in Formatter().parse(wording.sentence + wording.next_step) if word]
-    message, next_step, _ = wording.filled(dict.fromkeys(words, detail))
-    kind = Denial if code in get_args(DenialCode) else Failure
-    error = kind.__new__(kind)
-    BackendError.__init__(error, message, next_step, 1)
-    error.code = code  # type: ignore[attr-defined]
-    told(error.as_answer(Pause(), "") if isinstance(error, Denial) else error.as_event(JOB))
+    details: Any = dict.fromkeys(words, detail)
+    if code in get_args(DenialCode):
+        told(Denial(cast("DenialCode", code), **details).as_answer(Pause(), ""))
+    if code in get_args(FailureCode):
+        told(Failure(cast("FailureCode", code), **details).as_event(JOB))
     told(Notice(job=JOB, message=texts.sentence(detail)))
     told(Status(loads=0, clients=0, notes=texts.sentences([detail] * 500), data_folder=texts.path_text(detail)))
     told(Status(loads=0, clients=0, workers=(WorkerView(device=texts.short_name(detail)),)))
