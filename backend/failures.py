@@ -24,7 +24,7 @@ EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
 EXIT_UNREAD = 141  # elevator.arguments.until_unread ends with this
 
-StorageCode: TypeAlias = Literal["disk_full", "results_unwritable"]
+StorageCode: TypeAlias = Literal["disk_full", "results_unwritable", "queue_unusable"]
 """Why nothing can be kept, whether it is a job's end or another request's."""
 
 
@@ -143,6 +143,11 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
     "results_unwritable": Wording(
         "The folder of results {folder} cannot be written: {detail}.",
         "Give its owner the right to write there, or choose another data folder.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "queue_unusable": Wording(
+        "The queue's file {file} cannot be used: {detail}.",
+        "Try again in a moment; if it stays, look at that file and its disk.",
         EXIT_CANNOT_WRITE,
     ),
     "source_missing": Wording(

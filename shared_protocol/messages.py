@@ -44,6 +44,8 @@ Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 """Name of a client that outlives its connections: 32 hex digits that it keeps. Empty: it keeps none."""
+Mark: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
+"""Where a page of the list of jobs ends, or empty. A client gives it back as it is."""
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 PATH_LENGTH = 4096
 FolderPath: TypeAlias = Annotated[str, Meta(max_length=PATH_LENGTH)]
@@ -215,6 +217,10 @@ class AskJobs(Asking, frozen=True, kw_only=True, tag=True):
 
     ended: Annotated[int, Meta(ge=0, le=500)] = 0
     """How many ended jobs to list, the last ones."""
+    count: Annotated[int, Meta(ge=1, le=500)] = 50
+    """How many waiting and ended jobs one answer may have."""
+    after: Mark = ""
+    """`Jobs.next` of the page before; empty: the first page, which alone has the running jobs."""
 
 
 class Watch(Asking, frozen=True, kw_only=True, tag=True):
@@ -467,6 +473,7 @@ FailureCode: TypeAlias = Literal[
     "out_of_memory",
     "disk_full",
     "results_unwritable",
+    "queue_unusable",
     "worker_died",
     "worker_hung",
     "other_version",
@@ -483,6 +490,7 @@ DenialCode: TypeAlias = Literal[
     "not_allowed",
     "disk_full",
     "results_unwritable",
+    "queue_unusable",
 ]
 
 
@@ -562,8 +570,14 @@ class Jobs(Answering, frozen=True, kw_only=True, tag=True):
     jobs: tuple[JobView, ...]
     others: Count = 0
     """Unfinished jobs of other keys."""
+    elsewhere: Count = 0
+    """Unfinished jobs of this key under other client ids."""
     left_out: Count = 0
-    """Jobs of this key that had no room in this message."""
+    """Jobs of this key that come after these."""
+    after: Mark = ""
+    """As in the `AskJobs` that this answers."""
+    next: Mark = ""
+    """`AskJobs.after` for the page that has them; empty: there are none."""
 
 
 class Queue(Answering, frozen=True, kw_only=True, tag=True):

@@ -84,7 +84,7 @@ class Output:
             print(text, flush=True)
 
     def line(self, record: msgspec.Struct, **more: object) -> None:
-        """Print a line for scripts: all fields of `record` but the request that it answers, and `more`."""
+        """Print a line for scripts: all fields of `record` but the name of its request, and `more`."""
         self.object({**{name: value for name, value in _fields(record) if name != "request_id"}, **more})
 
     def object(self, fields: Mapping[str, Any]) -> None:

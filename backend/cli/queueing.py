@@ -30,12 +30,11 @@ def queue(options: argparse.Namespace) -> int:
     output = Output(json=options.json)
     with connected(options) as backend:
         if options.front is not None:
-            jobs = backend.move(backend.find(options.front).job, 0)
+            backend.move(backend.find(options.front).job, 0)
         elif options.move is not None:
             job, place = options.move
-            jobs = backend.move(backend.find(job).job, _place(place) - 1)
-        else:
-            jobs = backend.jobs()
+            backend.move(backend.find(job).job, _place(place) - 1)
+        jobs = backend.jobs()
     _show_queue(jobs, output)
     return EXIT_DONE
 
@@ -124,8 +123,6 @@ def _show_queue(jobs: Jobs, output: Output) -> None:
         output.table(QUEUE_HEAD, [_queue_cells(view) for view in jobs.jobs])
     elif not jobs.others:
         output.say("Nothing waits or runs.")
-    if jobs.left_out:
-        output.say(f"{jobs.left_out} more jobs are not shown.")
     if jobs.others:
         output.say(f"{jobs.others} jobs of other users.")
 

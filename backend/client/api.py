@@ -23,11 +23,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
+import msgspec
+
 from shared_protocol import connection
 from shared_protocol.client import new_job_id
 from shared_protocol.connection import Connection
-from shared_protocol.errors import ConnectionFileError, NoBackend
-from shared_protocol.machine import places
+from shared_protocol.errors import ConnectionFileError
 from shared_protocol.messages import (
     Accepted,
     AskEstimate,
@@ -60,7 +61,7 @@ from ..failures import BackendError, Failure
 from .conversation import ENDS, Conversation
 from .failures import ClientFailure, SaidByBackend
 from .job import Job
-from .launch import START_GRACE, start_backend
+from .launch import START_GRACE, find_running, start_backend
 from .profiles import find_profile
 from .uploading import Piece, read_picture, send_file
 from .wish import Wish
@@ -100,7 +101,7 @@ def connect(
         elsewhere = find_profile(profile) if isinstance(profile, str) else _read_profile(profile)
         return Backend(elsewhere, name=name, client_id=client_id)
     for attempt in range(ATTEMPTS):
-        found = _running()
+        found = find_running()
         if found is None:
             if not start:
                 raise ClientFailure("no_backend")
@@ -109,19 +110,9 @@ def connect(
             return Backend(found, name=name, client_id=client_id)
         except BackendError:
             # A backend whose time is over lets nobody in any more; the next one will.
-            if not start or _running() == found or attempt == ATTEMPTS - 1:
+            if not start or find_running() == found or attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
-
-
-def _running() -> Connection | None:
-    """How the backend of this machine is reached, or None if none runs. Raises BackendError."""
-    try:
-        return connection.read(places.connection_file())
-    except NoBackend:
-        return None
-    except ConnectionFileError as error:
-        raise ClientFailure("not_reached", detail=error) from error
 
 
 def _read_profile(file: Path) -> Connection:
@@ -136,6 +127,8 @@ class Backend:
 
     def __init__(self, connection: Connection, *, name: str, client_id: str) -> None:
         """Connect and wait for the greeting. Raises BackendError."""
+        self.pid = connection.pid
+        """Its process; 0 if it runs on another machine."""
         self._jobs: dict[str, Job] = {}
         """Those of which events come."""
         self._talk = Conversation(connection, name=name, client_id=client_id)
@@ -219,8 +212,16 @@ class Backend:
         return listed[0]
 
     def jobs(self, ended: int = 0) -> Jobs:
-        """Running and waiting jobs of this key, and the last `ended` ones that have ended."""
-        return self._talk.ask(AskJobs(ended=ended), Jobs)
+        """All running and waiting jobs of this key, and the last `ended` ones that have ended."""
+        told = self._page(ended)
+        views = {view.job: view for view in told.jobs}
+        while told.next:
+            told = self._page(ended, told.next)
+            views |= {view.job: view for view in told.jobs}  # one that has ended meanwhile is told twice
+        return msgspec.structs.replace(told, after="", jobs=tuple(views.values()))
+
+    def _page(self, ended: int, after: str = "") -> Jobs:
+        return self._talk.ask(AskJobs(ended=ended, count=LISTED, after=after), Jobs)
 
     def cancel(self, job_id: str) -> Terminal:
         """End a job, and say how it has ended. Raises BackendError if there is none."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 from shared_protocol import VERSION
 from shared_protocol.errors import VersionMismatch
@@ -28,7 +30,6 @@ from shared_protocol.messages import (
     Free,
     Generate,
     Hello,
-    Jobs,
     Message,
     Move,
     Offer,
@@ -44,20 +45,20 @@ from shared_protocol.messages import (
 from shared_protocol.texts import path_text, sentences, short_name
 from shared_protocol.wire import Buffer, Incoming
 
-from ..failures import Denial, Failure, StorageFailure, cannot_keep
+from ..failures import Denial, Failure, cannot_keep
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .devices import likely_device
 from .estimates import Estimates
-from .file_desk import FileDesk, Send
+from .file_desk import FileDesk, Send, Stream
 from .jobs import Job, Owner, State
+from .listing import Listing
 from .open_stores import Kept
 from .peers import Peer, Peers
 from .requests import resolve, resolve_conform
 from .scheduler import Scheduler
-from .store import StoreFull
-from .views import pages, view
+from .store_errors import StoreRefuses
 
 log = logging.getLogger(__name__)
 
@@ -74,16 +75,21 @@ class Desk:
         peers: Peers,
         session: str,
         send: Send,
+        stream: Stream,
         stop: Callable[[], None],
     ) -> None:
-        """`send` tells one client something, by its identity; `stop` ends the backend after this round."""
+        """`send` tells one client something, by its identity, and `stream` what is made when there is room for it;
+        `stop` ends the backend after this round."""
         self._options, self._catalogue, self._scheduler = options, catalogue, scheduler
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
-        self._files = FileDesk(kept, catalogue, send)
+        self._files = FileDesk(kept, catalogue, send, stream)
         self._notes = sentences((*kept.notes, *catalogue.notes))
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
         self._stopping = False
+        self._listing = Listing(kept.store, scheduler)
+        self._catching_up: list[tuple[Peer, Iterator[None]]] = []
+        """Clients that have come back and are not told all yet."""
         self._estimates = Estimates(options, catalogue, scheduler, kept.uploads.path)
 
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
@@ -96,7 +102,7 @@ class Desk:
             if hello.client_id and not self._store.bind(client_id, principal):
                 message = "This client id belongs to another key: leave it out, to get one of your own."
                 return Refused(request_id=hello.request_id, code="not_authorized", message=message)
-        except StoreFull as error:  # it is let in all the same: the jobs carry the key, too
+        except StoreRefuses as error:  # it is let in all the same: the jobs carry the key, too
             log.warning("A client's id could not be stored: %s.", error)
         client = Peer(identity, hello.client, Owner(principal, client_id), hello.live_frames)
         replaced = self._peers.remove(identity)
@@ -122,7 +128,8 @@ class Desk:
         )
         client.asked.followed(hello)
         if hello.client_id:
-            self._catch_up(client)
+            self._catching_up.append((client, self._listing.missed(client, partial(self._send, client))))
+            self._catch_up()
         return None
 
     def client_left(self, client: Peer) -> None:
@@ -135,6 +142,12 @@ class Desk:
         """Tell what was found out about clips since the last round."""
         for identity, estimate in self._estimates.look():
             self._send_to(identity, estimate, ())
+        self._catch_up()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has more to tell as soon as nobody else waits."""
+        return bool(self._catching_up)
 
     def close(self) -> None:
         """End what is being found out."""
@@ -149,9 +162,9 @@ class Desk:
             self._follow(client, request, incoming.buffers)
         except (Failure, Denial) as error:
             self._deny(client, request, error)
-        except StoreFull as error:
-            log.error("A request could not be stored: %s.", error)
-            self._deny(client, request, StorageFailure("disk_full"))
+        except StoreRefuses as error:
+            log.error("A request could not be followed: %s.", error)
+            self._deny(client, request, error.failure)
         except OSError as error:
             log.error("A request failed: %s.", error)
             self._deny(client, request, cannot_keep(places.data_folder(), error))
@@ -179,8 +192,8 @@ class Desk:
             case Free():
                 self._scheduler.free()
                 self._send(client, self._status())
-            case AskJobs(ended=ended):
-                self._send(client, self._jobs(client, ended))
+            case AskJobs():
+                self._send(client, self._listing.page(client, request))
             case Watch():
                 self._watch(client, request)
             case Fetch():
@@ -200,6 +213,15 @@ class Desk:
                 self._send(client, self._status())
             case Shutdown():
                 self._shut_down(client)
+
+    def _catch_up(self) -> None:
+        """Tell each client that has come back another part of what it has missed."""
+        told = []
+        for client, parts in self._catching_up:
+            there = self._peers.get(client.identity, client.owner.principal) is client
+            if there and any(True for _ in islice(parts, 1)):
+                told.append((client, parts))
+        self._catching_up = told
 
     # Jobs ---------------------------------------------------------------------------------------------------
 
@@ -239,7 +261,7 @@ class Desk:
         if job.state is not State.QUEUED:
             raise Denial("job_not_waiting")
         self._scheduler.move(job, request.position)
-        self._send(client, self._jobs(client, 0))
+        self._send(client, self._listing.page(client, AskJobs()))
 
     def _watch(self, client: Peer, request: Watch) -> None:
         job = self._job(client, request.job)
@@ -249,43 +271,9 @@ class Desk:
         else:
             client.previews.discard(job.id)
         self._scheduler.preview(job.id)
-        where = self._scheduler.forecast().get(job.id)
-        shown = view(job, client.owner, where, self._scheduler.progress(job.id))
-        self._send(client, Jobs(queue=self._scheduler.state, jobs=(shown,)))
+        self._send(client, self._listing.one(client, job))
         if job.end is not None:
             self._send(client, job.end)
-
-    def _catch_up(self, client: Peer) -> None:
-        """Tell a client that has come back of its jobs: where they stand, and how they ended meanwhile."""
-        mine = [job for job in self._store.unfinished() if job.owner == client.owner]
-        ended = self._store.undelivered(client.owner)
-        if not mine and not ended:
-            return
-        where = self._scheduler.forecast()
-        shown = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in mine]
-        shown += [view(job, client.owner, None, None) for job in reversed(ended)]
-        for page in pages(shown):
-            self._send(client, Jobs(queue=self._scheduler.state, jobs=page))
-        for job in ended:
-            assert job.end is not None
-            self._send(client, job.end)
-
-    def _jobs(self, client: Peer, ended: int) -> Jobs:
-        where = self._scheduler.forecast()
-        unfinished = self._store.unfinished()
-        shown = [job for job in unfinished if client.may_see(job)]
-        # Running ones first, though a job that was moved to the front has an earlier place.
-        shown.sort(key=lambda job: job.state is State.QUEUED)
-        last = self._store.ended(client.owner.principal, ended) if ended else ()
-        views = [view(job, client.owner, where.get(job.id), self._scheduler.progress(job.id)) for job in shown]
-        views += [view(job, client.owner, None, None) for job in last]
-        first = next(pages(views), ())
-        return Jobs(
-            queue=self._scheduler.state,
-            jobs=first,
-            others=len(unfinished) - len(shown),
-            left_out=len(views) - len(first),
-        )
 
     # Results ------------------------------------------------------------------------------------------------
 
@@ -295,7 +283,7 @@ class Desk:
             raise Denial("job_not_ended")
         self._results.forget(job_id)
         self._store.drop_result(job_id)
-        self._send(client, self._jobs(client, 0))
+        self._send(client, self._listing.page(client, AskJobs()))
 
     # The backend --------------------------------------------------------------------------------------------
 

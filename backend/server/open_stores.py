@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from shared_protocol.machine import files
@@ -13,16 +16,23 @@ from shared_protocol.texts import path_text
 
 from ..failures import StorageFailure, cannot_keep
 from ..serve_options import ServeOptions
+from .checkup import SUSPECT, DamagedStore
 from .failures import StartFailure
+from .jobs import Job, State
 from .result_record import job_of
 from .results import ResultStore
+from .rows import COLUMNS
+from .rows import job_of as job_of_row
 from .schema import UnknownSchema
-from .store import DamagedStore, JobStore, StoreFull
+from .store import JobStore
+from .store_errors import StoreRefuses
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
 
 DATABASE = "queue.db"
+TAKEN_AT_ONCE = 200
+"""Results that go into the database in one piece."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +55,14 @@ def open_all(folder: Path, options: ServeOptions) -> Kept:
         results = ResultStore(folder / "results")
         uploads = Uploads(folder / "uploads", options.upload_bytes)
         store, harm = _open_store(folder / DATABASE)
-        found = _take_in(store, results)
-        _reconcile(store, results)
+        there = results.jobs()
+        found = _take_in(store, results, there)
+        _reconcile(store, results, there)
         results.sweep()
     except OSError as error:
         raise cannot_keep(folder, error) from error
-    except StoreFull as error:
-        raise StorageFailure("disk_full") from error
+    except StoreRefuses as error:
+        raise error.failure from error
     if found and not harm:
         harm = "The queue's file did not know all finished clips, perhaps because it was deleted: "
     notes = (f"{harm}{found} finished ones were found again.",) if harm else ()
@@ -69,28 +80,58 @@ def _open_store(path: Path) -> tuple[JobStore, str]:
     except DamagedStore as error:
         aside = path.with_name(f"queue-damaged-{time.strftime('%Y%m%d-%H%M%S')}.db")
         log.error("The database is damaged (%s) and is put aside as %s.", error, aside.name)
+    found_late = path.with_name(path.name + SUSPECT)
+    waiting = _waiting_in(path) if found_late.exists() else []
     for suffix in ("", "-wal", "-shm"):
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.rename(aside.with_name(aside.name + suffix))
-    return JobStore(path), f"The queue's file was damaged and is kept as {aside.name}: waiting jobs are lost, "
+    found_late.unlink(missing_ok=True)
+    store = JobStore(path)
+    for job in waiting:
+        store.add(job)
+    what = f"{len(waiting)} waiting clips were read from it" if waiting else "waiting jobs are lost"
+    return store, f"The queue's file was damaged and is kept as {aside.name}: {what}, "
 
 
-def _take_in(store: JobStore, results: ResultStore) -> int:
-    """Results of which the database knows nothing go into it. Returns how many."""
-    count = 0
-    for job_id, record in results.found(but=lambda job_id: store.get(job_id) is not None):
-        job = job_of(record, results.size(job_id))
-        if job is not None and job.id == job_id:
-            store.restore(job)
-            count += 1
+def _waiting_in(path: Path) -> list[Job]:
+    """Unfinished jobs of a database that worked until damage was found elsewhere in it, as far as they can be read."""
+    try:
+        with closing(sqlite3.connect(path)) as base:
+            rows = base.execute(f"SELECT {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place").fetchall()
+        return [replace(job_of_row(row), state=State.QUEUED) for row in rows]
+    except (sqlite3.Error, ValueError, TypeError) as error:  # msgspec's errors are ValueErrors
+        log.warning("No waiting jobs could be read from it: %s.", error)
+        return []
+
+
+def _take_in(store: JobStore, results: ResultStore, there: frozenset[str]) -> int:
+    """Results of which the database knows nothing go into it. Returns how many. Those that it knows to be deleted are
+    deleted."""
+    unknown, count = [], 0
+    for job_id in there - store.result_names():
+        known = store.get(job_id)
+        if known is None:
+            unknown.append(job_id)
+        elif known.ended:
+            results.put_away(job_id)
+    jobs = _jobs_of(results, unknown)
+    while part := tuple(islice(jobs, TAKEN_AT_ONCE)):
+        count += store.restore(*part)
     return count
 
 
-def _reconcile(store: JobStore, results: ResultStore) -> None:
+def _jobs_of(results: ResultStore, names: Iterable[str]) -> Iterator[Job]:
+    for name, record in results.found(names):
+        job = job_of(record, results.size(name))
+        if job is not None and job.id == name:
+            yield job
+
+
+def _reconcile(store: JobStore, results: ResultStore, there: frozenset[str]) -> None:
     """A result that was published just before the end, when its job was not yet stored as done, makes the job done."""
     for job in store.unfinished():
-        if not results.has(job.id):
+        if job.id not in there or not results.has(job.id):
             continue
         size = results.size(job.id)
         found = job_of((results.folder(job.id) / "result.json").read_bytes(), size)

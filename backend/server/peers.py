@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .asked import Asked
 from .jobs import Job, Owner
@@ -32,6 +33,14 @@ class Peer:
     def may_see(self, job: Job) -> bool:
         """Whether the job belongs to its key."""
         return job.owner.principal == self.owner.principal
+
+
+class Audience(NamedTuple):
+    """Of whom is somebody there who hears of their jobs."""
+
+    owners: Collection[Owner]
+    watched: Collection[str]
+    """And single jobs of others."""
 
 
 class Peers:
@@ -72,6 +81,11 @@ class Peers:
         whoever has cancelled the job waits."""
         heard = (peer for peer in self if peer.hears(job) or (end and peer.asked.awaits_end(job.id)))
         return ((peer, job.id in peer.previews) for peer in heard)
+
+    def audience(self) -> Audience:
+        """Whose jobs are heard of."""
+        owners = {peer.owner for peer in self._all.values()}
+        return Audience(owners, set().union(*(peer.watched for peer in self._all.values())))
 
     def want_previews(self, job_id: str) -> bool:
         """Whether anybody does."""

@@ -2,15 +2,21 @@
 
 The worker writes into `.partial-JOB`; the server gives that folder its name, JOB, when everything in it is on the
 disk. In the folder lie `frame_0001.png` and so on, what else the worker made, and `result.json`, from which a lost
-database can be built again. One thread of one process uses a store.
+database can be built again. What is deleted loses its name at once and its files little by little, so that nobody waits
+for thousands of them; what is left of it at the end of the process goes after the next start. One thread of one process
+uses a store.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -18,11 +24,17 @@ import msgspec
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.machine import files
 
+log = logging.getLogger(__name__)
+
 RESULT_FILE = "result.json"
 MAX_RESULT_FILE = 4 << 20
 """More than any result.json has, bytes."""
 PARTIAL = ".partial-"
 FORGOTTEN = ".forgotten-"
+FILES_AT_ONCE = 50
+"""So many are deleted before somebody else has a turn;"""
+CLEAR_SECONDS = 0.02
+"""and fewer where the disk takes longer."""
 _JOB = re.compile(r"[0-9a-f]{32}")
 
 
@@ -47,10 +59,12 @@ def to_drop(
 class ResultStore:
     """The folder of results. Every method raises OSError as it comes, ValueError for what is no name of a job."""
 
-    def __init__(self, root: Path) -> None:
-        """Makes `root` if it is missing. Raises OSError."""
+    def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Makes `root` if it is missing. `clock`: seconds that go forward. Raises OSError."""
         files.make_folder(root)
-        self._root = root
+        self._root, self._clock = root, clock
+        self._waste: dict[Path, None] = {}
+        """Folders that are nobody's any more, in their order."""
 
     def folder(self, job: str) -> Path:
         """Where the result of a job lies or would lie."""
@@ -64,6 +78,13 @@ class ResultStore:
         """Bytes that are free on this disk."""
         return shutil.disk_usage(self._root).free
 
+    def files_left(self) -> int | None:
+        """How many further files this disk takes; None where no number limits them."""
+        if not hasattr(os, "statvfs"):
+            return None
+        disk = os.statvfs(self._root)
+        return disk.f_favail if disk.f_files else None
+
     def size(self, job: str) -> int:
         """Bytes of a result. Raises FileNotFoundError."""
         with os.scandir(self.folder(job)) as files:
@@ -72,7 +93,8 @@ class ResultStore:
     def partial(self, job: str) -> Path:
         """An empty folder for the worker. What an earlier try has left is deleted."""
         folder = self._partial(job)
-        _remove(folder)
+        self._throw_away(folder)
+        self.clear()
         folder.mkdir(mode=0o700)
         return folder
 
@@ -85,7 +107,8 @@ class ResultStore:
         """
         partial, folder = self._partial(job), self.folder(job)
         if self.has(job):
-            _remove(partial)
+            self._throw_away(partial)
+            self.clear()
         else:
             files.write(partial / RESULT_FILE, done)
             files.sync_folder(partial)
@@ -98,31 +121,69 @@ class ResultStore:
         return (self.folder(job) / frame_name(index)).read_bytes()
 
     def forget(self, job: str) -> None:
-        """Delete what a job has left; nothing happens if that is nothing."""
-        folder, forgotten = self.folder(job), self._root / f"{FORGOTTEN}{job}"
-        _remove(self._partial(job))
-        _remove(forgotten)
-        if folder.is_dir():
+        """Delete what a job has left; nothing happens if that is nothing. Of many files some are left to `clear`."""
+        self.put_away(job)
+        self.clear()
+
+    def put_away(self, *jobs: str) -> None:
+        """What these jobs have left is seen no more. Its files go with `clear`."""
+        for job in jobs:
             # Half a result must never be seen, so it loses its name first.
-            folder.rename(forgotten)
-            _remove(forgotten)
+            for folder in (self._partial(job), self.folder(job), self._root / f"{FORGOTTEN}{job}"):
+                self._throw_away(folder)
 
     def sweep(self) -> None:
-        """Delete what was left half-written or half-deleted."""
-        for folder in self._root.iterdir():
-            if folder.name.startswith((PARTIAL, FORGOTTEN)):
-                _remove(folder)
+        """Delete what was left half-written or half-deleted, as `forget` does."""
+        with os.scandir(self._root) as entries:
+            left = [Path(entry.path) for entry in entries if entry.name.startswith((PARTIAL, FORGOTTEN))]
+        for folder in left:
+            self._throw_away(folder)
+        self.clear()
 
-    def found(self, but: Callable[[str], bool] = lambda job: False) -> Iterator[tuple[str, bytes]]:
-        """All whole results: name of the job and result.json, in no order. What is no result of ours is passed over,
-        and so are the jobs that are `but` true of."""
-        for folder in self._root.iterdir():
-            if not _JOB.fullmatch(folder.name) or but(folder.name):
-                continue
+    def clear(self) -> bool:
+        """Delete some of the files that are seen no more. Whether there were any. What cannot be deleted is left to the
+        next start."""
+        there, until = bool(self._waste), self._clock() + CLEAR_SECONDS
+        with closing(self._deletions()) as deletions:
+            for number, _ in enumerate(deletions, 1):
+                if number >= FILES_AT_ONCE or self._clock() >= until:
+                    break
+        return there
+
+    def jobs(self) -> frozenset[str]:
+        """The jobs that have a folder here, as far as its name tells."""
+        with os.scandir(self._root) as entries:
+            return frozenset(entry.name for entry in entries if _JOB.fullmatch(entry.name))
+
+    def found(self, jobs: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Whole results of these jobs, or all: name of the job and result.json, in no order. What is no result of ours
+        is passed over."""
+        for job in self.jobs() if jobs is None else jobs:
+            folder = self.folder(job)
             if folder.is_dir() and not folder.is_symlink():
                 done = _result_of(folder)
                 if done is not None:
-                    yield folder.name, done
+                    yield job, done
+
+    def _deletions(self) -> Generator[None]:
+        """Delete all that is seen no more, file by file."""
+        while self._waste:
+            folder = next(iter(self._waste))
+            try:
+                yield from _empty(folder)
+            except OSError as error:
+                log.warning("What is deleted could not be deleted wholly: %s.", error)
+            del self._waste[folder]
+
+    def _throw_away(self, folder: Path) -> None:
+        """Let a folder be seen no more, if it is there; what is none is deleted."""
+        if not folder.is_dir() or folder.is_symlink():
+            folder.unlink(missing_ok=True)
+            return
+        if not folder.name.startswith(FORGOTTEN):
+            # A name that no other has: of one job, much may lie there still.
+            folder = folder.rename(self._root / f"{FORGOTTEN}{folder.name[-32:]}-{uuid.uuid4().hex}")
+        self._waste[folder] = None
 
     def _partial(self, job: str) -> Path:
         return self._root / f"{PARTIAL}{_checked(job)}"
@@ -138,9 +199,11 @@ def _result_of(folder: Path) -> bytes | None:
         with (folder / RESULT_FILE).open("rb") as file:
             done = file.read(MAX_RESULT_FILE)
         frames = msgspec.json.decode(done, type=_Result).frames
+        with os.scandir(folder) as entries:
+            there = {entry.name for entry in entries if entry.is_file()}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return done if all((folder / frame_name(index)).is_file() for index in range(frames)) else None
+    return done if all(frame_name(index) in there for index in range(frames)) else None
 
 
 def _checked(job: str) -> str:
@@ -149,8 +212,15 @@ def _checked(job: str) -> str:
     return job
 
 
-def _remove(folder: Path) -> None:
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)
+def _empty(folder: Path) -> Iterator[None]:
+    """Delete a folder, file by file."""
+    with suppress(FileNotFoundError):  # somebody else has deleted it
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)  # not ours, and so hardly large
+                else:
+                    os.unlink(entry.path)
+                yield
+        folder.rmdir()
+    yield

@@ -19,13 +19,13 @@ PAGE_BYTES = wire.MAX_HEADER_BYTES * 3 // 4
 """How large the jobs of one message may be, so that all of it stays below the limit of a header."""
 
 
-def pages(views: Iterable[JobView]) -> Iterator[tuple[JobView, ...]]:
-    """The views in as many parts as messages are needed."""
+def pages(views: Iterable[JobView], most: int | None = None) -> Iterator[tuple[JobView, ...]]:
+    """The views in as many parts as messages are needed. `most`: how many of them a message may have."""
     page: list[JobView] = []
     size = 0
     for one in views:
         its_size = len(msgspec.json.encode(one))
-        if page and size + its_size > PAGE_BYTES:
+        if page and (size + its_size > PAGE_BYTES or len(page) == most):
             yield tuple(page)
             page, size = [], 0
         page.append(one)

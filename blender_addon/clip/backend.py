@@ -5,6 +5,7 @@ What it knows of its own clips is in `job`, and both come together in `session`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from shared_protocol.messages import (
@@ -54,9 +55,13 @@ class Backend:
         self.finished: dict[str, JobView] = {}
         """Clips of this user that it has told of, the last first."""
         self.times_told = 0
-        """How often it has told of all jobs that it has."""
+        """How often it has told of all jobs that were asked about."""
         self.foreseen = Foreseen()
         self._preferred = ""
+        self._asked: deque[int] = deque()
+        """How many ended jobs it was asked for, each time."""
+        self._ended, self._awaited = 0, ""
+        """As it was asked the last time that it has answered; and the mark of the page that it was asked for then."""
         self._shifts: list[tuple[str, int]] = []
         """Jobs that shall go up or down once it has told where they are."""
 
@@ -64,6 +69,7 @@ class Backend:
 
     def look_around(self, ended: int = 0) -> list[Action]:
         """What does it do, and for whom? `ended`: how many jobs that have ended it shall tell, too."""
+        self._asked.append(ended)
         return [Send(AskStatus()), Send(AskJobs(request_id=ALL, ended=ended))]
 
     def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
@@ -117,7 +123,8 @@ class Backend:
     def forget(self) -> None:
         """It is gone. Styles, notes and finished clips stay in sight: the next one most likely has the same."""
         self.status, self.queue, self.others, self.foreseen = None, QueueState(), 0, Foreseen()
-        self._shifts = []
+        self._shifts, self._awaited = [], ""
+        self._asked.clear()
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -127,13 +134,29 @@ class Backend:
     def _hear_of_jobs(self, told: Jobs) -> list[Action]:
         self.queue = told.queue
         self.finished |= {view.job: view for view in told.jobs if view.kind == "clip" and view.has_result}
-        if told.request_id != ALL:
+        if told.request_id == ALL and not told.after:
+            self._ended = self._asked.popleft() if self._asked else 0
+            self.others = told.others + told.elsewhere
+        elif not told.after or told.after != self._awaited:
             return []
+        actions, self._awaited = self._shift(places(told)), ""
+        if told.next and (self._ended or self._shifts):  # of a long queue no more than what somebody wants to know
+            self._awaited = told.next
+            return [*actions, Send(AskJobs(request_id=ALL, ended=self._ended, after=told.next))]
         self.times_told += 1
-        self.others = told.others + sum(not view.mine for view in unfinished(told))
+        self._shifts = []
+        return actions
+
+    def _shift(self, waiting: dict[str, int]) -> list[Action]:
+        """Move those of the jobs that shall go up or down and wait at these places."""
         shifts, self._shifts = self._shifts, []
-        waiting = places(told)
-        return [action for job, by in shifts if job in waiting for action in self.move(job, waiting[job] + by)]
+        actions: list[Action] = []
+        for job, by in shifts:
+            if job in waiting:
+                actions += self.move(job, waiting[job] + by)
+            else:
+                self._shifts.append((job, by))
+        return actions
 
 
 def unfinished(told: Jobs) -> list[JobView]:

@@ -637,7 +637,7 @@ def tells_all(session: Session, jobs: Jobs) -> list[Action]:
 def test_the_answer_about_one_job_says_nothing_of_all_others() -> None:
     """As that to a Watch, which may come between the question for all and its answer."""
     session, job = running()
-    everything = Jobs(queue=QueueState(running=1), jobs=(view(B, 0, mine=False), view(A, 1)), others=1)
+    everything = Jobs(queue=QueueState(running=1), jobs=(view(B, 0, mine=False), view(A, 1)), others=1, elsewhere=1)
     tells_all(session, everything)
     assert (session.backend.others, session.backend.times_told) == (2, 1)
     session.backend.shift(A, -1)
@@ -663,6 +663,40 @@ def test_a_waiting_job_goes_up_or_down_from_where_it_is() -> None:
     assert tells_all(session, Jobs(queue=QueueState(), jobs=(view(A, state="running", phase="painting"),))) == []
 
 
+def test_the_pages_of_a_list_are_asked_for_one_by_one() -> None:
+    session, mark = ready(), "1" * 32
+    session.backend.find_clips()
+    first = Jobs(queue=QueueState(), jobs=(view(A, state="done", has_result=True),), others=1, elsewhere=2, next=mark)
+    assert tells_all(session, first) == [Send(AskJobs(request_id=ALL, ended=MOST_FOUND, after=mark))]
+    assert (session.backend.others, session.backend.times_told) == (3, 0)
+    session.receive(Jobs(queue=QueueState(), jobs=(view(B),)))  # answers a Watch
+    assert session.backend.times_told == 0
+    last = Jobs(queue=QueueState(), jobs=(view(B, state="done", has_result=True),), after=mark)
+    assert session.receive(last) == []
+    assert (list(session.backend.finished), session.backend.times_told) == ([A, B], 1)
+    assert session.receive(last) == []
+    assert session.backend.times_told == 1
+
+
+def test_of_a_long_queue_no_more_is_asked_than_somebody_wants_to_know() -> None:
+    session, mark = ready(), "1" * 32
+    session.backend.look_around()
+    long = Jobs(queue=QueueState(), jobs=(view(B),), next=mark)
+    assert tells_all(session, long) == []
+    assert session.backend.times_told == 1
+    session.backend.shift(A, -2)
+    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))], "it stands further behind"
+    session.backend.look_around()
+    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))], (
+        "asked anew, while the second page was under way"
+    )
+    assert session.receive(Jobs(queue=QueueState(), jobs=(view(A, 9),), after=mark)) == [Send(Move(job=A, position=7))]
+    session.backend.shift("c" * 32, 1)
+    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))]
+    assert session.receive(Jobs(queue=QueueState(), jobs=(view(A, 9),), after=mark)) == []
+    assert tells_all(session, long) == [], "it waits nowhere, and is not looked for again"
+
+
 def test_what_was_asked_of_a_lost_backend_is_not_asked_of_the_next() -> None:
     session, _ = running()
     session.backend.shift(A, -1)
@@ -679,7 +713,7 @@ def test_jobs_of_others_are_counted() -> None:
     session, _ = running()
     assert session.backend.look_around() == [Send(AskStatus()), Send(AskJobs(request_id=ALL))]
     views = (view(A), view(B, 1, mine=False), view("c" * 32, state="done", mine=False, has_result=True))
-    tells_all(session, Jobs(queue=QueueState(), jobs=views, others=2))
+    tells_all(session, Jobs(queue=QueueState(), jobs=views, others=2, elsewhere=1))
     assert session.backend.others == 3
     session.receive(Lost(reason="gone"))
     assert session.backend.others == 0

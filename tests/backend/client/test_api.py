@@ -242,6 +242,18 @@ def test_jobs_are_found_by_their_first_digits(slow: Backend) -> None:
         slow.cancel(job.id)
 
 
+def test_all_jobs_are_listed_page_by_page(connected: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    past = connected.submit("a fox", **SMALL)
+    past.wait()
+    connected.pause()
+    jobs = [connected.submit("a fox", **SMALL) for _ in range(5)]
+    monkeypatch.setattr(api, "LISTED", 2)
+    told = connected.jobs(1)
+    assert [view.job for view in told.jobs] == [*(job.id for job in jobs), past.id]
+    assert (told.left_out, told.after, told.next) == (0, "", "")
+    assert connected.find(jobs[4].id[:8]).job == jobs[4].id
+
+
 def test_the_queue_is_paused_moved_and_resumed(connected: Backend, tmp_path: Path) -> None:
     assert connected.pause().paused
     jobs = [connected.submit("a fox", frames=2, seed=seed) for seed in range(3)]

@@ -18,8 +18,11 @@ import msgspec
 import psutil
 import pytest
 
+from backend.server.checkup import SMALL_BYTES
 from backend.server.hold import ADVICE
+from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION, STEPS
+from backend.server.store import JobStore
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol import connection
 from shared_protocol.client import Lost
@@ -41,6 +44,7 @@ from shared_protocol.messages import (
     Resume,
 )
 from tests.backend import orders
+from tests.backend.damage import spoil_a_page
 from tests.backend.disks import Disk, LimitedDisk, limit, small_disk
 from tests.backend.harness import ENDS, ROOT, Conversation, Running, command, greet, run, running, until
 
@@ -355,6 +359,27 @@ def test_a_damaged_database_is_said_and_finished_clips_are_found_again(harm: Cal
         assert isinstance(client.end_of(client.submit()), Done)
     with closing(sqlite3.connect(database())) as base:
         assert base.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_damage_in_a_large_database_ends_the_backend_and_costs_no_clip() -> None:
+    """It is found while the backend serves already; the next start puts the file aside."""
+    finished, (waits,) = leave_jobs(2, 1)
+    store = JobStore(database())
+    for number in range(2 * SMALL_BYTES // 100_000):  # so large that it is looked through later
+        name = f"{number:032x}"
+        store.add(Job(name, Owner("local", OTHER), orders.order(), prompt="x" * 100_000))
+        store.finish(Cancelled(job=name))
+    store.close()
+    spoil_a_page(database())
+    ended = run("serve", "--fake", "--stay")
+    assert ended.returncode == 3
+    assert f"The queue {database()} is damaged, so the backend has ended" in ended.stderr
+    assert not places.connection_file().exists()
+    with running("--stay") as backend, backend.client(client_id=ME) as client:
+        (note,) = greet(client).notes
+        assert "1 waiting clips were read from it, 2 finished ones were found again." in note
+        client.until_settled()
+        assert ends(client) == dict.fromkeys([*finished, waits], Done)
 
 
 def test_a_lost_log_of_changes_costs_no_finished_clip() -> None:

@@ -34,7 +34,7 @@ KILLS = 30
 
 @pytest.fixture
 def store(tmp_path) -> ResultStore:
-    return ResultStore(tmp_path / "results")
+    return ResultStore(tmp_path / "results", lambda: 0.0)
 
 
 def result(store: ResultStore, job: str = JOB, frames: int = 2) -> int:
@@ -140,18 +140,19 @@ def test_what_lies_where_a_partial_folder_belongs_is_taken_away(store, tmp_path,
 def test_half_forgotten_result_is_never_seen(store, monkeypatch):
     result(store)
 
-    def killed(folder):
-        (folder / frame_name(0)).unlink()
+    def killed(path):
+        Path(path).rename(store.folder(JOB).parent / "gone")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shutil, "rmtree", killed)
+    monkeypatch.setattr(os, "unlink", killed)
     with pytest.raises(KeyboardInterrupt):
         store.forget(JOB)
     monkeypatch.undo()
     assert not store.has(JOB)
     assert list(store.found()) == []
-    store.sweep()
-    assert names(store.folder(JOB).parent) == []
+    again = ResultStore(store.folder(JOB).parent, lambda: 0.0)
+    again.sweep()
+    assert names(store.folder(JOB).parent) == ["gone"]
 
 
 def test_sweep_spares_results(store):
@@ -266,7 +267,7 @@ def test_killed_at_any_moment_no_result_is_torn(tmp_path):
             time.sleep(moments.uniform(0, 0.02))
             process.kill()
             assert process.wait() == -signal.SIGKILL
-        store = ResultStore(root)
+        store = ResultStore(root, lambda: 0.0)
         published = {name for name in names(root) if not name.startswith(".")}
         found = dict(store.found())
         assert found.keys() == published  # so none is torn
@@ -294,7 +295,7 @@ from backend.server.results import ResultStore
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.machine import files
 from backend.failures import cannot_keep
-store = ResultStore(Path(sys.argv[1]))
+store = ResultStore(Path(sys.argv[1]), lambda: 0.0)
 job = "a" * 32
 done = 0
 writer = ResultWriter(store.partial(job))
@@ -380,7 +381,7 @@ for act in (
 def test_read_only_folder(tmp_path):
     """As another user, because nothing is forbidden to root."""
     root = tmp_path / "results"
-    store = ResultStore(root)
+    store = ResultStore(root, lambda: 0.0)
     store.partial(JOB)
     result(store, "c" * 32)
     for path in (root, *root.iterdir()):

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from backend.server import schema
 from backend.server import store as store_module
+from backend.server.checkup import DamagedStore
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
-from backend.server.store import DamagedStore, JobStore, StoreFull
+from backend.server.store import JobStore
+from backend.server.store_errors import StoreRefuses
 from elevator import Plan
 from shared_protocol.messages import Cancelled, Done, Failed
 from tests.backend.orders import done, order
@@ -301,7 +303,7 @@ def test_a_full_disk_changes_nothing(store: JobStore) -> None:
     (pages,) = store._base.execute("PRAGMA page_count").fetchone()
     store._base.execute(f"PRAGMA max_page_count = {pages}")
     big = replace(job(B), prompt="x" * 50_000)
-    with pytest.raises(StoreFull):
+    with pytest.raises(StoreRefuses):
         store.add(big)
     assert names(store) == [A]
     store._base.execute("PRAGMA max_page_count = 1000000")

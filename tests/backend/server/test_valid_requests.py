@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.failures import StorageFailure
 from backend.serve_options import ServeOptions
 from backend.server import desk
 from backend.server.jobs import Owner
 from backend.server.peers import Peer, Peers
-from backend.server.store import JobStore, StoreFull
+from backend.server.store import JobStore
+from backend.server.store_errors import StoreRefuses
 from backend.styles.catalogue import Catalogue
 from elevator import Plan
 from shared_protocol.client import new_job_id
@@ -86,6 +88,15 @@ def test_many_long_prompts_are_listed_in_as_many_messages_as_they_take(backend: 
         assert first.left_out == 900 - len(first.jobs) > 0
         assert [view.position for view in first.jobs] == list(range(len(first.jobs)))
         assert LONG.startswith(first.jobs[0].prompt.rstrip("…"))
+        views = list(first.jobs)
+        while len(views) < 900:
+            client.client.send(AskJobs(count=500, after=first.next))
+            first = client.expect(Jobs)
+            assert first.left_out == 900 - len(views) - len(first.jobs)
+            views += first.jobs
+        assert first.next == ""
+        assert [view.job for view in views] == jobs
+        assert [view.position for view in views] == list(range(900))
     with backend.client(client_id="9" * 32) as client:
         listed: list[str] = []
         while len(listed) < 900:
@@ -102,7 +113,9 @@ def test_places_are_those_that_move_counts(backend: Running) -> None:
         assert [(view.job, view.position) for view in views] == [(job, place) for place, job in enumerate(jobs)]
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), StoreFull("disk is full")])
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), StoreRefuses("disk is full", StorageFailure("disk_full"))]
+)
 def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +136,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
         Peers(),
         "session",
         lambda identity, message, buffers: told.append(message),
+        lambda identity, messages: None,
         lambda: None,
     )
     request = clip()
