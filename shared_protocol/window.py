@@ -37,4 +37,5 @@ class Window:
 
     def answered(self) -> None:
         """The oldest question was answered, so all before it was read."""
-        self._parts.popleft()
+        if self._parts:
+            self._parts.popleft()

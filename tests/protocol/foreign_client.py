@@ -14,8 +14,9 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import zmq
 
@@ -28,14 +29,15 @@ LONG = 120.0
 """More than anything here takes, seconds."""
 
 
-class Heard(NamedTuple):
+@dataclass(frozen=True)
+class Heard:
     """A message as it came."""
 
     type: str
     fields: Mapping[str, Any]
     buffers: list[bytes]
 
-    def __getitem__(self, field: str) -> Any:  # type: ignore[override]
+    def __getitem__(self, field: str) -> Any:
         return self.fields[field]
 
 

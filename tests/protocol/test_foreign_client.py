@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import signal
 import struct
 import sys
@@ -10,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,7 +88,7 @@ def test_it_follows_a_clip_from_its_order_to_its_frames(client: Foreign) -> None
 
 
 def test_what_is_wrong_with_an_order_is_said(client: Foreign) -> None:
-    wrong = {
+    wrong: dict[str, dict[str, Any]] = {
         "empty_prompt": {"prompt": "  "},
         "unknown_style": {"style": "none"},
         "size_out_of_range": {"width": 72},
@@ -251,7 +253,7 @@ def test_it_uploads_in_parts_and_a_part_elsewhere_changes_nothing(client: Foreig
     client.end_of(source)
     (png,) = client.fetch(source, 1)
     png += b"\0" * (foreign_client.CHUNK - len(png) + 1000)
-    sha256 = foreign_client.hashlib.sha256(png).hexdigest()
+    sha256 = hashlib.sha256(png).hexdigest()
     half = foreign_client.CHUNK
     assert client.ask("Offer", sha256=sha256, size=len(png))["offset"] == 0
     assert client.ask("Chunk", png[half:], sha256=sha256, offset=half)["offset"] == 0
