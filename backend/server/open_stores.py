@@ -55,10 +55,9 @@ def open_all(folder: Path, options: ServeOptions) -> Kept:
         results = ResultStore(folder / "results")
         uploads = Uploads(folder / "uploads", options.upload_bytes)
         store, harm = _open_store(folder / DATABASE)
-        there = results.jobs()
+        there = results.sweep()
         found = _take_in(store, results, there)
         _reconcile(store, results, there)
-        results.sweep()
     except OSError as error:
         raise cannot_keep(folder, error) from error
     except StoreRefuses as error:

@@ -132,13 +132,15 @@ class ResultStore:
             for folder in (self._partial(job), self.folder(job), self._root / f"{FORGOTTEN}{job}"):
                 self._throw_away(folder)
 
-    def sweep(self) -> None:
-        """Delete what was left half-written or half-deleted, as `forget` does."""
+    def sweep(self) -> frozenset[str]:
+        """Delete what was left half-written or half-deleted, as `forget` does. Returns the jobs that have a folder here."""
         with os.scandir(self._root) as entries:
-            left = [Path(entry.path) for entry in entries if entry.name.startswith((PARTIAL, FORGOTTEN))]
-        for folder in left:
-            self._throw_away(folder)
+            names = [entry.name for entry in entries]
+        for name in names:
+            if name.startswith((PARTIAL, FORGOTTEN)):
+                self._throw_away(self._root / name)
         self.clear()
+        return frozenset(filter(_JOB.fullmatch, names))
 
     def clear(self) -> bool:
         """Delete some of the files that are seen no more. Whether there were any. What cannot be deleted is left to the
@@ -150,17 +152,12 @@ class ResultStore:
                     break
         return there
 
-    def jobs(self) -> frozenset[str]:
-        """The jobs that have a folder here, as far as its name tells."""
-        with os.scandir(self._root) as entries:
-            return frozenset(entry.name for entry in entries if _JOB.fullmatch(entry.name))
-
     def found(self, jobs: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Whole results of these jobs, or all: name of the job and result.json, in no order. What is no result of ours
         is passed over."""
-        for job in self.jobs() if jobs is None else jobs:
-            folder = self.folder(job)
-            if folder.is_dir() and not folder.is_symlink():
+        for job in os.listdir(self._root) if jobs is None else jobs:
+            folder = self._root / job
+            if _JOB.fullmatch(job) and folder.is_dir() and not folder.is_symlink():
                 done = _result_of(folder)
                 if done is not None:
                     yield job, done

@@ -272,7 +272,7 @@ def test_a_large_result_is_gone_at_once_and_its_files_little_by_little(tmp_path:
     lay(results, name, 3 * FILES_AT_ONCE)
     results.forget(name)
     assert not results.has(name)
-    assert results.jobs() == frozenset()
+    assert list(results.found()) == []
     assert len(unlinked) == FILES_AT_ONCE
     rounds = 0
     while results.clear():
@@ -483,7 +483,7 @@ def test_a_result_of_which_the_database_knows_nothing_is_found(folder: Path, mon
         file.unlink()
     kept = open_all(folder, ServeOptions())
     assert kept.store.tally.number == 20
-    assert kept.store.result_names() == kept.results.jobs()
+    assert kept.store.result_names() == kept.results.sweep()
     assert "20 finished ones were found again" in kept.notes[0]
 
 
@@ -510,7 +510,7 @@ def test_a_result_that_is_not_there_now_is_not_given_up(folder: Path) -> None:
     (folder / "results").rmdir()
     (folder / "elsewhere").rename(folder / "results")
     kept = open_all(folder, ServeOptions())
-    assert len(kept.results.jobs()) == kept.store.tally.number == 20
+    assert len(kept.results.sweep()) == kept.store.tally.number == 20
 
 
 def test_every_frame_of_a_result_that_is_found_is_there(tmp_path: Path) -> None:
