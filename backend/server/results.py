@@ -133,7 +133,7 @@ class ResultStore:
                 self._throw_away(folder)
 
     def sweep(self) -> frozenset[str]:
-        """Delete what was left half-written or half-deleted, as `forget` does. Returns the jobs that have folders here."""
+        """Delete what was left half-written or half-deleted, as `forget` does. Returns the jobs that have folders."""
         with os.scandir(self._root) as entries:
             names = [entry.name for entry in entries]
         for name in names:
