@@ -266,9 +266,8 @@ class Server:
         if now - self._counted_at < COUNT_SECONDS:
             return
         self._counted_at = now
-        if self._reserve.is_needed():
-            if closed := self._mail.close_out_strangers():
-                log.warning("Hardly any descriptors are left: %d connections without a word were closed.", closed)
+        if self._reserve.is_needed() and (closed := self._mail.close_out_strangers()):
+            log.warning("Hardly any descriptors are left: %d connections without a word were closed.", closed)
 
     def _part_from(self, identity: bytes) -> None:
         client = self._peers.remove(identity)
