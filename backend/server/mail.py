@@ -124,14 +124,15 @@ class Mail:
 
     # Out ----------------------------------------------------------------------------------------------------
 
-    def send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = (), *, needed: bool = True) -> None:
-        """Tell a client something. `needed`: False if it can do without, or fetch it: then it is dropped for a client
-        that is far behind."""
-        box = self._outboxes.get(identity)
-        if box is not None and box.is_full and not needed:
-            return
-        self._outboxes.setdefault(identity, box or Outbox()).add(wire.encode(message, buffers))
+    def send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = ()) -> None:
+        """Tell a client something."""
+        self._outboxes.setdefault(identity, Outbox()).add(wire.encode(message, buffers))
         self._flush(identity)
+
+    def is_behind(self, identity: bytes) -> bool:
+        """Whether so much waits for a client that it is not to be told what it can do without, or fetch."""
+        box = self._outboxes.get(identity)
+        return box is not None and box.is_full
 
     def stream(self, identity: bytes, messages: Iterator[tuple[Message, Sequence[Buffer]]]) -> None:
         """Tell a client what is made one by one, when there is room for it."""
