@@ -9,6 +9,7 @@ A failure is one sentence, and the next step, on standard error.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import signal
 import sys
@@ -20,6 +21,7 @@ from shared_protocol.machine import places
 
 try:
     from .cli.arguments import add_commands
+    from .cli.folders import check_folders
     from .cli.output import Error, Output, warn
     from .failures import EXIT_INTERRUPTED, BackendError, Failure
 except ModuleNotFoundError as error:
@@ -34,10 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be in any encoding
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     # Whoever is asked to end leaves in order, too: what it started must not stay behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        check_folders()
         return int(options.run(options))
     except BackendError as error:
         return _fail(options, error)

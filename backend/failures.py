@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from shared_protocol.messages import DenialCode, Denied, Failed, FailureCode, Message
-
-SENTENCE_LENGTH = 2000
+from shared_protocol.texts import sentence
 
 EXIT_DONE = 0
 EXIT_TO_CHANGE = 1
@@ -25,7 +24,7 @@ EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
 EXIT_UNREAD = 141  # elevator.arguments.until_unread ends with this
 
-StorageCode: TypeAlias = Literal["disk_full", "results_unwritable"]
+StorageCode: TypeAlias = Literal["disk_full", "results_unwritable", "queue_unusable"]
 """Why nothing can be kept, whether it is a job's end or another request's."""
 
 
@@ -43,8 +42,8 @@ class Wording:
         """Sentence, next step and exit code."""
         words = {**self.defaults, **details}
         return (
-            self.sentence.format_map(words)[:SENTENCE_LENGTH],
-            self.next_step.format_map(words)[:SENTENCE_LENGTH],
+            sentence(self.sentence.format_map(words)),
+            sentence(self.next_step.format_map(words)),
             self.exit_code,
         )
 
@@ -119,6 +118,11 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
         "The queue holds {most} jobs and takes no more.",
         "Wait until some are done, or cancel some.",
     ),
+    "results_full": Wording(
+        "Finished clips of this key that nobody has fetched take {taken} GB here, and {most} GB at most are kept.",
+        'Fetch or delete some: see "python -m backend results".',
+        EXIT_TO_CHANGE,
+    ),
     "model_missing": Wording(
         "The model {folder} is missing.",
         "Put it back, or choose another style.",
@@ -144,6 +148,11 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
     "results_unwritable": Wording(
         "The folder of results {folder} cannot be written: {detail}.",
         "Give its owner the right to write there, or choose another data folder.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "queue_unusable": Wording(
+        "The queue's file {file} cannot be used: {detail}.",
+        "Try again in a moment; if it stays, look at that file and its disk.",
         EXIT_CANNOT_WRITE,
     ),
     "source_missing": Wording(

@@ -13,7 +13,24 @@ import msgspec
 
 from elevator import Plan, Sources
 from elevator.pictures.rates import exact, length
-from shared_protocol.messages import Cancel, Cancelled, Done, Failed, Frame, Message, Notice, Progress
+from shared_protocol.messages import (
+    Bytes,
+    Cancel,
+    Cancelled,
+    ClipFrames,
+    Done,
+    Failed,
+    Frame,
+    Frames,
+    Label,
+    Message,
+    Notice,
+    Numerator,
+    Progress,
+    RatePart,
+    Seed,
+    SidePx,
+)
 
 
 class Sample(Message, frozen=True, kw_only=True, tag=True):
@@ -24,16 +41,14 @@ class Sample(Message, frozen=True, kw_only=True, tag=True):
     negative_prompt: str
     sources: Sources
     plan: Plan
-    frames: int
-    width: int
-    """Pixels."""
-    height: int
-    """Pixels."""
+    frames: Frames
+    width: SidePx
+    height: SidePx
     fps: float
-    seed: int
-    style: str = ""
+    seed: Seed
+    style: Label = ""
     """Name of the style, for the record beside the frames."""
-    preset: str = ""
+    preset: Label = ""
     """Name of the preset that the plan came from, for the record."""
     footage: tuple[str, ...] = ()
     """SHA-256 of the PNG files to start from, one a frame, or none."""
@@ -41,7 +56,7 @@ class Sample(Message, frozen=True, kw_only=True, tag=True):
     """Of the noise on the footage: 0 keeps it, 1 ignores it."""
     anchor: str | None = None
     """SHA-256 of the PNG file that is frame 0."""
-    flow_fps: tuple[int, int] | None = None
+    flow_fps: tuple[RatePart, RatePart] | None = None
     """The result's rate, with pictures along the optical flow between those that are sampled; None: `fps`, and none."""
 
     @property
@@ -65,18 +80,16 @@ class Resample(Message, frozen=True, kw_only=True, tag=True):
 
     source: str
     """Folder of the finished clip's frames, `frame_0001.png` and so on."""
-    source_frames: int
-    source_fps: tuple[int, int]
+    source_frames: ClipFrames
+    source_fps: tuple[Numerator, RatePart]
     """Numerator and denominator, frames a second."""
-    frames: int
+    frames: ClipFrames
     """How many the new clip has: as `elevator.pictures.conform.length` says."""
-    fps: tuple[int, int]
+    fps: tuple[RatePart, RatePart]
     method: Literal["hold", "flow"]
-    width: int
-    """Pixels."""
-    height: int
-    """Pixels."""
-    seed: int
+    width: SidePx
+    height: SidePx
+    seed: Seed
     """Of the source, for the record."""
 
     @property
@@ -118,7 +131,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """So many bytes."""
 
-    memory: int
+    memory: Bytes
 
 
 class Preview(Message, frozen=True, kw_only=True, tag=True):

@@ -10,6 +10,7 @@ IDLE_SECONDS = 600.0
 SILENCE_SECONDS = 1800.0
 KEPT_RESULTS = 500
 KEPT_BYTES = 20 << 30
+GUEST_BYTES = 5 << 30
 UPLOAD_BYTES = 8 << 30
 
 
@@ -35,6 +36,8 @@ class ServeOptions:
     kept_results: int = KEPT_RESULTS
     kept_bytes: int = KEPT_BYTES
     """How many results to keep and how large, all together. One that no client has fetched is kept beyond that."""
+    guest_bytes: int = GUEST_BYTES
+    """How large the results of each other key may be that it has not fetched: with more, it is to fetch them first."""
     upload_bytes: int = UPLOAD_BYTES
     """How large uploaded pictures may be, all together."""
     log_prompts: bool = False

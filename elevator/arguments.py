@@ -30,6 +30,21 @@ class ArgumentParser(argparse.ArgumentParser):
         words = sys.argv[1:] if args is None else args
         return super().parse_known_args(list(self._joined(words)), namespace)
 
+    def words_of(self, options: argparse.Namespace) -> list[str]:
+        """Words from which this parser reads these options again: those alone that differ from what it takes by itself.
+
+        For options that are flags or take one value, once or several times.
+        """
+        words = []
+        for action in self._actions:
+            value = getattr(options, action.dest, action.default)
+            if not action.option_strings or value == action.default:
+                continue
+            option = action.option_strings[0]
+            for each in value if isinstance(value, list) else [value]:
+                words.append(option if action.nargs == 0 else f"{option}={each}")
+        return words
+
     def _joined(self, words: Sequence[str]) -> Iterator[str]:
         """The words, with each value in one word with its option. What follows a command is that command's to read."""
         k = 0

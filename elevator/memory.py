@@ -9,15 +9,20 @@ import torch
 
 from .errors import OutOfMemory
 
-ALLOCATOR = ("DefaultCPUAllocator: ", "alloc_cpu.cpp")
-"""In what torch says on the processor, where it has no exception of its own for this."""
+SIGNS = (
+    *("DefaultCPUAllocator: ", "alloc_cpu.cpp", "bad_alloc", "bad allocation"),
+    *("could not create a primitive", "could not create a memory", "Cannot allocate memory"),
+    *("ALLOC_FAILED", "out of memory", "hipErrorOutOfMemory", "OUT_OF_DEVICE_MEMORY", "OUT_OF_HOST_MEMORY"),
+)
+"""In what torch and the libraries under it say (oneDNN, cuBLAS, cuDNN, MPS, HIP, XPU), where they have no exception of
+their own for this."""
 
 
 def is_shortage(error: BaseException) -> bool:
     """Whether memory was not enough, of the processor or of a device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in ALLOCATOR)
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ A *countdown* s = S − i names the i-th of S timesteps from the end (published 
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -257,7 +257,8 @@ def _integer(name: str, value: object, least: int) -> None:
 
 
 def _number(name: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    # Compared rather than asked: a whole number may be too large to be a float.
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
         raise PlanError(f"{name} is {value!r}; give a finite number.")
 
 

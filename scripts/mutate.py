@@ -42,7 +42,9 @@ ROOMS = {
 """Each room and the folders of its tests."""
 LEFT_OUT = re.compile(r"/(embedded|training|installer|blender)/|/(demo|package)\.py$")
 """Sources that only Blender, an installation or a training run shows."""
-SLOW = re.compile(r"in_blender|end_to_end|package|install|chaos|rude|other_user|bare_debian|remote|full_size")
+SLOW = re.compile(
+    r"in_blender|end_to_end|package|install|chaos|kills|shortages|fuzz|soak|rude|other_user|bare_debian|remote|full_size"
+)
 NEAR = 6
 """So many test files are tried for a module: its own, then those that come to it by the fewest imports."""
 

@@ -7,13 +7,15 @@
             for message, buffers in client.poll():
                 ...
 
-It has no thread and never blocks, except in `wait`. ZeroMQ's own I/O thread keeps the line alive meanwhile.
+It has no thread and never blocks, except in `wait`. ZeroMQ's own I/O thread keeps the line alive meanwhile. Of many
+requests it sends as many as the backend takes (`window`), and the others from `poll`, as the backend reads on.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -24,7 +26,9 @@ from zmq.utils.monitor import recv_monitor_message
 from .connection import Connection
 from .errors import ProtocolError
 from .machine.processes import is_running
-from .messages import Alive, Hello, Message, Refused, Request
+from .messages import Alive, Answering, AskStatus, Hello, Message, Refused, Request
+from .texts import short_name
+from .window import Window
 from .wire import ENCRYPTION_BYTES, MAX_BUFFER_BYTES, Buffer, Incoming, decode_event, encode
 
 HEARTBEAT_MS = 1_000
@@ -34,6 +38,9 @@ HANDSHAKE_MS = 10_000
 NEVER_MS = 24 * 3_600_000
 SILENCE_SECONDS = 20.0
 """The backend says `Alive` every two seconds; after this much silence it counts as stuck."""
+
+HOW_FAR = "client: read so far?"
+"""Name of the questions that this client asks for itself, whose answers it keeps to itself."""
 
 _LOST = {
     zmq.EVENT_CLOSED: "Nothing listens at the backend's address any more.",
@@ -81,6 +88,9 @@ class Client:
         self._told_lost = False
         self._silence = 0.0
         self._looked = time.monotonic()
+        self._window = Window()
+        self._queue: deque[list[Buffer]] = deque()
+        """What has no room in the window yet."""
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
@@ -102,7 +112,7 @@ class Client:
         self._monitor = self._socket.get_monitor_socket(sum(_LOST))
         self._monitor.linger = 0
         self._socket.connect(connection.endpoint)
-        self.send(Hello(client=name[:64], client_id=client_id, live_frames=live_frames))
+        self.send(Hello(client=short_name(name), client_id=client_id, live_frames=live_frames))
 
     @property
     def lost(self) -> Lost | None:
@@ -110,13 +120,14 @@ class Client:
         return self._lost
 
     def send(self, request: Request, buffers: Sequence[Buffer] = ()) -> None:
-        """Hand a request to ZeroMQ, which delivers it in order. Does nothing once the connection is lost."""
+        """Have a request delivered, in order. Does nothing once the connection is lost.
+
+        Raises ValueError if it is too large.
+        """
         if self._lost is not None:
             return
-        try:
-            self._socket.send_multipart(encode(request, buffers), zmq.NOBLOCK, copy=True)
-        except zmq.Again:  # without a high-water mark this means that the connection is gone
-            self._lost = Lost(reason=_LOST[zmq.EVENT_DISCONNECTED])
+        self._queue.append(encode(request, buffers))
+        self._send_queued()
 
     def poll(self, budget: float = 0.005) -> Iterator[Incoming]:
         """What has arrived, oldest first, for at most about `budget` seconds. Never blocks.
@@ -141,7 +152,10 @@ class Client:
                 break
             if isinstance(incoming.message, Refused):
                 self._lost = self._lost or Lost(reason=incoming.message.message)
-            if not isinstance(incoming.message, Alive):
+            if isinstance(incoming.message, Answering) and incoming.message.request_id == HOW_FAR:
+                self._window.answered()
+                self._send_queued()
+            elif not isinstance(incoming.message, Alive):
                 yield incoming
             if time.monotonic() >= deadline or self._socket.closed:
                 return
@@ -188,6 +202,19 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _send_queued(self) -> None:
+        while self._queue and self._window.takes(size := sum(map(len, self._queue[0]))):
+            self._hand_over(self._queue.popleft())
+            if self._window.sent(size):
+                self._hand_over(encode(AskStatus(request_id=HOW_FAR)))
+                self._window.asked()
+
+    def _hand_over(self, frames: list[Buffer]) -> None:
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK, copy=True)
+        except zmq.Again:  # without a high-water mark this means that the connection is gone
+            self._lost = self._lost or Lost(reason=_LOST[zmq.EVENT_DISCONNECTED])
 
     def _listen_to_silence(self) -> None:
         # Only time that this side was awake counts, so a frozen Blender or a laptop that slept blames nobody.

@@ -18,12 +18,14 @@ class ElevatorProtocolError(Exception):
 class ProtocolError(ElevatorProtocolError):
     """A message is malformed, too large or unknown.
 
-    `job` names the job that a malformed Generate was about, or is None.
+    `job` names the job that a malformed Generate was about, or is None. `request_id`: of the request, if that much can
+    be read.
     """
 
-    def __init__(self, message: str, job: str | None = None) -> None:
+    def __init__(self, message: str, job: str | None = None, request_id: str = "") -> None:
         super().__init__(message)
         self.job = job
+        self.request_id = request_id
 
 
 class VersionMismatch(ProtocolError):

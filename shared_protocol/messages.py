@@ -6,7 +6,9 @@ default; unknown fields are ignored. Limits stand in the types and are checked w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -17,13 +19,23 @@ MINOR = 0
 
 JobId: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """Made by the client: the 32 hex digits of a UUID4, so that a job has its name before anyone has answered."""
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
-Sentence: TypeAlias = Annotated[str, Meta(max_length=2000)]
+NAME_LENGTH = 64
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)]
+Label: TypeAlias = Annotated[str, Meta(max_length=NAME_LENGTH)]
+"""A name, or none."""
+SENTENCE_LENGTH = 2000
+"""Characters, which are code points here as in all limits."""
+Sentence: TypeAlias = Annotated[str, Meta(max_length=SENTENCE_LENGTH)]
 Prompt: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Frames: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
-ClipFrames: TypeAlias = Annotated[int, Meta(ge=1, le=16_384)]
+MOST_CLIP_FRAMES = 16_384
+ClipFrames: TypeAlias = Annotated[int, Meta(ge=1, le=MOST_CLIP_FRAMES)]
 """Of a clip, conformed ones included."""
 SidePx: TypeAlias = Annotated[int, Meta(ge=8, le=8192)]
+RatePart: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+"""Numerator or denominator of a rate that a client asks for, frames a second."""
+Numerator: TypeAlias = Annotated[int, Meta(ge=1, le=100_000_000)]
+"""Of a rate that a style has: one such as 23.976 is written as a decimal number."""
 FlowRate: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -35,7 +47,13 @@ ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 Mark: TypeAlias = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 """Where a page of the list of jobs ends, or empty. A client gives it back as it is."""
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
+PATH_LENGTH = 4096
+FolderPath: TypeAlias = Annotated[str, Meta(max_length=PATH_LENGTH)]
+"""On the backend's machine; empty: there is none, or it is not for this client."""
+Pid: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""Of a process, on any system; 0: of none."""
+FILE_NAME_LENGTH = 200
+FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=FILE_NAME_LENGTH)]
 """A name below a folder of the backend, never a path out of it."""
 Number: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Key: TypeAlias = Annotated[str, Meta(max_length=64)]
@@ -53,6 +71,10 @@ MAX_UPLOAD_BYTES = 64 << 20
 """Largest picture that may be uploaded."""
 MOST_LORAS = 256
 """LoRAs that are listed with a style."""
+MOST_PRESETS = 64
+"""Presets that a style may have."""
+MOST_NOTES = 32
+"""Notes or warnings in one message."""
 
 Phase: TypeAlias = Literal[
     "waiting",
@@ -74,10 +96,24 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of all messages. On the wire the field `type` holds the class name."""
 
 
+class Asking(Message, frozen=True, kw_only=True):
+    """Base of the requests."""
+
+    request_id: Label = ""
+    """The client's own name for this request, such as a count; its answers repeat it."""
+
+
+class Answering(Message, frozen=True, kw_only=True):
+    """Base of the events that may answer a request."""
+
+    request_id: Label = ""
+    """Of the request that this answers; empty: it came unasked, or the request has none."""
+
+
 # Requests ---------------------------------------------------------------------------------------------------
 
 
-class Hello(Message, frozen=True, kw_only=True, tag=True):
+class Hello(Asking, frozen=True, kw_only=True, tag=True):
     """First message of a client. The answer is `Welcome` or `Refused`; then, for a client that comes back under its
     `client_id`, what it has missed."""
 
@@ -100,7 +136,7 @@ class LoraChoice(msgspec.Struct, frozen=True, kw_only=True):
     weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
 
 
-class Generate(Message, frozen=True, kw_only=True, tag=True):
+class Generate(Asking, frozen=True, kw_only=True, tag=True):
     """Make one clip. The answer is `Accepted` or `Failed`; then come `Progress`, `Notice` and `Frame`; last one of
     `Done`, `Failed` or `Cancelled`."""
 
@@ -114,7 +150,7 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
     seed: Seed
     previews: bool = False
     """Whether `Progress` may carry a preview."""
-    preset: Annotated[str, Meta(max_length=64)] = ""
+    preset: Label = ""
     """Name of one of the style's presets; empty: the style's own."""
     settings: Annotated[dict[Key, Setting], Meta(max_length=32)] = {}
     """Settings of the sampler's plan that differ from the preset's."""
@@ -128,7 +164,7 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
     flow_fps_numerator: FlowRate = 0
     """Frames a second that the result shall have: pictures along the optical flow are made between the clip's own.
     0: the result has `frames` frames at the style's rate."""
-    flow_fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    flow_fps_denominator: RatePart = 1
 
     @property
     def flow_fps(self) -> Fraction | None:
@@ -136,27 +172,27 @@ class Generate(Message, frozen=True, kw_only=True, tag=True):
         return Fraction(self.flow_fps_numerator, self.flow_fps_denominator) if self.flow_fps_numerator else None
 
 
-class Conform(Message, frozen=True, kw_only=True, tag=True):
+class Conform(Asking, frozen=True, kw_only=True, tag=True):
     """Make a clip of another frame rate from a finished one. Answer and events are those of `Generate`."""
 
     job: JobId
     source: JobId
     """A finished job of the same key."""
-    fps_numerator: Annotated[int, Meta(ge=1, le=1_000_000)]
-    fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    fps_numerator: RatePart
+    fps_denominator: RatePart = 1
     """The new rate, frames a second, such as 30000/1001."""
     method: Literal["hold", "flow"] = "hold"
     """Repeat the nearest earlier frame, or move pixels along the optical flow."""
 
 
-class Cancel(Message, frozen=True, kw_only=True, tag=True):
-    """End a job of this client's key. The answer is `Cancelled`, or the job's other end if that came first; `Denied`
-    if there is no such job."""
+class Cancel(Asking, frozen=True, kw_only=True, tag=True):
+    """End a job of this client's key. The answer is how it ends, or has ended: `Cancelled`, or `Done` or `Failed` if
+    that came first; `Denied` if there is no such job."""
 
     job: JobId
 
 
-class Move(Message, frozen=True, kw_only=True, tag=True):
+class Move(Asking, frozen=True, kw_only=True, tag=True):
     """Give a waiting job another place in the queue. The answer is `Jobs` or `Denied`."""
 
     job: JobId
@@ -164,19 +200,19 @@ class Move(Message, frozen=True, kw_only=True, tag=True):
     """How many waiting jobs shall come before it; 0: it comes next."""
 
 
-class Pause(Message, frozen=True, kw_only=True, tag=True):
+class Pause(Asking, frozen=True, kw_only=True, tag=True):
     """Start no further job; what runs is finished. The answer is `Queue`, to every client."""
 
 
-class Resume(Message, frozen=True, kw_only=True, tag=True):
+class Resume(Asking, frozen=True, kw_only=True, tag=True):
     """Go on after `Pause`, or after the queue has stopped by itself. The answer is `Queue`, to every client."""
 
 
-class Free(Message, frozen=True, kw_only=True, tag=True):
+class Free(Asking, frozen=True, kw_only=True, tag=True):
     """End the workers that have no job, which gives all of their memory back. The answer is `Status`."""
 
 
-class AskJobs(Message, frozen=True, kw_only=True, tag=True):
+class AskJobs(Asking, frozen=True, kw_only=True, tag=True):
     """What waits and runs, and what has ended last? The answer is `Jobs`."""
 
     ended: Annotated[int, Meta(ge=0, le=500)] = 0
@@ -187,7 +223,7 @@ class AskJobs(Message, frozen=True, kw_only=True, tag=True):
     """`Jobs.next` of the page before; empty: the first page, which alone has the running jobs."""
 
 
-class Watch(Message, frozen=True, kw_only=True, tag=True):
+class Watch(Asking, frozen=True, kw_only=True, tag=True):
     """Hear of a job of this client's key, whoever submitted it. The answer is `Jobs` with that job, then its terminal
     event if it has ended; `Denied` if there is none."""
 
@@ -195,7 +231,7 @@ class Watch(Message, frozen=True, kw_only=True, tag=True):
     previews: bool = False
 
 
-class Fetch(Message, frozen=True, kw_only=True, tag=True):
+class Fetch(Asking, frozen=True, kw_only=True, tag=True):
     """Send frames of a finished job again. The answer is that many `Frame`, then `Fetched`; or `Denied`."""
 
     job: JobId
@@ -204,20 +240,20 @@ class Fetch(Message, frozen=True, kw_only=True, tag=True):
     count: Annotated[int, Meta(ge=1, le=64)] = 16
 
 
-class Received(Message, frozen=True, kw_only=True, tag=True):
+class Received(Asking, frozen=True, kw_only=True, tag=True):
     """This client has all that it wants of an ended job: its terminal event is not delivered again, and its result may
     go when room is needed. No answer."""
 
     job: JobId
 
 
-class Forget(Message, frozen=True, kw_only=True, tag=True):
+class Forget(Asking, frozen=True, kw_only=True, tag=True):
     """Delete the result of an ended job. The answer is `Jobs` or `Denied`."""
 
     job: JobId
 
 
-class Offer(Message, frozen=True, kw_only=True, tag=True):
+class Offer(Asking, frozen=True, kw_only=True, tag=True):
     """Is this file there? The answer is `Have`, or `Denied` if it is too large."""
 
     sha256: Sha256
@@ -225,7 +261,7 @@ class Offer(Message, frozen=True, kw_only=True, tag=True):
     """Bytes."""
 
 
-class Chunk(Message, frozen=True, kw_only=True, tag=True):
+class Chunk(Asking, frozen=True, kw_only=True, tag=True):
     """A part of an offered file; one buffer follows. The answer is `Have`, or `Denied`."""
 
     sha256: Sha256
@@ -233,24 +269,24 @@ class Chunk(Message, frozen=True, kw_only=True, tag=True):
     """Where the buffer belongs: the number of bytes that the backend has."""
 
 
-class AskEstimate(Message, frozen=True, kw_only=True, tag=True):
+class AskEstimate(Asking, frozen=True, kw_only=True, tag=True):
     """What would a clip take? Nothing is submitted. The answer is `Estimate`."""
 
     clip: Generate
 
 
-class AskThumbnail(Message, frozen=True, kw_only=True, tag=True):
+class AskThumbnail(Asking, frozen=True, kw_only=True, tag=True):
     """Send the picture of a style. The answer is `Thumbnail`, or `Denied` if no style has it."""
 
     sha256: Sha256
     """As `Style.thumbnail` has it."""
 
 
-class AskStatus(Message, frozen=True, kw_only=True, tag=True):
+class AskStatus(Asking, frozen=True, kw_only=True, tag=True):
     """What is the backend doing? The answer is `Status`."""
 
 
-class Shutdown(Message, frozen=True, kw_only=True, tag=True):
+class Shutdown(Asking, frozen=True, kw_only=True, tag=True):
     """End the backend. The answer is `Goodbye`. Unfinished jobs wait for the next start."""
 
 
@@ -295,8 +331,8 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """Native height, the default, pixels."""
     frames: Frames
     """Native length, the default, frames."""
-    fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
-    fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    fps_numerator: Numerator
+    fps_denominator: RatePart = 1
     """Frames a second of its clips, as `Done` says them."""
     size_step: SidePx
     """Width and height must be multiples of this, pixels."""
@@ -305,11 +341,11 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     max_frames: Frames
     example_prompt: Prompt
     """A prompt that the style's models know well."""
-    presets: tuple[Name, ...] = ()
+    presets: Annotated[tuple[Name, ...], Meta(max_length=MOST_PRESETS)] = ()
     """Names for `Generate.preset`."""
-    preset: Annotated[str, Meta(max_length=64)] = ""
+    preset: Label = ""
     """The style's own."""
-    calls: tuple[Count, ...] = ()
+    calls: Annotated[tuple[Count, ...], Meta(max_length=MOST_PRESETS)] = ()
     """How many network calls a clip takes with each of the presets."""
     loras: Annotated[tuple[LoraView, ...], Meta(max_length=MOST_LORAS)] = ()
     """Its own ones, and others that can be put on top."""
@@ -322,7 +358,7 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
         return Fraction(self.fps_numerator, self.fps_denominator)
 
 
-class Welcome(Message, frozen=True, kw_only=True, tag=True):
+class Welcome(Answering, frozen=True, kw_only=True, tag=True):
     """The backend speaks our version and tells what it offers."""
 
     major: Count
@@ -334,21 +370,21 @@ class Welcome(Message, frozen=True, kw_only=True, tag=True):
     device: Name
     """Where sampling happens: "cpu", "cuda", "none" for the fake generator."""
     styles: tuple[Style, ...]
-    notes: tuple[Sentence, ...] = ()
+    notes: Annotated[tuple[Sentence, ...], Meta(max_length=MOST_NOTES)] = ()
     """Sentences about the backend's own files that the user should see, such as a style file that was skipped."""
     client_id: ClientId = ""
     """Under which this client can come back: the one that it gave, or a new one."""
     queue: QueueState = QueueState()
 
 
-class Refused(Message, frozen=True, kw_only=True, tag=True):
+class Refused(Answering, frozen=True, kw_only=True, tag=True):
     """The backend does not talk to this client. The client gives up and shows the sentence."""
 
-    code: Literal["version", "malformed", "not_authorized"]
+    code: Literal["version", "malformed", "not_authorized", "too_much"]
     message: Sentence
 
 
-class Accepted(Message, frozen=True, kw_only=True, tag=True):
+class Accepted(Answering, frozen=True, kw_only=True, tag=True):
     """The job is in the queue."""
 
     job: JobId
@@ -356,7 +392,7 @@ class Accepted(Message, frozen=True, kw_only=True, tag=True):
     """Jobs that come before it, running ones included."""
     seconds_left: Seconds | None = None
     """Until it is finished, from earlier clips; None while unknown."""
-    warnings: tuple[Sentence, ...] = ()
+    warnings: Annotated[tuple[Sentence, ...], Meta(max_length=MOST_NOTES)] = ()
     """Sentences that the user should see and that stop nothing, such as words that the models do not know."""
 
 
@@ -389,7 +425,7 @@ class Notice(Message, frozen=True, kw_only=True, tag=True):
     """Whether the job begins anew."""
 
 
-class Frame(Message, frozen=True, kw_only=True, tag=True):
+class Frame(Answering, frozen=True, kw_only=True, tag=True):
     """One finished frame. One buffer follows: an 8-bit sRGB PNG."""
 
     job: JobId
@@ -398,7 +434,7 @@ class Frame(Message, frozen=True, kw_only=True, tag=True):
     frames: ClipFrames
 
 
-class Done(Message, frozen=True, kw_only=True, tag=True):
+class Done(Answering, frozen=True, kw_only=True, tag=True):
     """The job is finished: its result lies in the backend's folder, whole and safe. Clients that were there from the
     start and want frames live were sent every one; others fetch them."""
 
@@ -406,13 +442,13 @@ class Done(Message, frozen=True, kw_only=True, tag=True):
     frames: ClipFrames
     width: SidePx
     height: SidePx
-    fps_numerator: Annotated[int, Meta(ge=1, le=100_000_000)]
-    fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    fps_numerator: Numerator
+    fps_denominator: RatePart = 1
     """Frames a second at which the clip is meant to be seen, such as 30000/1001."""
     seed: Seed
     seconds: Seconds
     """From the start of the work to its end."""
-    folder: Annotated[str, Meta(max_length=4096)] = ""
+    folder: FolderPath = ""
     """Where the result lies, on the backend's machine."""
 
     @property
@@ -432,11 +468,13 @@ FailureCode: TypeAlias = Literal[
     "footage_missing",
     "source_missing",
     "queue_full",
+    "results_full",
     "model_missing",
     "model_unfit",
     "out_of_memory",
     "disk_full",
     "results_unwritable",
+    "queue_unusable",
     "worker_died",
     "worker_hung",
     "other_version",
@@ -453,10 +491,11 @@ DenialCode: TypeAlias = Literal[
     "not_allowed",
     "disk_full",
     "results_unwritable",
+    "queue_unusable",
 ]
 
 
-class Failed(Message, frozen=True, kw_only=True, tag=True):
+class Failed(Answering, frozen=True, kw_only=True, tag=True):
     """The job ended without a clip."""
 
     job: JobId
@@ -467,18 +506,18 @@ class Failed(Message, frozen=True, kw_only=True, tag=True):
     """What to do now, one sentence."""
 
 
-class Cancelled(Message, frozen=True, kw_only=True, tag=True):
+class Cancelled(Answering, frozen=True, kw_only=True, tag=True):
     """The job ended because its client asked for it."""
 
     job: JobId
 
 
-class Denied(Message, frozen=True, kw_only=True, tag=True):
+class Denied(Answering, frozen=True, kw_only=True, tag=True):
     """A request that is no `Generate` or `Conform` was not followed. No job has ended by it."""
 
     request: Name
     """Its type."""
-    job: Annotated[str, Meta(max_length=64)] = ""
+    job: Label = ""
     """The job or file that it named, or empty."""
     code: DenialCode
     message: Sentence
@@ -495,14 +534,14 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["clip", "conform"] = "clip"
     prompt: Prompt = ""
     """Its beginning, if it is long."""
-    style: Annotated[str, Meta(max_length=64)] = ""
+    style: Label = ""
     frames: ClipFrames
     """As its request has it."""
     width: SidePx
     height: SidePx
     flow_fps_numerator: FlowRate = 0
     """As its request has it, frames a second; 0: none."""
-    flow_fps_denominator: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    flow_fps_denominator: RatePart = 1
     seed: Seed = 0
     position: Count = 0
     """Waiting jobs that come before it, as `Move` counts them; 0 for the next one and for those that do not wait."""
@@ -518,13 +557,13 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """Size of the result."""
     received: bool = False
     """Whether its client has taken all that it wants."""
-    folder: Annotated[str, Meta(max_length=4096)] = ""
+    folder: FolderPath = ""
     """Where the result lies, on the backend's machine."""
     message: Sentence = ""
     """Why it failed."""
 
 
-class Jobs(Message, frozen=True, kw_only=True, tag=True):
+class Jobs(Answering, frozen=True, kw_only=True, tag=True):
     """Running jobs, waiting ones in their order, then ended ones, the last first; those of this client's key, and how
     many others there are."""
 
@@ -542,13 +581,13 @@ class Jobs(Message, frozen=True, kw_only=True, tag=True):
     """`AskJobs.after` for the page that has them; empty: there are none."""
 
 
-class Queue(Message, frozen=True, kw_only=True, tag=True):
+class Queue(Answering, frozen=True, kw_only=True, tag=True):
     """Whether jobs are started has changed. Sent to every client."""
 
     queue: QueueState
 
 
-class Fetched(Message, frozen=True, kw_only=True, tag=True):
+class Fetched(Answering, frozen=True, kw_only=True, tag=True):
     """All frames that a `Fetch` asked for were sent."""
 
     job: JobId
@@ -557,14 +596,14 @@ class Fetched(Message, frozen=True, kw_only=True, tag=True):
     """How many were sent."""
 
 
-class Have(Message, frozen=True, kw_only=True, tag=True):
+class Have(Answering, frozen=True, kw_only=True, tag=True):
     """How much of a file is there; all of it, if that is its size."""
 
     sha256: Sha256
     offset: Bytes
 
 
-class Thumbnail(Message, frozen=True, kw_only=True, tag=True):
+class Thumbnail(Answering, frozen=True, kw_only=True, tag=True):
     """The picture of a style, in one buffer: a PNG."""
 
     sha256: Sha256
@@ -574,13 +613,15 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     """One worker, which samples on one device."""
 
     device: Name
-    pid: Count
-    """Process id; 0 when it does not run."""
+    state: Literal["off", "resting", "working"] = "off"
+    """Whether its process runs, and has a job."""
+    pid: Pid = 0
+    """Process id; 0 when it does not run, and for clients of other keys than `local`."""
     job: Annotated[str, Meta(max_length=32)] = ""
-    """The job that it has, or empty."""
+    """The job that it has, if it is one of this client's key; or empty."""
 
 
-class Estimate(Message, frozen=True, kw_only=True, tag=True):
+class Estimate(Answering, frozen=True, kw_only=True, tag=True):
     """What a clip would take, as far as that is known; or why it cannot be made."""
 
     job: JobId
@@ -598,17 +639,18 @@ class Estimate(Message, frozen=True, kw_only=True, tag=True):
     next_step: Sentence = ""
 
 
-class Status(Message, frozen=True, kw_only=True, tag=True):
+class Status(Answering, frozen=True, kw_only=True, tag=True):
     """What the backend does now."""
 
     loads: Count
     """How many times models were read from disk since the start."""
     clients: Count
-    notes: tuple[Sentence, ...] = ()
+    """Of this client's key, or for `local` all; one that has gone is counted up to two seconds longer."""
+    notes: Annotated[tuple[Sentence, ...], Meta(max_length=MOST_NOTES)] = ()
     """As in `Welcome`."""
     workers: tuple[WorkerView, ...] = ()
     queue: QueueState = QueueState()
-    data_folder: Annotated[str, Meta(max_length=4096)] = ""
+    data_folder: FolderPath = ""
     """Where queue and results lie, on the backend's machine."""
 
 
@@ -617,7 +659,7 @@ class Alive(Message, frozen=True, kw_only=True, tag=True):
     backend is stuck, which ZeroMQ's own heartbeat cannot show."""
 
 
-class Goodbye(Message, frozen=True, kw_only=True, tag=True):
+class Goodbye(Answering, frozen=True, kw_only=True, tag=True):
     """The backend ends now."""
 
 
@@ -665,3 +707,28 @@ Event: TypeAlias = (
 )
 Terminal: TypeAlias = Done | Failed | Cancelled
 """Each accepted job ends with exactly one of these."""
+
+ANSWERS: Mapping[type[Asking], frozenset[type[Answering]]] = MappingProxyType(
+    {
+        Hello: frozenset({Welcome, Refused}),
+        Generate: frozenset({Accepted, Failed}),
+        Conform: frozenset({Accepted, Failed}),
+        Cancel: frozenset({Cancelled, Done, Failed, Denied}),
+        Move: frozenset({Jobs, Denied}),
+        Pause: frozenset({Queue, Denied}),
+        Resume: frozenset({Queue, Denied}),
+        Free: frozenset({Status, Denied}),
+        AskJobs: frozenset({Jobs, Denied}),
+        Watch: frozenset({Jobs, Done, Failed, Cancelled, Denied}),
+        Fetch: frozenset({Frame, Fetched, Denied}),
+        Received: frozenset({Denied}),
+        Forget: frozenset({Jobs, Denied}),
+        Offer: frozenset({Have, Denied}),
+        Chunk: frozenset({Have, Denied}),
+        AskEstimate: frozenset({Estimate, Denied}),
+        AskThumbnail: frozenset({Thumbnail, Denied}),
+        AskStatus: frozenset({Status, Denied}),
+        Shutdown: frozenset({Goodbye, Denied}),
+    }
+)
+"""What answers each request, beside `Refused`, which ends the conversation."""

@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from .errors import ProtocolError, VersionMismatch
-from .messages import MAJOR, Chunk, Event, Frame, JobId, Message, Progress, Request, Thumbnail
+from .messages import MAJOR, Chunk, Event, Frame, JobId, Label, Message, Progress, Request, Thumbnail
+from .texts import cut
 
 TAG = b"elevator/%d" % MAJOR
 MAX_HEADER_BYTES = 1 << 20
@@ -93,7 +94,8 @@ def decode(
     try:
         message = decoder.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"The message cannot be read: {_shown(error)}.", job=_job_of(header)) from error
+        what = f"The message cannot be read: {_shown(error)}."
+        raise ProtocolError(what, job=_job_of(header), request_id=_request_id_of(header)) from error
     if len(buffers) != buffers_of(message):
         raise ProtocolError(f"{type(message).__name__} takes {buffers_of(message)} buffers, but {len(buffers)} came.")
     return Incoming(message, buffers)
@@ -101,8 +103,7 @@ def decode(
 
 def _shown(error: Exception) -> str:
     """The decoder's words, which may repeat what came: no more of that than a log and a panel can take."""
-    words = str(error)
-    words = words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}…"
+    words = cut(str(error), MAX_WORDS)
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
 
 
@@ -113,7 +114,14 @@ class _Order(msgspec.Struct):
     job: JobId
 
 
+class _Named(msgspec.Struct):
+    """The name of a request of which nothing else can be read."""
+
+    request_id: Label = ""
+
+
 _orders = msgspec.json.Decoder(_Order)
+_names = msgspec.json.Decoder(_Named)
 
 
 def _job_of(header: Buffer) -> str | None:
@@ -122,6 +130,14 @@ def _job_of(header: Buffer) -> str | None:
         return _orders.decode(header).job
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _request_id_of(header: Buffer) -> str:
+    """The name of an unreadable request, so that its sender knows which one it was."""
+    try:
+        return _names.decode(header).request_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _check_tag(tag: bytes, sender: str) -> None:

@@ -236,7 +236,7 @@ ALONE: dict[str, set[str]] = {
     "import diffusers": {"elevator/models", "elevator/embedded/training"},
     "import peft": {"elevator/embedded/training"},
     "import transformers": {"elevator/models", "elevator/embedded/training", "elevator/text/tokenizer.py"},
-    ".ROUTER": {"backend/server/server.py"},
+    ".ROUTER": {"backend/server/mail.py"},
     ".DEALER": {"shared_protocol/client.py", "backend/server/worker_process.py", "backend/worker/process.py"},
     '"backend.worker.process"': {"backend/server/worker_process.py"},
     ".backward": {"elevator/embedded/training/loop.py"},

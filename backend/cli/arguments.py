@@ -13,6 +13,7 @@ from elevator.cli.shared import add
 from ..client.launch import START_GRACE
 from . import control, diagnosis, generating, queueing, report
 from .keys import add_keys, parse_name
+from .service import add_service
 from .serving import add_backend_options, add_serve
 from .values import lora
 
@@ -26,6 +27,7 @@ def add_commands(commands: Commands) -> None:
     _add_clients(commands)
     _add_diagnosis(commands)
     add_keys(commands)
+    add_service(commands)
 
 
 def _add_clients(commands: Commands) -> None:
@@ -60,7 +62,8 @@ def _add_clients(commands: Commands) -> None:
     _add_out(command, "where the new clip's frames go")
 
     _command(commands, "free", "give the memory of models back, where no job runs", control.free)
-    _command(commands, "status", "say what the backend does, and which styles it has", control.status)
+    command = _command(commands, "status", "say what the backend does, and which styles it has", control.status)
+    command.add_argument("--styles", action="store_true", help="with --json: a line for each style, too")
     _command(commands, "stop", "end the backend; unfinished jobs wait for its next start", control.stop)
 
 
@@ -70,7 +73,7 @@ def _add_diagnosis(commands: Commands) -> None:
     command.set_defaults(run=diagnosis.run_doctor)
 
     command = commands.add_parser(
-        "report", help="write a file for a report of a fault, without keys, prompts and names"
+        "report", help="write a file for a report of a fault, without keys, prompts, addresses and names"
     )
     command.add_argument("--out", type=Path, metavar="FILE.zip", help="where to (default: a new file in this folder)")
     command.set_defaults(run=report.run_report)

@@ -26,7 +26,7 @@ from shared_protocol import VERSION, connection
 from shared_protocol.client import Client
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
-from shared_protocol.machine import places
+from shared_protocol.machine import locks, places
 from shared_protocol.messages import AskStatus, Status
 
 from ..failures import EXIT_DONE, EXIT_TO_CHANGE
@@ -215,6 +215,12 @@ def _backend() -> Iterator[Finding]:
         found = connection.read(path)
     except NoBackend:
         left = path.exists()
+        if (pid := locks.holder(places.lock_file())) is not None:
+            yield Finding(
+                f"a backend runs, process {pid}, but its connection file {path} is not there",
+                f"wait a moment, for it writes the file anew; if it stays away: end process {pid}",
+            )
+            return
         yield Finding(
             "no backend runs" + (": its connection file is stale, and the next one replaces it" if left else "")
         )

@@ -15,6 +15,11 @@ CommandCode: TypeAlias = Literal[
     "batch_refused",
     "batch_unread",
     "rows_failed",
+    "folder_unnamable",
+    "no_home",
+    "no_service_manager",
+    "service_refused",
+    "service_unwritable",
 ]
 
 COMMAND: dict[CommandCode, Wording] = {
@@ -57,6 +62,32 @@ COMMAND: dict[CommandCode, Wording] = {
     "rows_failed": Wording(
         "{count} of the {rows} rows have no clip.",
         "The sentences above say why; the same command tries those rows again.",
+    ),
+    "folder_unnamable": Wording(
+        "The folder {folder} cannot be used, because of its name: {detail}.",
+        "Give it another name, or name another folder in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
+    ),
+    "no_home": Wording(
+        "No folder of this user is known, in which settings and results could lie.",
+        "Name one in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
+    ),
+    "no_service_manager": Wording(
+        "Nothing here starts services for this user: {detail}.",
+        'In a container, let that start "python -m backend serve --stay" itself; elsewhere log in as this user, or say '
+        '"loginctl enable-linger" and log in anew.',
+        EXIT_TO_CHANGE,
+    ),
+    "service_refused": Wording(
+        'The system does not follow "{said}": {detail}.',
+        'Mend that and give the same command again; "python -m backend service status" says how to look.',
+        EXIT_TO_CHANGE,
+    ),
+    "service_unwritable": Wording(
+        "The service's file {file} cannot be written: {detail}.",
+        "Give that folder or file another name.",
+        EXIT_TO_CHANGE,
     ),
 }
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ..failures import BackendError
+
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What does something to a terminal instead of being seen there."""
 
 
 class JsonLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -81,11 +85,11 @@ class Output:
     def say(self, text: str) -> None:
         """Print a text for people."""
         if not self.json:
-            print(text, flush=True)
+            print(shown(text), flush=True)
 
     def line(self, record: msgspec.Struct, **more: object) -> None:
-        """Print a line for scripts: all fields of `record`, and `more`."""
-        self.object({**msgspec.to_builtins(record), **more})
+        """Print a line for scripts: all fields of `record` but the name of its request, and `more`."""
+        self.object({**{name: value for name, value in _fields(record) if name != "request_id"}, **more})
 
     def object(self, fields: Mapping[str, Any]) -> None:
         """Print a line for scripts."""
@@ -99,9 +103,19 @@ class Output:
             self.say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def _fields(record: msgspec.Struct) -> Iterable[tuple[str, Any]]:
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields.items()
+
+
 def warn(sentence: str) -> None:
     """Say something that stops nothing, on standard error."""
-    print(sentence, file=sys.stderr, flush=True)
+    print(shown(sentence), file=sys.stderr, flush=True)
+
+
+def shown(text: str) -> str:
+    """The text without power over the terminal: prompts and sentences come from elsewhere. Lines stay lines."""
+    return _STEERS.sub(lambda sign: sign[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def size_text(count: int) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,18 +15,31 @@ from elevator.cli import values
 from elevator.cli.shared import add
 from shared_protocol import connection
 from shared_protocol.errors import ConnectionFileError
-from shared_protocol.machine import places
+from shared_protocol.machine import locks, places
 
 from .. import logs
 from ..client.failures import cannot_write
-from ..failures import EXIT_DONE
-from ..serve_options import GRACE_SECONDS, IDLE_SECONDS, KEPT_BYTES, KEPT_RESULTS, SILENCE_SECONDS, ServeOptions
-from ..server.only_one import only_one
+from ..failures import EXIT_DONE, BackendError
+from ..serve_options import (
+    GRACE_SECONDS,
+    GUEST_BYTES,
+    IDLE_SECONDS,
+    KEPT_BYTES,
+    KEPT_RESULTS,
+    SILENCE_SECONDS,
+    ServeOptions,
+)
+from ..server.only_one import OnlyOne, only_one
 from .keys import parse_bind
 from .output import warn
 
 if TYPE_CHECKING:
     from elevator.arguments import Commands
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 1.0
+"""How often `--wait` looks whether the other backend has ended."""
 
 
 def add_serve(commands: Commands) -> None:
@@ -30,18 +47,15 @@ def add_serve(commands: Commands) -> None:
     command = commands.add_parser("serve", help="serve Blender and the command line until told to stop")
     add_backend_options(command)
     command.add_argument("--stay", action="store_true", help="do not end when nobody is connected")
-    _add_serve_options(command)
+    command.add_argument(
+        "--wait", action="store_true", help="if a backend runs already, begin when it has ended, instead of leaving"
+    )
+    add_serve_options(command)
     command.set_defaults(run=serve)
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve clients until told to stop."""
-    from ..server.checkup import DamagedStore
-    from ..server.failures import StartFailure
-    from ..server.open_stores import DATABASE, open_all
-    from ..server.server import Server
-    from ..styles.catalogue import read_catalogue
-
+    """Serve clients until told to stop. Raises BackendError, whose sentence stands in the log, too."""
     served = ServeOptions(
         fake=options.fake,
         stay=options.stay,
@@ -52,42 +66,77 @@ def serve(options: argparse.Namespace) -> int:
         memory_budget=int(options.model_memory * 1e9),
         kept_results=options.keep,
         kept_bytes=int(options.keep_gb * 1e9),
+        guest_bytes=int(options.guest_gb * 1e9),
         log_prompts=options.log_prompts,
         bind=options.bind or "",
         authorize=tuple(options.authorize),
     )
     try:
         logs.start(places.log_file())
-        with only_one(places.state_folder() / "serve.lock") as alone:
-            if not alone:
-                print(f"A backend runs already{_which()}.", flush=True)
-                return EXIT_DONE
-            catalogue = read_catalogue()
-            kept = open_all(places.data_folder(), served)
-            for note in (*kept.notes, *catalogue.notes):
-                warn(note)
-            server = Server(served, catalogue, kept)
-            for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
-                if hasattr(signal, name):
-                    signal.signal(getattr(signal, name), lambda number, frame: server.stop())
-            print("The backend serves. Ctrl-C ends it.", flush=True)
-            if served.bind:
-                print(
-                    f"Other machines reach it at {server.endpoint}; its public key is {server.public_key}", flush=True
-                )
-            server.run()
-    except DamagedStore as error:
-        raise StartFailure("queue_damaged", file=places.data_folder() / DATABASE, detail=error) from error
     except OSError as error:
         raise cannot_write(places.state_folder(), error) from error
+    try:
+        with _turn(wait=options.wait) as held:
+            if held.alone:
+                _serve(served, held)
+    except BackendError as error:
+        log.error("%s", error)
+        raise
+    except OSError as error:
+        failure = cannot_write(places.state_folder(), error)
+        log.error("%s", failure)
+        raise failure from error
     return EXIT_DONE
+
+
+@contextmanager
+def _turn(*, wait: bool) -> Iterator[OnlyOne]:
+    """Try to be the only backend; with `wait`, until it is."""
+    told = False
+    while True:
+        with only_one(places.lock_file()) as held:
+            if held.alone or not wait:
+                if not held.alone:
+                    print(f"A backend runs already{_which()}.", flush=True)
+                yield held
+                return
+        if not told:
+            print(f"A backend runs already{_which()}. This one begins when it has ended.", flush=True)
+            told = True
+        time.sleep(TURN_SECONDS)
+
+
+def _serve(options: ServeOptions, held: OnlyOne) -> None:
+    """Serve as the only backend. Raises BackendError and OSError."""
+    from ..server.checkup import DamagedStore
+    from ..server.failures import StartFailure
+    from ..server.open_stores import DATABASE, open_all
+    from ..server.server import Server
+    from ..styles.catalogue import read_catalogue
+
+    catalogue = read_catalogue()
+    kept = open_all(places.data_folder(), options)
+    for note in (*kept.notes, *catalogue.notes):
+        warn(note)
+    server = Server(options, catalogue, kept, held)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: server.stop())
+    print("The backend serves. Ctrl-C ends it.", flush=True)
+    if options.bind:
+        print(f"Other machines reach it at {server.endpoint}; its public key is {server.public_key}", flush=True)
+    try:
+        server.run()
+    except DamagedStore as error:
+        raise StartFailure("queue_damaged", file=places.data_folder() / DATABASE, detail=error) from error
 
 
 def _which() -> str:
     try:
-        return f": process {connection.read(places.connection_file()).pid}"
+        pid: int | None = connection.read(places.connection_file()).pid
     except ConnectionFileError:
-        return ""
+        pid = locks.holder(places.lock_file())
+    return "" if pid is None else f": process {pid}"
 
 
 def devices(text: str) -> str:
@@ -99,7 +148,8 @@ def devices(text: str) -> str:
     return text
 
 
-def _add_serve_options(command: argparse.ArgumentParser) -> None:
+def add_serve_options(command: argparse.ArgumentParser) -> None:
+    """What `serve` and `service install` take, and `generate` does not."""
     command.add_argument(
         "--idle",
         type=float,
@@ -131,6 +181,13 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
         metavar="GB",
         help=f"and how large all together (default: {KEPT_BYTES / 1e9:.0f}); what nobody has fetched stays",
     )
+    command.add_argument(
+        "--guest-gb",
+        type=float,
+        default=GUEST_BYTES / 1e9,
+        metavar="GB",
+        help=f"how large unfetched results of each other key may be (default: {GUEST_BYTES / 1e9:.0f})",
+    )
     command.add_argument("--log-prompts", action="store_true", help="let prompts stand in the log")
     command.add_argument(
         "--bind", type=parse_bind, metavar="ADDRESS", help="let other machines in, such as 0.0.0.0:5577"
@@ -146,6 +203,7 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_backend_options(command: argparse.ArgumentParser, grace: float = GRACE_SECONDS) -> None:
+    """What all take that start a backend."""
     command.add_argument("--fake", action="store_true", help="moving test pictures instead of models")
     add(command, "--device", ", or several with commas for a worker each (default: auto)", type=devices, default="auto")
     command.add_argument(

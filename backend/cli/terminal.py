@@ -9,6 +9,8 @@ from typing import Self
 from shared_protocol.messages import Progress
 from shared_protocol.texts import duration
 
+from .output import shown
+
 WIDTH = 30
 CLEAR_LINE = "\r\x1b[K"
 MEGA = 1_000_000
@@ -41,7 +43,7 @@ class ProgressLine:
     def say(self, sentence: str) -> None:
         """Print a sentence, which stays, above the bar. Quiet or not."""
         self.clear()
-        print(sentence, file=sys.stderr, flush=True)
+        print(shown(sentence), file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Make room for other lines, until the next `show`."""

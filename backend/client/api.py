@@ -28,8 +28,7 @@ import msgspec
 from shared_protocol import connection
 from shared_protocol.client import new_job_id
 from shared_protocol.connection import Connection
-from shared_protocol.errors import ConnectionFileError, NoBackend
-from shared_protocol.machine import places
+from shared_protocol.errors import ConnectionFileError
 from shared_protocol.messages import (
     Accepted,
     AskEstimate,
@@ -55,7 +54,6 @@ from shared_protocol.messages import (
     Style,
     Terminal,
     Watch,
-    Welcome,
 )
 from shared_protocol.wire import Incoming
 
@@ -63,7 +61,7 @@ from ..failures import BackendError, Failure
 from .conversation import ENDS, Conversation
 from .failures import ClientFailure, SaidByBackend
 from .job import Job
-from .launch import START_GRACE, start_backend
+from .launch import START_GRACE, find_running, start_backend
 from .profiles import find_profile
 from .uploading import Piece, read_picture, send_file
 from .wish import Wish
@@ -103,7 +101,7 @@ def connect(
         elsewhere = find_profile(profile) if isinstance(profile, str) else _read_profile(profile)
         return Backend(elsewhere, name=name, client_id=client_id)
     for attempt in range(ATTEMPTS):
-        found = _running()
+        found = find_running()
         if found is None:
             if not start:
                 raise ClientFailure("no_backend")
@@ -112,19 +110,9 @@ def connect(
             return Backend(found, name=name, client_id=client_id)
         except BackendError:
             # A backend whose time is over lets nobody in any more; the next one will.
-            if not start or _running() == found or attempt == ATTEMPTS - 1:
+            if not start or find_running() == found or attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
-
-
-def _running() -> Connection | None:
-    """How the backend of this machine is reached, or None if none runs. Raises BackendError."""
-    try:
-        return connection.read(places.connection_file())
-    except NoBackend:
-        return None
-    except ConnectionFileError as error:
-        raise ClientFailure("not_reached", detail=error) from error
 
 
 def _read_profile(file: Path) -> Connection:
@@ -139,11 +127,13 @@ class Backend:
 
     def __init__(self, connection: Connection, *, name: str, client_id: str) -> None:
         """Connect and wait for the greeting. Raises BackendError."""
+        self.pid = connection.pid
+        """Its process; 0 if it runs on another machine."""
         self._jobs: dict[str, Job] = {}
         """Those of which events come."""
         self._talk = Conversation(connection, name=name, client_id=client_id)
         try:
-            self.welcome = self._talk.ask(None, Welcome)
+            self.welcome = self._talk.greeting()
             """What the backend is and offers."""
         except BackendError:
             self._talk.close()
@@ -191,7 +181,7 @@ class Backend:
         known: ask again. Raises BackendError if the connection is lost."""
         wish = prompt if isinstance(prompt, Wish) else Wish(prompt, **fields)
         request = wish.request(self.styles.get(wish.style), self._upload)
-        return self._talk.ask(AskEstimate(clip=request), Estimate, lambda told: told.job == request.job)
+        return self._talk.ask(AskEstimate(clip=request), Estimate)
 
     def job(self, job_id: str, *, previews: bool = False) -> Job:
         """Take up a job again, whoever submitted it with the same key. Raises BackendError if there is none.
@@ -231,8 +221,7 @@ class Backend:
         return msgspec.structs.replace(told, after="", jobs=tuple(views.values()))
 
     def _page(self, ended: int, after: str = "") -> Jobs:
-        asked = AskJobs(ended=ended, count=LISTED, after=after)
-        return self._talk.ask(asked, Jobs, lambda told: told.after == after)
+        return self._talk.ask(AskJobs(ended=ended, count=LISTED, after=after), Jobs)
 
     def cancel(self, job_id: str) -> Terminal:
         """End a job, and say how it has ended. Raises BackendError if there is none."""
@@ -249,11 +238,11 @@ class Backend:
 
     def pause(self) -> QueueState:
         """Start no further jobs."""
-        return self._talk.ask(Pause(), Queue, lambda message: message.queue.paused).queue
+        return self._talk.ask(Pause(), Queue).queue
 
     def resume(self) -> QueueState:
         """Start jobs again."""
-        return self._talk.ask(Resume(), Queue, lambda message: not message.queue.paused).queue
+        return self._talk.ask(Resume(), Queue).queue
 
     def free(self) -> Status:
         """Have the memory given back that models take, where no job runs."""
@@ -306,11 +295,11 @@ class Backend:
     def _order(self, request: Generate | Conform) -> Job:
         job = self._follow(request.job)
         try:
-            self._talk.send(request)
+            name = self._talk.send(request)
         except ValueError as error:  # too long, or no Unicode
             self._unfollow(job)
             raise Failure("bad_request", detail=str(error).rstrip(".")) from error
-        answer = self._talk.first_of(job.id)
+        answer = self._talk.answer(name).message
         if isinstance(answer, Failed):
             self._unfollow(job)
             raise SaidByBackend(answer)
@@ -328,7 +317,6 @@ class Backend:
 
     def _send_pieces(self, pieces: Sequence[Piece]) -> int:
         """Send parts of a file, one after another, and then hear the answers: how much of it the backend has now."""
-        for piece, buffers in pieces:
-            self._talk.send(piece, buffers)
-        answers = [self._talk.answer(piece, Have).message for piece, _ in pieces]
+        names = [self._talk.send(piece, buffers) for piece, buffers in pieces]
+        answers = [self._talk.answer(name).message for name in names]
         return max(answer.offset for answer in answers if isinstance(answer, Have))

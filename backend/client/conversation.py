@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeVar
+
+import msgspec
 
 from shared_protocol.client import Client, Lost
 from shared_protocol.connection import Connection
 from shared_protocol.messages import (
     Accepted,
+    Answering,
     Cancelled,
+    Conform,
     Denied,
     Done,
     Failed,
     Frame,
+    Generate,
     Message,
     Notice,
     Progress,
     Queue,
     Request,
+    Welcome,
 )
 from shared_protocol.wire import Buffer, Incoming
 
@@ -31,6 +39,15 @@ JOB_EVENTS = (Accepted, Progress, Notice, Frame, *ENDS)
 M = TypeVar("M", bound=Message)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A request whose answer is waited for."""
+
+    request: Request
+    answers: deque[Incoming] = field(default_factory=deque)
+    """What was not read yet."""
+
+
 class Conversation:
     """Sends requests and waits for what they bring. All methods but `close` raise BackendError after a loss."""
 
@@ -38,14 +55,53 @@ class Conversation:
         """Connect without waiting."""
         self._client = Client(connection, name=name, client_id=client_id)
         self._lost: Lost | None = None
+        self._welcome: Welcome | None = None
+        self._numbers = count(1)
+        self._asked: dict[str, _Asked] = {}
+        """By the name under which a request was sent."""
         self._events: dict[str, deque[Incoming]] = {}
         """Of each job that is followed, what was not read yet."""
-        self._rest: deque[Incoming] = deque()
-        """Answers, and `Queue`, which belong to no job."""
+        self._news: deque[Incoming] = deque()
+        """`Queue`, which comes unasked."""
 
-    def send(self, request: Request, buffers: Sequence[Buffer] = ()) -> None:
-        """Send a request without waiting for its answer."""
-        self._client.send(request, buffers)
+    def greeting(self) -> Welcome:
+        """Wait for the backend's greeting."""
+        while self._welcome is None:
+            self._hear()
+        return self._welcome
+
+    def tell(self, request: Request) -> None:
+        """Send a request of which no answer is waited for."""
+        self._client.send(request)
+
+    def send(self, request: Request, buffers: Sequence[Buffer] = ()) -> str:
+        """Send a request without waiting for its answer. Returns the name by which `answer` waits for it.
+
+        Raises ValueError if it is too large or no Unicode.
+        """
+        name = str(next(self._numbers))
+        self._client.send(msgspec.structs.replace(request, request_id=name), buffers)
+        self._asked[name] = _Asked(request)
+        return name
+
+    def ask(self, request: Request, kind: type[M]) -> M:
+        """Send a request and wait for its answer, which is of this kind. Raises BackendError if it is denied."""
+        answer = self.answer(self.send(request)).message
+        assert isinstance(answer, kind)
+        return answer
+
+    def answer(self, name: str) -> Incoming:
+        """Wait for the next answer to a request that was sent: to `Fetch` it has several, the last one is no `Frame`.
+        Raises BackendError if the request is denied."""
+        answers = self._asked[name].answers
+        while not answers:
+            self._hear()
+        incoming = answers.popleft()
+        if not isinstance(incoming.message, Frame):
+            del self._asked[name]
+        if isinstance(incoming.message, Denied):
+            raise SaidByBackend(incoming.message)
+        return incoming
 
     def follow(self, job: str) -> None:
         """Keep the events of a job from now on, until one that ends it was read."""
@@ -54,12 +110,6 @@ class Conversation:
     def unfollow(self, job: str) -> None:
         """Keep its events no longer."""
         self._events.pop(job, None)
-
-    def first_of(self, job: str) -> Message:
-        """Wait for the next event of a job that is followed, and leave it unread."""
-        while not self._events[job]:
-            self._hear()
-        return self._events[job][0].message
 
     def next_event(self, jobs: Collection[str]) -> tuple[str, Incoming]:
         """Wait for and read the next event of any of these jobs; or `Queue`, which is of none: its job is empty."""
@@ -70,34 +120,8 @@ class Conversation:
                     if isinstance(incoming.message, ENDS):
                         self.unfollow(job)
                     return job, incoming
-            for incoming in self._rest:
-                if isinstance(incoming.message, Queue):
-                    self._rest.remove(incoming)
-                    return "", incoming
-            self._hear()
-
-    def ask(self, request: Request | None, kind: type[M], fits: Callable[[M], bool] = lambda answer: True) -> M:
-        """Send a request, if any, and wait for an answer of this kind. Raises BackendError if it is denied."""
-        if request is not None:
-            self.send(request)
-        while True:
-            answer = self.answer(request, kind).message
-            if isinstance(answer, kind) and fits(answer):
-                return answer
-
-    def answer(self, request: Request | None, *kinds: type[Message]) -> Incoming:
-        """Wait for the next answer of these kinds to a request that was sent. Other answers are dropped, but `Queue`,
-        which comes unasked, is kept for `next_event`. Raises BackendError if the request is denied."""
-        while True:
-            for incoming in tuple(self._rest):
-                message = incoming.message
-                if isinstance(message, Queue) and Queue not in kinds:
-                    continue
-                self._rest.remove(incoming)
-                if isinstance(message, kinds):
-                    return incoming
-                if isinstance(message, Denied) and message.request == type(request).__name__:
-                    raise SaidByBackend(message)
+            if self._news:
+                return "", self._news.popleft()
             self._hear()
 
     def close(self) -> None:
@@ -110,10 +134,33 @@ class Conversation:
             raise ClientFailure("not_reached", detail=self._lost.reason)
         self._client.wait(WAIT_SECONDS)
         for incoming in self._client.poll(budget=WAIT_SECONDS):
-            message = incoming.message
-            if isinstance(message, Lost):
+            self._sort(incoming)
+
+    def _sort(self, incoming: Incoming) -> None:
+        message, buffers = incoming
+        asked = self._asked.get(message.request_id) if isinstance(message, Answering) else None
+        if isinstance(message, Answering) and message.request_id:  # which is between this and the backend
+            message = msgspec.structs.replace(message, request_id="")
+            incoming = Incoming(message, buffers)
+        if asked is not None and _answers_alone(message, asked.request):
+            asked.answers.append(incoming)
+            return
+        match message:
+            case Lost():
                 self._lost = message
-            elif isinstance(message, JOB_EVENTS) and message.job in self._events:
-                self._events[message.job].append(incoming)
-            elif not isinstance(message, JOB_EVENTS) or isinstance(message, Frame):
-                self._rest.append(incoming)  # frames of a job that nobody follows: they were fetched
+            case Welcome():
+                self._welcome = message
+            case Queue():
+                self._news.append(incoming)
+            case Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled():
+                if message.job in self._events:
+                    self._events[message.job].append(incoming)
+        if asked is not None and isinstance(message, Accepted):
+            asked.answers.append(incoming)
+
+
+def _answers_alone(message: Message, request: Request) -> bool:
+    """Whether it says nothing of a job to those who follow that: an order that was refused is no end of a job."""
+    if isinstance(request, Generate | Conform):
+        return isinstance(message, Failed)
+    return isinstance(message, Frame) or not isinstance(message, JOB_EVENTS)

@@ -25,6 +25,7 @@ ClientCode: TypeAlias = Literal[
     "folder_in_use",
     "no_backend",
     "not_reached",
+    "connection_gone",
     "no_profile",
     "not_started",
     "profile_missing",
@@ -57,6 +58,12 @@ CLIENT: dict[ClientCode, Wording] = {
     "not_reached": Wording(
         "{detail}",
         "Start the backend again.",
+        EXIT_NO_BACKEND,
+    ),
+    "connection_gone": Wording(
+        "A backend runs, process {pid}, but its connection file {file} is not there.",
+        "Wait a moment, for it writes the file anew; if it stays away, end process {pid} and start the backend again: "
+        "what it was asked for waits in its queue.",
         EXIT_NO_BACKEND,
     ),
     "no_profile": Wording(

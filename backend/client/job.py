@@ -14,7 +14,6 @@ from shared_protocol.messages import (
     Event,
     Failed,
     Fetch,
-    Fetched,
     Frame,
     Received,
     Terminal,
@@ -76,7 +75,7 @@ class Job:
 
     def cancel(self) -> None:
         """Ask for the job's end. It has ended when its last event says so."""
-        self._talk.send(Cancel(job=self.id))
+        self._talk.tell(Cancel(job=self.id))
 
     def fetch(self, folder: str | PathLike[str], *, overwrite: bool = False) -> tuple[Path, ...]:
         """Wait for the end, and write the clip's frames into `folder`: frame_0001.png and so on.
@@ -97,13 +96,12 @@ class Job:
         """Index and PNG of each frame of the finished clip, in order. Raises BackendError."""
         count = self.result().frames
         for first in range(0, count, FETCH_FRAMES):
-            request = Fetch(job=self.id, first=first, count=min(FETCH_FRAMES, count - first))
-            self._talk.send(request)
-            batch = []  # whole, so that whoever stops early leaves nothing behind that is taken for an answer later
-            while isinstance((answer := self._talk.answer(request, Frame, Fetched)).message, Frame):
+            name = self._talk.send(Fetch(job=self.id, first=first, count=min(FETCH_FRAMES, count - first)))
+            batch = []  # whole, so that whoever stops early leaves no answers behind
+            while isinstance((answer := self._talk.answer(name)).message, Frame):
                 batch.append((answer.message.index, answer.buffers[0]))
             yield from batch
 
     def received(self) -> None:
         """Say that nothing more is wanted of an ended job."""
-        self._talk.send(Received(job=self.id))
+        self._talk.tell(Received(job=self.id))

@@ -7,8 +7,8 @@ import time
 
 from shared_protocol import connection
 from shared_protocol.connection import Connection
-from shared_protocol.errors import ConnectionFileError
-from shared_protocol.machine import places
+from shared_protocol.errors import ConnectionFileError, NoBackend
+from shared_protocol.machine import locks, places
 from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
 from ..root import ROOT
@@ -17,6 +17,26 @@ from .failures import ClientFailure
 START_GRACE = 5.0
 """How long a backend that was started for one purpose waits for a client before it ends, seconds."""
 LOOK_SECONDS = 0.05
+PATIENCE = 10.0
+"""How long a backend that runs may be without its connection file, seconds: while it begins or ends, or until it has
+noticed that somebody has deleted the file."""
+
+
+def find_running() -> Connection | None:
+    """How the backend of this machine is reached, or None if none runs. Raises ClientFailure."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return connection.read(places.connection_file())
+        except NoBackend:
+            pid = locks.holder(places.lock_file())
+        except ConnectionFileError as error:
+            raise ClientFailure("not_reached", detail=error) from error
+        if pid is None:
+            return None
+        if time.monotonic() > deadline:
+            raise ClientFailure("connection_gone", pid=pid, file=places.connection_file())
+        time.sleep(LOOK_SECONDS)
 
 
 def start_backend(*, fake: bool, device: str, grace: float) -> Connection:

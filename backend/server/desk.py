@@ -16,6 +16,7 @@ from shared_protocol.messages import (
     MAJOR,
     MINOR,
     AskEstimate,
+    Asking,
     AskJobs,
     AskStatus,
     AskThumbnail,
@@ -23,6 +24,7 @@ from shared_protocol.messages import (
     Chunk,
     Conform,
     Done,
+    Failed,
     Fetch,
     Forget,
     Free,
@@ -40,22 +42,23 @@ from shared_protocol.messages import (
     Watch,
     Welcome,
 )
+from shared_protocol.texts import path_text, sentences, short_name
 from shared_protocol.wire import Buffer, Incoming
 
-from ..failures import Denial, Failure, StorageFailure, cannot_keep
+from ..failures import Denial, Failure, cannot_keep
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .devices import likely_device
 from .estimates import Estimates
-from .file_desk import FileDesk, Send
+from .file_desk import FileDesk, Send, Stream
 from .jobs import Job, Owner, State
 from .listing import Listing
 from .open_stores import Kept
 from .peers import Peer, Peers
 from .requests import resolve, resolve_conform
 from .scheduler import Scheduler
-from .store import StoreFull
+from .store_errors import StoreRefuses
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +75,15 @@ class Desk:
         peers: Peers,
         session: str,
         send: Send,
+        stream: Stream,
         stop: Callable[[], None],
     ) -> None:
-        """`send` tells one client something, by its identity; `stop` ends the backend after this round."""
+        """`send` tells one client something, by its identity, and `stream` what is made when there is room for it;
+        `stop` ends the backend after this round."""
         self._options, self._catalogue, self._scheduler = options, catalogue, scheduler
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
-        self._files = FileDesk(kept, catalogue, send)
-        self._notes = (*kept.notes, *catalogue.notes)
+        self._files = FileDesk(kept, catalogue, send, stream)
+        self._notes = sentences((*kept.notes, *catalogue.notes))
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
         self._stopping = False
@@ -90,20 +95,22 @@ class Desk:
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
         """Let a client in and tell it what it has missed; or the reason why it is not let in."""
         if hello.major != MAJOR:
-            return Refused(code="version", message=str(VersionMismatch(theirs=hello.major, ours=MAJOR)))
+            message = str(VersionMismatch(theirs=hello.major, ours=MAJOR))
+            return Refused(request_id=hello.request_id, code="version", message=message)
         client_id = hello.client_id or uuid.uuid4().hex
         try:
-            if hello.client_id and not self._store.bind(client_id, principal):
+            if hello.client_id and not self._store.may_use(client_id, principal):
                 message = "This client id belongs to another key: leave it out, to get one of your own."
-                return Refused(code="not_authorized", message=message)
-        except StoreFull as error:  # it is let in all the same: the jobs carry the key, too
-            log.warning("A client's id could not be stored: %s.", error)
+                return Refused(request_id=hello.request_id, code="not_authorized", message=message)
+        except StoreRefuses as error:  # it is let in all the same: the jobs carry the key, too
+            log.warning("It is not known whose a client's id is: %s.", error)
         client = Peer(identity, hello.client, Owner(principal, client_id), hello.live_frames)
         replaced = self._peers.remove(identity)
         self._peers.add(client)
         if replaced is not None:
             self.client_left(replaced)
         log.info("A client has come: %s.", hello.client)
+        client.asked.begin(hello)
         fake, device = self._options.fake, self._scheduler.device or likely_device(self._options.device)
         self._send(
             client,
@@ -112,13 +119,14 @@ class Desk:
                 minor=MINOR,
                 backend=VERSION,
                 session=self._session,
-                device="none" if fake else device,
+                device="none" if fake else short_name(device),
                 styles=self._catalogue.styles,
                 notes=self._notes,
                 client_id=client_id,
                 queue=self._scheduler.state,
             ),
         )
+        client.asked.followed(hello)
         if hello.client_id:
             self._catching_up.append((client, self._listing.missed(client, partial(self._send, client))))
             self._catch_up()
@@ -148,16 +156,24 @@ class Desk:
     def answer(self, client: Peer, incoming: Incoming) -> None:
         """Follow one request."""
         request = incoming.message
+        assert isinstance(request, Asking)
+        client.asked.begin(request)
         try:
             self._follow(client, request, incoming.buffers)
         except (Failure, Denial) as error:
             self._deny(client, request, error)
-        except StoreFull as error:
-            log.error("A request could not be stored: %s.", error)
-            self._deny(client, request, StorageFailure("disk_full"))
+        except StoreRefuses as error:
+            log.error("A request could not be followed: %s.", error)
+            self._deny(client, request, error.failure)
         except OSError as error:
             log.error("A request failed: %s.", error)
             self._deny(client, request, cannot_keep(places.data_folder(), error))
+        client.asked.followed(request)
+
+    def unreadable(self, job_id: str, why: str) -> Failed:
+        """What is said of an order that cannot be read, but for the name of its job."""
+        again = self._store.get(job_id) is not None
+        return (Failure("duplicate_job") if again else Failure("bad_request", detail=why)).as_event(job_id)
 
     def _follow(self, client: Peer, request: Message, buffers: Sequence[Buffer]) -> None:
         match request:
@@ -165,8 +181,10 @@ class Desk:
                 self._submit(client, request)
             case Cancel(job=job):
                 found = self._job(client, job)
-                if not found.ended:
+                if found.end is None:
                     self._scheduler.cancel(found)
+                else:
+                    self._send(client, found.end)
             case Move():
                 self._move(client, request)
             case Pause() | Resume():
@@ -208,8 +226,11 @@ class Desk:
     # Jobs ---------------------------------------------------------------------------------------------------
 
     def _submit(self, client: Peer, request: Generate | Conform) -> None:
+        if self._store.get(request.job) is not None:
+            raise Failure("duplicate_job")  # before all else: any other reason would be taken for the first job's end
         if self._stopping:
             raise Failure("shutting_down")
+        self._check_quota(client.owner.principal)
         if isinstance(request, Generate):
             order, warnings = resolve(request, self._catalogue, fake=self._options.fake, upload=self._uploads.path)
             job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
@@ -221,6 +242,12 @@ class Desk:
         if isinstance(request, Generate) and request.previews:  # not before: the name may be another job's
             client.previews.add(job.id)
             self._scheduler.preview(job.id)
+
+    def _check_quota(self, principal: str) -> None:
+        """Raise Failure if a guest's finished clips take all that they may: no other key's go for them."""
+        most = self._options.guest_bytes
+        if principal != security.LOCAL and (taken := self._store.waiting_bytes(principal)) >= most:
+            raise Failure("results_full", taken=f"{taken / 1e9:.1f}", most=f"{most / 1e9:.1f}")
 
     def _conform(self, client: Peer, request: Conform) -> Job:
         source = self._store.get(request.source)
@@ -282,7 +309,7 @@ class Desk:
             notes=self._notes,
             workers=workers,
             queue=state,
-            data_folder=str(places.data_folder()),
+            data_folder=path_text(places.data_folder()),
         )
 
     def _deny(self, client: Peer, request: Message, error: Failure | Denial) -> None:

@@ -12,14 +12,16 @@ from typing import TypeAlias
 import msgspec
 
 from shared_protocol.messages import Done, Message, Notice, Terminal
+from shared_protocol.texts import path_text, sentence
 from shared_protocol.wire import Buffer
 
-from ..failures import SENTENCE_LENGTH, StorageFailure
+from ..failures import StorageFailure
 from ..serve_options import ServeOptions
 from .jobs import Job, State
 from .result_record import record
 from .results import ResultStore, to_drop
-from .store import JobStore, StoreFull
+from .store import JobStore
+from .store_errors import StoreRefuses
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Endings:
         options: ServeOptions,
         *,
         emit: Emit,
-        stop: Callable[[str], None],
+        stop: Callable[[StorageFailure], None],
         clock: Callable[[], float],
     ) -> None:
         """`stop`: stop the queue, for a reason. `clock`: seconds that go forward."""
@@ -68,17 +70,17 @@ class Endings:
 
         Raises OSError if it finds no place.
         """
-        done = msgspec.structs.replace(done, folder=str(self._results.folder(job.id)))
+        done = msgspec.structs.replace(done, folder=path_text(self._results.folder(job.id)))
         return done, self._results.publish(job.id, record(job, done))
 
     def end(self, end: Terminal, size: int = 0) -> None:
         """End a job: its last state is stored, and then its one terminal event is sent."""
         try:
             job = self._store.finish(end, size)
-        except StoreFull as error:
+        except StoreRefuses as error:
             log.error("The end of job %s could not be stored: %s.", end.job, error)
             self._unsaved[end.job] = (end, size)
-            self._stop(str(StorageFailure("disk_full")))
+            self._stop(error.failure)
             return
         self._unsaved.pop(job.id, None)
         if not isinstance(end, Done):
@@ -101,9 +103,9 @@ class Endings:
         change = self._store.lose if lost else partial(self._store.move, state=State.QUEUED)
         try:
             job = change(job_id)
-        except StoreFull as error:
+        except StoreRefuses as error:
             job = self._store.keep_in_mind(job_id, State.QUEUED, str(error))
-        self._emit(job, Notice(job=job_id, message=why[:SENTENCE_LENGTH], again=True), ())
+        self._emit(job, Notice(job=job_id, message=sentence(why), again=True), ())
 
     def tidy(self) -> None:
         """Delete a part of what is too much: thousands of results go without anybody waiting for it. To be called
@@ -113,7 +115,7 @@ class Endings:
         self._tidied_at = self._clock()
         try:
             more = self._make_room() or self._store.forget_old_rows()
-        except StoreFull as error:
+        except StoreRefuses as error:
             log.warning("What is too much could not be forgotten: %s.", error)
             self._tidied_at += REFUSED_SECONDS
             return
@@ -121,7 +123,7 @@ class Endings:
             self._tidied_at = -math.inf
 
     def _make_room(self) -> bool:
-        """Let some of the results go that are too many or too large. Whether any was. Raises StoreFull."""
+        """Let some of the results go that are too many or too large. Whether any was. Raises StoreRefuses."""
         tally = self._store.tally
         limits = {"max_count": self._options.kept_results, "max_bytes": self._options.kept_bytes}
         if not tally.received or (tally.number <= limits["max_count"] and tally.size <= limits["max_bytes"]):

@@ -8,10 +8,13 @@ from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, BackendError, Wording
 
 StartCode: TypeAlias = Literal[
     "queue_too_new",
+    "queue_replaced",
     "queue_damaged",
+    "lock_taken",
     "key_exposed",
     "key_damaged",
     "key_file_unfit",
+    "key_file_open",
 ]
 
 START: dict[StartCode, Wording] = {
@@ -20,9 +23,19 @@ START: dict[StartCode, Wording] = {
         "Install the newer release again, or move that file away.",
         EXIT_NO_BACKEND,
     ),
+    "queue_replaced": Wording(
+        "Another file was put in the place of the queue's file {file} while the backend ran, so the backend has ended.",
+        "Keep one of the two under that name, the other file or {aside}, and start the backend again.",
+        EXIT_NO_BACKEND,
+    ),
     "queue_damaged": Wording(
         "The queue {file} is damaged, so the backend has ended: {detail}.",
         "Start it again: it puts that file aside, and finds finished clips again.",
+        EXIT_NO_BACKEND,
+    ),
+    "lock_taken": Wording(
+        "The file {file} was deleted while the backend ran, and another one has begun, so this one has ended.",
+        "Nothing needs to be done: the other one has the queue.",
         EXIT_NO_BACKEND,
     ),
     "key_exposed": Wording(
@@ -38,6 +51,11 @@ START: dict[StartCode, Wording] = {
     "key_file_unfit": Wording(
         "Nobody can be let in by the key file {file}: {detail}.",
         'Name the file "NAME.pub" that "python -m backend key NAME" has made on the other machine.',
+        EXIT_TO_CHANGE,
+    ),
+    "key_file_open": Wording(
+        "Nobody can be let in by the key file {file}: others can write it.",
+        'Say "chmod go-w {file}", and look whether it still holds the right key.',
         EXIT_TO_CHANGE,
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 LOGGED_PER_MINUTE = 20
 """Refusals that are logged, so that a flood of strangers does not push all else out of the log."""
+FAILED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _HANDSHAKES: dict[int, str] = {
     zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: "it does not speak our encryption",
     zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: "it expects another backend, or has not the secret to its key",
@@ -43,15 +45,21 @@ class StrangerLog:
 def log_handshakes(socket: zmq.Socket[bytes]) -> None:
     """Log who is turned away before a key is looked up in a list. Done anew for the same socket, it starts afresh.
 
-    Only a socket's monitor tells this. The thread ends with the socket, or with its context.
+    Only a socket's monitor tells this. The thread ends with the socket, or with its context. Raises OSError where no
+    thread can be started.
     """
     address = f"inproc://handshakes-{uuid.uuid4().hex}"
-    socket.monitor(address, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+    socket.monitor(address, FAILED | zmq.EVENT_MONITOR_STOPPED)  # without the last one the thread never ends
     # A view of the context: what closes the context's own sockets must not close this one from another thread.
     monitor = zmq.Context(shadow=socket.context).socket(zmq.PAIR)
     monitor.linger = 0
     monitor.connect(address)
-    threading.Thread(target=_read_handshakes, args=(monitor,), name="handshakes", daemon=True).start()
+    try:
+        threading.Thread(target=_read_handshakes, args=(monitor,), name="handshakes", daemon=True).start()
+    except RuntimeError as error:  # Python's word for a system that has none left
+        monitor.close()
+        socket.disable_monitor()
+        raise OSError(errno.EAGAIN, "no further thread can be started") from error
 
 
 def _read_handshakes(monitor: zmq.Socket[bytes]) -> None:

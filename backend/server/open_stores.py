@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from shared_protocol.machine import files
+from shared_protocol.texts import path_text
 
 from ..failures import StorageFailure, cannot_keep
 from ..serve_options import ServeOptions
@@ -23,7 +24,8 @@ from .results import ResultStore
 from .rows import COLUMNS
 from .rows import job_of as job_of_row
 from .schema import UnknownSchema
-from .store import JobStore, StoreFull
+from .store import JobStore
+from .store_errors import StoreRefuses
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ class Kept:
 
 def open_all(folder: Path, options: ServeOptions) -> Kept:
     """Open everything below `folder`, making what is missing. Raises BackendError."""
+    if not path_text(folder):  # neither a worker nor a client could be told of it
+        raise StorageFailure("results_unwritable", folder=folder, detail="its name is no UTF-8, or too long")
     try:
         files.make_folder(folder)
         results = ResultStore(folder / "results")
@@ -56,8 +60,8 @@ def open_all(folder: Path, options: ServeOptions) -> Kept:
         _reconcile(store, results, there)
     except OSError as error:
         raise cannot_keep(folder, error) from error
-    except StoreFull as error:
-        raise StorageFailure("disk_full") from error
+    except StoreRefuses as error:
+        raise error.failure from error
     if found and not harm:
         harm = "The queue's file did not know all finished clips, perhaps because it was deleted: "
     notes = (f"{harm}{found} finished ones were found again.",) if harm else ()

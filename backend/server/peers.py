@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .asked import Asked
 from .jobs import Job, Owner
 
 
@@ -22,6 +23,8 @@ class Peer:
     """Jobs of the same key that it asked to hear of."""
     previews: set[str] = field(default_factory=set)
     """Jobs of which it wants previews."""
+    asked: Asked = field(default_factory=Asked)
+    """Its requests that are not answered yet."""
 
     def hears(self, job: Job) -> bool:
         """Whether events of the job go to it."""
@@ -61,13 +64,23 @@ class Peers:
         found = self._all.get(identity)
         return found if found is not None and found.owner.principal == principal else None
 
+    def at(self, identity: bytes) -> Peer | None:
+        """The peer of this identity, of whatever key."""
+        return self._all.get(identity)
+
+    def of_key(self, principal: str) -> int:
+        """How many there are of one key."""
+        return sum(peer.owner.principal == principal for peer in self._all.values())
+
     def remove(self, identity: bytes) -> Peer | None:
         """A client is gone."""
         return self._all.pop(identity, None)
 
-    def hearing(self, job: Job) -> Iterator[tuple[Peer, bool]]:
-        """To whom events of the job go, and whether its previews go there, too."""
-        return ((peer, job.id in peer.previews) for peer in self if peer.hears(job))
+    def hearing(self, job: Job, *, end: bool = False) -> Iterator[tuple[Peer, bool]]:
+        """To whom events of the job go, and whether its previews go there, too. `end`: it is the last one, for which
+        whoever has cancelled the job waits."""
+        heard = (peer for peer in self if peer.hears(job) or (end and peer.asked.awaits_end(job.id)))
+        return ((peer, job.id in peer.previews) for peer in heard)
 
     def audience(self) -> Audience:
         """Whose jobs are heard of."""

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import logging
+import os
+from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from elevator import ElevatorError, Lora, Plan
+from elevator.calls import calls_of
 from elevator.pictures.rates import exact, length
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
-from shared_protocol.messages import Conform, Done, Generate
+from shared_protocol import wire
+from shared_protocol.messages import MOST_CLIP_FRAMES, Conform, Done, Generate
+from shared_protocol.texts import cut, listed, sentences
 
 from ..failures import Failure
 from ..orders import Order, Resample, Sample
-from ..styles.catalogue import Catalogue, Recipe
+from ..styles.catalogue import MOST_STEPS, NAMED, Catalogue, Recipe
 from ..styles.loras import by_name
 from .paths import Outside, inside
 
+log = logging.getLogger(__name__)
+
 EXAMPLE = "a pumpkin moving right, blue background"
 LISTED_WORDS = 8
-
-
-MOST_FRAMES = 16_384
-"""Longest clip that may be made at another rate."""
-MOST_STEPS = 1000
-"""Timesteps with which the models were trained; no schedule has more."""
+LISTED_STYLES = 20
+WORD_LENGTH = 40
+"""Letters of a word that a warning repeats at most."""
+MOST_CALLS = 5_000_000
+"""Network calls that one clip may take, counted as if each were for one frame: years of work, but a count that can be
+told."""
+MOST_PIXELS = 20_000_000
+"""Of one frame: PNG files take 3 bytes for a pixel at the worst and a little more, and one buffer takes 64 MiB."""
+ORDER_BYTES = wire.MAX_HEADER_BYTES * 3 // 4
+"""What an order and the paths of its pictures may take, so that its worker can be told."""
 FindUpload = Callable[[str], Path | None]
 """The file of an uploaded picture by its hash, or None."""
 
@@ -47,17 +59,19 @@ def resolve(
     """
     recipe = catalogue.recipes.get(request.style)
     if recipe is None:
-        raise Failure("unknown_style", style=request.style, styles=", ".join(catalogue.recipes) or "none exist")
+        raise Failure(
+            "unknown_style", style=request.style, styles=listed(catalogue.recipes, LISTED_STYLES) or "none exist"
+        )
     if not request.prompt.strip():
         raise Failure("empty_prompt", example=recipe.style.example_prompt or EXAMPLE)
     _check_size(request, recipe)
     if not fake and (missing := recipe.missing()) is not None:
         raise Failure("model_missing", folder=missing)
     order = _order(request, recipe)
-    uploaded(order, upload)
+    _check_length_of_order(order, uploaded(order, upload))
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
     unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
-    return order, tuple(dict.fromkeys((*notes, *_warning(unknown))))
+    return order, sentences(dict.fromkeys((*notes, *_warning(unknown))))
 
 
 def _check_size(request: Generate, recipe: Recipe) -> None:
@@ -72,8 +86,16 @@ def _check_size(request: Generate, recipe: Recipe) -> None:
                 most=style.max_size,
                 step=style.size_step,
             )
+    if request.width * request.height > MOST_PIXELS:
+        detail = f"{request.width} × {request.height} pixels are more than the {MOST_PIXELS} that a frame may have"
+        raise Failure("bad_request", detail=detail)
     if request.frames > style.max_frames:
         raise Failure("frames_out_of_range", frames=request.frames, most=style.max_frames)
+
+
+def _check_length_of_order(order: Sample, pictures: Mapping[str, str]) -> None:
+    if len(msgspec.json.encode((order, pictures))) > ORDER_BYTES:
+        raise Failure("bad_request", detail="its pictures and LoRAs are too many for one clip")
 
 
 def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
@@ -96,15 +118,16 @@ def resolve_conform(request: Conform, source: Done, folder: Path) -> Resample:
 def _check_length(frames: int, then: Fraction, now: Fraction) -> int:
     """How many frames so many are at another rate. Raises BackendError if they are too many."""
     made = length(frames, then, now)
-    if made > MOST_FRAMES:
-        raise Failure("bad_request", detail=f"at this rate the clip has {made} frames, and {MOST_FRAMES} at most")
+    if made > MOST_CLIP_FRAMES:
+        detail = f"at this rate the clip has {made} frames, and {MOST_CLIP_FRAMES} at most"
+        raise Failure("bad_request", detail=detail)
     return made
 
 
 def _plan(request: Generate, recipe: Recipe) -> Plan:
     """The style's plan, or that of the preset that was chosen, with the request's own settings."""
     if request.preset and request.preset not in recipe.presets:
-        names = ", ".join(recipe.presets)
+        names = listed(recipe.presets, NAMED)
         raise Failure("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
     plan = recipe.presets[request.preset] if request.preset else recipe.plan
     try:
@@ -116,6 +139,8 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
         raise Failure("bad_request", detail="a number in the settings is too large") from None
     if made.steps > MOST_STEPS:
         raise Failure("bad_request", detail=f"{made.steps} steps are too many; choose {MOST_STEPS} at most")
+    if calls_of(made).total * request.frames > MOST_CALLS:
+        raise Failure("bad_request", detail="so many steps and refinements are too much for so many frames")
     return made
 
 
@@ -132,7 +157,7 @@ def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
             paths = [inside(folder, choice.name) for folder in recipe.lora_folders]
         except Outside as error:
             raise Failure("lora_missing", name=choice.name, detail=str(error).rstrip(".")) from error
-        path = next((path for path in paths if path.exists()), None)
+        path = next((path for path in paths if os.path.exists(path)), None)
         if path is None:
             raise Failure("lora_missing", name=choice.name, detail="there is no such file")
         found.append(Lora(path=str(path), weight=choice.weight))
@@ -186,12 +211,19 @@ def _flow_fps(request: Generate, recipe: Recipe) -> tuple[int, int] | None:
 def _warning(unknown: Collection[str]) -> tuple[str, ...]:
     if not unknown:
         return ()
-    words = [f"“{word}”" for word in unknown]
-    listed = ", ".join(words[:LISTED_WORDS]) + (" and more" if len(words) > LISTED_WORDS else "")
-    return (f"The models do not know {listed}: the clip is made all the same, but may not show it.",)
+    words = [f"“{cut(word, WORD_LENGTH)}”" for word in islice(unknown, LISTED_WORDS)]
+    told = ", ".join(words) + (" and more" if len(unknown) > LISTED_WORDS else "")
+    return (f"The models do not know {told}: the clip is made all the same, but may not show it.",)
 
 
-_known = lru_cache(maxsize=16)(known_words)
+@lru_cache(maxsize=16)
+def _known(folder: Path) -> Collection[str] | None:
+    """The words that a model knows; None, which is all of them, also if its list cannot be read."""
+    try:
+        return known_words(folder)
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("The words in %s cannot be read: %s.", folder, error)
+        return None
 
 
 def _unknown_words(prompt: str, recipe: Recipe) -> Collection[str]:

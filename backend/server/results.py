@@ -78,6 +78,13 @@ class ResultStore:
         """Bytes that are free on this disk."""
         return shutil.disk_usage(self._root).free
 
+    def files_left(self) -> int | None:
+        """How many further files this disk takes; None where no number limits them."""
+        if not hasattr(os, "statvfs"):
+            return None
+        disk = os.statvfs(self._root)
+        return disk.f_favail if disk.f_files else None
+
     def size(self, job: str) -> int:
         """Bytes of a result. Raises FileNotFoundError."""
         with os.scandir(self.folder(job)) as files:
@@ -126,7 +133,7 @@ class ResultStore:
                 self._throw_away(folder)
 
     def sweep(self) -> frozenset[str]:
-        """Delete what was left half-written or half-deleted, as `forget` does. Returns the jobs that have results."""
+        """Delete what was left half-written or half-deleted, as `forget` does. Returns the jobs that have folders."""
         with os.scandir(self._root) as entries:
             names = [entry.name for entry in entries]
         for name in names:

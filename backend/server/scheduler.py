@@ -8,7 +8,6 @@ from pathlib import Path
 
 import zmq
 
-from shared_protocol.machine import places
 from shared_protocol.messages import (
     Accepted,
     Cancelled,
@@ -24,7 +23,7 @@ from shared_protocol.messages import (
 )
 from shared_protocol.wire import Buffer
 
-from ..failures import Failure, StorageFailure, cannot_keep
+from ..failures import FULL, Failure, StorageFailure, cannot_keep
 from ..orders import Loaded, Order, Ready, Task
 from ..serve_options import ServeOptions
 from .endings import Emit, Endings
@@ -35,7 +34,8 @@ from .peers import Audience
 from .requests import FindUpload, no_uploads, uploaded
 from .results import ResultStore
 from .slot import Loss, Slot
-from .store import JobStore, StoreFull, quietly
+from .store import JobStore, quietly
+from .store_errors import StoreRefuses
 from .times import Times
 from .worker_process import WorkerProcess, output_file
 
@@ -45,6 +45,7 @@ MOST_JOBS = 10_000
 """Unfinished jobs that the queue takes."""
 TRIES = 2
 """How many workers may end over a job."""
+NO_WORKER = "No process that makes pictures could be started: {reason}."
 
 
 class Scheduler:
@@ -74,7 +75,7 @@ class Scheduler:
         self._upload = upload
         self._hold = Hold(store, results, clock)
         self._times = Times(store, self._slots, clock, audience)
-        self._endings = Endings(store, results, options, emit=emit, stop=self._stop, clock=clock)
+        self._endings = Endings(store, results, options, emit=emit, stop=self._refused, clock=clock)
         self.device: str | None = None
         self.loads = 0
 
@@ -93,14 +94,14 @@ class Scheduler:
     @property
     def state(self) -> QueueState:
         """Whether jobs are started."""
-        running = sum(slot.job is not None for slot in self._slots)
+        running = sum(slot.job is not None for slot in self._slots) + len(self._endings.unsaved)
         waiting = self._store.backlog.waiting()
         return QueueState(paused=self._hold.paused, stopped=self._hold.stopped, waiting=waiting, running=running)
 
     @property
     def workers(self) -> tuple[WorkerView, ...]:
         """What each worker does."""
-        return tuple(WorkerView(device=slot.device, pid=slot.pid, job=slot.job or "") for slot in self._slots)
+        return tuple(slot.view for slot in self._slots)
 
     def progress(self, job_id: str) -> Progress | None:
         """The last that was heard of a running job."""
@@ -124,9 +125,9 @@ class Scheduler:
             self._store.add(job)
         except DuplicateJob:
             raise Failure("duplicate_job") from None
-        except StoreFull as error:
+        except StoreRefuses as error:
             log.error("A job could not be stored: %s.", error)
-            raise StorageFailure("disk_full") from error
+            raise error.failure from error
         log.info("Job %s was accepted.", job.id)
         where = self._times.accepted(job)
         accepted = Accepted(job=job.id, position=where.position, seconds_left=where.seconds_left, warnings=warnings)
@@ -138,17 +139,19 @@ class Scheduler:
         slot = self._slot_of(job.id)
         if job.id in self._endings.unsaved:
             return
-        if slot is None or not slot.cancel():
-            if slot is not None:
-                slot.leave()
-            self._endings.end(Cancelled(job=job.id))
+        if slot is not None and slot.cancel():
+            quietly(lambda: self._store.cancel(job.id))  # so that it is not begun anew if the backend ends now
+            return
+        if slot is not None:
+            slot.leave()
+        self._endings.end(Cancelled(job=job.id))
 
     def move(self, job: Job, position: int) -> None:
-        """Let `position` waiting jobs come before this waiting one. Raises StoreFull."""
+        """Let `position` waiting jobs come before this waiting one. Raises StoreRefuses."""
         self._store.put_at(job.id, position)
 
     def pause(self, paused: bool) -> None:
-        """Pause, or go on also after the queue has stopped by itself. Raises StoreFull."""
+        """Pause, or go on also after the queue has stopped by itself. Raises StoreRefuses."""
         self._hold.pause(paused)
         self._broadcast(Queue(queue=self.state))
         self._dispatch()
@@ -171,6 +174,7 @@ class Scheduler:
         """Hear the workers, notice their ends, start what comes next. To be called often. Raises DamagedStore."""
         self._store.look()
         for slot in self._slots:
+            slot.clear_away()
             self._tend(slot)
         self._endings.save_again()
         if not self._endings.unsaved and self._hold.ends(self._store.backlog.first()):
@@ -183,14 +187,24 @@ class Scheduler:
     def close(self) -> None:
         """End the workers. What is unfinished waits for the next start."""
         for slot in self._slots:
+            cancelling = slot.cancelling
             slot.drop()
             job = None if slot.job is None else self._store.get(slot.job)
             slot.leave()
             if job is not None and not job.ended:
-                try:
-                    self._store.move(job.id, State.QUEUED)
-                except StoreFull as error:  # the next start does the same
-                    log.warning("The queue's last state could not be stored: %s.", error)
+                self._lay_down(job, cancelling)
+        for slot in self._slots:
+            slot.wait()
+
+    def _lay_down(self, job: Job, cancelling: bool) -> None:
+        """A running job ends, if it was to be cancelled, or waits for the next start."""
+        if cancelling:
+            self._endings.end(Cancelled(job=job.id))
+            return
+        try:
+            self._store.move(job.id, State.QUEUED)
+        except StoreRefuses as error:  # the next start does the same
+            log.warning("The queue's last state could not be stored: %s.", error)
 
     def _tend(self, slot: Slot) -> None:
         exit_code = slot.exit_code()
@@ -207,6 +221,7 @@ class Scheduler:
         match message:
             case Ready(device=device):
                 self.device = device
+                self._went_well()
             case Loaded(times=times):
                 self.loads += times
             case Progress() | Frame() | Notice() if message.job == slot.job:
@@ -218,7 +233,8 @@ class Scheduler:
             case Done() if message.job == slot.job:
                 self._publish(slot, message)
             case Failed() if message.job == slot.job and message.code in ("disk_full", "results_unwritable"):
-                self._hold_back(slot, f"{message.message} {message.next_step}")
+                why = f"{message.message} {message.next_step}"
+                self._hold_back(slot, why, passing=message.code != "disk_full")
             case Failed() | Cancelled() if message.job == slot.job:
                 slot.leave()
                 self._endings.end(message)
@@ -238,14 +254,14 @@ class Scheduler:
             end, size = self._endings.publish(job, done)
         except OSError as error:
             refused = cannot_keep(self._results.folder(job.id), error)
-            self._hold_back(slot, f"{refused.sentence} {refused.next_step}")
+            self._hold_back(slot, str(refused), passing=refused.code != "disk_full")
             return
         quietly(lambda: self._times.learn(slot, job))
         slot.leave()
         self._endings.end(end, size)
 
-    def _hold_back(self, slot: Slot, why: str) -> None:
-        """The result finds no place: the job waits again, and no other is started until somebody has made room."""
+    def _hold_back(self, slot: Slot, why: str, *, passing: bool) -> None:
+        """The result finds no place: the job waits again, and no other is started until there is one."""
         job_id, cancelling = slot.job, slot.cancelling
         slot.leave()
         assert job_id is not None
@@ -253,11 +269,11 @@ class Scheduler:
             self._endings.end(Cancelled(job=job_id))
             return
         self._endings.requeue(job_id, why)
-        self._stop(why)
+        self._stop(why, passing=passing)
 
     def _lose(self, slot: Slot, loss: Loss) -> None:
         """A worker is gone or good for nothing: its job is tried once more, on a new one."""
-        job_id = slot.job
+        job_id, was_ready = slot.job, slot.ready
         slot.drop()
         slot.leave()
         job = None if job_id is None else self._store.get(job_id)
@@ -265,6 +281,9 @@ class Scheduler:
             return
         if loss is Loss.DISOBEDIENT:
             self._endings.end(Cancelled(job=job.id))
+            return
+        if not was_ready:  # it never came to the job, which is not to blame
+            self._no_worker(job, f"it ended before it was ready; {output_file(slot.device)} says more")
             return
         failure = Failure("worker_hung" if loss is Loss.STUCK else "worker_died", log=output_file(slot.device))
         if job.losses + 1 >= TRIES:
@@ -294,24 +313,35 @@ class Scheduler:
             folder = self._results.partial(job.id)
             self._store.move(job.id, State.LOADING)
         except OSError as error:
-            refused = cannot_keep(self._results.folder(job.id), error)
-            self._stop(f"{refused.sentence} {refused.next_step}")
+            self._refused(cannot_keep(self._results.folder(job.id), error))
             return True
-        except StoreFull:
-            self._stop(str(StorageFailure("disk_full")))
+        except StoreRefuses as error:
+            self._refused(error.failure)
             return True
         try:
             slot.take(self._task(job, folder))
         except Failure as error:
             self._endings.end(error.as_event(job.id))
             return False
-        except OSError:
-            log.exception("The worker could not be started.")
-            self._endings.end(Failure("worker_died", log=places.log_file()).as_event(job.id))
-            return False
-        if not slot.ready:
+        except OSError as error:
+            log.warning("A worker could not be started: %s.", error)
+            if error.errno in FULL:
+                self._endings.requeue(job.id, NO_WORKER.format(reason="the disk is full"))
+                self._refused(StorageFailure("disk_full"))
+            else:
+                self._no_worker(job, error.strerror or str(error))
+            return True
+        if slot.ready:
+            self._went_well()
+        else:
             self._emit(job, Progress(job=job.id, phase="loading", step=0, steps=0), ())
         return True
+
+    def _no_worker(self, job: Job, reason: str) -> None:
+        """Nobody is there to make the job, which waits: another worker is started by and by."""
+        why = NO_WORKER.format(reason=reason)
+        self._endings.requeue(job.id, why)
+        self._stop(why, passing=True)
 
     def _task(self, job: Job, folder: Path) -> Task:
         """The next try at a job. Raises BackendError if a picture that it starts from has gone."""
@@ -324,8 +354,16 @@ class Scheduler:
             previews=self._previewed(job.id),
         )
 
-    def _stop(self, why: str) -> None:
-        if self._hold.stop(why):
+    def _refused(self, failure: StorageFailure) -> None:
+        """Nothing can be kept for now."""
+        self._stop(str(failure), passing=failure.code != "disk_full")
+
+    def _stop(self, why: str, *, passing: bool = False) -> None:
+        if self._hold.stop(why, passing=passing):
+            self._broadcast(Queue(queue=self.state))
+
+    def _went_well(self) -> None:
+        if self._hold.went_well():
             self._broadcast(Queue(queue=self.state))
 
     def _slot_of(self, job_id: str) -> Slot | None:

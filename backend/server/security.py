@@ -9,13 +9,15 @@ CURVE keys alone would admit any key pair. The list is what closes the door.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
+import stat
 import struct
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -39,6 +41,9 @@ LOCAL: Final = "local"
 """The principal of whoever uses the connection file's pair. All others are named by their public key."""
 LOOK_SECONDS = 0.2
 """How often the list of keys is looked at, at most."""
+PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR, errno.EAGAIN}
+"""Why a file cannot be read in this moment: it says nothing about who may come in."""
+_READ_AT_ONCE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class KeyPair:
 def fingerprint(key: str | bytes) -> str:
     """What the log calls a public key: the first 8 hex digits of its sha256."""
     return hashlib.sha256(key.encode(errors="replace") if isinstance(key, str) else key).hexdigest()[:8]
+
+
+class OpenToOthers(ValueError):
+    """Others can write the file, so what it says is not believed."""
 
 
 class AllowList:
@@ -86,16 +95,15 @@ class Guests:
 
         Raises BackendError if one of `files` holds no key now: whoever names it wants to let somebody in.
         """
-        for path in files:
-            try:
-                read_public_key(path)
-            except (OSError, ValueError) as error:
-                detail = error.strerror if isinstance(error, OSError) else error
-                raise StartFailure("key_file_unfit", file=path, detail=detail) from error
+        check_key_files(files)
         self._local = local_public
         self._folder = folder
         self._files = tuple(files)
         self._lock = threading.Lock()
+        self._found: dict[Path, str] = {}
+        """The key in each file that holds one."""
+        self._wrong: dict[Path, str] = {}
+        """What is wrong with each of the others, as the log has it."""
         self._keys: frozenset[str] = frozenset()
         self._seen: tuple[object, ...] | None = None
         self._looked = 0.0
@@ -123,17 +131,57 @@ class Guests:
         if self._seen is not None and now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        paths = [*_public_files(self._folder), *self._files]
+        paths = [*self._public_files(), *self._files]
         seen = tuple(_state_of(path) for path in paths)
         if seen == self._seen:
             return
-        keys = frozenset(key for path in paths if (key := _public_key_of(path)) is not None)
+        self._seen = seen
+        self._found = dict(self._read(paths))
+        self._wrong = {path: why for path, why in self._wrong.items() if path in paths or path == self._folder}
+        keys = frozenset(self._found.values())
         for key in keys - self._keys:
             log.info("The key %s may come in.", fingerprint(key))
             self._refused.discard(key)
         for key in self._keys - keys:
             log.warning("The key %s is revoked.", fingerprint(key))
-        self._keys, self._seen = keys, seen
+        self._keys = keys
+
+    def _public_files(self) -> list[Path]:
+        """What lies in the folder; for as long as that cannot be seen, what lay there."""
+        try:
+            names = [name for name in os.listdir(self._folder) if name.endswith(".pub")]
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            self._complain(self._folder, error)
+            if error.errno in PASSING:
+                self._seen = ()
+                return [path for path in self._found if path not in self._files]
+            names = []
+        else:
+            self._wrong.pop(self._folder, None)
+        return sorted(self._folder / name for name in names)
+
+    def _read(self, paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+        """The key in each file. One that holds none costs nobody else's."""
+        for path in paths:
+            try:
+                yield path, read_public_key(path)
+            except (OSError, ValueError) as error:
+                self._complain(path, error)
+                if isinstance(error, OSError) and error.errno in PASSING:
+                    self._seen = ()  # to be read again, and until then the key is what it was
+                    if path in self._found:
+                        yield path, self._found[path]
+            else:
+                self._wrong.pop(path, None)
+
+    def _complain(self, path: Path, error: OSError | ValueError) -> None:
+        """Once, until it is another fault."""
+        why = str(error.strerror if isinstance(error, OSError) else error)
+        if self._wrong.get(path) != why:
+            self._wrong[path] = why
+            log.warning("The key file %s is skipped: %s.", path.name, why)
 
     def _log_refusal(self, key: str) -> None:
         """Once for each key."""
@@ -142,14 +190,37 @@ class Guests:
             self._refused.add(key)
 
 
+def check_key_files(paths: Iterable[Path]) -> None:
+    """Raises BackendError if one of these files holds no key."""
+    for path in paths:
+        try:
+            read_public_key(path)
+        except OpenToOthers:
+            raise StartFailure("key_file_open", file=path) from None
+        except (OSError, ValueError) as error:
+            detail = error.strerror if isinstance(error, OSError) else error
+            raise StartFailure("key_file_unfit", file=path, detail=detail) from error
+
+
 def read_public_key(path: Path) -> str:
-    """The one Z85 key that the file holds. Raises OSError, and ValueError with the reason."""
-    if os.name == "posix" and path.stat().st_mode & 0o022:
-        raise ValueError("others can write it")
-    with path.open("rb") as file:
+    """The one Z85 key that the file holds. Never waits, whatever lies there under that name.
+
+    Raises OSError, OpenToOthers, and ValueError with the reason.
+    """
+    _check_key_file(path.stat())  # before it is opened, for to open a device may do something
+    with os.fdopen(os.open(path, _READ_AT_ONCE), "rb") as file:
+        _check_key_file(os.fstat(file.fileno()))  # it may be another by now
         key = file.read(1024).decode("ascii", "replace").strip()
     check_public_key(key)
     return key
+
+
+def _check_key_file(state: os.stat_result) -> None:
+    """Raises ValueError with the reason why this can be no key's file."""
+    if not stat.S_ISREG(state.st_mode):
+        raise ValueError("it is no file")
+    if os.name == "posix" and state.st_mode & 0o022:
+        raise OpenToOthers("others can write it, which chmod go-w mends")
 
 
 def check_public_key(key: str) -> None:
@@ -173,17 +244,28 @@ def server_keys(folder: Path) -> KeyPair:
     path = folder / "server.key"
     if not path.exists():
         write_pair(path, KeyPair.fresh())
-    return read_pair(path)
+    pair = read_pair(path)
+    if not path.with_suffix(".pub").exists():  # the first start was killed in between
+        _write_public(path, pair)
+    return pair
 
 
 def write_pair(path: Path, pair: KeyPair) -> None:
-    """Write a pair that is not there yet, readable by its owner alone, and beside it its public key as `*.pub`.
+    """Write a pair that is not there yet, readable by its owner alone, and beside it its public key as `*.pub`, which
+    nobody else can write: else it would not be believed, here or where it is copied to.
 
     Raises FileExistsError and OSError.
     """
     files.make_folder(path.parent)
     files.write(path, msgspec.json.encode(pair), replace=False)
-    path.with_suffix(".pub").write_text(pair.public + "\n", encoding="ascii")
+    _write_public(path, pair)
+
+
+def _write_public(path: Path, pair: KeyPair) -> None:
+    public = path.with_suffix(".pub")
+    public.unlink(missing_ok=True)  # one that is there would keep its mode
+    with os.fdopen(os.open(public, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="ascii") as file:
+        file.write(pair.public + "\n")
 
 
 def read_pair(path: Path) -> KeyPair:
@@ -241,10 +323,6 @@ def user_of(frame: zmq.Frame) -> str:
         return ""
 
 
-def _public_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.pub"))
-
-
 def _state_of(path: Path) -> tuple[object, ...]:
     """Differs when the file has changed."""
     try:
@@ -252,11 +330,3 @@ def _state_of(path: Path) -> tuple[object, ...]:
     except OSError:
         return (path, None)
     return (path, state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino, state.st_mode)
-
-
-def _public_key_of(path: Path) -> str | None:
-    try:
-        return read_public_key(path)
-    except (OSError, ValueError) as error:
-        log.warning("The key file %s is skipped: %s.", path.name, error)
-        return None

@@ -9,28 +9,34 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 import zmq
 
 from shared_protocol import VERSION, connection, wire
-from shared_protocol.client import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from shared_protocol.connection import Connection as ConnectionFile
 from shared_protocol.errors import ProtocolError, VersionMismatch
-from shared_protocol.machine import places
+from shared_protocol.machine import files, places
 from shared_protocol.machine.processes import start_time
-from shared_protocol.messages import Alive, Frame, Goodbye, Hello, Message, Progress, Refused
+from shared_protocol.messages import Alive, Asking, Frame, Goodbye, Hello, Message, Progress, Refused, Terminal
+from shared_protocol.texts import sentence
 from shared_protocol.wire import Buffer
 
-from ..failures import Failure
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
 from . import security
 from .clock import AwakeClock
+from .descriptors import Reserve, raise_limit
 from .desk import Desk
 from .devices import worker_devices
+from .discretion import Discretion
+from .ground import Ground
+from .inbox import MOST_BYTES, MOST_REQUESTS
 from .jobs import Job
+from .mail import Mail
+from .only_one import OnlyOne
 from .open_stores import Kept
 from .peers import Peers
 from .scheduler import Scheduler, make_slots
@@ -41,35 +47,42 @@ log = logging.getLogger(__name__)
 
 TICK_MS = 200
 """How often the loop goes round when nothing arrives; also how late a signal or a worker's end is noticed at most."""
+BUSY_TICK_MS = 5
+"""The same while something waits for room on a client's line."""
 ALIVE_SECONDS = 2.0
+COUNT_SECONDS = 0.5
+"""How often it is looked whether descriptors are left."""
 FAREWELL_MS = 1000
 """How long the last messages may take to leave."""
-BATCH = 100
-"""How many requests are heard before the workers get their turn, so that no client can starve them."""
+HEAR_SECONDS = 0.05
+"""How long requests are heard before the workers get their turn, so that no client can starve them."""
 
 
 class Server:
     """One backend. `run` serves until it is told to stop."""
 
-    def __init__(self, options: ServeOptions, catalogue: Catalogue, kept: Kept) -> None:
-        """Open and guard the sockets. Raises zmq.ZMQError, OSError or BackendError when that is not possible."""
+    def __init__(self, options: ServeOptions, catalogue: Catalogue, kept: Kept, held: OnlyOne) -> None:
+        """Open and guard the sockets. Raises zmq.ZMQError, OSError or BackendError when that is not possible.
+
+        `held`: what keeps other backends from the same files.
+        """
         self._options = options
         self._styles = len(catalogue.recipes)
         self._session = uuid.uuid4().hex
         self._clock = AwakeClock()
         self._peers = Peers()
-        self._gone: set[bytes] = set()
-        """Found out of reach while something was sent; taken leave of at the next round."""
-        self._nobody_since = self._alive_at = self._clock()
+        self._nobody_since = self._alive_at = self._counted_at = self._clock()
+        raise_limit()
+        self._reserve = Reserve()
         self._stopping = False
-        self._kept = kept
+        self._kept, self._held = kept, held
         self._context = zmq.Context()
         self._door = security.start_authenticator(self._context)
         self._client_keys = KeyPair.fresh()
         self._keys = security.server_keys(places.config_folder() / "keys") if options.bind else KeyPair.fresh()
         self._guests = Guests(self._client_keys.public, places.config_folder() / "authorized", options.authorize)
         security.admit(self._door, CLIENTS, self._guests)
-        self._socket = self._open()
+        self._mail = Mail(self._context, self._keys, options.bind)
         self._scheduler = Scheduler(
             kept.store,
             kept.results,
@@ -82,7 +95,18 @@ class Server:
             upload=kept.uploads.path,
             clock=self._clock,
         )
-        self._desk = Desk(options, catalogue, kept, self._scheduler, self._peers, self._session, self._send, self.stop)
+        self._desk = Desk(
+            options,
+            catalogue,
+            kept,
+            self._scheduler,
+            self._peers,
+            self._session,
+            self._send,
+            self._stream,
+            self.stop,
+        )
+        self._discretion = Discretion(catalogue, kept.store, self._peers)
 
     @property
     def public_key(self) -> str:
@@ -92,18 +116,23 @@ class Server:
     @property
     def endpoint(self) -> str:
         """Where other machines reach it, or where this one does."""
-        return self._remote or self._endpoint
+        return self._mail.remote or self._mail.endpoint
 
     def run(self) -> None:
-        """Serve until told to stop, then end the workers and close. Raises OSError."""
+        """Serve until told to stop, then end the workers and close.
+
+        Raises OSError, and BackendError if another file was put in the queue's place, or another backend has begun.
+        """
         try:
-            self._announce()
+            ground = Ground(self._kept.store, self._announce(), self._held, self._clock)
             while not self._stopping:
                 self._wait()
+                ground.look()  # before anything is accepted into a file that is not there any more
                 self._hear_clients()
                 self._scheduler.work()
                 self._desk.look()
                 self._look_after_clients()
+                self._look_after_descriptors()
         finally:
             self._close()
 
@@ -114,53 +143,39 @@ class Server:
     def _start_worker(self, device: str) -> WorkerProcess:
         return WorkerProcess(self._context, self._door, self._options, device)
 
-    def _open(self) -> zmq.Socket[bytes]:
-        socket = self._context.socket(zmq.ROUTER)
-        socket.linger = 0
-        socket.sndhwm = 0  # a client that looks away for a while must lose nothing
-        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # mail to a client that is gone is an error, not lost in silence
-        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_HEADER_BYTES + wire.ENCRYPTION_BYTES)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        self._endpoint = security.bind_guarded(socket, self._keys, CLIENTS)
-        self._remote = ""
-        if self._options.bind:
-            self._remote = security.bind_guarded(socket, self._keys, CLIENTS, self._options.bind)
-        return socket
-
-    def _announce(self) -> None:
+    def _announce(self) -> ConnectionFile:
         pid = os.getpid()
-        connection.write(
-            places.connection_file(),
-            ConnectionFile(
-                endpoint=self._endpoint,
-                server_key=self._keys.public,
-                client_public=self._client_keys.public,
-                client_secret=self._client_keys.secret,
-                pid=pid,
-                started=start_time(pid),
-                session=self._session,
-                version=VERSION,
-            ),
+        announced = ConnectionFile(
+            endpoint=self._mail.endpoint,
+            server_key=self._keys.public,
+            client_public=self._client_keys.public,
+            client_secret=self._client_keys.secret,
+            pid=pid,
+            started=start_time(pid),
+            session=self._session,
+            version=VERSION,
         )
-        log.info("Ready at %s with %d styles.", self._endpoint, self._styles)
-        if self._remote:
-            log.info("Other machines reach it at %s.", self._remote)
+        files.sweep(places.connection_file())
+        connection.write(places.connection_file(), announced)
+        log.info("Ready at %s with %d styles.", self._mail.endpoint, self._styles)
+        if self._mail.remote:
+            log.info("Other machines reach it at %s.", self._mail.remote)
+        return announced
 
     def _wait(self) -> None:
         poller = zmq.Poller()
-        for socket in (self._socket, *self._scheduler.sockets):
+        for socket in (self._mail.socket, *self._scheduler.sockets):
             poller.register(socket, zmq.POLLIN)
-        poller.poll(0 if self._desk.busy else TICK_MS)
+        poller.poll(0 if self._desk.busy else BUSY_TICK_MS if self._mail.waits else TICK_MS)
 
     def _hear_clients(self) -> None:
-        for _ in range(BATCH):
-            try:
-                identity, *frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+        for identity in self._mail.read():
+            self._refuse(identity, Refused(code="too_much", message=TOO_MUCH))
+        until = self._clock() + HEAR_SECONDS
+        for identity, frames in self._mail.hear():
+            self._hear(identity, frames)
+            if self._clock() > until:
                 return
-            self._hear(identity.bytes, frames)
 
     def _hear(self, identity: bytes, frames: Sequence[zmq.Frame]) -> None:
         principal = self._guests.principal_of(security.user_of(frames[0])) if frames else None
@@ -179,16 +194,19 @@ class Server:
             return
         client = self._peers.get(identity, principal)
         if client is None:
-            self._refuse(identity, Refused(code="malformed", message="The first message must be Hello."))
+            assert isinstance(incoming.message, Asking)
+            request_id, first = incoming.message.request_id, "The first message must be Hello."
+            self._refuse(identity, Refused(request_id=request_id, code="malformed", message=first))
         else:
             self._desk.answer(client, incoming)
 
     def _refuse_unreadable(self, identity: bytes, principal: str, error: ProtocolError) -> None:
         if error.job is not None and self._peers.get(identity, principal) is not None:
-            self._send(identity, Failure("bad_request", detail=_which_field(error)).as_event(error.job))
+            failed = self._desk.unreadable(error.job, _which_field(error))
+            self._send(identity, msgspec.structs.replace(failed, request_id=error.request_id))
             return
-        version = isinstance(error, VersionMismatch)
-        self._refuse(identity, Refused(code="version" if version else "malformed", message=str(error)[:2000]))
+        code: Literal["version", "malformed"] = "version" if isinstance(error, VersionMismatch) else "malformed"
+        self._refuse(identity, Refused(request_id=error.request_id, code=code, message=sentence(str(error))))
 
     def _refuse(self, identity: bytes, refused: Refused) -> None:
         log.warning("A client was refused (%s).", refused.code)
@@ -196,25 +214,29 @@ class Server:
         self._part_from(identity)
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
-        for client, wants_preview in self._peers.hearing(job):
+        needed = not isinstance(message, Frame | Progress)
+        for client, wants_preview in self._peers.hearing(job, end=isinstance(message, Terminal)):
             if isinstance(message, Frame) and not client.live_frames:
                 continue
             if isinstance(message, Progress) and message.preview_frames and not wants_preview:
-                self._send(client.identity, msgspec.structs.replace(message, preview_frames=0))
+                self._send(client.identity, msgspec.structs.replace(message, preview_frames=0), needed=needed)
             else:
-                self._send(client.identity, message, buffers)
+                self._send(client.identity, message, buffers, needed=needed)
 
     def _broadcast(self, message: Message) -> None:
         for client in self._peers:
-            self._send(client.identity, message)
+            self._send(client.identity, message, needed=not isinstance(message, Alive))
 
-    def _send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = ()) -> None:
-        try:
-            self._socket.send_multipart([identity, *wire.encode(message, buffers)], zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            self._gone.add(identity)
+    def _send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = (), *, needed: bool = True) -> None:
+        self._mail.send(identity, self._due(identity, message), buffers, needed=needed)
+
+    def _stream(self, identity: bytes, messages: Iterator[tuple[Message, Sequence[Buffer]]]) -> None:
+        self._mail.stream(identity, ((self._due(identity, message), buffers) for message, buffers in messages))
+
+    def _due(self, identity: bytes, message: Message) -> Message:
+        """The message with the name of the request that it answers, and with nothing that is not for this client."""
+        client = self._peers.at(identity)
+        return message if client is None else self._discretion.due(client, client.asked.named(message))
 
     def _look_after_clients(self) -> None:
         now = self._clock()
@@ -225,13 +247,28 @@ class Server:
             key = client.owner.principal
             if key != security.LOCAL and self._guests.principal_of(key) is None:
                 self._refuse(client.identity, Refused(code="not_authorized", message=REVOKED))
-        while self._gone:
-            self._part_from(self._gone.pop())
+        self._mail.flush()
+        for identity in self._mail.neglected():
+            log.warning("A client does not read what it is told.")
+            self._mail.forget(identity)
+            self._part_from(identity)
+        for identity in self._mail.gone():
+            self._part_from(identity)
         if len(self._peers) or not self._scheduler.idle:
             self._nobody_since = now
         elif not self._options.stay and now - self._nobody_since >= self._options.grace:
             log.info("Nobody has been connected for %.0f seconds.", self._options.grace)
             self.stop()
+
+    def _look_after_descriptors(self) -> None:
+        """Strangers may take all descriptors: then they are closed out, and those who have a key go on."""
+        now = self._clock()
+        if now - self._counted_at < COUNT_SECONDS:
+            return
+        self._counted_at = now
+        if self._reserve.is_needed():
+            closed = self._mail.close_out_strangers()
+            log.warning("Hardly any descriptors are left: %d connections without a word were closed.", closed)
 
     def _part_from(self, identity: bytes) -> None:
         client = self._peers.remove(identity)
@@ -246,13 +283,18 @@ class Server:
         self._scheduler.close()
         self._broadcast(Goodbye())
         self._door.stop()
-        self._socket.close(linger=FAREWELL_MS)
+        self._mail.close(FAREWELL_MS)
         self._context.term()
         self._kept.store.close()
+        self._reserve.release()
         log.info("Ended.")
 
 
 REVOKED = "This client's key is not on the backend's list any more: ask the user of the backend's machine."
+TOO_MUCH = (
+    f"This client has sent more than {MOST_REQUESTS} requests or {MOST_BYTES >> 20} MiB ahead of their answers:"
+    " wait for answers before you send more."
+)
 
 
 def _which_field(error: ProtocolError) -> str:

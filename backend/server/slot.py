@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
+from typing import Literal
 
 import msgspec
 
-from shared_protocol.messages import Cancel, Progress
+from shared_protocol.messages import Cancel, Progress, WorkerView
+from shared_protocol.texts import short_name
 from shared_protocol.wire import Incoming
 
 from ..orders import Preview, Ready, Task
@@ -55,6 +57,8 @@ class Slot:
         self._task: Task | None = None
         """What the worker is not ready to hear yet."""
         self._worker: WorkerProcess | None = None
+        self._ending: list[WorkerProcess] = []
+        """Those that were told to end and have not yet."""
         self._deadline: float | None = None
         """Until when the worker must be ready, or must have obeyed a cancel."""
         self._heard = 0.0
@@ -68,6 +72,12 @@ class Slot:
     def pid(self) -> int:
         """Process id of the worker, or 0."""
         return 0 if self._worker is None else self._worker.pid
+
+    @property
+    def view(self) -> WorkerView:
+        """As clients see it."""
+        state: Literal["off", "resting", "working"] = "working" if self.job else "resting" if self._worker else "off"
+        return WorkerView(device=short_name(self.device), state=state, pid=self.pid, job=self.job or "")
 
     def take(self, task: Task) -> None:
         """Begin a job; starts a worker if none runs. Raises OSError if that is not possible; then nothing is begun."""
@@ -124,6 +134,9 @@ class Slot:
         if self._worker is None:
             return None
         now = self._clock()
+        if self._worker.is_strange:
+            log.error("Worker %d cannot be understood and is ended.", self.pid)
+            return Loss.ENDED
         if exit_code is not None:
             log.error("Worker %d ended by itself with code %d.", self.pid, exit_code)
             return Loss.DISOBEDIENT if self.cancelling else Loss.ENDED
@@ -136,10 +149,20 @@ class Slot:
         return None
 
     def drop(self) -> None:
-        """End the worker, by force if it does not go."""
+        """End the worker: at once if it has a job, whose files it must not touch any more. Does not wait for it."""
         if self._worker is not None:
-            self._worker.end()
+            self._worker.end(at_once=self.job is not None)
+            self._ending.append(self._worker)
         self._worker, self.ready, self._deadline = None, False, None
+
+    def clear_away(self) -> None:
+        """See whether workers that were told to end have, and force them. To be called often."""
+        self._ending = [worker for worker in self._ending if not worker.is_over]
+
+    def wait(self) -> None:
+        """Wait until all workers that were told to end have ended."""
+        while self._ending:
+            self._ending.pop().wait()
 
     def _send_task(self) -> None:
         assert self._worker is not None

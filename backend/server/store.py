@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,11 +26,14 @@ from .checkup import Checkup, DamagedStore
 from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from .rows import COLUMNS, ILLEGIBLE, ending_of, job_of, values_of
 from .schema import migrate
+from .store_errors import StoreRefuses, refusal
 
 log = logging.getLogger(__name__)
 
 KEPT_ROWS = 10_000
 """Ended jobs that are remembered, so that a name is not used twice."""
+BUSY_SECONDS = 0.2
+"""How long a change waits for another program that holds the file."""
 FORGOTTEN_AT_ONCE = 50
 """Of the others. Each takes some pages of the file."""
 ALL = -1
@@ -40,11 +45,18 @@ SPREAD_STEP = 1e-6
 _SUMS = "coalesce(sum(bytes), 0), coalesce(sum(received), 0)"
 MOST_INTERRUPTIONS = 10
 """A job under way whenever the backend is killed may be the reason."""
+CANCEL = "cancel "
+"""Begins the names of the facts that jobs are to be cancelled."""
 STATES: dict[type[Terminal], State] = {Done: State.DONE, Failed: State.FAILED, Cancelled: State.CANCELLED}
 
 
-class StoreFull(Exception):
-    """The change could not be stored, for want of space or because the disk refuses. Nothing has changed."""
+class FileState(Enum):
+    """What has become of the database's file while it is open."""
+
+    THERE = auto()
+    GONE = auto()
+    ANOTHER = auto()
+    """Another file lies under its name."""
 
 
 class Tally(NamedTuple):
@@ -63,28 +75,29 @@ class JobStore:
     def __init__(self, path: Path | None) -> None:
         """Open or make the database; None: one in memory.
 
-        Raises DamagedStore, UnknownSchema, OSError, StoreFull, or sqlite3.OperationalError if it cannot be read.
+        Raises DamagedStore, UnknownSchema, OSError, StoreRefuses, or sqlite3.OperationalError if it cannot be read.
         """
         if path is not None:
             # Made before SQLite would make it, so that it is at no moment readable by others.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self.path = path
         try:
-            self._base = sqlite3.connect(path or ":memory:", isolation_level=None)
-            self._base.execute("PRAGMA journal_mode = WAL")
-            self._base.execute("PRAGMA synchronous = FULL")
-            self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
+            self._open()
             self._checkup = Checkup(self._base, path)
             migrate(self._base)
             self.backlog = Backlog()
             """The unfinished jobs. Only this store changes it."""
             self._last_place = 0.0
             self.tally = Tally(*self._base.execute(f"SELECT count(*), {_SUMS} FROM jobs WHERE bytes > 0").fetchone())
+            names = self._base.execute("SELECT name FROM facts WHERE name GLOB ?", (f"{CANCEL}*",)).fetchall()
+            self._to_cancel = {name.removeprefix(CANCEL) for (name,) in names}
             for place, *row in self._base.execute(
                 f"SELECT place, {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
             ).fetchall():
                 self._last_place = place
                 self._take_up(place, row)
             self.forget_old_rows()
+            self._forget_what_is_over()
             self._paces: dict[str, float] = dict(self._base.execute("SELECT kind, seconds FROM paces").fetchall())
             self._checkup.begin()
         except sqlite3.OperationalError:
@@ -101,21 +114,71 @@ class JobStore:
         """To be called often. Raises DamagedStore once damage was found in a large file, which takes time."""
         self._checkup.ask()
 
+    def _open(self) -> None:
+        # What others lock is answered soon, not after the five seconds that are usual: the whole backend waits.
+        self._base = sqlite3.connect(self.path or ":memory:", isolation_level=None, timeout=BUSY_SECONDS)
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.execute("PRAGMA synchronous = FULL")
+        self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
+        self._base.execute("PRAGMA temp_store = MEMORY")  # sorting needs no file, and no folder that may be full
+        self._inode = None if self.path is None else _inode_of(self.path)
+
+    # The file -----------------------------------------------------------------------------------------------
+
+    @property
+    def file_state(self) -> FileState:
+        """Whether the open file still lies where it should."""
+        if self.path is None:
+            return FileState.THERE
+        inode = _inode_of(self.path)
+        if inode is None:
+            return FileState.GONE
+        return FileState.THERE if inode == self._inode else FileState.ANOTHER
+
+    def write_again(self) -> None:
+        """Write all that the deleted file holds into a new one of its name. Raises StoreRefuses."""
+        assert self.path is not None
+        written = self._copy(self.path.with_name(f".{self.path.name}-again"))
+        self._checkup.stop()
+        self._base.close()
+        for suffix in ("-wal", "-shm"):  # of the deleted one: they must not be taken for the new one's
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        written.replace(self.path)
+        self._open()
+
+    def put_aside(self) -> Path:
+        """Write all that the file holds, under whose name another lies now, into one of another name. Raises
+        StoreRefuses."""
+        assert self.path is not None
+        return self._copy(self.path.with_name(f"queue-replaced-{time.strftime('%Y%m%d-%H%M%S')}.db"))
+
+    def _copy(self, path: Path) -> Path:
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            self._base.execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.Error as error:
+            path.unlink(missing_ok=True)
+            raise refusal(error, self.path) from error
+        return path
+
     # Changes ------------------------------------------------------------------------------------------------
 
     def add(self, job: Job) -> None:
-        """Put a queued job at the end of the queue. Raises DuplicateJob or StoreFull."""
+        """Put a queued job at the end of the queue. Raises DuplicateJob or StoreRefuses."""
         place = self._last_place + 1
         try:
             with self._writing():
                 self._insert(job, place)
+                owner = (job.owner.client_id, job.owner.principal)
+                self._base.execute("INSERT OR IGNORE INTO clients VALUES (?, ?)", owner)
         except sqlite3.IntegrityError:
             raise DuplicateJob(job.id) from None
         self._last_place = place
         self.backlog.add(job, place)
 
     def move(self, job_id: str, state: State) -> Job:
-        """Change the state of an unfinished job. Raises WrongState, KeyError or StoreFull."""
+        """Change the state of an unfinished job. Raises WrongState, KeyError or StoreRefuses."""
         return self._change(job_id, state)
 
     def lose(self, job_id: str) -> Job:
@@ -145,7 +208,7 @@ class JobStore:
         self._change(job_id, State.LOADING)
 
     def put_at(self, job_id: str, position: int) -> None:
-        """Let `position` waiting jobs come before this waiting one. Raises KeyError or StoreFull."""
+        """Let `position` waiting jobs come before this waiting one. Raises KeyError or StoreRefuses."""
         _, before, behind = self.backlog.neighbours(job_id, position)
         if before is None and behind is None:
             return
@@ -157,8 +220,14 @@ class JobStore:
             return
         self._put({job_id: place})
 
+    def cancel(self, job_id: str) -> None:
+        """An unfinished job is to end as soon as its worker heeds it, at the latest with the next start. Raises
+        StoreRefuses."""
+        with self._writing():
+            self._base.execute("INSERT OR IGNORE INTO facts VALUES (?, 1)", (f"{CANCEL}{job_id}",))
+
     def receive(self, job_id: str) -> None:
-        """Its client has all that it wants of an ended job. Raises StoreFull."""
+        """Its client has all that it wants of an ended job. Raises StoreRefuses."""
         values = (job_id,)
         with self._writing():
             (size,) = self._base.execute(
@@ -168,7 +237,7 @@ class JobStore:
         self.tally = self.tally._replace(received=self.tally.received + (size > 0))
 
     def drop_result(self, *jobs: str) -> None:
-        """The results of these ended jobs are deleted. Raises StoreFull."""
+        """The results of these ended jobs are deleted. Raises StoreRefuses."""
         listed = f"({', '.join('?' * len(jobs))})"
         with self._writing():
             gone = self._base.execute(
@@ -179,7 +248,7 @@ class JobStore:
 
     def restore(self, *jobs: Job) -> int:
         """Take ended jobs back in whose record was lost with another database. Returns how many are new. Raises
-        StoreFull; then none is taken."""
+        StoreRefuses; then none is taken."""
         new: list[Job] = []
         with self._writing():
             for job in jobs:
@@ -193,29 +262,31 @@ class JobStore:
             self._count(job)
         return len(new)
 
-    def bind(self, client_id: str, principal: str) -> bool:
-        """Let a client id belong to the key that uses it first. Whether it is this key's. Raises StoreFull."""
-        row = self._base.execute("SELECT principal FROM clients WHERE client_id = ?", (client_id,)).fetchone()
-        if row is None:
-            with self._writing():
-                self._base.execute("INSERT INTO clients VALUES (?, ?)", (client_id, principal))
-            return True
-        return bool(row[0] == principal)
+    def may_use(self, client_id: str, principal: str) -> bool:
+        """Whether a client id is this key's or nobody's: it belongs to the key of the first job under it. Raises
+        StoreRefuses."""
+        rows = self._ask("SELECT principal FROM clients WHERE client_id = ?", (client_id,))
+        return not rows or bool(rows[0][0] == principal)
+
+    def waiting_bytes(self, principal: str) -> int:
+        """Bytes of the results of a key that it has not taken yet. Raises StoreRefuses."""
+        listed = "SELECT coalesce(sum(bytes), 0) FROM jobs WHERE principal = ? AND received = 0"
+        return int(self._ask(listed, (principal,))[0][0])
 
     @property
     def paused(self) -> bool:
         """Whether a client has paused the queue."""
-        return self._base.execute("SELECT 1 FROM facts WHERE name = 'paused'").fetchone() is not None
+        return bool(self._ask("SELECT 1 FROM facts WHERE name = 'paused'"))
 
     def pause(self, paused: bool) -> None:
-        """Pause or go on. Raises StoreFull."""
+        """Pause or go on. Raises StoreRefuses."""
         with self._writing():
             self._base.execute("DELETE FROM facts WHERE name = 'paused'")
             if paused:
                 self._base.execute("INSERT INTO facts VALUES ('paused', 1)")
 
     def learn(self, kind: str, pace: float) -> None:
-        """Remember how fast a kind of work went; what comes later counts as much as all before. Raises StoreFull."""
+        """Remember how fast a kind of work went; what comes later counts as much as all before. Raises StoreRefuses."""
         known = self.pace(kind)
         mixed = pace if known is None else (known + pace) / 2
         with self._writing():
@@ -254,16 +325,16 @@ class JobStore:
         """How many these are, `most` at most."""
         listed = "SELECT 1 FROM jobs WHERE ending IS NOT NULL AND principal = ? AND ended < ? LIMIT ?"
         values = (principal, _number(before), most)
-        return int(self._base.execute(f"SELECT count(*) FROM ({listed})", values).fetchone()[0])
+        return int(self._ask(f"SELECT count(*) FROM ({listed})", values)[0][0])
 
     def end_number(self, job_id: str) -> int:
         """As the how manieth an ended job ended; 0 if there is none."""
-        row = self._base.execute("SELECT ended FROM jobs WHERE id = ? AND ending IS NOT NULL", (job_id,)).fetchone()
-        return 0 if row is None else int(row[0])
+        rows = self._ask("SELECT ended FROM jobs WHERE id = ? AND ending IS NOT NULL", (job_id,))
+        return int(rows[0][0]) if rows else 0
 
     def next_end_number(self) -> int:
         """That of the end that comes next."""
-        return int(self._base.execute("SELECT coalesce(max(ended), 0) + 1 FROM jobs").fetchone()[0])
+        return int(self._ask("SELECT coalesce(max(ended), 0) + 1 FROM jobs")[0][0])
 
     def undelivered(
         self, owner: Owner, count: int = ALL, *, before: int | None = None, after: int | None = None
@@ -278,14 +349,12 @@ class JobStore:
     def results(self, count: int = ALL, *, received: bool = False) -> tuple[tuple[str, int, bool], ...]:
         """(job, bytes, received) of results, oldest first; of those alone that their clients have taken."""
         only = " AND received = 1" if received else ""
-        rows = self._base.execute(
-            f"SELECT id, bytes, received FROM jobs WHERE bytes > 0{only} ORDER BY ended LIMIT ?", (count,)
-        )
+        rows = self._ask(f"SELECT id, bytes, received FROM jobs WHERE bytes > 0{only} ORDER BY ended LIMIT ?", (count,))
         return tuple((job, size, bool(taken)) for job, size, taken in rows)
 
     def result_names(self) -> frozenset[str]:
         """The jobs that have a result."""
-        return frozenset(job for (job,) in self._base.execute("SELECT id FROM jobs WHERE bytes > 0"))
+        return frozenset(job for (job,) in self._ask("SELECT id FROM jobs WHERE bytes > 0"))
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -295,6 +364,8 @@ class JobStore:
         self.backlog.add(job, place)
         if job.order is ILLEGIBLE:
             self.finish(Failure("other_version").as_event(job.id))
+        elif job.id in self._to_cancel:
+            self.finish(Cancelled(job=job.id))
         elif job.state is State.QUEUED:
             return
         elif job.interruptions + 1 >= MOST_INTERRUPTIONS:
@@ -337,8 +408,7 @@ class JobStore:
         )
 
     def _ended(self, condition: str, values: tuple[Any, ...]) -> Iterator[Job]:
-        rows = self._base.execute(f"SELECT {COLUMNS} FROM jobs WHERE ending IS NOT NULL AND {condition}", values)
-        return map(job_of, rows.fetchall())
+        return map(job_of, self._ask(f"SELECT {COLUMNS} FROM jobs WHERE ending IS NOT NULL AND {condition}", values))
 
     def _put(self, places: dict[str, float]) -> None:
         with self._writing():
@@ -362,19 +432,26 @@ class JobStore:
             width *= 2
 
     def forget_old_rows(self) -> bool:
-        """Forget some of the ended jobs that are too many. Whether there are more. Raises StoreFull."""
+        """Forget some of the ended jobs that are too many. Whether there are more. Raises StoreRefuses."""
         unneeded = "bytes = 0 AND received = 1 AND ended <= (SELECT max(ended) FROM jobs) - ?"
-        rows = self._base.execute(
-            f"SELECT id FROM jobs WHERE {unneeded} ORDER BY ended LIMIT ?", (KEPT_ROWS, FORGOTTEN_AT_ONCE)
-        ).fetchall()
+        rows = self._ask(f"SELECT id FROM jobs WHERE {unneeded} ORDER BY ended LIMIT ?", (KEPT_ROWS, FORGOTTEN_AT_ONCE))
         if rows:
             with self._writing():
                 self._base.executemany("DELETE FROM jobs WHERE id = ?", rows)
         return len(rows) == FORGOTTEN_AT_ONCE
 
+    def _forget_what_is_over(self) -> None:
+        """Cancels that have been heeded, and the ids of clients of whom no job is left."""
+        with self._writing():
+            self._base.execute("DELETE FROM facts WHERE name GLOB ?", (f"{CANCEL}*",))
+            self._base.execute(
+                "DELETE FROM clients WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.principal = clients.principal"
+                " AND jobs.client_id = clients.client_id)"
+            )
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction. Raises StoreFull if the disk does not take it; then nothing has changed."""
+        """One transaction. Raises StoreRefuses if the disk does not take it; then nothing has changed."""
         try:
             self._base.execute("BEGIN IMMEDIATE")
             try:
@@ -384,17 +461,35 @@ class JobStore:
                     self._base.execute("ROLLBACK")
                 raise
             self._base.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.IntegrityError:
+            raise  # a name that is there already: whoever writes knows what that means
+        except sqlite3.Error as error:
             if self._base.in_transaction:
                 self._base.execute("ROLLBACK")
-            raise StoreFull(str(error)) from error
+            raise refusal(error, self.path) from error
+
+    def _ask(self, question: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of an answer. Raises StoreRefuses."""
+        try:
+            return self._base.execute(question, values).fetchall()
+        except sqlite3.Error as error:
+            raise refusal(error, self.path) from error
+
+
+def _inode_of(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another under the same name; None: there is none."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def quietly(change: Callable[[], object]) -> None:
     """Store what is lost without harm when the disk takes nothing."""
     try:
         change()
-    except StoreFull as error:
+    except StoreRefuses as error:
         log.warning("Not stored: %s.", error)
 
 

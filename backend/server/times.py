@@ -97,7 +97,7 @@ class Times:
         return part or []
 
     def learn(self, slot: Slot, job: Job) -> None:
-        """A slot has made a job: remember how fast that was. Raises StoreFull."""
+        """A slot has made a job: remember how fast that was. Raises StoreRefuses."""
         if slot.sampling_since is not None:
             seconds = (self._clock() - slot.sampling_since) / pace.units(job.order)
             self._store.learn(pace.kind(job.order), seconds)

@@ -22,7 +22,9 @@ from shared_protocol.messages import MAX_UPLOAD_BYTES
 from ..failures import Denial
 
 MAX_PARTIAL = 64
-"""Uploads under way at once."""
+"""Uploads of one key under way at once."""
+SHARE = 4
+"""The part of all room that the unfinished uploads of one key may take."""
 IDLE_SECONDS = 600.0
 """After so long without a part, an upload gives its place to another that needs it."""
 OLD_SECONDS = 86_400.0
@@ -53,6 +55,8 @@ class _Upload:
     """Bytes on the disk."""
     active: float
     """When its last part came."""
+    whose: str = ""
+    """The key of its sender; empty for what an earlier start has left."""
 
 
 class Uploads:
@@ -70,13 +74,14 @@ class Uploads:
         """(hash, sender) → what is under way."""
         self._look()
 
-    def offer(self, sha256: str, size: int, needed: Collection[str] = (), sender: str = "") -> int:
+    def offer(self, sha256: str, size: int, needed: Collection[str] = (), sender: str = "", *, whose: str = "") -> int:
         """Begin to send a picture, or go on. Returns the bytes that are there, from which to go on; all: `size`.
 
         size: bytes in all.
         needed: hashes that unfinished jobs will read. Others are deleted, the least recently used first, if there is
             no room.
         sender: who sends it. Parts of two senders are kept apart, so that none can spoil the other's picture.
+        whose: the sender's key, which can have so much under way and no more, whatever others have.
         Raises UploadRefused.
         """
         if self.path(sha256) is not None:
@@ -90,10 +95,11 @@ class Uploads:
         if upload is not None and upload.there >= size:
             self._drop(key)  # no beginning of this file, or all of it and never checked
             upload = None
+        self._check_share(key, size, whose)
         self._make_room(key, size, needed)
         if upload is None:
             upload = self._begin(key, size)
-        upload.size = size
+        upload.size, upload.whose = size, whose
         upload.active = self._clock()
         return upload.there
 
@@ -174,21 +180,30 @@ class Uploads:
         others = sum(max(upload.size, upload.there) for other, upload in self._uploads.items() if other != key)
         return sum(self._files.values()) + others + size - self._max_bytes
 
+    def _check_share(self, key: tuple[str, str], size: int, whose: str) -> None:
+        """Raise UploadRefused if an upload would be more than one key may have under way."""
+        for since in (float("-inf"), self._clock() - IDLE_SECONDS):
+            self._drop_idle(since, but=key, whose=whose)
+            others = [upload for other, upload in self._uploads.items() if upload.whose == whose and other != key]
+            there = sum(max(upload.size, upload.there) for upload in others)
+            if len(others) < MAX_PARTIAL and (not others or not whose or there + size <= self._max_bytes // SHARE):
+                return
+        raise UploadRefused("too many others are being sent", "Try again in a moment")
+
     def _begin(self, key: tuple[str, str], size: int) -> _Upload:
         now = self._clock()
-        if len(self._uploads) >= MAX_PARTIAL:
-            self._drop_idle(now - IDLE_SECONDS)
-        if len(self._uploads) >= MAX_PARTIAL:
-            raise UploadRefused("too many others are being sent", "Try again in a moment")
         path = self._root / f".partial-{key[0]}-{key[1]}"
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         upload = self._uploads[key] = _Upload(path, size, 0, now)
         return upload
 
-    def _drop_idle(self, since: float, but: tuple[str, str] | None = None) -> None:
-        """Delete the uploads of which no part has come since then."""
-        for key in [key for key, upload in self._uploads.items() if upload.active < since and key != but]:
-            self._drop(key)
+    def _drop_idle(self, since: float, but: tuple[str, str] | None = None, whose: str | None = None) -> None:
+        """Delete the uploads of which no part has come since then; `whose`: those of one key."""
+        now = self._clock()
+        for key, upload in list(self._uploads.items()):
+            upload.active = min(upload.active, now)  # the clock may have been set back meanwhile
+            if upload.active < since and key != but and whose in (None, upload.whose):
+                self._drop(key)
 
     def _finish(self, key: tuple[str, str], upload: _Upload) -> None:
         """Check a picture and give it its name. Raises UploadRefused."""

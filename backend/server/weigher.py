@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections import OrderedDict
@@ -12,6 +13,7 @@ import msgspec
 
 from shared_protocol.messages import Generate
 
+from ..child_environment import child_environment
 from ..orders import Answer, Question, Sample
 from ..root import ROOT
 
@@ -78,6 +80,7 @@ class Weigher:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=ROOT,
+                env=child_environment(os.environ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,19 +22,22 @@ from shared_protocol.errors import ProtocolError
 from shared_protocol.machine import places
 from shared_protocol.wire import Incoming
 
+from ..child_environment import child_environment
 from ..orders import ToWorker, WorkerKeys, from_worker
 from ..root import ROOT
 from ..serve_options import ServeOptions
+from .descriptors import need
+from .output_file import Trimmer, trim
 from .security import KeyPair, admit, bind_guarded
 
 log = logging.getLogger(__name__)
 
+DESCRIPTORS = 32
+"""More than a worker's line and the pipes to its process take."""
 END_SECONDS = 2.0
 """How long a worker may take to end by itself."""
 _domains = (f"worker {number}" for number in itertools.count())
 """Authentication domains, one for each worker's line: no client's key, and no other worker's, opens it."""
-MAX_OUTPUT = 1 << 20
-"""Bytes of a file of output, after which it begins anew."""
 CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
 """torch's threads otherwise spin while they wait for each other. Beside other work on the same cores, that made a clip
 ten times slower (57 s instead of 6 s on two busy cores)."""
@@ -46,18 +50,28 @@ class WorkerProcess:
         self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, options: ServeOptions, device: str
     ) -> None:
         """Start the process; it reports `Ready` when it is. Raises OSError."""
+        self.is_strange = False
+        """Whether it has said something that nobody can read: then it is of no use, for its job's end may be lost."""
+        self._end_by = 0.0
         with ExitStack() as opened:
+            need(DESCRIPTORS)
             try:
                 keys = self._open(opened, context, door, options, device)
             except zmq.ZMQError as error:  # no descriptor is left, for one
                 raise OSError(error.errno, error.strerror) from error
             self._process = _start(output_file(device))
-            opened.callback(self._end_process)
+            self._outputs = Trimmer(output_file(device), places.start_log_file())
+            opened.callback(self._close_input)
             # Standard input rather than arguments or environment, which other processes can read. It stays open: when
             # the server vanishes, however it does, the worker sees its end.
             assert self._process.stdin is not None
-            self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
-            self._process.stdin.flush()
+            try:
+                self._process.stdin.write(msgspec.json.encode(keys) + b"\n")
+                self._process.stdin.flush()
+            except OSError:  # it has ended already
+                self._process.kill()
+                self._process.wait()
+                raise
             self._opened = opened.pop_all()
         log.info("Worker %d was started.", self.pid)
 
@@ -107,6 +121,7 @@ class WorkerProcess:
 
     def receive(self) -> Iterator[Incoming]:
         """What has come. Never waits."""
+        self._outputs.look()
         while True:
             try:
                 yield wire.decode(self.socket.recv_multipart(zmq.NOBLOCK), from_worker)
@@ -114,21 +129,43 @@ class WorkerProcess:
                 return
             except ProtocolError:
                 log.exception("The worker sent something strange.")
+                self.is_strange = True
+                return
 
-    def end(self) -> None:
-        """End the process, by force if it does not go, and close the line."""
+    def end(self, *, at_once: bool = False) -> None:
+        """Tell the process to end, and close the line. Never waits: `is_over` is to be asked until it is true.
+
+        `at_once`: by force, so that it does nothing more to the files of its job.
+        """
+        if at_once:
+            self._process.kill()
         self._opened.close()
+        self._end_by = time.monotonic() + END_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process that was told to end has ended; by force, if it takes too long."""
+        if self._process.poll() is None:
+            if time.monotonic() > self._end_by:
+                self._process.kill()
+            return False
+        log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
+        return True
+
+    def wait(self) -> None:
+        """Wait until a process that was told to end has ended."""
+        try:
+            self._process.wait(max(0.0, self._end_by - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):  # the system does not let it go: nothing is to be done about it
+                self._process.wait(END_SECONDS)
         log.info("Worker %d has ended with code %s.", self.pid, self.exit_code)
 
-    def _end_process(self) -> None:
+    def _close_input(self) -> None:
         if self._process.stdin is not None:
             with suppress(OSError):  # it is gone, and what was written to it never left
                 self._process.stdin.close()
-        try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 def output_file(device: str) -> Path:
@@ -137,13 +174,12 @@ def output_file(device: str) -> Path:
 
 
 def _start(path: Path) -> subprocess.Popen[bytes]:
+    trim(path)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
-        if output.tell() > MAX_OUTPUT:
-            output.truncate(0)
         return subprocess.Popen(
             [sys.executable, "-m", "backend.worker.process"],
             cwd=ROOT,
-            env={**CALM, **os.environ},
+            env={**CALM, **child_environment(os.environ)},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

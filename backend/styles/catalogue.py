@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -25,7 +28,20 @@ from elevator.calls import calls_of
 from elevator.pictures.rates import exact
 from elevator.presets import FILE_NAME, presets_for, read_presets
 from shared_protocol.machine import places
-from shared_protocol.messages import Frames, LoraView, Name, Prompt, Sentence, SidePx, Style
+from shared_protocol.messages import (
+    MOST_LORAS,
+    MOST_NOTES,
+    MOST_PRESETS,
+    Frames,
+    LoraView,
+    Name,
+    Prompt,
+    Sentence,
+    SidePx,
+    Style,
+)
+from shared_protocol.texts import listed as listed_words
+from shared_protocol.texts import sentence, sentences
 
 from ..root import ROOT
 from .loras import fitting, listed
@@ -35,12 +51,21 @@ log = logging.getLogger(__name__)
 STYLES = Path(__file__).parent
 BASES = STYLES / "bases"
 _NAME = re.compile(r"[a-z0-9_]{1,64}\Z")
-LISTED_BYTES = 512 << 10
-"""What the LoRAs of all styles may take of the message that lists them."""
+STYLES_BYTES = 384 << 10
+"""What the styles, without their LoRAs, may take of the message that lists them."""
+LISTED_BYTES = 384 << 10
+"""What the LoRAs of all styles may take of it."""
+FILE_BYTES = 1 << 20
+"""More than any style or base needs."""
+NAMED = 8
+"""Names that a sentence lists at most."""
+MOST_STEPS = 1000
+"""Timesteps with which the models were trained; no schedule has more."""
 THUMBNAIL_BYTES = 256 << 10
 PNG = b"\x89PNG\r\n\x1a\n"
 T = TypeVar("T")
-PathText: TypeAlias = Annotated[str, Meta(min_length=1)]
+PathText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\A[^\0]*\Z")]
+PresetNames: TypeAlias = Annotated[tuple[Name, ...], Meta(max_length=MOST_PRESETS)]
 ScheduleName: TypeAlias = Literal["animatediff", "lavie", "lcm", "lightning", "stable_diffusion"]
 """The schedules that the sampler knows."""
 
@@ -84,13 +109,16 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     height: SidePx = 512
     frames: Frames = 16
     """Native size, pixels, and length."""
-    fps: Annotated[float, Meta(gt=0, le=1000)] = 8
+    fps: Annotated[float, Meta(ge=0.01, le=1000)] = 8
     size_step: SidePx = 64
     min_size: SidePx = 256
     max_size: SidePx = 1024
     """Limits of width and height, pixels."""
     max_frames: Frames = 32
-    presets: dict[str, dict[str, Any]] | Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"] = {}
+    presets: (
+        Annotated[dict[Name, dict[str, Any]], Meta(max_length=MOST_PRESETS)]
+        | Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
+    ) = {}
     """Settings of the sampler's plan, by name; or whose published ones and their shorter relatives are meant. Without
     any, those that lie in the text-to-video model's own folder."""
 
@@ -105,7 +133,7 @@ class StyleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     negative_prompt: Prompt = ""
     preset: Name
     example_prompt: Prompt
-    loras: tuple[_LoraEntry, ...] = ()
+    loras: Annotated[tuple[_LoraEntry, ...], Meta(max_length=MOST_LORAS)] = ()
     loras_on_t2v: bool = False
     """Whether the LoRAs also go on the text-to-video model, if that is made of motion modules."""
     embeddings: tuple[PathText, ...] = ()
@@ -136,7 +164,7 @@ class Recipe:
 
     def missing(self) -> Path | None:
         """The first model file or folder that is not there, or None."""
-        return next((path for _, path in self.sources.paths() if not path.exists()), None)
+        return next((path for _, path in self.sources.paths() if not os.path.exists(path)), None)
 
 
 @dataclass(frozen=True)
@@ -145,6 +173,8 @@ class Catalogue:
 
     recipes: Mapping[str, Recipe]
     notes: tuple[str, ...]
+    room: int = sys.maxsize
+    """How many of them have room in the message that lists them."""
 
     @property
     def thumbnails(self) -> dict[str, bytes]:
@@ -154,7 +184,7 @@ class Catalogue:
     @property
     def styles(self) -> tuple[Style, ...]:
         """As clients see them."""
-        return tuple(recipe.style for recipe in self.recipes.values())
+        return tuple(recipe.style for recipe in self.recipes.values())[: self.room]
 
 
 class _Unusable(Exception):
@@ -166,12 +196,15 @@ def read_catalogue(bases: Path = BASES, styles: Path = STYLES) -> Catalogue:
     own = places.config_folder() / "styles"
     recipes: dict[str, Recipe] = {}
     notes: list[str] = []
+    base_of = cache(partial(_read_base, bases))
     for path in (*sorted(styles.glob("*.toml")), *sorted(own.glob("*.toml"))):
         try:
-            recipes[path.stem] = _read_recipe(path, bases)
+            recipes[path.stem] = _read_recipe(path, base_of)
         except _Unusable as error:
             notes.append(f"The style file {path} is skipped: {error}.")
-            log.warning("The style file %s is skipped: %s.", path, error)
+            continue
+        except (OSError, ValueError) as error:  # what it names cannot be a path here, or not be looked at
+            notes.append(f"The style file {path} is skipped: {str(error).rstrip('.')}.")
             continue
         try:
             recipes[path.stem] = _with_thumbnail(recipes[path.stem], path.with_suffix(".png"))
@@ -179,7 +212,14 @@ def read_catalogue(bases: Path = BASES, styles: Path = STYLES) -> Catalogue:
             notes.append(f"A style's picture is not shown: {error}.")
     # "plain" is what the panel starts with, so it comes first.
     ordered = sorted(recipes.items(), key=lambda item: (item[0] != "plain", item[1].style.title))
-    return Catalogue({name: _short(recipe, LISTED_BYTES // len(ordered)) for name, recipe in ordered}, tuple(notes))
+    bare = [msgspec.structs.replace(recipe.style, loras=()) for _, recipe in ordered]
+    room = len(fitting(bare, STYLES_BYTES))
+    if room < len(ordered):
+        notes.insert(0, f"{len(ordered) - room} of {len(ordered)} styles have no room in the list: give their names.")
+    for note in map(sentence, notes[:MOST_NOTES]):
+        log.warning("%s", note)
+    found = {name: _short(recipe, LISTED_BYTES // max(room, 1)) for name, recipe in ordered}
+    return Catalogue(found, sentences(notes), room)
 
 
 def _with_thumbnail(recipe: Recipe, file: Path) -> Recipe:
@@ -203,18 +243,22 @@ def _short(recipe: Recipe, room: int) -> Recipe:
     return replace(recipe, style=msgspec.structs.replace(recipe.style, loras=fitting(recipe.style.loras, room)))
 
 
-def _read_recipe(path: Path, bases: Path) -> Recipe:
+Change: TypeAlias = tuple[Plan, Mapping[str, Any]]
+"""A plan, and what a base's file changes of it, which alone need not be possible."""
+
+
+def _read_recipe(path: Path, base_of: Callable[[str], tuple[Base, Path, Mapping[str, Change]]]) -> Recipe:
     if not _NAME.match(path.stem):
         raise _Unusable("a style's name has only the letters a–z, digits and _")
     file = _read(path, StyleFile)
-    base, start = _read_base(file.base, bases)
-    changes = _changes(base, start)
+    base, start, changes = base_of(file.base)
     if file.preset not in changes:
-        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {", ".join(changes)}')
+        raise _Unusable(f'base "{file.base}" has no preset "{file.preset}", only {listed_words(changes, NAMED)}')
     if file.prompt.count("{prompt}") != 1:
         raise _Unusable("its prompt must hold {prompt} once, where the user's words go")
     try:
         plans = {name: plan.changed({**settings, **file.plan}) for name, (plan, settings) in changes.items()}
+        _check_plans(plans)
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
     loras = [_lora(entry, path.parent, start / base.loras) for entry in file.loras]
@@ -243,18 +287,30 @@ def _read_recipe(path: Path, bases: Path) -> Recipe:
     )
 
 
-def _read_base(name: str, bases: Path) -> tuple[Base, Path]:
-    """A base by its name, the user's own first, and the folder at which its relative paths start."""
+def _check_plans(plans: Mapping[str, Plan]) -> None:
+    """Raises _Unusable if one is more than a message can tell of."""
+    for name, plan in plans.items():
+        if plan.steps > MOST_STEPS:
+            raise _Unusable(f'its preset "{name}" has more than {MOST_STEPS} steps')
+        try:
+            msgspec.json.encode(plan)
+        except ValueError:  # it has more digits than Python writes out
+            raise _Unusable(f'a number in its preset "{name}" is too large') from None
+
+
+def _read_base(bases: Path, name: str) -> tuple[Base, Path, Mapping[str, Change]]:
+    """A base by its name, the user's own first, the folder at which its relative paths start, and its presets."""
     own = places.config_folder() / "bases"
     for folder, start in ((own, own), (bases, ROOT)):
         path = folder / f"{name}.toml"
         if _NAME.match(name) and path.is_file():
-            return _read(path, Base), start
+            base = _read(path, Base)
+            return base, start, _changes(base, start)
     raise _Unusable(f'there is no base "{name}"')
 
 
-def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, Any]]]:
-    """By the name of a preset: a plan, and what the base's file changes of it, which alone need not be possible."""
+def _changes(base: Base, start: Path) -> Mapping[str, Change]:
+    """By the name of a preset."""
     if isinstance(base.presets, dict) and base.presets:
         return {name: (Plan(), settings) for name, settings in base.presets.items()}
     try:
@@ -264,9 +320,17 @@ def _changes(base: Base, start: Path) -> Mapping[str, tuple[Plan, Mapping[str, A
             found = read_presets(own)
         else:
             raise _Unusable(f"its base names no presets, and there is no {own}")
+        msgspec.convert(tuple(found), PresetNames)
     except ElevatorError as error:
         raise _Unusable(str(error).rstrip(".")) from error
+    except msgspec.ValidationError as error:
+        raise _Unusable(f"a preset of its base has no such name: {error}") from error
     return {name: (preset.plan, {}) for name, preset in found.items()}
+
+
+@lru_cache(maxsize=1024)
+def _calls(plan: Plan) -> int:
+    return calls_of(plan).total
 
 
 def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], loras: tuple[LoraView, ...]) -> Style:
@@ -288,7 +352,7 @@ def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], l
         example_prompt=file.example_prompt,
         presets=tuple(plans),
         preset=file.preset,
-        calls=tuple(calls_of(plan).total for plan in plans.values()),
+        calls=tuple(map(_calls, plans.values())),
         loras=loras,
     )
 
@@ -301,8 +365,12 @@ def _lora(entry: _LoraEntry, start: Path, folder: Path) -> tuple[Path, float]:
 def _read(path: Path, kind: type[T]) -> T:
     name = f"{path.parent.name}/{path.name}"  # a base and its style may be called the same
     try:
+        if not path.is_file() or path.stat().st_size > FILE_BYTES:  # to read a pipe would take for ever
+            raise _Unusable(f"{name} is no file, or larger than {FILE_BYTES} bytes")
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), kind)
     except OSError as error:
         raise _Unusable(f"{name} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except RecursionError:
+        raise _Unusable(f"{name} has a mistake: it is nested too deeply") from None
+    except (ValueError, OverflowError, msgspec.ValidationError) as error:  # tomllib says all of it by ValueErrors
         raise _Unusable(f"{name} has a mistake: {error}") from error

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,11 +15,13 @@ from elevator import Lora
 from elevator.checkpoints.header import read_header
 from elevator.checkpoints.identity import LORA_FILE
 from elevator.errors import ModelError
-from shared_protocol.messages import MOST_LORAS, LoraView
+from shared_protocol.messages import FILE_NAME_LENGTH, MOST_LORAS, LoraView
+from shared_protocol.texts import sentence
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
+View = TypeVar("View", bound=msgspec.Struct)
 MOST_LOOKED_AT = 10_000
 """Files and folders: somebody may have named a folder that holds a whole disk."""
 MOST_WORDS = 120
@@ -30,13 +33,21 @@ MOST_TAGS = 3
 def listed(own: Iterable[Lora], folders: Iterable[Path]) -> tuple[LoraView, ...]:
     """The style's own LoRAs, then those in the folders, by name; a name that is in two is the first folder's."""
     folders = tuple(folders)
-    found = {name: _view(Path(lora.path), name, lora.weight, own=True) for name, lora in by_name(own, folders).items()}
+    found: dict[str, LoraView] = {}
+    for name, lora in by_name(own, folders).items():
+        if len(found) < MOST_LORAS and _can_be_sent(name):
+            found[name] = _view(Path(lora.path), name, lora.weight, own=True)
     for folder in folders:
         for path in sorted(_in(folder)):
             name = path.relative_to(folder).as_posix()
-            if len(found) < MOST_LORAS and len(name) <= 200 and name not in found:
+            if len(found) < MOST_LORAS and _can_be_sent(name) and name not in found:
                 found[name] = _view(path, name)
     return tuple(found.values())
+
+
+def _can_be_sent(name: str) -> bool:
+    """Whether a message can carry it, so that a request can name it."""
+    return 0 < len(name) <= FILE_NAME_LENGTH and name == sentence(name)
 
 
 def by_name(own: Iterable[Lora], folders: Iterable[Path]) -> dict[str, Lora]:
@@ -51,7 +62,7 @@ def by_name(own: Iterable[Lora], folders: Iterable[Path]) -> dict[str, Lora]:
     return found
 
 
-def fitting(views: Sequence[LoraView], room: int) -> tuple[LoraView, ...]:
+def fitting(views: Sequence[View], room: int) -> tuple[View, ...]:
     """The first of them, as many as take so many bytes in a message."""
     ends = accumulate(len(msgspec.json.encode(view)) + 1 for view in views)
     return tuple(view for view, end in zip(views, ends, strict=True) if end <= room)
@@ -98,10 +109,10 @@ def _words(file: Path, _changed: int) -> str:
     except ModelError:
         return ""  # that it is broken is said when it is used
     if phrase := told.get("modelspec.trigger_phrase", "").strip():
-        return phrase[:MOST_WORDS]
+        return sentence(phrase, MOST_WORDS)
     try:  # kohya's scripts: a JSON text of folder → tag → how often
         counts = msgspec.json.decode(told.get("ss_tag_frequency", "{}"), type=dict[str, dict[str, int]])
     except msgspec.DecodeError:
         return ""
     tags = sorted(((count, tag.strip()) for tags in counts.values() for tag, count in tags.items()), reverse=True)
-    return ", ".join(dict.fromkeys(tag for _, tag in tags[:MOST_TAGS]))[:MOST_WORDS]
+    return sentence(", ".join(dict.fromkeys(tag for _, tag in tags[:MOST_TAGS])), MOST_WORDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from elevator.sidecar import Pictures
 
 from ..failures import Failure
 from ..orders import Sample
-from .maker import Clip
+from .maker import Advance, Clip
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,9 @@ class InitPictures:
     """Where it lies."""
 
 
-def read_init_pictures(order: Sample, pictures: Mapping[str, str]) -> InitPictures:
-    """Read the pictures that an order names and that lie at `pictures`. Raises BackendError for one that is none."""
+def read_init_pictures(order: Sample, pictures: Mapping[str, str]) -> Generator[Advance, None, InitPictures]:
+    """Read the pictures that an order names and that lie at `pictures`; it can be ended after each of them. Raises
+    BackendError for one that is none."""
     size = (order.width, order.height)
     notes: dict[str, None] = {}
 
@@ -50,6 +51,10 @@ def read_init_pictures(order: Sample, pictures: Mapping[str, str]) -> InitPictur
         anchor=None if order.anchor is None else pictures[order.anchor],
         fit="stretch",
     )
-    frames = np.stack([read(path) for path in files.footage]) if files.footage else None
+    footage = []
+    for path in files.footage:
+        footage.append(read(path))
+        yield Advance("loading", 0, 0)
+    frames = np.stack(footage) if footage else None
     anchor = None if files.anchor is None else read(files.anchor)
     return InitPictures(frames, anchor, tuple(notes), files)

@@ -25,6 +25,7 @@ from elevator.pictures.clip_folder import frame_name
 from shared_protocol import wire
 from shared_protocol.machine import places
 from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
+from shared_protocol.texts import sentence
 
 from .. import logs
 from ..failures import Failure, cannot_keep
@@ -96,7 +97,7 @@ class Keeper:
         """Tell the user something."""
         if note.again:
             self._made = 0
-        self._line.send(Notice(job=self._task.job, message=note.sentence[:2000], again=note.again))
+        self._line.send(Notice(job=self._task.job, message=sentence(note.sentence), again=note.again))
 
     def done(self, seconds: float) -> Done:
         """The end of a job whose frames are all kept. Raises BackendError if they are not."""

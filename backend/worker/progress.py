@@ -71,4 +71,5 @@ class Reporter:
         step, since = self._first
         if item.step - step < MEASURED_STEPS:
             return None
-        return round((now - since) / (item.step - step) * (item.steps - item.step), 1)
+        left = max(0, item.steps - item.step)  # a count that goes too far is no time that goes back
+        return round((now - since) / (item.step - step) * left, 1)

@@ -60,7 +60,7 @@ class SamplingMaker:
 
     def _make(self, order: Sample, pictures: Mapping[str, str], cautious: bool) -> Generator[Item, None, None]:
         plan = order.plan
-        start = read_init_pictures(order, pictures)
+        start = yield from read_init_pictures(order, pictures)
         yield from map(Note, start.notes)
         clip = (order.sources.t2i, order.sources.t2v, order.frames, order.height, order.width, plan)
         way = self._ways.get(clip, Way(plan))

@@ -31,6 +31,9 @@ from .foreseen import Foreseen
 MOST_FOUND = 500
 """How many ended jobs the backend is asked for: as many as the protocol has it tell."""
 
+ALL = "all jobs"
+"""Name of the question for all jobs. What answers a Watch, a Move, or comes with the greeting, tells of some."""
+
 Told = Welcome | BackendStatus | Queue | Jobs | Estimate
 """Messages in which a backend tells of itself."""
 
@@ -55,9 +58,6 @@ class Backend:
         """How often it has told of all jobs that were asked about."""
         self.foreseen = Foreseen()
         self._preferred = ""
-        self._tells_all = False
-        """Whether the next Jobs tells of all jobs, or begins to. That which answers a Watch, or welcomes, tells of
-        some."""
         self._asked: deque[int] = deque()
         """How many ended jobs it was asked for, each time."""
         self._ended, self._awaited = 0, ""
@@ -70,7 +70,7 @@ class Backend:
     def look_around(self, ended: int = 0) -> list[Action]:
         """What does it do, and for whom? `ended`: how many jobs that have ended it shall tell, too."""
         self._asked.append(ended)
-        return [Send(AskStatus()), Send(AskJobs(ended=ended))]
+        return [Send(AskStatus()), Send(AskJobs(request_id=ALL, ended=ended))]
 
     def find_clips(self, most: int = MOST_FOUND) -> list[Action]:
         """Which clips of this user has it? Whoever asked for them, and in whatever file their strips are."""
@@ -111,7 +111,6 @@ class Backend:
                 self.device, self.queue, self.notes = told.device, told.queue, told.notes
                 self.styles = self._in_order(told.styles)
             case BackendStatus():
-                self._tells_all = True  # we ask for both, one after the other
                 self.status, self.queue, self.notes = told, told.queue, told.notes
             case Queue():
                 self.queue = told.queue
@@ -124,7 +123,7 @@ class Backend:
     def forget(self) -> None:
         """It is gone. Styles, notes and finished clips stay in sight: the next one most likely has the same."""
         self.status, self.queue, self.others, self.foreseen = None, QueueState(), 0, Foreseen()
-        self._tells_all, self._shifts, self._awaited = False, [], ""
+        self._shifts, self._awaited = [], ""
         self._asked.clear()
 
     # Inside -------------------------------------------------------------------------------------------------
@@ -135,8 +134,7 @@ class Backend:
     def _hear_of_jobs(self, told: Jobs) -> list[Action]:
         self.queue = told.queue
         self.finished |= {view.job: view for view in told.jobs if view.kind == "clip" and view.has_result}
-        if self._tells_all and not told.after:
-            self._tells_all = False
+        if told.request_id == ALL and not told.after:
             self._ended = self._asked.popleft() if self._asked else 0
             self.others = told.others + told.elsewhere
         elif not told.after or told.after != self._awaited:
@@ -144,7 +142,7 @@ class Backend:
         actions, self._awaited = self._shift(places(told)), ""
         if told.next and (self._ended or self._shifts):  # of a long queue no more than what somebody wants to know
             self._awaited = told.next
-            return [*actions, Send(AskJobs(ended=self._ended, after=told.next))]
+            return [*actions, Send(AskJobs(request_id=ALL, ended=self._ended, after=told.next))]
         self.times_told += 1
         self._shifts = []
         return actions

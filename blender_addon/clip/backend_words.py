@@ -25,9 +25,9 @@ def state(link: Link, device: str) -> str:
 def devices(status: Status) -> Iterator[str]:
     """What each of its devices does."""
     for worker in status.workers:
-        if worker.job:
+        if worker.state == "working":
             yield Phrase("{device}: makes a clip.", device=worker.device)
-        elif worker.pid:
+        elif worker.state == "resting":
             yield Phrase("{device}: rests, models in memory.", device=worker.device)
         else:
             yield Phrase("{device}: takes no memory.", device=worker.device)

@@ -29,6 +29,8 @@ News = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetche
 
 def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action]:
     """A message about a job came."""
+    if isinstance(message, Failed) and message.code == "duplicate_job" and job.accepted:
+        return []  # about a second order: the first, which has the name, goes on
     if isinstance(message, Done | Failed | Cancelled) or (isinstance(message, Denied) and message.request == "Cancel"):
         job.settled = True
     if job.ended:
@@ -84,7 +86,7 @@ def found(job: Job, view: JobView) -> None:
 def bring(job: Job, *, local: bool) -> list[Action]:
     """A strip in the open file waits for the frames of a job that is MADE. local: the backend's files can be read."""
     assert job.done is not None
-    if local:
+    if local and job.done.folder:  # no message can tell of a folder whose name is no Unicode
         job.go(State.FETCHING)
         return [Copy(job.id, job.done.folder)]
     job.fetch = job.next_fetch()

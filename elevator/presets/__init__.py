@@ -36,7 +36,9 @@ def read_presets(path: Path) -> Mapping[str, Preset]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PlanError(f"The presets in {path} cannot be read; copy the model's folder again.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise PlanError(f"The presets in {path} are nested too deeply; correct the file or delete it.") from None
+    except ValueError as error:  # tomllib and the reading of UTF-8 say all of it by this
         raise PlanError(f"The presets in {path} are not TOML ({error}); correct the file or delete it.") from error
     found: dict[str, Preset] = {}
     for name, table in tables.items():

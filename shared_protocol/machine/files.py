@@ -12,6 +12,8 @@ from pathlib import Path
 from ..errors import ExposedFile
 
 MAX_BYTES = 64 << 10
+UNFINISHED = ".part"
+"""Ends the names of files that are being written."""
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -30,7 +32,7 @@ def write(
     OSError.
     """
     # A name of its own: two processes that write the same file do not mix their bytes.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
     try:
         with os.fdopen(os.open(temporary, _WRITE_NEW, 0o600 if private else 0o666), "wb") as file:
             file.write(data)
@@ -46,6 +48,13 @@ def write(
         with suppress(OSError):  # the first error says more
             temporary.unlink(missing_ok=True)
         raise
+
+
+def sweep(path: Path) -> None:
+    """Delete what processes that were killed while they wrote this file have left. Not while another may write it."""
+    for left in path.parent.glob(f".{path.name}.*{UNFINISHED}"):
+        with suppress(OSError):
+            left.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from pathlib import Path
+
+from .processes import is_running, start_time
 
 _BEHIND = 1 << 16
 """Windows lets nobody read a byte that is held: this one lies behind what a holder may write about itself."""
@@ -28,3 +32,25 @@ def take(descriptor: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def sign(descriptor: int) -> None:
+    """Write into the open file, which this process holds, who that is. Raises OSError."""
+    pid = os.getpid()
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, json.dumps({"pid": pid, "started": start_time(pid)}).encode("ascii"))
+
+
+def holder(path: Path) -> int | None:
+    """The process that holds the file and has signed it, or None. Touches the lock only if such a process runs."""
+    try:
+        told = json.loads(path.read_bytes())
+        pid, started = int(told["pid"]), told["started"]
+        if not is_running(pid, started):
+            return None
+        with os.fdopen(os.open(path, os.O_RDWR), "r+b") as file:
+            # A process that was killed leaves its name, and where the system tells no start another may bear it now.
+            return None if take(file.fileno()) else pid
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None

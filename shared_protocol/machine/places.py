@@ -59,6 +59,11 @@ def connection_file() -> Path:
     return state_folder() / "connection.json"
 
 
+def lock_file() -> Path:
+    """The file that the running backend holds, and in which it says which process it is."""
+    return state_folder() / "serve.lock"
+
+
 def log_file() -> Path:
     """The backend's log."""
     return state_folder() / "backend.log"

@@ -70,10 +70,11 @@ def limit(pids: list[int], size: int) -> None:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[SmallDisk]:
-    """Mount one over `folder`. Raises PermissionError where this user may not."""
+def small_disk(folder: Path, inodes: int = 0) -> Iterator[SmallDisk]:
+    """Mount one over `folder`, for so many files; 0: for any number. Raises PermissionError where this user may not."""
     folder.mkdir(parents=True)
-    script = f'mount -t tmpfs -o size={SIZE},mode=700 tmpfs "$0" && echo mounted && exec sleep 3600'
+    options = f"size={SIZE},nr_inodes={inodes},mode=700"
+    script = f'mount -t tmpfs -o {options} tmpfs "$0" && echo mounted && exec sleep 3600'
     with subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", script, str(folder)],
         stdin=subprocess.DEVNULL,

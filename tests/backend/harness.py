@@ -194,7 +194,14 @@ def running(
 
 def gone(process: psutil.Process, seconds: float = LONG) -> bool:
     """Wait until a process has ended. Whether it has."""
-    return until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds)
+
+    def ended() -> bool:
+        try:
+            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:  # between the two questions
+            return True
+
+    return until(ended, seconds)
 
 
 def greet(conversation: Conversation) -> Welcome:

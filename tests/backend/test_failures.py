@@ -15,7 +15,7 @@ from backend.cli.failures import COMMAND, CommandCode, CommandFailure
 from backend.client.failures import CLIENT, ClientCode, ClientFailure, SaidByBackend
 from backend.failures import WIRE, Denial, Failure, StorageCode, StorageFailure, Wording
 from backend.server.failures import START, StartCode, StartFailure
-from shared_protocol.messages import AskStatus, DenialCode, Denied, Failed, FailureCode
+from shared_protocol.messages import SENTENCE_LENGTH, AskStatus, DenialCode, Denied, Failed, FailureCode
 
 BACKEND = Path(__file__).resolve().parents[2] / "backend"
 EXITS = {value for name, value in vars(failures).items() if name.startswith("EXIT_")}
@@ -105,7 +105,7 @@ def test_every_row_is_a_sentence_and_a_next_step(kind: type[Any], code: str) -> 
 
 def test_what_is_not_said_is_filled_in_and_long_texts_are_cut() -> None:
     assert "the clip is too large for it" in Failure("out_of_memory").sentence
-    assert len(Failure("bad_request", detail="x" * 9999).sentence) == failures.SENTENCE_LENGTH
+    assert len(Failure("bad_request", detail="x" * 9999).sentence) == SENTENCE_LENGTH
 
 
 def test_what_goes_over_the_wire_comes_back_as_it_was_said() -> None:

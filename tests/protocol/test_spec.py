@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import zmq
 
-from shared_protocol import messages, wire
-from shared_protocol.client import HEARTBEAT_TIMEOUT_MS, SILENCE_SECONDS
+from backend.server.requests import MOST_PIXELS
+from backend.server.scheduler import MOST_JOBS
+from backend.server.store import KEPT_ROWS
+from shared_protocol import messages, window, wire
+from shared_protocol.client import HEARTBEAT_TIMEOUT_MS, SILENCE_SECONDS, Client
 from shared_protocol.connection import Connection
+from shared_protocol.machine import files, places
+from shared_protocol.messages import ANSWERS, Answering, Asking, Conform, Denied, Generate, Hello, Refused
 from tests.protocol.strategies import EVENTS, REQUESTS
 
 TEXT = (Path(messages.__file__).parent / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -27,6 +34,11 @@ def fields_in(text: str) -> set[str]:
     """Names in the first column of the tables."""
     cells = re.findall(r"^\| (`[^|]+) \|", text, flags=re.MULTILINE)
     return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def own_fields(kind: type[msgspec.Struct]) -> set[str]:
+    """The fields of a message that its own table lists; that of all answers and requests stands under Answers."""
+    return set(kind.__struct_fields__) - {"request_id"}
 
 
 def parts_of(kinds: Iterable[type]) -> set[type]:
@@ -51,7 +63,7 @@ KINDS: tuple[type[msgspec.Struct], ...] = (*REQUESTS, *EVENTS, *PARTS)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_message_and_field_is_described(kind: type[msgspec.Struct]) -> None:
-    assert fields_in(sections()[kind.__name__]) == set(kind.__struct_fields__)
+    assert fields_in(sections()[kind.__name__]) == own_fields(kind)
 
 
 def test_no_message_is_described_that_does_not_exist() -> None:
@@ -74,6 +86,11 @@ def test_numbers_agree() -> None:
     assert f"| one buffer | {wire.MAX_BUFFER_BYTES >> 20} MiB |" in TEXT
     assert f"after {HEARTBEAT_TIMEOUT_MS // 1000} s without" in TEXT
     assert f"after {SILENCE_SECONDS:.0f} s without" in TEXT
+    assert f"| one frame of a clip | {MOST_PIXELS:,} pixels |".replace(",", " ") in TEXT
+    assert f"| unfinished jobs | {MOST_JOBS:,} |".replace(",", " ") in TEXT
+    assert f"| notes or warnings in one message | {messages.MOST_NOTES};" in TEXT
+    assert f"{KEPT_ROWS:,} others".replace(",", " ") in TEXT
+    assert f"of at most {files.MAX_BYTES >> 10} KiB" in TEXT
 
 
 def rows_of(text: str) -> Iterator[tuple[list[str], str, str]]:
@@ -170,7 +187,96 @@ def test_type_limits_and_default_of_every_field_agree(kind: type[msgspec.Struct]
     }
     info = msgspec.inspect.type_info(kind)
     assert isinstance(info, msgspec.inspect.StructType)
-    assert told == {field.name: (spelled(field.type), default_of(field)) for field in info.fields}
+    own = own_fields(kind)
+    assert told == {field.name: (spelled(field.type), default_of(field)) for field in info.fields if field.name in own}
+
+
+def test_requests_and_answers_have_names_and_nothing_else_has() -> None:
+    named = {kind for kind in KINDS if "request_id" in kind.__struct_fields__}
+    assert named == {kind for kind in KINDS if issubclass(kind, Asking | Answering)}
+    assert {kind.__name__ for kind in KINDS if kind in EVENTS and kind not in named} == {"Progress", "Notice", "Alive"}
+    text = sections()["Answers"]
+    assert "(all but `Progress`, `Notice` and `Alive`)" in text
+    ((names, words, meaning),) = rows_of(text)
+    (field,) = (field for field in msgspec.inspect.type_info(Asking).fields)  # type: ignore[attr-defined]
+    assert (names, in_full(words)) == (["request_id"], spelled(field.type))
+    assert "default empty" in meaning
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_answers_to_each_request_agree(kind: type[Asking]) -> None:
+    """`Denied` may answer all that is no order, whether that is said or not; `Refused` anything."""
+    (answer,) = re.findall(r"Answer: (.*?)\.(?:\s|$)", sections()[kind.__name__], flags=re.DOTALL)
+    told = {getattr(messages, name) for name in re.findall(r"`(\w+)`", answer)}
+    general = set() if kind in (Hello, Generate, Conform) else {Denied}
+    assert told | general == ANSWERS[kind]
+    assert set(ANSWERS) == set(REQUESTS)
+    assert Refused in told or kind is not Hello
+
+
+def options_of_the_text() -> dict[str, str]:
+    """The names of socket options, with what the text says of their values."""
+    rows = rows_of(sections()["The client's socket"])
+    return {name: value for names, value, _ in rows for name in names}
+
+
+def test_the_clients_socket_is_set_as_the_text_says() -> None:
+    keys = [key.decode() for key in zmq.curve_keypair()]
+    connection = Connection(
+        endpoint="tcp://127.0.0.1:9",
+        server_key=keys[0],
+        client_public=keys[0],
+        client_secret=keys[1],
+        pid=0,
+        session="",
+        version="",
+    )
+    told = options_of_the_text()
+    with Client(connection, name="test") as client:
+        for name, value in told.items():
+            if name.startswith("CURVE_"):  # ZeroMQ tells no keys before a connection stands; without them none does
+                continue
+            found = client._socket.getsockopt(getattr(zmq, name))
+            digits = re.match(r"\d[\d ]*", value.replace("\N{NARROW NO-BREAK SPACE}", " "))
+            if name == "IDENTITY":
+                assert re.fullmatch(rb"[0-9a-f]{32}", found)  # type: ignore[arg-type]
+            elif name == "IPV6":
+                assert found == 0
+            elif digits is not None:
+                assert found == int(digits[0].replace(" ", "")), name
+    set_here = set(re.findall(r"(?:setsockopt\(zmq\.|_socket\.)([A-Z0-9_]{4,})", CLIENT))
+    assert set_here <= told.keys()
+
+
+CLIENT = (Path(messages.__file__).parent / "client.py").read_text(encoding="utf-8")
+
+
+def test_how_much_may_be_under_way_agrees() -> None:
+    text = sections()["The client's socket"]
+    assert f"at most {window.REQUESTS} requests of {window.BYTES >> 20} MiB in all" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("system", "platform"),
+    [("any", sys.platform), ("Linux", "linux"), ("macOS", "darwin"), ("Windows", "win32")],
+)
+def test_folders_of_every_system_agree(
+    system: str, platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each place with its variable, and without it."""
+    (line,) = (line for line in sections()["The connection file"].splitlines() if line.startswith(f"| {system}"))
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    for told, folder in zip(line.strip("|").split("|")[1:], (places.state_folder, places.config_folder), strict=True):
+        choices = re.findall(r"`([^`]+)`", told)
+        for choice in choices:
+            for name in ("ELEVATOR_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "APPDATA"):
+                monkeypatch.delenv(name, raising=False)
+            variable = re.match(r"[$%](\w+)%?", choice)
+            if variable is not None:
+                monkeypatch.setenv(variable[1], str(tmp_path / "moved"))
+                choice = choice.replace(variable[0], str(tmp_path / "moved"))
+            assert folder() == Path(choice.replace("~", str(tmp_path)))
 
 
 def test_every_type_of_the_table_has_fields() -> None:
@@ -183,6 +289,7 @@ def test_the_transcript_is_made_of_real_messages() -> None:
     whole = [line for line in lines if "…" not in re.sub(r"[0-9a-f]{6}…\"", "", line[1])]
     assert len(whole) >= 25
     told = set()
+    numbers: list[int] = []
     for direction, shortened, size in whole:
         padded = re.sub(r'"(job|source|client_id|session)":"([0-9a-f]{6})…"', _pad(32), shortened)
         padded = re.sub(r'"(sha256|anchor|footage)":(?:\[)?"([0-9a-f]{6})…"', _pad(64), padded)
@@ -191,6 +298,8 @@ def test_the_transcript_is_made_of_real_messages() -> None:
         told.add(type(message))
         fields = msgspec.json.decode(padded)
         assert set(fields) - {"type"} == set(message.__struct_fields__), "it was made by an older version"
+        numbers += [int(fields["request_id"])] if direction == ">" else []
+    assert numbers == sorted(set(numbers)), "each request has a name of its own"
     assert {kind.__name__ for kind in (*REQUESTS, *EVENTS) if kind not in told} == {
         *("Move", "Resume", "Free", "AskJobs", "Watch", "Forget", "AskEstimate"),
         *("Refused", "Notice", "Estimate", "Alive"),

@@ -49,6 +49,7 @@ def open_line(
     socket.sndhwm = socket.rcvhwm = 0
     if identity:
         socket.setsockopt(zmq.IDENTITY, identity)
+    socket.setsockopt(zmq.RECONNECT_IVL, 60_000)  # longer than any test waits: what ends has ended
     socket.curve_serverkey = connection.server_key.encode()
     socket.curve_publickey = connection.client_public.encode()
     socket.curve_secretkey = connection.client_secret.encode()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -14,7 +18,9 @@ from backend.failures import BackendError
 from backend.server import security
 from backend.server.handshake_log import LOGGED_PER_MINUTE
 from backend.server.security import CLIENTS, LOCAL, Guests, KeyPair, admit, bind_guarded, start_authenticator, user_of
-from tests.backend.harness import until
+from shared_protocol.client import Lost
+from tests.backend.harness import greet, running, until
+from tests.security.guests import guest, list_key
 
 STRANGER = KeyPair.fresh().public
 
@@ -102,6 +108,139 @@ def test_a_list_that_others_can_write_is_not_believed(folder: Path) -> None:
     assert guests.principal_of(key) == key
     (folder / "one.pub").chmod(0o666)
     assert guests.principal_of(key) is None
+
+
+# What may lie there under the name of a key ---------------------------------------------------------------------
+
+
+def put_bytes(path: Path) -> None:
+    path.write_bytes(bytes(range(128, 168)))
+
+
+def put_link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def put_socket(path: Path) -> None:
+    import socket
+
+    with closing(socket.socket(socket.AF_UNIX)) as door:
+        os.chdir(path.parent)  # the name of a socket is short
+        door.bind(path.name)
+
+
+BROKEN: dict[str, Callable[[Path], Any]] = {
+    "nothing": lambda path: path.touch(0o600),
+    "bytes": put_bytes,
+    "too large numbers": lambda path: put(path, "#" * 40),
+    "another alphabet": lambda path: put(path, "~" * 40),
+    "folder": lambda path: path.mkdir(),
+    "fifo": os.mkfifo,
+    "socket": put_socket,
+    "link to itself": put_link_to_itself,
+    "link to nothing": lambda path: path.symlink_to(path.parent / "nowhere"),
+    "endless device": lambda path: path.symlink_to("/dev/zero"),
+    "terminal": lambda path: path.symlink_to("/dev/tty"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes, sockets and devices are POSIX")
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.timeout(60)
+def test_what_is_no_key_costs_nobody_else(
+    name: str, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    key, later = KeyPair.fresh().public, KeyPair.fresh().public
+    BROKEN[name](folder / "aaa.pub")
+    put(folder / "good.pub", key)
+    guests = Guests("", folder)
+    assert guests.principal_of(key) == key
+    put(folder / "later.pub", later)  # the list is read again
+    assert guests.principal_of(later) == later
+    (folder / "good.pub").unlink()
+    assert guests.principal_of(key) is None
+    assert caplog.text.count("aaa.pub is skipped") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["too large numbers", "fifo", "endless device"])
+def test_a_backend_lets_others_in_beside_what_is_no_key(name: str, home: Path) -> None:
+    pair = list_key()
+    BROKEN[name](home / "config" / "authorized" / "aaa.pub")
+    with running() as backend:
+        for _ in range(2):  # the thread that guards the door has outlived it
+            with guest(backend.connection, KeyPair.fresh()) as stranger:
+                assert isinstance(next(stranger.arrivals()).message, Lost)
+            with guest(backend.connection, pair) as client:
+                greet(client)
+        with backend.client() as client:
+            greet(client)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_while_a_file_cannot_be_read_its_key_is_what_it_was(
+    number: int, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shortage of descriptors revokes nobody, and keeps nobody else from being revoked."""
+    steady, other, new = (KeyPair.fresh().public for _ in range(3))
+    put(folder / "steady.pub", steady)
+    put(folder / "other.pub", other)
+    guests = Guests("", folder)
+    assert guests.principal_of(steady) == steady
+    read, tried = security.read_public_key, []
+
+    def refuse(path: Path) -> str:
+        if path.name == "steady.pub":
+            tried.append(path)
+            raise OSError(number, os.strerror(number))
+        return read(path)
+
+    monkeypatch.setattr(security, "read_public_key", refuse)
+    put(folder / "other.pub", new)
+    for _ in range(3):
+        assert [guests.principal_of(key) for key in (steady, other, new)] == [steady, None, new]
+    assert len(tried) > 3, "it is tried again each time"
+    assert caplog.text.count("steady.pub is skipped") == 1
+    monkeypatch.setattr(security, "read_public_key", read)
+    (folder / "steady.pub").unlink()
+    assert guests.principal_of(steady) is None
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("number", "stays"), [(errno.EMFILE, True), (errno.EIO, True), (errno.EACCES, False)])
+def test_a_folder_that_cannot_be_listed(
+    number: int, stays: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, named = KeyPair.fresh().public, KeyPair.fresh().public
+    put(folder / "one.pub", listed)
+    put(tmp_path / "named.pub", named)
+    guests = Guests("", folder, [tmp_path / "named.pub"])
+    assert guests.principal_of(listed) == listed
+
+    def refuse(path: Path) -> list[str]:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        for _ in range(3):
+            assert guests.principal_of(listed) == (listed if stays else None)
+            assert guests.principal_of(named) == named
+            assert guests.principal_of(STRANGER) is None
+    assert guests.principal_of(listed) == listed
+    (folder / "one.pub").unlink()
+    assert guests.principal_of(listed) is None
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "authorized").touch()
+    guests = Guests("local pair", tmp_path / "authorized")
+    assert guests.principal_of("local pair") == LOCAL
+    assert guests.principal_of(STRANGER) is None
 
 
 @pytest.mark.usefixtures("at_once")

@@ -211,7 +211,18 @@ class Window:
         self.do("sleep", 0.2, "click", 1, "sleep", 0.4)
 
     def find(self, wanted: str, row: int = 0) -> tuple[int, int]:
-        """Where it is. Ctrl-C over a button copies its operator, with Shift and Alt over a field its data path."""
+        """Where it is, if need be further down. Ctrl-C over a button copies its operator, with Shift and Alt over a
+        field its data path."""
+        hits = self._hits(wanted, row)
+        if len(hits) <= row:
+            self.do(*("click", 5) * 12)  # the wheel: the whole sidebar does not always fit into the window
+            hits = self._hits(wanted, row)
+        assert len(hits) > row, f"{wanted} is not in the sidebar"
+        left, *places = hits[row]
+        return left, places[len(places) // 2]
+
+    def _hits(self, wanted: str, row: int) -> list[list[int]]:
+        """Where it shows: for each of several how far from the left, and all places from above."""
         keys = "ctrl+c" if "(" in wanted else "ctrl+shift+alt+c"
         x, top, width, height = self.ask("boxes()")["UI"]
         hits: list[list[int]] = []
@@ -231,9 +242,7 @@ class Window:
             else:
                 if len(hits) > row:
                     break
-        assert len(hits) > row, f"{wanted} is not in the sidebar"
-        left, *places = hits[row]
-        return left, places[len(places) // 2]
+        return hits
 
     def picture(self, name: str, box: Box | None = None) -> Path:
         """Take a picture of the screen, or of a part of it."""

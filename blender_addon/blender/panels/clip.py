@@ -44,9 +44,12 @@ class ClipPanel(SidebarPanel, bpy.types.Panel):
             layouts.text(column, context, layouts.shortened(prompt_of(settings), SHOWN_CHARACTERS), "OUTLINER_OB_FONT")
         _prompt(column, settings, "negative_prompt", told("What it must not show"), "X")
         fields(layout).prop(settings, "prompt_text", text="Long Prompt")
-        fields(layout).prop(settings, "style")
         if style is not None and thumbnails.icon_of(style):
-            layout.template_icon_view(settings, "style", show_labels=True, scale=4.0, scale_popup=5.0)
+            row = layout.split(factor=0.3)
+            row.template_icon_view(settings, "style", show_labels=True, scale=2.5, scale_popup=5.0)
+            row.prop(settings, "style", text="")
+        else:
+            fields(layout).prop(settings, "style")
         if style is not None and style.description:
             layouts.text(layout, context, style.description, translate=False)
         row = layout.row()

@@ -24,9 +24,9 @@ def test_whose_jobs_wait(mine: int, others: int, said: str) -> None:
 
 def test_devices_say_what_they_do() -> None:
     workers = (
-        WorkerView(device="cuda:0", pid=7, job="a" * 32),
-        WorkerView(device="cuda:1", pid=8),
-        WorkerView(device="cpu", pid=0),
+        WorkerView(device="cuda:0", state="working", pid=7, job="a" * 32),
+        WorkerView(device="cuda:1", state="resting", pid=8),
+        WorkerView(device="cpu"),
     )
     assert list(backend_words.devices(Status(loads=1, clients=1, workers=workers))) == [
         "cuda:0: makes a clip.",

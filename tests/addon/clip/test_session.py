@@ -18,7 +18,7 @@ from blender_addon.clip.actions import (
     Send,
     Tidy,
 )
-from blender_addon.clip.backend import MOST_FOUND
+from blender_addon.clip.backend import ALL, MOST_FOUND
 from blender_addon.clip.foreseen import Foreseen
 from blender_addon.clip.job import ENDED, NEXT, Job, Problem, State
 from blender_addon.clip.link import Link
@@ -615,7 +615,7 @@ def test_a_refusal_stands_until_the_next_wish() -> None:
 
 def test_finished_clips_are_found_when_asked_for() -> None:
     session = ready()
-    assert session.backend.find_clips() == [Send(AskStatus()), Send(AskJobs(ended=MOST_FOUND))]
+    assert session.backend.find_clips() == [Send(AskStatus()), Send(AskJobs(request_id=ALL, ended=MOST_FOUND))]
     session.receive(known(A, "done", has_result=True, prompt="a fox"))
     session.receive(known(B, "done", has_result=False))
     assert list(session.backend.finished) == [A]
@@ -631,11 +631,11 @@ def view(job: str, position: int = 0, **more: Any) -> JobView:
 def tells_all(session: Session, jobs: Jobs) -> list[Action]:
     """The backend answers what `look_around` asks."""
     assert session.receive(messages.Status(loads=0, clients=1)) == []
-    return session.receive(jobs)
+    return session.receive(msgspec.structs.replace(jobs, request_id=ALL))
 
 
 def test_the_answer_about_one_job_says_nothing_of_all_others() -> None:
-    """As that to a Watch, which may come first."""
+    """As that to a Watch, which may come between the question for all and its answer."""
     session, job = running()
     everything = Jobs(queue=QueueState(running=1), jobs=(view(B, 0, mine=False), view(A, 1)), others=1, elsewhere=1)
     tells_all(session, everything)
@@ -649,7 +649,9 @@ def test_the_answer_about_one_job_says_nothing_of_all_others() -> None:
 
 def test_a_waiting_job_goes_up_or_down_from_where_it_is() -> None:
     session, job = running()
-    assert session.backend.shift(A, -1) == [Send(AskStatus()), Send(AskJobs())], "where it is now, the backend knows"
+    assert session.backend.shift(A, -1) == [Send(AskStatus()), Send(AskJobs(request_id=ALL))], (
+        "where it is now, the backend knows"
+    )
     jobs = Jobs(queue=QueueState(running=2), jobs=(view(B, 0), view(A, 3)))
     assert tells_all(session, jobs) == [Send(Move(job=A, position=2))]
     assert job.position == 5, "those that run come before it, too"
@@ -665,7 +667,7 @@ def test_the_pages_of_a_list_are_asked_for_one_by_one() -> None:
     session, mark = ready(), "1" * 32
     session.backend.find_clips()
     first = Jobs(queue=QueueState(), jobs=(view(A, state="done", has_result=True),), others=1, elsewhere=2, next=mark)
-    assert tells_all(session, first) == [Send(AskJobs(ended=MOST_FOUND, after=mark))]
+    assert tells_all(session, first) == [Send(AskJobs(request_id=ALL, ended=MOST_FOUND, after=mark))]
     assert (session.backend.others, session.backend.times_told) == (3, 0)
     session.receive(Jobs(queue=QueueState(), jobs=(view(B),)))  # answers a Watch
     assert session.backend.times_told == 0
@@ -683,12 +685,14 @@ def test_of_a_long_queue_no_more_is_asked_than_somebody_wants_to_know() -> None:
     assert tells_all(session, long) == []
     assert session.backend.times_told == 1
     session.backend.shift(A, -2)
-    assert tells_all(session, long) == [Send(AskJobs(after=mark))], "it stands further behind"
+    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))], "it stands further behind"
     session.backend.look_around()
-    assert tells_all(session, long) == [Send(AskJobs(after=mark))], "asked anew, while the second page was under way"
+    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))], (
+        "asked anew, while the second page was under way"
+    )
     assert session.receive(Jobs(queue=QueueState(), jobs=(view(A, 9),), after=mark)) == [Send(Move(job=A, position=7))]
     session.backend.shift("c" * 32, 1)
-    assert tells_all(session, long) == [Send(AskJobs(after=mark))]
+    assert tells_all(session, long) == [Send(AskJobs(request_id=ALL, after=mark))]
     assert session.receive(Jobs(queue=QueueState(), jobs=(view(A, 9),), after=mark)) == []
     assert tells_all(session, long) == [], "it waits nowhere, and is not looked for again"
 
@@ -696,20 +700,18 @@ def test_of_a_long_queue_no_more_is_asked_than_somebody_wants_to_know() -> None:
 def test_what_was_asked_of_a_lost_backend_is_not_asked_of_the_next() -> None:
     session, _ = running()
     session.backend.shift(A, -1)
-    session.receive(messages.Status(loads=0, clients=1))
     session.unreachable(Problem("It has ended."))
     jobs = Jobs(queue=QueueState(), jobs=(view(A, 3),))
     assert session.backend.hear(jobs) == []
-    assert session.backend.times_told == 0, "the next Status tells that all jobs come"
-    session.backend.hear(messages.Status(loads=0, clients=1))
-    assert session.backend.hear(jobs) == []
+    assert session.backend.times_told == 0, "it comes with the greeting"
+    assert session.backend.hear(msgspec.structs.replace(jobs, request_id=ALL)) == []
     assert session.backend.times_told == 1
 
 
 def test_jobs_of_others_are_counted() -> None:
     """Those of other keys, and those of other Blenders and commands of this user's."""
     session, _ = running()
-    assert session.backend.look_around() == [Send(AskStatus()), Send(AskJobs())]
+    assert session.backend.look_around() == [Send(AskStatus()), Send(AskJobs(request_id=ALL))]
     views = (view(A), view(B, 1, mine=False), view("c" * 32, state="done", mine=False, has_result=True))
     tells_all(session, Jobs(queue=QueueState(), jobs=views, others=2, elsewhere=1))
     assert session.backend.others == 3
@@ -725,6 +727,20 @@ def test_what_the_backend_does_is_kept_while_it_runs() -> None:
     assert session.backend.free() == [Send(Free())]
     session.receive(Lost(reason="gone"))
     assert session.backend.status is None
+
+
+def test_what_is_said_of_a_second_order_is_no_end_of_the_first() -> None:
+    session, job = running()
+    again = Failed(job=A, code="duplicate_job", message="m", next_step="n")
+    assert session.receive(again) == []
+    assert (job.state, job.problem, job.settled) == (State.RUNNING, None, False)
+
+
+def test_frames_whose_folder_cannot_be_told_are_fetched() -> None:
+    session, _ = running()
+    session.see(waiting(A))
+    session.receive(msgspec.structs.replace(done(A), folder=""))
+    assert session.see(waiting(A)) == [Send(Fetch(job=A, first=0, count=4))]
 
 
 def test_the_queue_is_shown_in_its_order() -> None:

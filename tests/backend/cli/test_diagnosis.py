@@ -8,11 +8,9 @@ import logging
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import stat
 import subprocess
-import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -23,20 +21,17 @@ import zmq
 
 from backend import __main__, logs
 from backend.cli import diagnosis
-from backend.cli.report import Redactor
 from backend.installer import doctor
 from backend.installer.clone import BACKEND
 from backend.installer.doctor import Finding
 from backend.orders import Sample
 from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
-from backend.server.security import server_keys
 from backend.server.store import JobStore
 from elevator import Plan, Sources
 from shared_protocol import connection
 from shared_protocol.machine import places
-from shared_protocol.messages import Failed
-from tests.backend.harness import Running, command, greet
+from tests.backend.harness import Running, command
 from tests.protocol.test_connection_file import of_this_process
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
@@ -295,125 +290,6 @@ def test_exit_code_and_lines(home: Path, capsys: pytest.CaptureFixture[str]) -> 
     told = json.loads(capsys.readouterr().out)
     assert not told["ok"]
     assert {"what", "remedy", "needed"} == set(told["findings"][0])
-
-
-# The report ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def maria(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Another user on another machine, with files in their own places."""
-    house = tmp_path / "home" / "Maria Muster"
-    for folder in (".config", ".local/state", ".local/share"):
-        (house / folder / "video_elevator").mkdir(parents=True, mode=0o700)
-    monkeypatch.delenv("ELEVATOR_HOME")
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("USER", "LOGNAME", "USERNAME"):
-        monkeypatch.setenv(name, "mmuster")
-    monkeypatch.setenv("HOME", str(house))
-    monkeypatch.setattr(socket, "gethostname", lambda: "studio-seven.example")
-    return house
-
-
-def content_of(path: Path) -> str:
-    """All that a reader of the zip can see."""
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None
-        return "\n".join([*archive.namelist(), *(archive.read(name).decode("utf-8") for name in archive.namelist())])
-
-
-def test_a_report_tells_no_secret(maria: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lost = "Lost prompt of a row that is gone"
-    keys = [key for _ in range(40) for key in (each.decode() for each in zmq.curve_keypair())]
-    unknown = [key.decode() for _ in range(3) for key in zmq.curve_keypair()]
-    pair = server_keys(places.config_folder() / "keys")
-    connection.write(places.connection_file(), of_this_process())
-    with closing(JobStore(places.data_folder() / "queue.db")) as jobs:
-        jobs.add(job(1))
-        jobs.add(job(2, "Ottilie dancing"))
-        jobs.move(job(2).id, jobs.get(job(2).id).state.LOADING)  # type: ignore[union-attr]
-        jobs.finish(Failed(job=job(2).id, code="model_missing", message=f"{PROMPT} of mmuster", next_step=""))
-    record = places.data_folder() / "results" / f"{9:032x}" / "result.json"
-    record.parent.mkdir(parents=True)
-    record.write_text(json.dumps({"prompt": "Only in a record", "work": {"prompt": "x", "negative_prompt": "Hush"}}))
-    hexes = "0123456789abcdef" * 4
-    lines = [
-        "2026-01-02 03:04:05,678 42 INFO backend.server.server: Ready at tcp://127.0.0.1:4711 with 5 styles.",
-        "INFO backend.server.server: Other machines reach it at tcp://gpu-nine.example:5555.",
-        f"ERROR no such file: {maria}/clips/Ottilie dancing/frame_0001.png",
-        "ERROR no such file: /home/peter/x and C:\\Users\\Peter Pan\\x",
-        f"INFO job {PROMPT!r} and {json.dumps(PROMPT)} and raw: {PROMPT}",
-        f"INFO Job {5:032x}: {lost!r}",
-        f"INFO prompt: {lost}",
-        "WARNING The models do not know “Waldemar”: the clip is made all the same.",
-        "INFO Only in a record, Hush",
-        f"DEBUG secret={pair.secret} public {pair.public} hex {hexes} {hexes.upper()}",
-        *(f"DEBUG key {key}" for key in unknown),
-        *(f'DEBUG "client_secret":"{key}"' for key in keys),
-        "INFO mmuster@studio-seven says Job " + f"{7:032x}: done.",
-        '  File "/opt/x/site-packages/torch/nn/modules/module.py", line 1773, in _wrapped_call_impl',
-    ]
-    for name in ("backend.log", "worker.log.1"):
-        (places.state_folder() / name).write_text("\n".join(lines), encoding="utf-8")
-        (places.state_folder() / name).chmod(0o600)
-    out = tmp_path / "report.zip"
-    assert doctor_of("report", "--out", str(out)) == 0
-    assert str(out) in capsys.readouterr().out
-    assert stat.S_IMODE(out.stat().st_mode) == 0o600 or os.name != "posix"
-    content = content_of(out)
-    of_file = of_this_process()
-    for secret in (
-        *keys,
-        *unknown,
-        *(pair.public, pair.secret, hexes, of_file.client_secret, of_file.server_key),
-        *("Ottilie", "garden", "dancing", "Waldemar", "Lost prompt", "Only in a record", "Hush"),
-        *("Maria", "Muster", "mmuster", "studio-seven", "gpu-nine", "peter", "Peter Pan"),
-    ):
-        assert secret not in content, secret
-        assert secret.lower() not in content.lower() or secret in ("Hush",), secret
-    for kept in (
-        "Ready at tcp://127.0.0.1:4711 with 5 styles.",
-        f"Job {7:032x}: done.",
-        '"model_missing"',
-        "/opt/x/site-packages/torch/nn/modules/module.py",
-        "report.json",
-        "logs/worker.log.1",
-        "pyzmq",
-        '"plain"',
-        "install.py is content",
-    ):
-        assert kept in content, kept
-
-
-def test_a_report_is_made_of_whatever_is_there(maria: Path, tmp_path: Path) -> None:
-    (places.data_folder() / "queue.db").write_bytes(b"no database")
-    places.connection_file().write_bytes(b"\xff")
-    (places.state_folder() / "backend.log").write_bytes(b"\xff\xfe\x00 bytes")
-    (places.config_folder() / "keys").mkdir()
-    (places.config_folder() / "keys" / "x.key").write_bytes(b"[]")
-    (tmp_path / "old.zip").write_bytes(b"an older report")
-    assert doctor_of("report", "--out", str(tmp_path / "old.zip")) == 0
-    assert "file is not a database" in content_of(tmp_path / "old.zip")
-
-
-def test_a_report_of_a_backend_that_runs(backend: Running, tmp_path: Path) -> None:
-    with backend.client() as client:
-        greet(client)
-        client.end_of(client.submit("Ottilie on the swing"))
-        assert doctor_of("report", "--out", str(tmp_path / "report.zip")) == 0
-    content = content_of(tmp_path / "report.zip")
-    assert '"workers"' in content
-    assert "Ottilie" not in content
-    for key in (backend.connection.client_secret, backend.connection.client_public, backend.connection.server_key):
-        assert key not in content
-
-
-def test_words_of_ours_stay_readable() -> None:
-    redactor = Redactor(secrets=[], prompts=["it"], names=["a", "", "root"], homes=[Path("/")])
-    text = "A job failed: it waits at /root in backend.server.scheduler. " * 3
-    assert redactor.text(text).count("«name»") == 3  # "A" alone is a word, and a name
-    assert Redactor(secrets=[], prompts=[], names=[], homes=[]).text(text) == text
 
 
 @posix

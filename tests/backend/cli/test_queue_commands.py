@@ -123,8 +123,9 @@ def test_pause_resume_and_free_say_what_is_so(backend: Running, call: Call) -> N
         assert pid_of(connected.status())
         assert "free" in call("free").out
         assert until(lambda: not pid_of(connected.status()))
-    lines = call("status", "--json").lines
-    assert lines[0]["type"] == "Status"
+    lines = call("status", "--json", "--styles").lines
+    assert lines[0]["type"] == "Health"
+    assert {line["type"] for line in lines[1:]} == {"Style"}
     assert {line["name"] for line in lines[1:]} >= {"plain", "sketch"}
 
 

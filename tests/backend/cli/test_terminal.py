@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.cli.output import Output, warn
 from backend.cli.terminal import CLEAR_LINE, ProgressLine, bar
 from backend.client.saving import NewFrames, check_space
 from backend.failures import BackendError
@@ -107,3 +109,19 @@ def test_a_disk_without_room_is_said_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(BackendError) as caught:
         check_space(tmp_path, 2**62)
     assert caught.value.code == "disk_full"
+
+
+STEERS = "a\x1b[2Jfox\r\x07\u202e\x9b1m\udcff"
+
+
+def test_what_comes_from_elsewhere_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(json=False).say(f"{STEERS}\nsecond line\t影\u200cé")
+    Output(json=False).table(["prompt"], [[STEERS]])
+    warn(STEERS)
+    ProgressLine().say(STEERS)
+    said = capsys.readouterr()
+    assert "a\\x1b[2Jfox\\r\\x07\\u202e\\x9b1m\\udcff\nsecond line\t影\u200cé\n" in said.out
+    for text in (said.out, said.err):
+        assert not set(text) & set(STEERS) - set("a[2Jfox1m")
+    Output(json=True).object({"prompt": STEERS[:-1]})
+    assert json.loads(capsys.readouterr().out) == {"prompt": STEERS[:-1]}, "scripts get it as it is"

@@ -8,11 +8,8 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +38,8 @@ from shared_protocol.messages import (
     Message,
     Received,
 )
-from tests.backend.harness import ENDS, ROOT, Conversation, Running, gone, greet, running
+from tests.backend.faults.lives import ORPHANS_LIVE, at_home, killable_client
+from tests.backend.harness import ENDS, Conversation, Running, gone, greet, running
 from tests.backend.worker.test_sampling import WEIGHTS, write_styles
 
 OPTIONS = ("--stay", "--keep", "100000")
@@ -51,8 +49,6 @@ CLIENTS = ("1" * 32, "2" * 32)
 VICTIMS = ("server", "server", "worker", "worker", "client", "server and client")
 SCRIPTS = ("", "", "", "fail:internal", "fail:crash-once", "fail:out_of_memory")
 """What the fake maker is told to do."""
-ORPHANS_LIVE = 3.0
-"""Seconds after which a worker must have followed its server; 2 are meant, and this machine may be busy."""
 
 
 @dataclass
@@ -106,31 +102,6 @@ class Book:
     @property
     def open(self) -> set[str]:
         return set(self.accepted) - set(self.ends)
-
-
-@contextmanager
-def killable_client(
-    client_id: str, requests: list[Generate | Cancel], heard: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    with heard.open("wb") as output:
-        arguments = [sys.executable, "-m", "tests.backend.killable_client", client_id]
-        process = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL)
-    assert process.stdin is not None
-    with suppress_broken_pipe(), process.stdin:
-        process.stdin.write(b"".join(msgspec.json.encode(request) + b"\n" for request in requests))
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
-def suppress_broken_pipe() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        return
 
 
 def kill_server(backend: Running) -> None:
@@ -191,19 +162,6 @@ def rounds_together(book: Book, chance: random.Random, count: int, folder: Path,
 
 def results() -> list[Path]:
     return list((places.data_folder() / "results").iterdir())
-
-
-def at_home() -> list[psutil.Process]:
-    """Every process of the backend in this test's home."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            ours = process.environ().get("ELEVATOR_HOME") == os.environ["ELEVATOR_HOME"]
-            if ours and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def look_at_all(backend: Running, book: Book, client_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -80,7 +80,9 @@ class Office:
         kept = Kept(self.store, self.results, Uploads(folder / "uploads", 1 << 20), ())
         scheduler = cast("Scheduler", self.queue)
         catalogue = read_catalogue()
-        self.desk = Desk(ServeOptions(), catalogue, kept, scheduler, self.peers, "s", self._told, lambda: None)
+        self.desk = Desk(
+            ServeOptions(), catalogue, kept, scheduler, self.peers, "s", self._told, self._stream, lambda: None
+        )
         self.clients = [Peer(name, name.decode(), ME) for name in (b"one", b"two")]
         for client in self.clients:
             self.peers.add(client)
@@ -94,6 +96,10 @@ class Office:
         self.store.finish(
             type(end)(**{name: getattr(end, name) for name in end.__struct_fields__} | {"frames": FRAMES}), size
         )
+
+    def _stream(self, identity: bytes, messages: Iterator[tuple[Message, Sequence[Buffer]]]) -> None:
+        for message, buffers in messages:
+            self._told(identity, message, buffers)
 
     def _told(self, identity: bytes, message: Message, buffers: Sequence[Buffer]) -> None:
         self.told.append((identity, message, sum(len(buffer) for buffer in buffers)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from backend.failures import StorageFailure
 from backend.serve_options import ServeOptions
 from backend.server import open_stores
 from backend.server import results as results_module
@@ -23,7 +24,8 @@ from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import DATABASE, open_all
 from backend.server.result_record import record
 from backend.server.results import CLEAR_SECONDS, FILES_AT_ONCE, FORGOTTEN, RESULT_FILE, ResultStore
-from backend.server.store import FORGOTTEN_AT_ONCE, SPREAD, JobStore, StoreFull
+from backend.server.store import FORGOTTEN_AT_ONCE, SPREAD, JobStore
+from backend.server.store_errors import StoreRefuses
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Cancelled
@@ -219,7 +221,7 @@ def test_ends_that_the_disk_did_not_take_are_tried_in_parts(tmp_path: Path, monk
     def finish(self: JobStore, end: Any, size: int = 0) -> Job:
         tried.append(end.job)
         if full[0]:
-            raise StoreFull("database or disk is full")
+            raise StoreRefuses("database or disk is full", StorageFailure("disk_full"))
         return real(self, end, size)
 
     monkeypatch.setattr(JobStore, "finish", finish)
@@ -421,7 +423,7 @@ def test_a_disk_that_takes_no_deletion_is_not_asked_at_every_round(
 
     def drop(self: JobStore, *jobs: str) -> None:
         tried.append(jobs)
-        raise StoreFull("database is locked")
+        raise StoreRefuses("database is locked", StorageFailure("disk_full"))
 
     with monkeypatch.context() as patch:
         patch.setattr(JobStore, "drop_result", drop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -194,17 +195,19 @@ def test_another_terminal_of_the_same_user_cancels_by_the_jobs_name_and_no_other
         assert owner.end_of(second) == Cancelled(job=second)
         assert isinstance(owner.end_of(first), Done)
         assert not other.of(first)
-        assert not other.of(second), "it has not asked to watch"
+        assert other.end_of(second) == Cancelled(job=second)
+        assert kinds(other, second) == [Cancelled], "the answer, and nothing else: it has not asked to watch"
 
 
-def test_cancelling_what_is_over_or_never_was_does_nothing(shared: Running) -> None:
+def test_cancelling_what_is_over_is_answered_with_its_end(shared: Running) -> None:
     with shared.client() as client:
         job = client.submit()
-        client.end_of(job)
-        client.client.send(Cancel(job=job))
-        client.client.send(Cancel(job=new_job_id()))
+        end = client.end_of(job)
+        client.client.send(Cancel(request_id="late", job=job))
+        client.client.send(Cancel(request_id="never", job=new_job_id()))
+        assert client.expect(Denied).request_id == "never"
         client.until_settled()
-        assert len(ends(client, job)) == 1
+        assert ends(client, job) == [end, msgspec.structs.replace(end, request_id="late")]
 
 
 def test_a_name_is_used_once(shared: Running) -> None:

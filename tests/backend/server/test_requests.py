@@ -10,9 +10,9 @@ import pytest
 
 from backend.failures import BackendError
 from backend.root import ROOT
-from backend.server.requests import MOST_FRAMES, MOST_STEPS, resolve, resolve_conform
-from backend.styles.catalogue import Catalogue, read_catalogue
-from shared_protocol.messages import Conform, Generate, LoraChoice
+from backend.server.requests import resolve, resolve_conform
+from backend.styles.catalogue import MOST_STEPS, Catalogue, read_catalogue
+from shared_protocol.messages import MOST_CLIP_FRAMES, Conform, Generate, LoraChoice
 from tests.backend.orders import done
 
 JOB, SOURCE = "0" * 32, "1" * 32
@@ -114,17 +114,17 @@ def test_a_clip_with_new_pictures_has_its_result_at_their_rate(catalogue: Catalo
 
 
 def test_new_pictures_may_not_be_too_many(catalogue: Catalogue) -> None:
-    order, _ = resolve(request(frames=1, flow_fps_numerator=8 * MOST_FRAMES), catalogue, fake=True)
-    assert order.result_frames == MOST_FRAMES
+    order, _ = resolve(request(frames=1, flow_fps_numerator=8 * MOST_CLIP_FRAMES), catalogue, fake=True)
+    assert order.result_frames == MOST_CLIP_FRAMES
     with pytest.raises(BackendError, match="16392 frames, and 16384 at most"):
-        resolve(request(frames=1, flow_fps_numerator=8 * MOST_FRAMES + 64), catalogue, fake=True)
+        resolve(request(frames=1, flow_fps_numerator=8 * MOST_CLIP_FRAMES + 64), catalogue, fake=True)
 
 
 def test_a_longest_clip_can_be_conformed_and_no_longer_one() -> None:
     source = msgspec.structs.replace(done(SOURCE), frames=1024, fps_numerator=8)
     request = Conform(job=JOB, source=SOURCE, fps_numerator=128)
     order = resolve_conform(request, source, Path("/results/1"))
-    assert order.frames == MOST_FRAMES == 16 * 1024
+    assert order.frames == MOST_CLIP_FRAMES == 16 * 1024
     assert (order.source, order.source_frames, order.source_fps, order.fps) == (
         str(Path("/results/1")),
         1024,

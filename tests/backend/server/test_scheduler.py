@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from backend.failures import BackendError
+from backend.failures import BackendError, StorageFailure
 from backend.orders import Loaded, Preview, Ready, Task, ToWorker
 from backend.result_files import ResultWriter
 from backend.serve_options import ServeOptions
 from backend.server import scheduler as scheduler_module
 from backend.server import store as store_module
 from backend.server.endings import SAVE_SECONDS
-from backend.server.hold import ROOM_SECONDS, SPARE_BYTES, room_for
+from backend.server.hold import LEAST_PAUSE, MOST_PAUSE, ROOM_SECONDS, SPARE_BYTES, SPARE_FILES, room_for
 from backend.server.jobs import Job, Owner, State
 from backend.server.results import ResultStore
 from backend.server.scheduler import MOST_JOBS, Scheduler, make_slots
 from backend.server.slot import CANCEL_SECONDS, START_SECONDS
 from backend.server.store import JobStore
+from backend.server.store_errors import StoreRefuses
 from backend.server.times import TELL_SECONDS
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.messages import (
@@ -40,6 +43,7 @@ from shared_protocol.wire import Buffer, Incoming
 from tests.backend import orders
 from tests.backend.harness import ENDS
 
+FULL = StoreRefuses("database or disk is full", StorageFailure("disk_full"))
 A, B, C, D = (letter * 32 for letter in "abcd")
 ME = Owner("local", "1" * 32)
 
@@ -54,7 +58,9 @@ class Puppet:
         self.exit_code: int | None = None
         self.says: list[Message] = []
         self.told: list[ToWorker] = []
-        self.ended = False
+        self.ended = self.killed = self.is_strange = False
+        self.stays = True
+        """Whether it goes on for a while after it was told to end."""
 
     def send(self, message: ToWorker) -> None:
         self.told.append(message)
@@ -63,8 +69,15 @@ class Puppet:
         said, self.says = self.says, []
         return iter([Incoming(message, ()) for message in said])
 
-    def end(self) -> None:
-        self.ended = True
+    def end(self, *, at_once: bool = False) -> None:
+        self.ended, self.killed = True, at_once
+
+    @property
+    def is_over(self) -> bool:
+        return not self.stays
+
+    def wait(self) -> None:
+        self.stays = False
 
 
 class Stage:
@@ -274,15 +287,18 @@ def test_a_job_whose_worker_dies_is_tried_once_more_with_less_memory(stage: Stag
     assert not stage.worker.told[0].cautious  # type: ignore[union-attr]
 
 
-def test_a_worker_that_never_gets_ready_counts_as_lost(stage: Stage) -> None:
+def test_no_job_is_to_blame_for_a_worker_that_never_gets_ready(stage: Stage) -> None:
     stage.submit(A)
-    for _ in range(2):
-        assert not stage.ends()
+    for tries in range(1, 6):
         stage.later(START_SECONDS + 1)
-    (end,) = stage.ends()
-    assert isinstance(end, Failed)
-    assert end.code == "worker_died"
-    assert all(worker.ended for worker in stage.workers)
+        assert stage.worker.ended
+        assert "before it was ready" in stage.scheduler.state.stopped
+        stage.later(MOST_PAUSE)
+        assert len(stage.workers) == tries + 1
+    stage.say(Ready(device="cpu"))
+    assert not stage.scheduler.state.stopped
+    stage.say(stage.make(A))
+    assert stage.ended() == [(Done, A)]
 
 
 def test_a_worker_that_says_nothing_is_stuck(tmp_path: Path) -> None:
@@ -352,26 +368,106 @@ def test_a_cancel_while_the_worker_starts_leaves_its_deadline(stage: Stage) -> N
     assert stage.workers[0].ended
 
 
-def test_a_worker_that_cannot_be_started_fails_one_job_at_a_time(stage: Stage) -> None:
+def test_a_worker_that_cannot_be_started_holds_the_queue_until_it_can(stage: Stage) -> None:
+    stage.broken = True
+    stage.submit(A, B, C)
+    assert "Cannot allocate memory" in stage.scheduler.state.stopped
+    assert stage.scheduler.state.waiting == 3
+    stage.later(LEAST_PAUSE / 2)
+    stage.broken = False
+    assert not stage.workers  # not before the pause is over
+    stage.later(LEAST_PAUSE / 2)
+    assert len(stage.workers) == 1
+    assert stage.scheduler.state.stopped  # nobody knows yet whether it goes well
+    stage.say(Ready(device="cpu"))
+    for name in (A, B, C):
+        stage.say(stage.make(name))
+    assert stage.ended() == [(Done, A), (Done, B), (Done, C)]
+    told = [bool(message.queue.stopped) for message in stage.all_told if isinstance(message, Queue)]
+    assert told == [True, False]
+
+
+def test_it_is_tried_less_and_less_often_and_quickly_again_after_it_went_well(stage: Stage) -> None:
+    stage.broken = True
+    tried: list[float] = []
+    start = stage.start
+
+    def counted(device: str) -> Puppet:
+        tried.append(stage.now)
+        return start(device)
+
+    stage.scheduler._slots[0]._start = counted  # type: ignore[assignment]
+    stage.submit(A)
+    while stage.now < 4 * MOST_PAUSE:
+        stage.later(1)
+    pauses = [then - before for before, then in pairwise(tried)]
+    assert pauses[:4] == [LEAST_PAUSE * factor for factor in (1, 2, 4, 8)]
+    assert max(pauses) == MOST_PAUSE
+    stage.broken = False
+    stage.later(MOST_PAUSE)
+    stage.say(Ready(device="cpu"))
+    stage.broken = True
+    stage.worker.exit_code = 1  # over a job: that is another kind of loss
+    stage.scheduler.work()
+    tried.clear()
+    stage.later(LEAST_PAUSE)
+    assert tried == [stage.now]
+
+
+def test_resume_tries_at_once(stage: Stage) -> None:
     stage.broken = True
     stage.submit(A)
     stage.broken = False
-    stage.submit(B)
-    assert stage.ended() == [(Failed, A)]
-    stage.say(Ready(device="cpu"))
-    stage.say(stage.make(B))
-    assert stage.ended() == [(Failed, A), (Done, B)]
+    stage.scheduler.pause(False)
+    assert len(stage.workers) == 1
+    assert not stage.scheduler.state.stopped
 
 
-def test_jobs_fail_on_when_no_worker_can_ever_be_started(stage: Stage) -> None:
+def test_no_descriptor_and_no_disk_are_two_reasons(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(device: str) -> Puppet:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    stage.scheduler._slots[0]._start = start  # type: ignore[assignment]
     stage.submit(A)
-    stage.submit(B, C)
-    stage.broken = True
-    stage.worker.exit_code = 1
-    for _ in range(4):
-        stage.scheduler.work()
-    assert stage.ended() == [(Failed, A), (Failed, B), (Failed, C)]
-    assert stage.scheduler.idle
+    assert stage.scheduler.state.stopped.startswith("The disk is full.")
+    assert stage.scheduler.state.waiting == 1
+    assert not stage.ends()
+
+
+def test_a_worker_that_cannot_be_understood_is_lost_and_its_job_begun_anew(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    stage.worker.is_strange = True
+    stage.scheduler.work()
+    assert stage.workers[0].killed
+    stage.say(Ready(device="cpu"))
+    stage.say(stage.make(A))
+    stage.say(stage.make(B))
+    assert stage.ended() == [(Done, A), (Done, B)]
+
+
+def test_nobody_waits_for_a_worker_that_does_not_end(stage: Stage) -> None:
+    stage.submit(A)
+    stage.say(Ready(device="cpu"))
+    stage.say(stage.make(A))
+    stage.scheduler.free()
+    assert (stage.worker.ended, stage.worker.killed) == (True, False)  # it has nothing to spoil
+    assert len(stage.scheduler._slots[0]._ending) == 1
+    stage.submit(B)
+    assert len(stage.workers) == 2
+    stage.workers[0].stays = False
+    stage.scheduler.work()
+    assert stage.scheduler._slots[0]._ending == []
+
+
+def test_a_job_that_was_to_be_cancelled_ends_with_the_backend(stage: Stage) -> None:
+    stage.submit(A, B)
+    stage.say(Ready(device="cpu"))
+    stage.cancel(A)
+    assert not stage.ends()
+    stage.scheduler.close()
+    assert stage.ended() == [(Cancelled, A)]
+    assert [job.id for job in stage.store.unfinished()] == [B]
 
 
 def test_closing_keeps_jobs_for_the_next_start(stage: Stage) -> None:
@@ -415,12 +511,13 @@ def test_a_full_disk_stops_the_queue_and_loses_nothing(stage: Stage, code: str) 
     stage.submit(A, B)
     stage.say(Ready(device="cpu"))
     stage.say(Failed(job=A, code=code, message="No room.", next_step="Make some."))  # type: ignore[arg-type]
-    stage.later(10)
+    stage.later(LEAST_PAUSE / 2)
     assert not stage.ends()
     assert stage.orders() == [A]
     assert [job.id for job in stage.store.queued()] == [A, B]
     (told,) = [message for message in stage.all_told if isinstance(message, Queue)]
-    assert told.queue.stopped.startswith("No room. Make some. The queue goes on when")
+    advice = "The queue goes on when" if code == "disk_full" else "It is tried again by and by"
+    assert told.queue.stopped.startswith(f"No room. Make some. {advice}")
     stage.scheduler.pause(False)
     assert stage.orders() == [A, A]
     assert stage.scheduler.state.stopped == ""
@@ -445,6 +542,21 @@ def test_a_queue_without_room_begins_nothing_and_goes_on_when_there_is_room(
     assert [bool(message.queue.stopped) for message in stage.all_told if isinstance(message, Queue)] == [True, False]
 
 
+def test_a_disk_that_takes_no_further_files_is_full_and_shows_when_it_takes_some(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [SPARE_FILES]
+    monkeypatch.setattr(ResultStore, "free", lambda self: 1 << 40)
+    monkeypatch.setattr(ResultStore, "files_left", lambda self: left[0])
+    stage.submit(A)
+    stage.later(ROOM_SECONDS)
+    assert not stage.workers
+    assert "disk is full" in stage.scheduler.state.stopped
+    left[0] += orders.order().frames
+    stage.later(ROOM_SECONDS)
+    assert len(stage.workers) == 1
+
+
 def test_a_quota_that_shows_as_free_space_does_not_make_the_same_clip_for_ever(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,7 +577,7 @@ def test_nobody_hears_of_an_end_that_is_not_stored(stage: Stage, monkeypatch: py
 
     def finish(self: JobStore, end: Message, size: int = 0) -> Job:
         if full[0]:
-            raise store_module.StoreFull("database or disk is full")
+            raise FULL
         return real(self, end, size)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store_module.JobStore, "finish", finish)
@@ -484,7 +596,7 @@ def test_nobody_hears_of_an_end_that_is_not_stored(stage: Stage, monkeypatch: py
 
 def test_a_job_whose_cancel_is_not_stored_yet_is_not_begun(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def finish(self: JobStore, end: Message, size: int = 0) -> Job:
-        raise store_module.StoreFull("database or disk is full")
+        raise FULL
 
     stage.submit(A, B, C)
     stage.say(Ready(device="cpu"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import sqlite3
 from contextlib import closing
@@ -18,7 +19,8 @@ from backend.server import store as store_module
 from backend.server.checkup import DamagedStore
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
-from backend.server.store import JobStore, StoreFull
+from backend.server.store import JobStore
+from backend.server.store_errors import StoreRefuses, refusal
 from elevator import Plan
 from shared_protocol.messages import Cancelled, Done, Failed
 from tests.backend.orders import done, order
@@ -269,12 +271,84 @@ def test_rows_that_are_still_needed_are_never_forgotten(
     assert [again.get(name) is not None for name in (A, B, C, D)] == [True, True, False, True]
 
 
-def test_a_client_id_belongs_to_the_key_that_used_it_first(store: JobStore, path: Path) -> None:
-    assert store.bind("1" * 32, "local")
-    assert store.bind("1" * 32, "local")
-    assert not store.bind("1" * 32, "another")
+def test_a_client_id_belongs_to_the_key_of_the_first_job_under_it(store: JobStore, path: Path) -> None:
+    assert store.may_use("1" * 32, "local")
+    assert store.may_use("1" * 32, "another")  # a greeting alone leaves nothing
+    store.add(job(A))
+    assert store.may_use("1" * 32, "local")
+    assert not store.may_use("1" * 32, "another")
     store.close()
-    assert not JobStore(path).bind("1" * 32, "another")
+    assert not JobStore(path).may_use("1" * 32, "another")
+
+
+def test_a_client_id_is_forgotten_with_its_last_job(store: JobStore, path: Path) -> None:
+    store.add(job(A))
+    store.finish(Cancelled(job=A))
+    store.receive(A)
+    store._base.execute("DELETE FROM jobs")
+    store.close()
+    again = JobStore(path)
+    assert again.may_use("1" * 32, "another")
+    assert again._base.execute("SELECT count(*) FROM clients").fetchone() == (0,)
+
+
+def test_a_cancel_that_was_not_heeded_ends_the_job_at_the_next_start(store: JobStore, path: Path) -> None:
+    for name in (A, B):
+        store.add(job(name))
+        store.move(name, State.LOADING)
+    store.cancel(A)
+    store.cancel(A)
+    store.close()
+    again = JobStore(path)
+    assert [each.id for each in again.unfinished()] == [B]
+    assert again.get(A).state is State.CANCELLED  # type: ignore[union-attr]
+    assert again._base.execute("SELECT count(*) FROM facts").fetchone() == (0,)
+
+
+def test_bytes_that_a_key_has_not_fetched(store: JobStore) -> None:
+    for name, size in ((A, 10), (B, 7)):
+        store.add(job(name))
+        store.move(name, State.LOADING)
+        store.finish(done(name), size)
+    assert store.waiting_bytes("local") == 17
+    assert store.waiting_bytes("another") == 0
+    store.receive(A)
+    assert store.waiting_bytes("local") == 7
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (sqlite3.SQLITE_BUSY, "another program holds it"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "the disk does not read or write it"),
+        (sqlite3.SQLITE_IOERR_WRITE, "the disk does not read or write it"),
+        (sqlite3.SQLITE_CORRUPT, "damaged"),
+        (sqlite3.SQLITE_READONLY, "must not be written"),
+        (sqlite3.SQLITE_NOMEM, "memory"),
+        (sqlite3.SQLITE_CANTOPEN, "cannot be opened"),
+    ],
+)
+def test_reasons_are_the_true_ones(path: Path, code: int, said: str) -> None:
+    error = sqlite3.OperationalError("something")
+    error.sqlite_errorcode = code
+    refused = refusal(error, path)
+    assert not refused.is_full
+    assert refused.failure.code == "queue_unusable"
+    assert said in refused.failure.sentence
+
+
+def test_full_is_full_by_whatever_kind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch()
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    assert refusal(error, path).is_full
+
+    def limited(*arguments: object) -> int:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr("os.pwrite", limited)
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    assert refusal(error, path).is_full
 
 
 def test_pause_and_pace_are_found_again(store: JobStore, path: Path) -> None:
@@ -302,7 +376,7 @@ def test_a_full_disk_changes_nothing(store: JobStore) -> None:
     (pages,) = store._base.execute("PRAGMA page_count").fetchone()
     store._base.execute(f"PRAGMA max_page_count = {pages}")
     big = replace(job(B), prompt="x" * 50_000)
-    with pytest.raises(StoreFull):
+    with pytest.raises(StoreRefuses):
         store.add(big)
     assert names(store) == [A]
     store._base.execute("PRAGMA max_page_count = 1000000")

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.server.uploads import IDLE_SECONDS, MAX_PARTIAL, OLD_SECONDS, UploadRefused, Uploads
+from backend.server.uploads import IDLE_SECONDS, MAX_PARTIAL, OLD_SECONDS, SHARE, UploadRefused, Uploads
 from shared_protocol.messages import MAX_UPLOAD_BYTES
 
 HOUR = 3600.0
@@ -108,6 +108,7 @@ files = st.builds(picture, st.integers(0, 5), st.integers(33, 400))
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @SLOW
 @given(
     sent=st.lists(st.tuples(files, st.integers(0, 2)), min_size=1, max_size=6),
@@ -152,6 +153,31 @@ def test_clients_in_any_order(tmp_path_factory, sent, moves, restart):
     # Each once, and nothing else.
     assert names(root) == sorted({f"{sha(data)}.png" for data, _ in sent})
     assert all(sha(path.read_bytes()) == path.stem for path in root.iterdir())
+
+
+def test_one_keys_unfinished_uploads_hinder_no_other_key(tmp_path: Path) -> None:
+    clock = Clock()
+    uploads = Uploads(tmp_path / "uploads", 64 * 400, clock)
+    fits = 64 * 400 // SHARE // 300
+    for number in range(fits):
+        uploads.offer(sha(b"%d" % number), 300, (), "busy", whose="busy")
+    with pytest.raises(UploadRefused, match="too many others"):
+        uploads.offer(sha(b"one more"), 300, (), "busy", whose="busy")
+    data = picture(1, length=300)
+    uploads.offer(sha(data), len(data), (), "calm", whose="calm")
+    assert uploads.append(sha(data), 0, data, "calm") == len(data)
+
+
+def test_a_clock_that_is_set_back_keeps_no_upload_for_ever(tmp_path: Path) -> None:
+    clock = Clock()
+    uploads = Uploads(tmp_path / "uploads", PLENTY, clock)
+    for number in range(MAX_PARTIAL):
+        uploads.offer(sha(b"%d" % number), 300)
+    clock.now -= 365 * 86_400
+    with pytest.raises(UploadRefused):
+        uploads.offer(sha(b"another"), 300)
+    clock.now += IDLE_SECONDS + 1
+    assert uploads.offer(sha(b"another"), 300) == 0
 
 
 # Lies -------------------------------------------------------------------------------------------------------
@@ -354,6 +380,7 @@ def test_what_is_needed_stays(root):
     assert all(uploads.path(name) for name in kept[1:])
 
 
+@pytest.mark.slow
 @SLOW
 @given(
     steps=st.lists(st.tuples(st.integers(0, 30), st.integers(33, 500), st.booleans(), st.booleans()), max_size=25),

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.failures import StorageFailure
 from backend.serve_options import ServeOptions
 from backend.server import desk
 from backend.server.jobs import Owner
 from backend.server.peers import Peer, Peers
-from backend.server.store import StoreFull
+from backend.server.store import JobStore
+from backend.server.store_errors import StoreRefuses
 from backend.styles.catalogue import Catalogue
 from elevator import Plan
 from shared_protocol.client import new_job_id
@@ -111,7 +113,9 @@ def test_places_are_those_that_move_counts(backend: Running) -> None:
         assert [(view.job, view.position) for view in views] == [(job, place) for place, job in enumerate(jobs)]
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), StoreFull("disk is full")])
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), StoreRefuses("disk is full", StorageFailure("disk_full"))]
+)
 def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +126,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
 
     monkeypatch.setattr(desk, "resolve", fails)
     told: list[Message] = []
-    kept = SimpleNamespace(store=None, results=None, uploads=SimpleNamespace(path=None), notes=())
+    kept = SimpleNamespace(store=JobStore(None), results=None, uploads=SimpleNamespace(path=None), notes=())
 
     counter = desk.Desk(
         ServeOptions(),
@@ -132,6 +136,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
         Peers(),
         "session",
         lambda identity, message, buffers: told.append(message),
+        lambda identity, messages: None,
         lambda: None,
     )
     request = clip()

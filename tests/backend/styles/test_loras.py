@@ -49,7 +49,7 @@ def test_own_ones_come_first_and_are_named_as_in_their_folder(tmp_path: Path) ->
          "inkstyle, cat, tree"),
         ({"ss_tag_frequency": "no JSON"}, ""),
         ({"ss_tag_frequency": json.dumps({"10_ink": "?"})}, ""),
-        ({"modelspec.trigger_phrase": "w" * 500}, "w" * 120),
+        ({"modelspec.trigger_phrase": "w" * 500}, "w" * 119 + "…"),
     ],
 )  # fmt: skip
 def test_words_are_what_the_file_says(tmp_path: Path, metadata: dict[str, str], words: str) -> None:

@@ -15,6 +15,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from backend.root import ROOT
+from backend.worker.init_pictures import read_init_pictures
+from backend.worker.maker import Advance
+from backend.worker.png import png
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
@@ -29,6 +32,7 @@ from shared_protocol.messages import (
     Offer,
     Progress,
 )
+from tests.backend import orders
 from tests.backend.harness import Conversation, Running, greet, running, until
 from tests.true_shapes.random_weights import write, write_embedding
 
@@ -222,3 +226,14 @@ def test_a_worker_deep_in_torch_ends_with_its_killed_server(home: Path) -> None:
         backend.process.kill()
         client.expect(Lost)
         assert until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 3.0)
+
+
+def test_a_cancel_is_heard_between_any_two_pictures_of_the_footage(tmp_path: Path) -> None:
+    """Large ones take seconds all together: the worker looks whether to go on after each."""
+    names = tuple(f"{number:064x}" for number in range(3))
+    files = {name: tmp_path / f"{name}.png" for name in names}
+    order = msgspec.structs.replace(orders.order(), frames=3, footage=names, width=8, height=8)
+    read = read_init_pictures(order, {name: str(file) for name, file in files.items()})
+    for file in files.values():
+        file.write_bytes(png(np.zeros((8, 8, 3), np.uint8)))  # not there before it is its turn
+        assert isinstance(next(read), Advance)

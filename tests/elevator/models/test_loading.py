@@ -126,3 +126,20 @@ def test_a_lack_on_the_processor_is_known_by_what_torch_says():
         torch.empty(2**60, dtype=torch.uint8)
     assert is_shortage(error.value)
     assert not is_shortage(RuntimeError("The size of tensor a must match"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "could not create a primitive",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "MPS backend out of memory (MPS allocated: 8.9 GB)",
+        "HIP error: hipErrorOutOfMemory",
+        "Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)",
+        "std::bad_alloc",
+    ],
+)
+def test_a_shortage_is_known_by_the_words_of_the_libraries_under_torch(said: str) -> None:
+    assert is_shortage(RuntimeError(said))
+    assert not is_shortage(ValueError(said))
