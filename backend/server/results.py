@@ -33,7 +33,7 @@ PARTIAL = ".partial-"
 FORGOTTEN = ".forgotten-"
 FILES_AT_ONCE = 50
 """So many are deleted before somebody else has a turn;"""
-CLEAR_SECONDS = 0.02
+CLEAR_SECONDS = 0.01
 """and fewer where the disk takes longer."""
 _JOB = re.compile(r"[0-9a-f]{32}")
 
