@@ -23,7 +23,11 @@ CHECKS: dict[str, Sequence[str]] = {
     "rooms": ["pytest", "tests/test_architecture.py"],
 }
 """By name: a module of the backend's environment and its arguments."""
-FAST = ["-m", "not process and not blender and not slow", "--ignore=tests/end_to_end", "--ignore=tests/benchmarks"]
+FAST = [
+    *("-m", "not process and not blender and not slow"),
+    *("--ignore=tests/end_to_end", "--ignore=tests/benchmarks", "--ignore=tests/test_architecture.py"),
+]
+"""`check` looks at the architecture."""
 WORKERS = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
 """Two tests at a time; what shares more than the machine's time stays on one worker (tests/lanes.py)."""
 ONE_BY_ONE = {"-n", "--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co", "-p"}

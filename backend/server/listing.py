@@ -16,7 +16,7 @@ from .scheduler import Scheduler
 from .store import JobStore
 from .views import pages, view
 
-PART = 100
+PART = 50
 """Jobs of which a client that comes back is told before somebody else has a turn."""
 BEHIND = "g"
 """In a key: behind all names of jobs."""

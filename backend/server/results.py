@@ -33,7 +33,7 @@ PARTIAL = ".partial-"
 FORGOTTEN = ".forgotten-"
 FILES_AT_ONCE = 50
 """So many are deleted before somebody else has a turn;"""
-CLEAR_SECONDS = 0.02
+CLEAR_SECONDS = 0.01
 """and fewer where the disk takes longer."""
 _JOB = re.compile(r"[0-9a-f]{32}")
 
@@ -133,7 +133,7 @@ class ResultStore:
                 self._throw_away(folder)
 
     def sweep(self) -> frozenset[str]:
-        """Delete what was left half-written or half-deleted, as `forget` does. Returns the jobs that have a folder here."""
+        """Delete what was left half-written or half-deleted, as `forget` does. Returns the jobs that have folders."""
         with os.scandir(self._root) as entries:
             names = [entry.name for entry in entries]
         for name in names:

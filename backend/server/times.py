@@ -25,7 +25,7 @@ TELL_SECONDS = 2.0
 """How often waiting jobs are told their place and time, and the times of those far behind are foreseen anew."""
 STALE_SECONDS = 10.0
 """After so long these say nothing any more, for nobody has asked for them: all are foreseen at once."""
-FRESH = 100
+FRESH = 50
 """So many of the waiting jobs come next: their times are foreseen whenever they are asked for."""
 FORESEEN_AT_ONCE = 500
 """Waiting jobs whose times are foreseen in one round."""

@@ -8,7 +8,7 @@ A real backend with the fake maker, on a home of its own:
 2. Starts beside so many ended clips, some with results on the disk, from the process to its connection file; beside it
    the start with nothing.
 3. Those results are more than are kept: while they are deleted, a client asks for the status all the time; its longest
-   wait. Then, in this process, the longest slice of the same deletion.
+   wait. Then, in this process, the slices of the same deletion, each beside the smallest change that SQLite can store.
 4. A client comes back that has confirmed none of its ended clips; another's longest wait meanwhile.
 
 Prints the load beside it, for other work on the computer counts.
@@ -272,10 +272,16 @@ def slices(results: int) -> None:
         stop=lambda why: None,
         clock=lambda: float(next(seconds)),
     )
-    took = []
+    took, commits = [], []
     while store.tally.number > min(KEPT, results):
         took.append(timed(endings.tidy))
-    print(f"{len(took)} slices: median {statistics.median(took):.1f} ms, longest {max(took):.1f} ms")
+        commits.append(timed(lambda: store.pause(True)))
+    for name, times in (("slices", took), ("commits of one row between them", commits)):
+        print(
+            f"{len(times)} {name}: median {statistics.median(times):.1f} ms, 99 of 100 within"
+            f" {statistics.quantiles(times, n=100)[-1]:.1f} ms, longest {max(times):.1f} ms;"
+            f" load {os.getloadavg()[0]:.1f}"
+        )
 
 
 def coming_back() -> None:

@@ -201,6 +201,7 @@ def test_the_progress_bar_counts_every_unit(pipe, capsys):
     assert f"{total}/{total}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_loras_come_and_go_by_name(pipe, loras):
     a, b = loras[0], loras[1] / "own.safetensors"
     bare = pipe.models

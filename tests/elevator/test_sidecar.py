@@ -94,6 +94,7 @@ def refused(data: bytes, kind: type[Exception] = RequestError) -> str:
     return message
 
 
+@pytest.mark.slow
 @given(sidecars())
 def test_decoding_undoes_encoding(made):
     assert sidecar.decode(sidecar.encode(made), PATH) == made
@@ -210,6 +211,7 @@ def test_the_files_that_are_found_are_those_that_are_read(tmp_path, t2v):
         file.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_vae_or_text_encoder_of_its_own_is_found_instead(tmp_path):
     sources = cluttered(tmp_path, "zeroscope")
     shutil.copytree(FOLDER / "t2i" / "vae", tmp_path / "own")

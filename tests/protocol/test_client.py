@@ -230,6 +230,7 @@ def test_a_backend_whose_process_has_ended_is_noticed(backend: Backend) -> None:
         assert "ended" in reason(client)
 
 
+@pytest.mark.slow
 def test_a_stuck_backend_is_noticed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """ZeroMQ's own thread keeps answering heartbeats for it, so only silence tells."""
     monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.5)
@@ -289,6 +290,7 @@ def waited(client: Client, timeout: float) -> tuple[bool, float, float]:
     return heard, time.monotonic() - start, time.process_time() - worked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timeout", [0.0, 0.05, SHORT, 1.2])
 def test_a_wait_for_nothing_is_false_after_its_time_and_sleeps(backend: Backend, timeout: float) -> None:
     with Client(backend.connection, name="test") as client:
@@ -300,6 +302,7 @@ def test_a_wait_for_nothing_is_false_after_its_time_and_sleeps(backend: Backend,
         assert client.lost is None
 
 
+@pytest.mark.slow
 def test_a_wait_ends_when_something_comes_and_says_so_until_it_is_read(backend: Backend) -> None:
     with Client(backend.connection, name="test") as client:
         quiet(backend, client)
@@ -331,6 +334,7 @@ def test_a_process_that_is_killed_during_a_wait_ends_it(backend: Backend) -> Non
             assert not client.wait(LONG), "nothing comes after the loss"
 
 
+@pytest.mark.slow
 def test_silence_ends_a_wait(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     with Client(backend.connection, name="test") as client:
         quiet(backend, client)
@@ -341,6 +345,7 @@ def test_silence_ends_a_wait(backend: Backend, monkeypatch: pytest.MonkeyPatch) 
         assert "stuck" in reason(client)
 
 
+@pytest.mark.slow
 def test_a_message_larger_than_any_is_not_taken_into_memory(backend: Backend) -> None:
     """ZeroMQ refuses it by its length; were it read first, its content would be the reason."""
     with Client(backend.connection, name="test") as client:
@@ -349,6 +354,7 @@ def test_a_message_larger_than_any_is_not_taken_into_memory(backend: Backend) ->
         assert reason(client) == client_module._LOST[zmq.EVENT_DISCONNECTED]
 
 
+@pytest.mark.slow
 def test_a_largest_buffer_is_taken(backend: Backend) -> None:
     with Client(backend.connection, name="test") as client:
         quiet(backend, client)

@@ -55,7 +55,7 @@ def test_only_its_owner_may_read_it(path: Path) -> None:
 
 
 @posix
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o622])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o622, 0o601, 0o610])
 def test_a_file_that_others_can_read_is_refused(path: Path, mode: int) -> None:
     connection.write(path, of_this_process())
     path.chmod(mode)

@@ -70,3 +70,10 @@ def test_a_held_file_is_held_once_and_keeps_its_place(tmp_path: Path) -> None:
         assert os.lseek(first.fileno(), 0, os.SEEK_CUR) == 0
         first.close()
         assert locks.take(second.fileno())
+
+
+def test_what_a_killed_writer_has_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("a", ".a.0123.part", ".ab.0123.part", ".a.0123", "a.part"):
+        (tmp_path / name).write_bytes(b"")
+    files.sweep(tmp_path / "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.0123", ".ab.0123.part", "a", "a.part"]

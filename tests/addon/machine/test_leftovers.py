@@ -62,6 +62,7 @@ def test_what_a_blend_that_was_saved_elsewhere_names_is_left(parent: Path) -> No
     assert _found(parent, FOX) == [CAT, HARE]
 
 
+@pytest.mark.slow
 def test_id_on_the_seam_of_two_reads_is_found(parent: Path) -> None:
     for before in range(12):
         parent.with_name("shot.blend").write_bytes(b"BLENDER".ljust((8 << 20) - before, b"\0") + HARE.encode())

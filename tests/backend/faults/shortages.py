@@ -112,7 +112,7 @@ class Processes(Shortage):
 class Errors(Shortage):
     """The disk gives errors when it is written to."""
 
-    says = "nput/output error"
+    says = "nput/output error|disk does not read or write"
 
     def comes(self, site: Site, backend: Running | None) -> None:
         fail(site.board, ("write", "sync"), errno.EIO)
@@ -152,7 +152,7 @@ class Space(OnSmallDisk):
 class Inodes(OnSmallDisk):
     """No file more can be made, though there is room in those that are there."""
 
-    inodes = 300
+    inodes = 2000
 
     def comes(self, site: Site, backend: Running | None) -> None:
         with suppress(OSError):

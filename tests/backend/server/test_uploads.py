@@ -108,6 +108,7 @@ files = st.builds(picture, st.integers(0, 5), st.integers(33, 400))
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @SLOW
 @given(
     sent=st.lists(st.tuples(files, st.integers(0, 2)), min_size=1, max_size=6),
@@ -379,6 +380,7 @@ def test_what_is_needed_stays(root):
     assert all(uploads.path(name) for name in kept[1:])
 
 
+@pytest.mark.slow
 @SLOW
 @given(
     steps=st.lists(st.tuples(st.integers(0, 30), st.integers(33, 500), st.booleans(), st.booleans()), max_size=25),

@@ -73,6 +73,7 @@ def test_titles_are_written_as_blender_writes_names() -> None:
             assert word[0].isupper(), recipe.style.title
 
 
+@pytest.mark.slow
 def test_limits_of_our_bases_are_those_of_their_models() -> None:
     """The server tells limits without torch, so the bases' files hold them too."""
     recipes = read_catalogue().recipes.values()
@@ -236,6 +237,7 @@ def test_syntax_that_is_not_understood_is_said_once(own: Path) -> None:
 PIECES = ["cat", " ", "1.2", "(", ")", "[", "]", ":", "|", "\\", "BREAK", "AND", "<lora:a:1>", "9)", "é"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=60).map("".join).filter(str.strip))
 @settings(deadline=None, max_examples=50)
 def test_warnings_of_any_prompt_fit_the_wire(prompt: str) -> None:
@@ -351,6 +353,7 @@ def notes_about(own: Path, own_bases: Path, base: str, style: str = "") -> tuple
     return read_catalogue().notes
 
 
+@pytest.mark.slow
 def test_both_ends_of_every_number_of_a_base_are_taken_and_no_more(own: Path, own_bases: Path) -> None:
     numbers = msgspec.inspect.IntType, msgspec.inspect.FloatType
     info = msgspec.inspect.type_info(Base)

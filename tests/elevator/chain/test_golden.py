@@ -176,6 +176,7 @@ def one_step(tmp_path):
 LPFF = {"method": "butterworth", "d_s": 1.0, "d_t": 0.4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -209,6 +210,7 @@ def test_what_is_for_the_record_alone_may_be_missing(one_step, key):
     assert main([*PARITY, str(one_step)]) == 0
 
 
+@pytest.mark.slow
 def test_a_tensor_that_is_missing_is_named(one_step, capsys):
     file = one_step / "new.safetensors"
     tensors = load_file(file)

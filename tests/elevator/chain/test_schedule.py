@@ -164,6 +164,7 @@ def test_a_level_is_unit_variance():
         assert math.isclose(float(signal**2 + noise**2), 1, rel_tol=1e-6)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 50))
 def test_lcm_steps_and_timesteps(steps):
     ours, theirs = Schedule.of("lcm").with_steps(steps), LCMScheduler.from_config(dict(KNOWN["lcm"], clip_sample=False))
@@ -186,6 +187,7 @@ def test_lcm_steps_and_timesteps(steps):
     assert asked == list(range(steps - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' call of numpy
 @given(st.integers(1, 50))
 def test_eulers_steps_are_ddims_in_other_units(steps):

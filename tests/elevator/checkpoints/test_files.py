@@ -275,6 +275,7 @@ def headers(draw):
     return len(text).to_bytes(8, "little") + text
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @given(st.binary(max_size=64) | headers() | mutated(WHOLE) | mutated(ZIPPED) | mutated(LEGACY))
 @example(WHOLE)

@@ -186,6 +186,7 @@ def test_what_diffusers_and_transformers_write(part, kind):
         )
 
 
+@pytest.mark.slow
 def test_a_motion_network_saved_whole(tmp_path):
     models("animatediff").t2v.unet.save_pretrained(tmp_path / "unet")
     assert identify(tmp_path).kind is identify(tmp_path / "unet").kind is Kind.T2V

@@ -18,6 +18,7 @@ from elevator.sidecar import read
 from tests.elevator.clips import MODELS, PLAN, SMALL, frames_of, names_in, run, said
 from tests.elevator.golden import FOLDER, models
 
+pytestmark = pytest.mark.slow
 UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
 
 

@@ -72,6 +72,7 @@ def test_whole_pixels_leave_almost_no_warp_error(dx, dy, size):
     assert metrics.confirmed > 0.85
 
 
+@pytest.mark.slow
 @FEW
 @given(st.floats(-3, 3), st.floats(-3, 3), st.integers(0, 5))
 def test_any_motion_is_found(dx, dy, seed):
@@ -94,6 +95,7 @@ def test_the_flow_has_the_sign_of_the_motion_in_x_and_y():
     assert np.median(flow, axis=(0, 1)) == pytest.approx([2, -1], abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [16, 24, 48, 96])
 def test_a_tenth_of_the_side_is_found(side):
     for angle in np.linspace(0, 2 * np.pi, 5):

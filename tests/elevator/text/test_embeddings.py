@@ -56,6 +56,7 @@ def test_words_equal_diffusers(count):
         assert torch.equal(encoder(prompt), diffusers_states(learned, prompt))
 
 
+@pytest.mark.slow
 def test_a_single_vector_may_be_flat(tmp_path):
     save_file({"<toy>": vectors(1)[0]}, tmp_path / "a.safetensors")
     encoder = text_encoder().with_embeddings([read_embedding(tmp_path / "a.safetensors")])
@@ -135,6 +136,7 @@ def test_unknown_words_are_noted():
     ]
 
 
+@pytest.mark.slow
 def test_embeddings_that_do_not_fit_are_refused():
     base = text_encoder()
     with pytest.raises(ModelError, match=r"toy is for SD 2\.x \(1024 wide\) .* \(16 wide\); choose one made for this"):

@@ -58,6 +58,7 @@ def test_without_commas_every_chunk_is_full():
     assert torch.allclose(encoder(" ".join(words)), torch.cat(parts, dim=1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_long_prompts_do_not_warn(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     fresh = copy.deepcopy(tokenizer("end"))  # a tokenizer warns once
