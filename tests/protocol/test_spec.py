@@ -255,7 +255,7 @@ CLIENT = (Path(messages.__file__).parent / "client.py").read_text(encoding="utf-
 def test_how_much_may_be_under_way_agrees() -> None:
     text = " ".join(sections()["The client's socket"].split())
     assert f"once {outbox.MOST_ANSWERS} messages wait" in text
-    assert f"Once {outbox.FULL_BYTES >> 20} MiB wait, it gets no more" in text
+    assert f"Once {outbox.FULL_BYTES >> 20} MiB wait, it gets no more live frames" in text
     assert f"Once {outbox.MOST_BYTES >> 20} MiB wait, it counts as gone" in text
     assert f"| {mail.MOST_PARTS}; who sends more" in TEXT
     taken = f"| requests under way | {inbox.MOST_REQUESTS:,} and {inbox.MOST_BYTES >> 20} MiB".replace(",", " ")

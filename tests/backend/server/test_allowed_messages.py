@@ -262,6 +262,23 @@ def test_an_order_that_its_worker_cannot_be_told_of_is_refused(catalogue: Catalo
         resolve(request, catalogue, fake=True, upload=lambda sha256: Path("/p" * (ORDER_BYTES // 64)) / sha256)
 
 
+@pytest.mark.parametrize("words", [1, 9])
+def test_a_warning_repeats_no_more_of_long_words_than_a_sentence_takes(catalogue: Catalogue, words: int) -> None:
+    prompt = " ".join(f"unknown:{chr(97 + number) * (1900 // words)}" for number in range(words))
+    (warning,) = resolve(clip(prompt=prompt), catalogue, fake=True)[1]
+    assert warning.startswith("The models do not know “aaaa")
+    assert warning.endswith("may not show it.")
+    assert ("and more" in warning) == (words > 8)
+
+
+def test_of_too_many_warnings_the_last_counts_the_others(catalogue: Catalogue) -> None:
+    prompt = " ".join(f"(cat:{number}.5)" for number in range(3, 60))
+    warnings = resolve(clip(prompt=prompt), catalogue, fake=True)[1]
+    told(Accepted(job=JOB, position=0, warnings=warnings))
+    assert len(warnings) == MOST_NOTES
+    assert warnings[-1] == f"There are {57 - MOST_NOTES + 1} more such notes."
+
+
 def test_words_that_cannot_be_read_make_no_warning(catalogue: Catalogue, tmp_path: Path) -> None:
     (tmp_path / "known_words.txt").write_bytes(b"caf\xe9\n")
     recipe = catalogue.recipes["plain"]
