@@ -65,6 +65,8 @@ class Mail:
         """Connections of theirs, and since when they are to be closed."""
         self._known: dict[bytes, int] = {}
         """The descriptors of the connections of which requests have come."""
+        self._strangers: set[tuple[int, tuple[object, ...]]] = set()
+        """Connections of which none had come when somebody looked last."""
         self._reading: list[zmq.Frame] = []
         """The first parts of the message whose last part has not been read yet."""
         self._parts = 0
@@ -122,14 +124,15 @@ class Mail:
 
     # Out ----------------------------------------------------------------------------------------------------
 
-    def send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = (), *, needed: bool = True) -> None:
-        """Tell a client something. `needed`: False if it can do without, or fetch it: then it is dropped for a client
-        that is far behind."""
-        box = self._outboxes.get(identity)
-        if box is not None and box.is_full and not needed:
-            return
-        self._outboxes.setdefault(identity, box or Outbox()).add(wire.encode(message, buffers))
+    def send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = ()) -> None:
+        """Tell a client something."""
+        self._outboxes.setdefault(identity, Outbox()).add(wire.encode(message, buffers))
         self._flush(identity)
+
+    def is_behind(self, identity: bytes) -> bool:
+        """Whether so much waits for a client that it is not to be told what it can do without, or fetch."""
+        box = self._outboxes.get(identity)
+        return box is not None and box.is_full
 
     def stream(self, identity: bytes, messages: Iterator[tuple[Message, Sequence[Buffer]]]) -> None:
         """Tell a client what is made one by one, when there is room for it."""
@@ -191,13 +194,19 @@ class Mail:
             self._closing[identity] = now, network.socket(fileno=os.dup(_descriptor(request)))
 
     def close_out_strangers(self) -> int:
-        """Close the connections of which no request has come. How many there were.
+        """Close the connections of which no request has come, neither now nor when this was called last. How many.
 
         For when no descriptors are left. To close the door instead, by `unbind`, would end all connections.
         """
         ports = {int(place.rpartition(":")[2]) for place in (self.endpoint, self.remote) if place}
         known = set(self._known.values())
-        return sum(_close_out(number, ports) for number in range(3, most_descriptors()) if number not in known)
+        before = self._strangers
+        found = ((number, _peer_of(number, ports)) for number in range(3, most_descriptors()) if number not in known)
+        self._strangers = {(number, peer) for number, peer in found if peer is not None}
+        lasting = self._strangers & before  # others may be about to prove their keys
+        for number, _ in lasting:
+            _shut_down(number)
+        return len(lasting)
 
     def _end_bans(self) -> None:
         now = time.monotonic()
@@ -220,24 +229,30 @@ def _descriptor(request: Sequence[zmq.Frame]) -> int:
         return -1
 
 
-def _close_out(number: int, ports: Collection[int]) -> bool:
-    """Close the connection that this descriptor is of, if it leads to one of our ports. Whether it was one."""
+def _peer_of(number: int, ports: Collection[int]) -> tuple[object, ...] | None:
+    """At the other end of the connection that this descriptor is of; None if it is of none that leads to our ports."""
     try:
         if not stat.S_ISSOCK(os.fstat(number).st_mode):
-            return False
+            return None
         connection = network.socket(fileno=number)
     except OSError:
-        return False
+        return None
     try:
-        connection.getpeername()  # a socket that only listens has none
-        if connection.family not in (network.AF_INET, network.AF_INET6) or connection.getsockname()[1] not in ports:
-            return False
-        connection.shutdown(network.SHUT_RDWR)  # ZeroMQ sees its end, and closes the descriptor
+        peer = connection.getpeername()  # a socket that only listens has none
+        is_ours = connection.family in (network.AF_INET, network.AF_INET6) and connection.getsockname()[1] in ports
+        return tuple(peer) if is_ours else None
     except OSError:
-        return False
+        return None
     finally:
         connection.detach()
-    return True
+
+
+def _shut_down(number: int) -> None:
+    """End a connection. ZeroMQ sees that, and closes the descriptor."""
+    connection = network.socket(fileno=number)
+    with suppress(OSError):
+        connection.shutdown(network.SHUT_RDWR)
+    connection.detach()
 
 
 def _open(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:

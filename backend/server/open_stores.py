@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 
 from shared_protocol.machine import files
-from shared_protocol.texts import path_text
 
 from ..failures import StorageFailure, cannot_keep
 from ..serve_options import ServeOptions
@@ -48,8 +47,6 @@ class Kept:
 
 def open_all(folder: Path, options: ServeOptions) -> Kept:
     """Open everything below `folder`, making what is missing. Raises BackendError."""
-    if not path_text(folder):  # neither a worker nor a client could be told of it
-        raise StorageFailure("results_unwritable", folder=folder, detail="its name is no UTF-8, or too long")
     try:
         files.make_folder(folder)
         results = ResultStore(folder / "results")

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from elevator import ElevatorError, Lora, Plan
-from elevator.calls import calls_of
 from elevator.pictures.rates import exact, length
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
@@ -23,7 +22,7 @@ from shared_protocol.texts import cut, listed, sentences
 
 from ..failures import Failure
 from ..orders import Order, Resample, Sample
-from ..styles.catalogue import MOST_STEPS, NAMED, Catalogue, Recipe
+from ..styles.catalogue import MOST_STEPS, NAMED, Catalogue, Recipe, total_calls
 from ..styles.loras import by_name
 from .paths import Outside, inside
 
@@ -139,7 +138,7 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
         raise Failure("bad_request", detail="a number in the settings is too large") from None
     if made.steps > MOST_STEPS:
         raise Failure("bad_request", detail=f"{made.steps} steps are too many; choose {MOST_STEPS} at most")
-    if calls_of(made).total * request.frames > MOST_CALLS:
+    if total_calls(made) * request.frames > MOST_CALLS:
         raise Failure("bad_request", detail="so many steps and refinements are too much for so many frames")
     return made
 

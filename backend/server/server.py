@@ -214,21 +214,22 @@ class Server:
         self._part_from(identity)
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
-        needed = not isinstance(message, Frame | Progress)
         for client, wants_preview in self._peers.hearing(job, end=isinstance(message, Terminal)):
-            if isinstance(message, Frame) and not client.live_frames:
+            behind = self._mail.is_behind(client.identity)
+            if isinstance(message, Frame) and (behind or not client.live_frames):
                 continue
-            if isinstance(message, Progress) and message.preview_frames and not wants_preview:
-                self._send(client.identity, msgspec.structs.replace(message, preview_frames=0), needed=needed)
+            if isinstance(message, Progress) and message.preview_frames and (behind or not wants_preview):
+                self._send(client.identity, msgspec.structs.replace(message, preview_frames=0))
             else:
-                self._send(client.identity, message, buffers, needed=needed)
+                self._send(client.identity, message, buffers)
 
     def _broadcast(self, message: Message) -> None:
         for client in self._peers:
-            self._send(client.identity, message, needed=not isinstance(message, Alive))
+            if not (isinstance(message, Alive) and self._mail.is_behind(client.identity)):
+                self._send(client.identity, message)
 
-    def _send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = (), *, needed: bool = True) -> None:
-        self._mail.send(identity, self._due(identity, message), buffers, needed=needed)
+    def _send(self, identity: bytes, message: Message, buffers: Sequence[Buffer] = ()) -> None:
+        self._mail.send(identity, self._due(identity, message), buffers)
 
     def _stream(self, identity: bytes, messages: Iterator[tuple[Message, Sequence[Buffer]]]) -> None:
         self._mail.stream(identity, ((self._due(identity, message), buffers) for message, buffers in messages))
@@ -266,8 +267,7 @@ class Server:
         if now - self._counted_at < COUNT_SECONDS:
             return
         self._counted_at = now
-        if self._reserve.is_needed():
-            closed = self._mail.close_out_strangers()
+        if self._reserve.is_needed() and (closed := self._mail.close_out_strangers()):
             log.warning("Hardly any descriptors are left: %d connections without a word were closed.", closed)
 
     def _part_from(self, identity: bytes) -> None:

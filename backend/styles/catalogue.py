@@ -329,7 +329,8 @@ def _changes(base: Base, start: Path) -> Mapping[str, Change]:
 
 
 @lru_cache(maxsize=1024)
-def _calls(plan: Plan) -> int:
+def total_calls(plan: Plan) -> int:
+    """How many network calls a clip of one frame takes."""
     return calls_of(plan).total
 
 
@@ -352,7 +353,7 @@ def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], l
         example_prompt=file.example_prompt,
         presets=tuple(plans),
         preset=file.preset,
-        calls=tuple(map(_calls, plans.values())),
+        calls=tuple(map(total_calls, plans.values())),
         loras=loras,
     )
 

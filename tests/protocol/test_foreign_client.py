@@ -162,6 +162,34 @@ def test_other_ends_of_conversations(client: Foreign) -> None:
     assert client.ask("AskStatus").type == "Status"
 
 
+def test_who_sends_too_much_is_told_so_and_closed_out(client: Foreign) -> None:
+    """Nobody can follow so many so quickly; what comes after the refusal is no answer."""
+    with Foreign(client.found) as other:
+        other.welcome()
+        for _ in range(20_000):
+            other.raw(b'{"type":"AskJobs","ended":500,"count":500}')
+        refused = other.expect("Refused")
+        assert refused["code"] == "too_much"
+        assert "wait for answers" in refused["message"]
+        with pytest.raises(Lost, match="broken"):
+            while other.hear().type in ("Jobs", "Alive"):
+                pass
+        assert len(other.heard) < 20_000
+    with Foreign(client.found) as again:
+        assert again.welcome(), "a new connection is heard"
+    assert client.ask("AskStatus").type == "Status"
+
+
+def test_a_connection_with_the_identity_of_another_is_not_heard(client: Foreign) -> None:
+    with Foreign(client.found, identity=b"mine") as first:
+        first.welcome()
+        with Foreign(client.found, identity=b"mine") as second:
+            second.tell("AskStatus")
+            assert not second.socket.poll(1500)
+            assert first.ask("AskStatus").type == "Status"
+            assert not second.socket.poll(0)
+
+
 def test_an_order_that_cannot_be_read_fails_alone_and_never_the_job_of_its_name(client: Foreign) -> None:
     job = client.submit("slow:0.05")
     for wrong in ({"frames": 0}, {"prompt": ""}, {"style": "none"}, {"width": 65}, {}):

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import zmq
 
+from backend.server import inbox, mail, outbox
 from backend.server.requests import MOST_PIXELS
 from backend.server.scheduler import MOST_JOBS
 from backend.server.store import KEPT_ROWS
@@ -252,8 +253,16 @@ CLIENT = (Path(messages.__file__).parent / "client.py").read_text(encoding="utf-
 
 
 def test_how_much_may_be_under_way_agrees() -> None:
-    text = sections()["The client's socket"]
-    assert f"at most {window.REQUESTS} requests of {window.BYTES >> 20} MiB in all" in " ".join(text.split())
+    text = " ".join(sections()["The client's socket"].split())
+    assert f"once {outbox.MOST_ANSWERS} messages wait" in text
+    assert f"Once {outbox.FULL_BYTES >> 20} MiB wait, it gets no more" in text
+    assert f"Once {outbox.MOST_BYTES >> 20} MiB wait, it counts as gone" in text
+    assert f"| {mail.MOST_PARTS}; who sends more" in TEXT
+    taken = f"| requests under way | {inbox.MOST_REQUESTS:,} and {inbox.MOST_BYTES >> 20} MiB".replace(",", " ")
+    assert taken in TEXT
+    assert window.REQUESTS * 2 <= inbox.MOST_REQUESTS
+    assert window.BYTES * 2 <= inbox.MOST_BYTES
+    assert f"at most {window.REQUESTS} requests of {window.BYTES >> 20} MiB in all" in text
 
 
 @pytest.mark.parametrize(

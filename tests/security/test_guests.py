@@ -165,6 +165,19 @@ def test_what_is_no_key_costs_nobody_else(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
+def test_what_is_no_file_is_not_even_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To open a device may do something, and a pipe's writer would go on."""
+    opened: list[object] = []
+    os.mkfifo(folder / "aaa.pub")
+    (folder / "bbb.pub").symlink_to("/dev/zero")
+    put(folder / "good.pub", key := KeyPair.fresh().public)
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda path, *others: opened.append(path) or real(path, *others))
+    assert Guests("", folder).principal_of(key) == key
+    assert opened == [folder / "good.pub"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["too large numbers", "fifo", "endless device"])
 def test_a_backend_lets_others_in_beside_what_is_no_key(name: str, home: Path) -> None:

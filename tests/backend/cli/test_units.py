@@ -98,6 +98,17 @@ def started(unit: str) -> tuple[str, ...]:
     return first, *others
 
 
+ODD = ("$HOME", "50 %h", "q\"uo'te\\", "\\", " ", "")
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_unit_says_odd_words(odd: str) -> None:
+    for program, folder in ((odd, "plain"), ("plain", odd)):
+        unit = systemd_unit(service(f"/{program}", odd, ";", folder=f"/{folder}", home=odd or "x"))
+        assert started(unit) == (f"/{program}", odd, ";")
+        assert words_of(settings(unit)["Environment"]) == [f"{VARIABLE}={odd or 'x'}"]
+
+
 @given(TEXTS, st.lists(TEXTS, max_size=4), TEXTS, TEXTS)
 def test_a_unit_says_what_was_meant(program: str, words: list[str], folder: str, home: str) -> None:
     unit = systemd_unit(service(f"/{program}", *words, folder=f"/{folder}", home=f"/{home}"))

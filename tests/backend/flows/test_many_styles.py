@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -60,10 +58,3 @@ def test_a_backend_with_more_good_styles_than_a_message_takes_answers(styles: Pa
         assert "more" in failed.next_step
         assert client.status().notes == welcome.notes
         assert backend.process.poll() is None
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
-def test_a_folder_that_no_message_can_name_is_refused_at_the_start(home: Path) -> None:
-    done = run("serve", "--fake", ELEVATOR_HOME=os.fsdecode(os.fsencode(home) + b"/caf\xe9"))
-    assert done.returncode != 0
-    assert "its name is no UTF-8" in done.stderr
