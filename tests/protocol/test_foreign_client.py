@@ -46,12 +46,6 @@ def pixels(png: bytes) -> tuple[int, int, bytes]:
     return size[0], size[1], zlib.decompress(data)
 
 
-def read_on(client: Foreign) -> None:
-    """Read what had been said before."""
-    while client.hear().type in ("Jobs", "Alive"):
-        pass
-
-
 def test_it_has_nothing_of_the_project() -> None:
     tree = ast.parse(Path(foreign_client.__file__).read_text(encoding="utf-8"))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -178,7 +172,7 @@ def test_who_sends_too_much_is_told_so_and_closed_out(client: Foreign) -> None:
         assert refused["code"] == "too_much"
         assert "wait for answers" in refused["message"]
         with pytest.raises(Lost, match="broken"):
-            read_on(other)
+            other.expect("Welcome")
         assert len(other.heard) < 20_000
     with Foreign(client.found) as again:
         assert again.welcome(), "a new connection is heard"

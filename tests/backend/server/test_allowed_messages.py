@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +32,7 @@ from shared_protocol import texts, wire
 from shared_protocol.messages import (
     MOST_NOTES,
     Accepted,
+    AskJobs,
     Conform,
     DenialCode,
     Done,
@@ -44,6 +47,7 @@ from shared_protocol.messages import (
     Status,
     WorkerView,
 )
+from tests.backend.harness import Running, greet
 from tests.backend.orders import order
 from tests.protocol.strategies import with_buffers
 
@@ -286,3 +290,18 @@ def test_a_result_on_the_disk_of_which_no_message_can_tell_is_none(change: dict[
     for part, values in change.items():
         fields[part] |= values
     assert job_of(msgspec.json.encode(fields), 1) is None
+
+
+def test_a_mark_that_was_never_given_marks_some_place_or_other(shared: Running) -> None:
+    """Places are numbers, and of these some are none."""
+    with shared.client() as client:
+        greet(client)
+        jobs = [client.submit("slow:0.05") for _ in range(4)]
+        for place in (math.nan, math.inf, -math.inf, 0.0, 2.5, 1e300):
+            for end_number in (0, 1, 2**32 - 1):
+                for listed in (0, 499, 65_535):
+                    after = struct.pack(">dIHxx", place, end_number, listed).hex()
+                    client.client.send(AskJobs(request_id=after, ended=500, count=1, after=after))
+                    assert client.expect(Jobs).request_id == after
+        for job in jobs:
+            assert isinstance(client.end_of(job), Done)
