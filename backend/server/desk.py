@@ -63,6 +63,10 @@ from .store_errors import StoreRefuses
 log = logging.getLogger(__name__)
 
 
+READ_SECONDS = 1.0
+"""How often the database is asked again for what it has not answered."""
+
+
 class Desk:
     """Where requests are answered."""
 
@@ -90,6 +94,9 @@ class Desk:
         self._listing = Listing(kept.store, scheduler)
         self._catching_up: list[tuple[Peer, Iterator[None]]] = []
         """Clients that have come back and are not told all yet."""
+        self._unread: list[Peer] = []
+        """Those of them that are told anew, since the database did not answer."""
+        self._read_at = 0.0
         self._estimates = Estimates(options, catalogue, scheduler, kept.uploads.path)
 
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
@@ -128,7 +135,7 @@ class Desk:
         )
         client.asked.followed(hello)
         if hello.client_id:
-            self._catching_up.append((client, self._listing.missed(client, partial(self._send, client))))
+            self._catching_up.append((client, self._missed(client)))
             self._catch_up()
         return None
 
@@ -219,9 +226,20 @@ class Desk:
         told = []
         for client, parts in self._catching_up:
             there = self._peers.get(client.identity, client.owner.principal) is client
-            if there and any(True for _ in islice(parts, 1)):
-                told.append((client, parts))
+            try:
+                if there and any(True for _ in islice(parts, 1)):
+                    told.append((client, parts))
+            except StoreRefuses as error:
+                log.error("What a client has missed cannot be read: %s.", error)
+                self._unread.append(client)
         self._catching_up = told
+        if self._unread and time.monotonic() >= self._read_at:
+            self._read_at = time.monotonic() + READ_SECONDS
+            again, self._unread = self._unread, []
+            self._catching_up += [(client, self._missed(client)) for client in again]
+
+    def _missed(self, client: Peer) -> Iterator[None]:
+        return self._listing.missed(client, partial(self._send, client))
 
     # Jobs ---------------------------------------------------------------------------------------------------
 
@@ -246,7 +264,7 @@ class Desk:
     def _check_quota(self, principal: str) -> None:
         """Raise Failure if a guest's finished clips take all that they may: no other key's go for them."""
         most = self._options.guest_bytes
-        if principal != security.LOCAL and (taken := self._store.waiting_bytes(principal)) >= most:
+        if principal != security.LOCAL and (taken := self._store.tally.waiting(principal)) >= most:
             raise Failure("results_full", taken=f"{taken / 1e9:.1f}", most=f"{most / 1e9:.1f}")
 
     def _conform(self, client: Peer, request: Conform) -> Job:

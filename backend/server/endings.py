@@ -122,6 +122,11 @@ class Endings:
         if more:
             self._tidied_at = -math.inf
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether nothing is known to be too much."""
+        return self._results.is_clear and self._tidied_at > -math.inf
+
     def _make_room(self) -> bool:
         """Let some of the results go that are too many or too large. Whether any was. Raises StoreRefuses."""
         tally = self._store.tally

@@ -152,6 +152,11 @@ class ResultStore:
                     break
         return there
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is left to `clear`."""
+        return not self._waste
+
     def found(self, jobs: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Whole results of these jobs, or all: name of the job and result.json, in no order. What is no result of ours
         is passed over."""

@@ -103,6 +103,11 @@ class Scheduler:
         """What each worker does."""
         return tuple(slot.view for slot in self._slots)
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether `work` has nothing to delete that waits for its turn."""
+        return self._endings.is_tidy
+
     def progress(self, job_id: str) -> Progress | None:
         """The last that was heard of a running job."""
         return next((slot.progress for slot in self._slots if slot.job == job_id), None)

@@ -34,9 +34,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX jobs_unfinished ON jobs (place) WHERE ending IS NULL",
         "CREATE INDEX jobs_ended ON jobs (principal, ended) WHERE ending IS NOT NULL",
         "CREATE INDEX jobs_undelivered ON jobs (principal, client_id, ended) WHERE ending IS NOT NULL AND received = 0",
-        "CREATE INDEX jobs_with_result ON jobs (received, ended, bytes, id) WHERE bytes > 0",
+        "CREATE INDEX jobs_with_result ON jobs (received, ended, bytes, id, principal) WHERE bytes > 0",
         "CREATE INDEX jobs_unneeded ON jobs (ended) WHERE bytes = 0 AND received = 1",
-        "DROP INDEX jobs_by_owner",
     ),
 )
 """What takes the tables from each version to the next. Never changed once released: a change is a new step."""

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 TICK_MS = 200
 """How often the loop goes round when nothing arrives; also how late a signal or a worker's end is noticed at most."""
 BUSY_TICK_MS = 5
-"""The same while something waits for room on a client's line."""
+"""The same while something waits for room on a client's line, or to be deleted."""
 ALIVE_SECONDS = 2.0
 COUNT_SECONDS = 0.5
 """How often it is looked whether descriptors are left."""
@@ -166,7 +166,8 @@ class Server:
         poller = zmq.Poller()
         for socket in (self._mail.socket, *self._scheduler.sockets):
             poller.register(socket, zmq.POLLIN)
-        poller.poll(0 if self._desk.busy else BUSY_TICK_MS if self._mail.waits else TICK_MS)
+        soon = self._mail.waits or not self._scheduler.is_tidy
+        poller.poll(0 if self._desk.busy else BUSY_TICK_MS if soon else TICK_MS)
 
     def _hear_clients(self) -> None:
         for identity in self._mail.read():

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
@@ -27,6 +27,7 @@ from .jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from .rows import COLUMNS, ILLEGIBLE, ending_of, job_of, values_of
 from .schema import migrate
 from .store_errors import StoreRefuses, refusal
+from .tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ SPREAD = 32
 """Waiting jobs that get other places where there is no room for one between them; more where that does not do."""
 SPREAD_STEP = 1e-6
 """What is room enough: places are small numbers, so that there is more of it between two of these."""
-_SUMS = "coalesce(sum(bytes), 0), coalesce(sum(received), 0)"
+_RESULT = "principal, bytes, received"
 MOST_INTERRUPTIONS = 10
 """A job under way whenever the backend is killed may be the reason."""
 CANCEL = "cancel "
@@ -57,16 +58,6 @@ class FileState(Enum):
     GONE = auto()
     ANOTHER = auto()
     """Another file lies under its name."""
-
-
-class Tally(NamedTuple):
-    """The results that are there."""
-
-    number: int
-    size: int
-    """Bytes."""
-    received: int
-    """How many their clients have taken."""
 
 
 class JobStore:
@@ -88,7 +79,10 @@ class JobStore:
             self.backlog = Backlog()
             """The unfinished jobs. Only this store changes it."""
             self._last_place = 0.0
-            self.tally = Tally(*self._base.execute(f"SELECT count(*), {_SUMS} FROM jobs WHERE bytes > 0").fetchone())
+            self.tally = Tally()
+            """The results that the ended jobs have. Only this store changes it."""
+            for principal, size, received in self._base.execute(f"SELECT {_RESULT} FROM jobs WHERE bytes > 0"):
+                self.tally.add(principal, size, received=bool(received))
             names = self._base.execute("SELECT name FROM facts WHERE name GLOB ?", (f"{CANCEL}*",)).fetchall()
             self._to_cancel = {name.removeprefix(CANCEL) for (name,) in names}
             for place, *row in self._base.execute(
@@ -230,21 +224,21 @@ class JobStore:
         """Its client has all that it wants of an ended job. Raises StoreRefuses."""
         values = (job_id,)
         with self._writing():
-            (size,) = self._base.execute(
-                "SELECT coalesce(max(bytes), 0) FROM jobs WHERE id = ? AND ending IS NOT NULL AND received = 0", values
+            new = self._base.execute(
+                f"SELECT {_RESULT} FROM jobs WHERE id = ? AND bytes > 0 AND received = 0", values
             ).fetchone()
             self._base.execute("UPDATE jobs SET received = 1 WHERE id = ? AND ending IS NOT NULL", values)
-        self.tally = self.tally._replace(received=self.tally.received + (size > 0))
+        if new is not None:
+            self.tally.take(*new[:2])
 
     def drop_result(self, *jobs: str) -> None:
         """The results of these ended jobs are deleted. Raises StoreRefuses."""
         listed = f"({', '.join('?' * len(jobs))})"
         with self._writing():
-            gone = self._base.execute(
-                f"SELECT count(*), {_SUMS} FROM jobs WHERE bytes > 0 AND id IN {listed}", jobs
-            ).fetchone()
+            gone = self._base.execute(f"SELECT {_RESULT} FROM jobs WHERE bytes > 0 AND id IN {listed}", jobs).fetchall()
             self._base.execute(f"UPDATE jobs SET bytes = 0, received = 1 WHERE id IN {listed}", jobs)
-        self.tally = Tally(*(before - its for before, its in zip(self.tally, gone, strict=True)))
+        for principal, size, received in gone:
+            self.tally.drop(principal, size, received=bool(received))
 
     def restore(self, *jobs: Job) -> int:
         """Take ended jobs back in whose record was lost with another database. Returns how many are new. Raises
@@ -267,11 +261,6 @@ class JobStore:
         StoreRefuses."""
         rows = self._ask("SELECT principal FROM clients WHERE client_id = ?", (client_id,))
         return not rows or bool(rows[0][0] == principal)
-
-    def waiting_bytes(self, principal: str) -> int:
-        """Bytes of the results of a key that it has not taken yet. Raises StoreRefuses."""
-        listed = "SELECT coalesce(sum(bytes), 0) FROM jobs WHERE principal = ? AND received = 0"
-        return int(self._ask(listed, (principal,))[0][0])
 
     @property
     def paused(self) -> bool:
@@ -397,8 +386,7 @@ class JobStore:
     def _count(self, job: Job) -> None:
         """A job has ended, perhaps with a result."""
         if job.bytes:
-            number, size, received = self.tally
-            self.tally = Tally(number + 1, size + job.bytes, received + job.received)
+            self.tally.add(job.owner.principal, job.bytes, received=job.received)
 
     def _insert(self, job: Job, place: float) -> None:
         self._base.execute(

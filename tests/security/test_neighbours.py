@@ -164,6 +164,23 @@ def test_a_guest_with_the_owners_identity_is_not_heard_and_hears_nothing() -> No
         assert backend.process.poll() is None
 
 
+def test_a_guest_that_fetches_nothing_fills_its_own_share_and_no_more() -> None:
+    pair = list_key()
+    with running("--guest-gb", "0.000001") as backend, backend.client() as owner:
+        greet(owner)
+        with guest(backend.connection, pair, client_id="7" * 32) as other:
+            greet(other)
+            job = other.submit()
+            assert isinstance(other.end_of(job), Done)
+            failed = other.end_of(other.submit())
+            assert isinstance(failed, Failed)
+            assert failed.code == "results_full"
+            assert isinstance(owner.end_of(owner.submit()), Done)
+            assert isinstance(owner.end_of(owner.submit()), Done), "the owner has no such share"
+            other.client.send(Received(job=job))
+            assert isinstance(other.end_of(other.submit()), Done)
+
+
 # Names that lead elsewhere --------------------------------------------------------------------------------------
 
 NAMES = ["../../etc/passwd", "/etc/passwd", "..", "a/../../b", "C:\\x", "\\\\host\\share", "nul", "COM1.safetensors"]

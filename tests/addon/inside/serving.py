@@ -231,7 +231,8 @@ def check_a_profile_leads_to_another_machine() -> None:
         strip = generate("a hare", frames=2)
         assert not pump().session.local
         assert len(list(Path(bpy.path.abspath(strip.directory)).glob("frame_*.png"))) == 2
-        assert pump().session.jobs[strip["elevator_job"]].done.folder.startswith(str(there))
+        assert (there / "data" / "results" / strip["elevator_job"]).is_dir()
+        assert not pump().session.jobs[strip["elevator_job"]].done.folder, "where files lie there is not told"
         generate("a hare again", frames=1, frame_start=1, footage=strip.name, strength=0.5)
         assert not pump().session.local, "the strip's pictures went there, too"
         part("api").connect("")

@@ -207,6 +207,7 @@ def test_jobs_of_other_keys_are_counted_alone(office: Office) -> None:
 def test_a_client_id_stays_with_its_key(office: Office) -> None:
     mine = Hello(major=MAJOR, client="one", client_id="3" * 32)
     assert office.desk.welcome(b"one", "local", mine) is None
+    office.store.add(Job(C, Owner("local", mine.client_id), order()))
     refused = office.desk.welcome(b"three", "studio", mine)
     assert refused is not None
     assert (refused.code, refused.message.split(":")[0]) == ("not_authorized", "This client id belongs to another key")

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.failures import StorageFailure
 from backend.server.jobs import Job, Owner, State
 from backend.server.listing import PART
+from backend.server.store import JobStore
+from backend.server.store_errors import StoreRefuses
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import AskJobs, Cancelled, Done, Hello, Jobs, JobView, Message
 from tests.backend.orders import done, order
@@ -194,6 +197,25 @@ def test_a_client_that_comes_twice_is_told_from_the_start(office: Office) -> Non
     told = heard(office)
     assert [message.job for message in told if isinstance(message, Done | Cancelled)] == past
     assert len(views(told)) == len(past) + 1
+
+
+def test_what_the_database_did_not_tell_at_first_is_told_later(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    past = ["b" * 32, *end(office, PART)]
+
+    def refused(*asked: object, **more: object) -> tuple[Job, ...]:
+        raise StoreRefuses("disk I/O error", StorageFailure("disk_full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobStore, "undelivered", refused)
+        come_back(office)
+        for _ in range(3):
+            office.desk.look()
+    office.desk._read_at = 0.0  # a second later
+    for _ in range(5):
+        office.desk.look()
+    told = heard(office)
+    assert [message.job for message in told if isinstance(message, Done | Cancelled)] == past
+    assert not office.desk.busy
 
 
 def test_nothing_missed_is_nothing_told(office: Office) -> None:

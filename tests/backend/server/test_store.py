@@ -310,10 +310,10 @@ def test_bytes_that_a_key_has_not_fetched(store: JobStore) -> None:
         store.add(job(name))
         store.move(name, State.LOADING)
         store.finish(done(name), size)
-    assert store.waiting_bytes("local") == 17
-    assert store.waiting_bytes("another") == 0
+    assert store.tally.waiting("local") == 17
+    assert store.tally.waiting("another") == 0
     store.receive(A)
-    assert store.waiting_bytes("local") == 7
+    assert store.tally.waiting("local") == 7
 
 
 @pytest.mark.parametrize(
