@@ -22,7 +22,9 @@ from shared_protocol.messages import MAX_UPLOAD_BYTES
 from ..failures import Denial
 
 MAX_PARTIAL = 64
-"""Uploads of one key under way at once."""
+"""Uploads of one sender under way at once."""
+MAX_OF_KEY = 1024
+"""And of all senders of one key."""
 SHARE = 4
 """The part of all room that the unfinished uploads of one key may take."""
 IDLE_SECONDS = 600.0
@@ -184,9 +186,10 @@ class Uploads:
         """Raise UploadRefused if an upload would be more than one key may have under way."""
         for since in (float("-inf"), self._clock() - IDLE_SECONDS):
             self._drop_idle(since, but=key, whose=whose)
-            others = [upload for other, upload in self._uploads.items() if upload.whose == whose and other != key]
-            there = sum(max(upload.size, upload.there) for upload in others)
-            if len(others) < MAX_PARTIAL and (not others or not whose or there + size <= self._max_bytes // SHARE):
+            others = {other: one for other, one in self._uploads.items() if one.whose == whose and other != key}
+            there = sum(max(upload.size, upload.there) for upload in others.values())
+            few = len(others) < MAX_OF_KEY and sum(other[1] == key[1] for other in others) < MAX_PARTIAL
+            if few and (not others or not whose or there + size <= self._max_bytes // SHARE):
                 return
         raise UploadRefused("too many others are being sent", "Try again in a moment")
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.server.uploads import IDLE_SECONDS, MAX_PARTIAL, OLD_SECONDS, SHARE, UploadRefused, Uploads
+from backend.server.uploads import IDLE_SECONDS, MAX_OF_KEY, MAX_PARTIAL, OLD_SECONDS, SHARE, UploadRefused, Uploads
 from shared_protocol.messages import MAX_UPLOAD_BYTES
 
 HOUR = 3600.0
@@ -166,6 +166,19 @@ def test_one_keys_unfinished_uploads_hinder_no_other_key(tmp_path: Path) -> None
     data = picture(1, length=300)
     uploads.offer(sha(data), len(data), (), "calm", whose="calm")
     assert uploads.append(sha(data), 0, data, "calm") == len(data)
+
+
+def test_a_senders_unfinished_uploads_hinder_no_other_sender(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "uploads", 1 << 30, Clock())
+    for number in range(MAX_PARTIAL):
+        uploads.offer(sha(b"%d" % number), 300, (), "busy", whose="one key")
+    with pytest.raises(UploadRefused, match="too many others"):
+        uploads.offer(sha(b"another"), 300, (), "busy", whose="one key")
+    assert uploads.offer(sha(b"another"), 300, (), "calm", whose="one key") == 0
+    for number in range(MAX_PARTIAL + 1, MAX_OF_KEY):
+        uploads.offer(sha(b"%d" % number), 300, (), str(number), whose="one key")
+    with pytest.raises(UploadRefused, match="too many others"):
+        uploads.offer(sha(b"one more"), 300, (), "newcomer", whose="one key")
 
 
 def test_a_clock_that_is_set_back_keeps_no_upload_for_ever(tmp_path: Path) -> None:
