@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,9 @@ def written(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_nothing_is_lost_for_want_of_an_encoding(written: Path) -> None:
-    log = logging.getLogger("test")
+    root, log = logging.getLogger(), logging.getLogger("test")
+    # Not into pytest's own record, which goes from process to process as UTF-8.
+    root.handlers[:] = [handler for handler in root.handlers if isinstance(handler, RotatingFileHandler)]
     log.warning("%s", FORGED)
     log.error("One more.", exc_info=raised(FORGED))
     text = written.read_text(encoding="utf-8")
