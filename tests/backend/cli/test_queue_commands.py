@@ -17,7 +17,6 @@ from backend.client import profiles
 from backend.client.api import Backend, connect
 from elevator.pictures.clip_folder import frames_in
 from shared_protocol import connection
-from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, pid_of, running, until
 from tests.unread import unread
@@ -267,10 +266,12 @@ def test_a_backend_that_generate_has_started_finishes_detached_jobs(call: Call, 
         assert call("results", job, "--out", tmp_path / "out").code == 0
 
 
-def test_a_profile_is_taken_by_its_name(backend: Running, call: Call, home: Path) -> None:
+def test_a_profile_is_taken_by_its_name(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELEVATOR_HOME", str(tmp_path / "another machine"))
     profile = profiles.profile_file("studio")
     connection.write(profile, msgspec.structs.replace(backend.connection, pid=0, started=None))
-    places.connection_file().unlink()
     assert call("queue").code == 3
     assert call("queue", "--profile", "studio").code == 0
     failed = call("queue", "--profile", "absent")
