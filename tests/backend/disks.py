@@ -73,7 +73,8 @@ def limit(pids: list[int], size: int) -> None:
 def small_disk(folder: Path, inodes: int = 0) -> Iterator[SmallDisk]:
     """Mount one over `folder`, for so many files; 0: for any number. Raises PermissionError where this user may not."""
     folder.mkdir(parents=True)
-    options = f"size={SIZE},nr_inodes={inodes},mode=700"
+    size = 4 * SIZE if inodes else SIZE  # what runs out of names shall have room
+    options = f"size={size},nr_inodes={inodes},mode=700"
     script = f'mount -t tmpfs -o {options} tmpfs "$0" && echo mounted && exec sleep 3600'
     with subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", script, str(folder)],

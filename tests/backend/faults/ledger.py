@@ -113,6 +113,8 @@ class Customer:
         """Pictures of which the next `Have` wants another part."""
         self._told: set[str] = set()
         """Jobs whose end came over this line."""
+        self._cancelled = Counter[str]()
+        """How often each job was asked to be cancelled, less the times that its end was told once more."""
 
     def come(self, backend: Running) -> None:
         """Connect, if it is not connected."""
@@ -126,6 +128,7 @@ class Customer:
         self.line = None
         self._sending.clear()
         self._told.clear()
+        self._cancelled.clear()
 
     def hear(self) -> int:
         """Take in what has come. Returns how many events."""
@@ -139,7 +142,9 @@ class Customer:
                 return count
             self._ledger.hear(message, buffers)
             if isinstance(message, ENDS):
-                assert message.job not in self._told, "a job has ended twice"
+                # Whoever asks to cancel a job that has ended is told its end once more.
+                assert message.job not in self._told or self._cancelled[message.job], "a job has ended twice"
+                self._cancelled[message.job] -= message.job in self._told
                 self._told.add(message.job)
             if isinstance(message, Have) and message.sha256 in self._sending:
                 self._send_part(message.sha256, message.offset)
@@ -195,6 +200,7 @@ class Customer:
         if jobs := self._open:
             job = self._chance.choice(jobs)
             self._ledger.cancelled.add(job)
+            self._cancelled[job] += 1
             self._send(Cancel(job=job))
 
     def _move(self) -> None:

@@ -363,7 +363,7 @@ def test_a_job_that_waits_is_watched_with_previews() -> None:
 
 
 def test_the_order_of_the_queue_and_its_pause_outlive_the_server() -> None:
-    with running(step_seconds=0.3) as backend, backend.client(client_id=ME) as client:
+    with running(step_seconds=1) as backend, backend.client(client_id=ME) as client:
         runs, *waiting = (client.submit(seed=seed) for seed in range(5))
         painting(client, runs)
         client.client.send(Move(job=waiting[3], position=0))
