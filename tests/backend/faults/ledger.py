@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
