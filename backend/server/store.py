@@ -206,8 +206,12 @@ class JobStore:
         _, before, behind = self.backlog.neighbours(job_id, position)
         if before is None and behind is None:
             return
-        low = before if before is not None else (behind or 0) - 2
-        high = behind if behind is not None else low + 2
+        if before is None:
+            assert behind is not None
+            running = (self.backlog.key(job.id)[0] for job in self.backlog.active)
+            # Behind those that run, which come first again if the backend ends now.
+            before = max((place for place in running if place < behind), default=behind - 2)
+        low, high = before, behind if behind is not None else before + 2
         place = (low + high) / 2
         if not low < place < high:  # 50 halvings later there is no room between two numbers
             self._spread(job_id, position)
