@@ -161,6 +161,10 @@ class Mail:
         self._outboxes.pop(identity, None)
         self._known.pop(identity, None)
 
+    def disown(self, identity: bytes) -> None:
+        """The client is a stranger from now on, until it says something again."""
+        self._known.pop(identity, None)
+
     def close(self, milliseconds: int) -> None:
         """Close the socket. `milliseconds`: how long the last messages may take to leave."""
         for _, connection in self._closing.values():

@@ -212,6 +212,7 @@ class Server:
     def _refuse(self, identity: bytes, refused: Refused) -> None:
         log.warning("A client was refused (%s).", refused.code)
         self._send(identity, refused)
+        self._mail.disown(identity)
         self._part_from(identity)
 
     def _emit(self, job: Job, message: Message, buffers: Sequence[Buffer] = ()) -> None:
