@@ -57,8 +57,9 @@ def log_handshakes(socket: zmq.Socket[bytes]) -> None:
     try:
         threading.Thread(target=_read_handshakes, args=(monitor,), name="handshakes", daemon=True).start()
     except RuntimeError as error:  # Python's word for a system that has none left
-        monitor.close()
+        # In this order: the socket tells its monitor that it is the end, and waits for ever where there is none.
         socket.disable_monitor()
+        monitor.close()
         raise OSError(errno.EAGAIN, "no further thread can be started") from error
 
 

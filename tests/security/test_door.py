@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from backend.server.handshake_log import log_handshakes
 from backend.server.security import KeyPair, fingerprint
 from shared_protocol import wire
 from shared_protocol.client import Client, Lost
@@ -230,3 +232,24 @@ def test_a_flood_of_strangers_does_not_keep_the_honest_out(backend: Running) -> 
     finally:
         for stranger in strangers:
             stranger.close()
+
+
+def test_a_line_is_not_opened_where_its_watcher_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libzmq tells a monitor of its end and waits until it has heard: it must be there then."""
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "handshakes":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    def open_lines() -> None:
+        with zmq.Context() as context:
+            for _ in range(50):
+                with context.socket(zmq.DEALER) as socket, pytest.raises(OSError, match="no further thread"):
+                    log_handshakes(socket)
+        opened.set()
+
+    opened, begin = threading.Event(), threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", start)
+    threading.Thread(target=open_lines, daemon=True).start()
+    assert opened.wait(60.0), "it waits for a monitor that is gone"
