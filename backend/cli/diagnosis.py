@@ -35,9 +35,9 @@ from ..installer.clone import BACKEND, BUILD
 from ..installer.doctor import Finding
 from ..installer.torch_wheel import has_nvidia_gpu
 from ..machine_memory import machine_memory
+from ..server.keys import read_public_key
 from ..server.open_stores import DATABASE
 from ..server.schema import SCHEMA_VERSION
-from ..server.security import read_public_key
 from ..styles.catalogue import read_catalogue
 
 LEAST_FREE = 2 << 30

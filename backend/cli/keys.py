@@ -14,7 +14,7 @@ from shared_protocol.connection import Connection
 from ..client.failures import cannot_write
 from ..client.profiles import keys_folder, profile_file
 from ..failures import EXIT_DONE
-from ..server.security import KeyPair, check_public_key, read_pair, read_public_key, write_pair
+from ..server.keys import KeyPair, check_public_key, read_pair, read_public_key, write_pair
 from .failures import CommandFailure
 
 if TYPE_CHECKING:

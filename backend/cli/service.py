@@ -13,7 +13,7 @@ from shared_protocol.machine import places
 
 from ..failures import EXIT_DONE, EXIT_NO_BACKEND
 from ..root import ROOT
-from ..server.security import check_key_files
+from ..server.keys import check_key_files
 from .failures import CommandFailure
 from .service_managers import manager_here
 from .serving import add_backend_options, add_serve_options

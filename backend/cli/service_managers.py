@@ -99,7 +99,7 @@ class Systemd:
     def _lingers(self) -> bool | None:
         """Whether this user's systemd runs without a login; None where that cannot be found out."""
         try:
-            code, said, _ = _ask("loginctl", "show-user", str(os.getuid()), "--property=Linger")
+            code, said, _ = _ask("loginctl", "show-user", str(_user()), "--property=Linger")
         except CommandFailure:
             return None
         return None if code else said == "Linger=yes"
@@ -110,7 +110,7 @@ class Launchd:
 
     def __init__(self) -> None:
         self.file = Path.home() / "Library" / "LaunchAgents" / f"{LAUNCHD_LABEL}.plist"
-        self._domain = f"gui/{os.getuid()}"
+        self._domain = f"gui/{_user()}"
         self._name = f"{self._domain}/{LAUNCHD_LABEL}"
         self.look = f"launchctl print {self._name}"
 
@@ -162,6 +162,13 @@ class TaskScheduler:
         """As `Manager` has it. What Windows says is in the user's language, so the backend itself is looked for."""
         code, said, _ = _ask("schtasks", "/Query", "/FO", "CSV", "/NH", "/TN", TASK_NAME)
         return "" if code or locks.holder(places.lock_file()) is None else said.rpartition(",")[2].strip('"')
+
+
+def _user() -> int:
+    """This user's number, which Windows has none of."""
+    if sys.platform == "win32":
+        raise AssertionError("no manager of services asks for it there")
+    return os.getuid()
 
 
 def _ask(*words: str) -> tuple[int, str, str]:

@@ -90,7 +90,7 @@ class NewFrames:
 
     def _place(self) -> None:
         for path in frames_in(self._folder):
-            path.unlink()
+            files.patiently(path.unlink)
         for name in self._names:
-            os.replace(self._apart / name, self._folder / name)
+            files.move(self._apart / name, self._folder / name)
         files.sync_folder(self._folder)

@@ -16,13 +16,18 @@ from backend.installer.environments import python_of
 from backend.installer.problem import Interrupted
 from backend.installer.terminal import say
 
+SOURCES = ("shared_protocol", "backend", "elevator", "blender_addon", "install.py")
 CHECKS: dict[str, Sequence[str]] = {
     "format": ["ruff", "format", "--check"],
     "lint": ["ruff", "check"],
     "types": ["mypy"],
+    **{
+        f"types on {system}": ["mypy", f"--platform={system}", f"--cache-dir=.mypy_cache/{system}", *SOURCES]
+        for system in ("win32", "darwin")
+    },
     "rooms": ["pytest", "tests/test_architecture.py"],
 }
-"""By name: a module of the backend's environment and its arguments."""
+"""By name: a module of the backend's environment and its arguments. What a system lacks, mypy knows."""
 FAST = [
     *("-m", "not process and not blender and not slow"),
     *("--ignore=tests/end_to_end", "--ignore=tests/benchmarks", "--ignore=tests/test_architecture.py"),

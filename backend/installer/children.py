@@ -22,6 +22,25 @@ PATIENCE_S = 5.0
 """How long a process may take to end before it is told more firmly."""
 
 
+class _Birth:
+    """Holds a signal back while a child is made: raised in the midst of it, nobody would know the child."""
+
+    def __init__(self) -> None:
+        self.happens = self.interrupted = False
+
+    def __enter__(self) -> None:
+        self.happens = True
+
+    def __exit__(self, *raised: object) -> None:
+        self.happens = False
+        if self.interrupted:
+            self.interrupted = False
+            raise Interrupted
+
+
+_birth = _Birth()
+
+
 def end_on_signals() -> None:
     """Turn Ctrl-C and the system's wish to end into one exception; what comes later must not disturb the tidying."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
@@ -30,7 +49,9 @@ def end_on_signals() -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
-        raise Interrupted
+        if not _birth.happens:
+            raise Interrupted
+        _birth.interrupted = True
 
     for each in signals:
         signal.signal(each, stop)
@@ -43,28 +64,38 @@ def started(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     output: IO[bytes] | int | None = None,
+    errors: int | None = subprocess.STDOUT,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process that is gone, with all of its own children, when the block is left."""
+    """A child process that is gone, with all of its own children, when the block is left.
+
+    errors: where its errors go, if its output goes somewhere.
+    """
     # In a group of its own the terminal's Ctrl-C reaches only install.py, which then ends the whole group.
     group = 0x200 if sys.platform == "win32" else 0  # CREATE_NEW_PROCESS_GROUP
-    process = subprocess.Popen(
-        [str(arg) for arg in args],
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=None if output is None else subprocess.STDOUT,
-        start_new_session=os.name == "posix",
-        creationflags=group,
-    )
+    process = None
     try:
+        with _birth:
+            process = subprocess.Popen(
+                [str(arg) for arg in args],
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=None if output is None else errors,
+                start_new_session=os.name == "posix",
+                creationflags=group,
+            )
         yield process
     finally:
-        try:
-            end(process)
-        except Interrupted:  # it comes only once; what was begun is brought to its end
-            end(process)
-            raise
+        if process is not None:
+            try:
+                end(process)
+            except Interrupted:  # it comes only once; what was begun is brought to its end
+                end(process)
+                raise
+            finally:
+                if process.stdout is not None:
+                    process.stdout.close()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -124,10 +155,11 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     busy_with: Callable[[Path], str] = last_line,
+    why: Callable[[Path], str] | None = None,
 ) -> None:
     """Run a command to its end with its output in `log`. Raises Problem with the reason if it fails.
 
-    `busy_with`: what to tell meanwhile, from the log.
+    busy_with: what to tell meanwhile, from the log. why: the reason, from the log; by default `reason`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -143,23 +175,17 @@ def run(
             else:
                 break
         if code != 0:
-            raise Problem(f"{what} failed: {reason(log)} The whole output is in {log}.")
+            raise Problem(f"{what} failed: {(why or reason)(log)} The whole output is in {log}.")
 
 
 def ask(args: Command, *, timeout_s: float = 30.0, env: Mapping[str, str] | None = None) -> str | None:
     """What a quick command prints, or None if it cannot be run, fails or takes too long."""
     try:
-        answer = subprocess.run(
-            [str(arg) for arg in args],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=True,
-            env=env,
-        )
+        with started(args, env=env, output=subprocess.PIPE, errors=subprocess.DEVNULL) as process:
+            answer, _ = process.communicate(timeout=timeout_s)
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.decode("utf-8", "replace").strip()
+    return None if process.returncode else answer.decode("utf-8", "replace").strip()
 
 
 def reason(log: Path) -> str:

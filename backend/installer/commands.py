@@ -8,6 +8,7 @@ import sys
 
 from backend.installer.clone import ROOT, Environment
 from backend.installer.environments import python_of
+from shared_protocol.machine import files
 
 COMMANDS = {"video-elevator": "backend.__main__", "elevator": "elevator.__main__"}
 """By name: the module whose `main` it runs."""
@@ -27,4 +28,4 @@ def write_commands(environment: Environment) -> None:
             f'#!/bin/sh\nexec {shlex.quote(str(python))} -P -c {shlex.quote(code)} "$@"\n', encoding="utf-8"
         )
         temporary.chmod(0o755)
-        os.replace(temporary, path)
+        files.move(temporary, path)

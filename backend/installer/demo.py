@@ -21,7 +21,7 @@ from backend.installer.interpreters import find_blender, find_python
 from backend.installer.one_at_a_time import one_at_a_time
 from backend.installer.problem import Problem
 from backend.installer.terminal import Ticker, say
-from shared_protocol.machine import places
+from shared_protocol.machine import files, places
 from shared_protocol.machine.processes import is_running
 from shared_protocol.starting import clean_environment
 
@@ -94,8 +94,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     try:
         yield new
         if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
+            files.move(folder, old)
+        files.move(new, folder)
     finally:
         for each in (new, old):
             shutil.rmtree(each, ignore_errors=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backend.installer import contents
-from backend.installer.children import run
+from backend.installer.children import reason, run
 from backend.installer.clone import LOGS, Environment
 from backend.installer.interpreters import version_of
 from backend.installer.problem import Problem
@@ -24,6 +24,22 @@ STAMP = "elevator-stamp.json"
 """Lies in an environment: what it was made of, or that it is unfinished. Written last."""
 UNFINISHED = "unfinished"
 
+NOT_REACHED = {
+    "ProxyError|Tunnel connection failed|407 Proxy": (
+        "the proxy did not let pip through to the packages. Look at HTTPS_PROXY and at pip's setting proxy, and start"
+        " again."
+    ),
+    "CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError": (
+        "the package index could not prove who it is, as behind a firewall that reads along. Give pip its certificate"
+        " (pip config set global.cert FILE) and start again."
+    ),
+    "NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ConnectionResetError"
+    "|Temporary failure in name resolution|getaddrinfo failed|Network is unreachable|RemoteDisconnected": (
+        "the package index was not reached. Look whether this machine has a network, and start again: what is"
+        " downloaded already is not lost."
+    ),
+}
+"""What pip's log holds when it has met no index: why, as a person would say it."""
 PipArguments = Callable[[Sequence[str | Path]], Sequence[str]]
 """Given the pip command: more arguments for it. Asked only when something is going to be installed."""
 
@@ -97,7 +113,7 @@ def ensure(environment: Environment, base: Path, more_arguments: PipArguments | 
         command.append(environment.package)
     command += more_arguments(pip) if more_arguments else ()
     what, log = f"Installing packages into {environment.name}", LOGS / f"pip{environment.name}.log"
-    run(command, what=what, log=log, busy_with=pip_is_busy_with)
+    run(command, what=what, log=log, busy_with=pip_is_busy_with, why=pips_reason)
     if left := damages(environment):
         raise Problem(f"{environment.name} is not whole ({left[0]}): delete it and start again.")
     _write_stamp(environment, wanted_stamp(environment))
@@ -113,6 +129,15 @@ def pip_is_busy_with(log: Path) -> str:
         if line.startswith("Installing collected packages:"):
             return f"unpacking {line.count(',') + 1} packages"
     return ""
+
+
+def pips_reason(log: Path) -> str:
+    """Why pip has failed. Without a network its last word is that there is no such package."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    for signs, sentence in NOT_REACHED.items():
+        if re.search(signs, text):
+            return sentence
+    return reason(log)
 
 
 def _fits(environment: Environment, version: tuple[int, int]) -> bool:

@@ -48,10 +48,10 @@ from shared_protocol.wire import Buffer, Incoming
 from ..failures import Denial, Failure, cannot_keep
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
-from . import security
 from .devices import likely_device
 from .estimates import Estimates
 from .file_desk import FileDesk, Send, Stream
+from .guests import LOCAL
 from .jobs import Job, Owner, State
 from .listing import Listing
 from .open_stores import Kept
@@ -264,7 +264,7 @@ class Desk:
     def _check_quota(self, principal: str) -> None:
         """Raise Failure if a guest's finished clips take all that they may: no other key's go for them."""
         most = self._options.guest_bytes
-        if principal != security.LOCAL and (taken := self._store.tally.waiting(principal)) >= most:
+        if principal != LOCAL and (taken := self._store.tally.waiting(principal)) >= most:
             raise Failure("results_full", taken=f"{taken / 1e9:.1f}", most=f"{most / 1e9:.1f}")
 
     def _conform(self, client: Peer, request: Conform) -> Job:
@@ -313,7 +313,7 @@ class Desk:
     # The backend --------------------------------------------------------------------------------------------
 
     def _shut_down(self, client: Peer) -> None:
-        if client.owner.principal != security.LOCAL:
+        if client.owner.principal != LOCAL:
             raise Denial("not_allowed")
         log.info("A client asks for the end.")
         self._stopping = True

@@ -33,8 +33,8 @@ from shared_protocol.messages import (
 
 from ..root import ROOT
 from ..styles.catalogue import Catalogue
+from .guests import LOCAL
 from .peers import Peer, Peers
-from .security import LOCAL
 from .store import JobStore
 
 T = TypeVar("T", bound=msgspec.Struct)

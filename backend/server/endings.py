@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
 
 import msgspec
 
-from shared_protocol.messages import Done, Message, Notice, Terminal
+from shared_protocol.messages import Cancelled, Done, Message, Notice, Terminal
 from shared_protocol.texts import path_text, sentence
 from shared_protocol.wire import Buffer
 
-from ..failures import StorageFailure
+from ..failures import StorageFailure, cannot_keep
 from ..serve_options import ServeOptions
 from .jobs import Job, State
 from .result_record import record
@@ -35,9 +36,26 @@ REFUSED_SECONDS = 60.0
 """How much later, when the disk does not take it."""
 RESULTS_AT_ONCE = 10
 """So many lose their names before somebody else has a turn."""
+PLACE_SECONDS = 0.1
+"""How often a clip that is made and finds no place is tried again. Virus scanners hold new files for a moment, and a
+folder that holds such a file can get no other name on Windows."""
+PATIENCE_SECONDS = 5.0
+"""After so long the queue stops over it, which says why. The clip stays, and is tried on and on."""
 
 Emit: TypeAlias = Callable[[Job, Message, Sequence[Buffer]], None]
 """Tell whoever listens to a job something."""
+
+
+@dataclass
+class _Made:
+    """A clip without its final place."""
+
+    job: Job
+    done: Done
+    since: float
+    """On the clock."""
+    told: bool = False
+    """Whether it was said why."""
 
 
 class Endings:
@@ -51,27 +69,35 @@ class Endings:
         *,
         emit: Emit,
         stop: Callable[[StorageFailure], None],
+        go_on: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        """`stop`: stop the queue, for a reason. `clock`: seconds that go forward."""
+        """`stop`: stop the queue, for a reason. `go_on`: that reason is gone. `clock`: seconds that go forward."""
         self._store, self._results, self._options = store, results, options
-        self._emit, self._stop, self._clock = emit, stop, clock
+        self._emit, self._stop, self._go_on, self._clock = emit, stop, go_on, clock
+        self._made: dict[str, _Made] = {}
+        self._placed_at = clock()
         self._unsaved: dict[str, tuple[Terminal, int]] = {}
         """With the bytes of their results."""
         self._saved_at = self._tidied_at = clock()
 
     @property
     def unsaved(self) -> Collection[str]:
-        """Jobs whose end the disk did not take yet. They count as unfinished."""
-        return self._unsaved.keys()
+        """Jobs that no worker has any more and whose end the disk did not take yet. They count as unfinished."""
+        return self._unsaved.keys() | self._made.keys()
 
-    def publish(self, job: Job, done: Done) -> tuple[Done, int]:
-        """Give the result that a worker has made its final place: the end of its job, and the result's bytes.
+    def publish(self, job: Job, done: Done) -> None:
+        """Give the clip that a worker has made its final place, which ends its job. What finds none waits for it: it
+        is not made anew."""
+        self._made[job.id] = _Made(job, done, self._clock())
+        self._place(self._made[job.id])
 
-        Raises OSError if it finds no place.
-        """
-        done = msgspec.structs.replace(done, folder=path_text(self._results.folder(job.id)))
-        return done, self._results.publish(job.id, record(job, done))
+    def give_up(self, job_id: str) -> bool:
+        """A job is cancelled: its clip waits for its place no longer. False if none did."""
+        if self._made.pop(job_id, None) is None:
+            return False
+        self.end(Cancelled(job=job_id))
+        return True
 
     def end(self, end: Terminal, size: int = 0) -> None:
         """End a job: its last state is stored, and then its one terminal event is sent."""
@@ -88,6 +114,35 @@ class Endings:
         log.info("Job %s: %s.", job.id, job.state.value)
         self._emit(job, end, ())
         self._tidied_at = -math.inf
+
+    def place_again(self) -> None:
+        """Try once more to give clips their places. To be called often."""
+        if self._made and self._clock() - self._placed_at >= PLACE_SECONDS:
+            for made in list(self._made.values()):
+                self._place(made)
+            self._placed_at = self._clock()
+
+    def _place(self, made: _Made) -> None:
+        job = made.job
+        folder = self._results.folder(job.id)
+        done = msgspec.structs.replace(made.done, folder=path_text(folder))
+        try:
+            size = self._results.publish(job.id, record(job, done))
+        except FileNotFoundError as error:  # somebody has deleted what was made
+            del self._made[job.id]
+            refused = cannot_keep(folder, error)
+            self.requeue(job.id, str(refused))
+            self._stop(refused)
+        except OSError as error:
+            if not made.told and self._clock() - made.since >= PATIENCE_SECONDS:
+                made.told = True
+                log.error("The clip of job %s finds no place: %s.", job.id, error)
+                self._stop(cannot_keep(folder, error))
+        else:
+            del self._made[job.id]
+            if made.told:
+                self._go_on()
+            self.end(done, size)
 
     def save_again(self) -> None:
         """Try once more to store what the disk did not take. To be called often."""

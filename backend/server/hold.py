@@ -78,7 +78,11 @@ class Hold:
 
     def went_well(self) -> bool:
         """What had hindered it does so no longer. Whether that is news."""
-        if not self.stopped or not self._is_trying:
+        return self._is_trying and self.is_over()
+
+    def is_over(self) -> bool:
+        """What the queue has stopped over has come right. Whether that is news."""
+        if not self.stopped:
             return False
         log.info("The queue goes on.")
         self._go_on()

@@ -23,11 +23,11 @@ from shared_protocol.client import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from shared_protocol.messages import Message
 from shared_protocol.wire import Buffer
 
-from . import security
 from .descriptors import most_descriptors
+from .door import CLIENTS, bind_guarded
 from .inbox import Inbox
+from .keys import KeyPair
 from .outbox import Outbox
-from .security import CLIENTS, KeyPair
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,9 @@ class Mail:
         self._parts = 0
         """How many of it were read."""
         self._socket = _open(context)
-        self.endpoint = security.bind_guarded(self._socket, keys, CLIENTS)
+        self.endpoint = bind_guarded(self._socket, keys, CLIENTS)
         """Where clients on this machine reach it."""
-        self.remote = security.bind_guarded(self._socket, keys, CLIENTS, bind) if bind else ""
+        self.remote = bind_guarded(self._socket, keys, CLIENTS, bind) if bind else ""
         """Where those on other machines do; empty: nowhere."""
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -67,7 +68,7 @@ class OnlyOne:
 
     def _take_folder(self) -> bool:
         """False if another process holds the folder."""
-        if os.name != "posix":
+        if sys.platform == "win32":
             return True  # no file that is open is deleted there
         self._folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:

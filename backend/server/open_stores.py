@@ -81,7 +81,7 @@ def _open_store(path: Path) -> tuple[JobStore, str]:
     for suffix in ("", "-wal", "-shm"):
         file = path.with_name(path.name + suffix)
         if file.exists():
-            file.rename(aside.with_name(aside.name + suffix))
+            files.move(file, aside.with_name(aside.name + suffix))
     found_late.unlink(missing_ok=True)
     store = JobStore(path)
     for job in waiting:

@@ -138,7 +138,10 @@ class ResultStore:
             names = [entry.name for entry in entries]
         for name in names:
             if name.startswith((PARTIAL, FORGOTTEN)):
-                self._throw_away(self._root / name)
+                try:
+                    self._throw_away(self._root / name)
+                except OSError as error:  # it hinders nobody, and the next start tries again
+                    log.warning("What is left of a clip could not be deleted: %s.", error)
         self.clear()
         return frozenset(filter(_JOB.fullmatch, names))
 

@@ -75,7 +75,7 @@ class Scheduler:
         self._upload = upload
         self._hold = Hold(store, results, clock)
         self._times = Times(store, self._slots, clock, audience)
-        self._endings = Endings(store, results, options, emit=emit, stop=self._refused, clock=clock)
+        self._endings = Endings(store, results, options, emit=emit, stop=self._refused, go_on=self._go_on, clock=clock)
         self.device: str | None = None
         self.loads = 0
 
@@ -142,7 +142,7 @@ class Scheduler:
     def cancel(self, job: Job) -> None:
         """End an unfinished job."""
         slot = self._slot_of(job.id)
-        if job.id in self._endings.unsaved:
+        if self._endings.give_up(job.id) or job.id in self._endings.unsaved:
             return
         if slot is not None and slot.cancel():
             quietly(lambda: self._store.cancel(job.id))  # so that it is not begun anew if the backend ends now
@@ -181,6 +181,7 @@ class Scheduler:
         for slot in self._slots:
             slot.clear_away()
             self._tend(slot)
+        self._endings.place_again()
         self._endings.save_again()
         if not self._endings.unsaved and self._hold.ends(self._store.backlog.first()):
             self._broadcast(Queue(queue=self.state))
@@ -198,6 +199,7 @@ class Scheduler:
             slot.leave()
             if job is not None and not job.ended:
                 self._lay_down(job, cancelling)
+        self._endings.place_again()
         for slot in self._slots:
             slot.wait()
 
@@ -253,17 +255,13 @@ class Scheduler:
 
     def _publish(self, slot: Slot, done: Done) -> None:
         """The worker has made a clip: its result gets its final place, and only then the job is done."""
-        job = self._store.get(done.job)
+        job, cancelling = self._store.get(done.job), slot.cancelling
         assert job is not None
-        try:
-            end, size = self._endings.publish(job, done)
-        except OSError as error:
-            refused = cannot_keep(self._results.folder(job.id), error)
-            self._hold_back(slot, str(refused), passing=refused.code != "disk_full")
-            return
         quietly(lambda: self._times.learn(slot, job))
         slot.leave()
-        self._endings.end(end, size)
+        self._endings.publish(job, done)
+        if cancelling:  # what was made in that moment counts, but nobody waits for its place
+            self._endings.give_up(job.id)
 
     def _hold_back(self, slot: Slot, why: str, *, passing: bool) -> None:
         """The result finds no place: the job waits again, and no other is started until there is one."""
@@ -365,6 +363,10 @@ class Scheduler:
 
     def _stop(self, why: str, *, passing: bool = False) -> None:
         if self._hold.stop(why, passing=passing):
+            self._broadcast(Queue(queue=self.state))
+
+    def _go_on(self) -> None:
+        if self._hold.is_over():
             self._broadcast(Queue(queue=self.state))
 
     def _went_well(self) -> None:

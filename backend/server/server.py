@@ -26,21 +26,22 @@ from shared_protocol.wire import Buffer
 
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Catalogue
-from . import security
 from .clock import AwakeClock
 from .descriptors import Reserve, raise_limit
 from .desk import Desk
 from .devices import worker_devices
 from .discretion import Discretion
+from .door import CLIENTS, Door, user_of
 from .ground import Ground
+from .guests import LOCAL, Guests
 from .inbox import MOST_BYTES, MOST_REQUESTS
 from .jobs import Job
+from .keys import KeyPair, server_keys
 from .mail import Mail
 from .only_one import OnlyOne
 from .open_stores import Kept
 from .peers import Peers
 from .scheduler import Scheduler, make_slots
-from .security import CLIENTS, Guests, KeyPair
 from .worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -77,11 +78,11 @@ class Server:
         self._stopping = False
         self._kept, self._held = kept, held
         self._context = zmq.Context()
-        self._door = security.start_authenticator(self._context)
+        self._door = Door(self._context)
         self._client_keys = KeyPair.fresh()
-        self._keys = security.server_keys(places.config_folder() / "keys") if options.bind else KeyPair.fresh()
+        self._keys = server_keys(places.config_folder() / "keys") if options.bind else KeyPair.fresh()
         self._guests = Guests(self._client_keys.public, places.config_folder() / "authorized", options.authorize)
-        security.admit(self._door, CLIENTS, self._guests)
+        self._door.admit(CLIENTS, self._guests)
         self._mail = Mail(self._context, self._keys, options.bind)
         self._scheduler = Scheduler(
             kept.store,
@@ -128,6 +129,7 @@ class Server:
             while not self._stopping:
                 self._wait()
                 ground.look()  # before anything is accepted into a file that is not there any more
+                self._door.look()
                 self._hear_clients()
                 self._scheduler.work()
                 self._desk.look()
@@ -179,7 +181,7 @@ class Server:
                 return
 
     def _hear(self, identity: bytes, frames: Sequence[zmq.Frame]) -> None:
-        principal = self._guests.principal_of(security.user_of(frames[0])) if frames else None
+        principal = self._guests.principal_of(user_of(frames[0])) if frames else None
         if principal is None:
             self._refuse(identity, Refused(code="not_authorized", message=REVOKED))
             return
@@ -248,7 +250,7 @@ class Server:
             self._broadcast(Alive())  # also finds out who has gone
         for client in self._peers:  # at every round, so that a key that is taken away is shut out within a second
             key = client.owner.principal
-            if key != security.LOCAL and self._guests.principal_of(key) is None:
+            if key != LOCAL and self._guests.principal_of(key) is None:
                 self._refuse(client.identity, Refused(code="not_authorized", message=REVOKED))
         self._mail.flush()
         for identity in self._mail.neglected():

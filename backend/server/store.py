@@ -18,6 +18,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from shared_protocol.machine import files
 from shared_protocol.messages import Cancelled, Done, Failed, Terminal
 
 from ..failures import Failure
@@ -137,7 +138,7 @@ class JobStore:
         self._base.close()
         for suffix in ("-wal", "-shm"):  # of the deleted one: they must not be taken for the new one's
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        written.replace(self.path)
+        files.move(written, self.path)
         self._open()
 
     def put_aside(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -54,7 +53,9 @@ def _is_full(path: Path) -> bool:
     limit of the system."""
     try:
         with tempfile.TemporaryFile(dir=path.parent) as probe:
-            os.pwrite(probe.fileno(), bytes(PAGE_BYTES), path.stat().st_size)
+            probe.seek(path.stat().st_size)
+            probe.write(bytes(PAGE_BYTES))
+            probe.flush()
     except OSError as error:
         return error.errno in FULL
     return False

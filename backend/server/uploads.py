@@ -224,7 +224,7 @@ class Uploads:
         except UploadRefused:
             self._drop(key)
             raise
-        os.replace(upload.path, self._path(sha256))
+        files.move(upload.path, self._path(sha256))
         files.sync_folder(self._root)
         del self._uploads[key]
         self._files[sha256] = upload.size

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 
 from shared_protocol import wire
 from shared_protocol.errors import ProtocolError
@@ -27,8 +26,9 @@ from ..orders import ToWorker, WorkerKeys, from_worker
 from ..root import ROOT
 from ..serve_options import ServeOptions
 from .descriptors import need
+from .door import Door, bind_guarded
+from .keys import KeyPair
 from .output_file import Trimmer, trim
-from .security import KeyPair, admit, bind_guarded
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,7 @@ ten times slower (57 s instead of 6 s on two busy cores)."""
 class WorkerProcess:
     """One child process with a line of its own, so that a dead worker's mail never mixes with its successor's."""
 
-    def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], door: ThreadAuthenticator, options: ServeOptions, device: str
-    ) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], door: Door, options: ServeOptions, device: str) -> None:
         """Start the process; it reports `Ready` when it is. Raises OSError."""
         self.is_strange = False
         """Whether it has said something that nobody can read: then it is of no use, for its job's end may be lost."""
@@ -79,15 +77,15 @@ class WorkerProcess:
         self,
         opened: ExitStack,
         context: zmq.Context[zmq.Socket[bytes]],
-        door: ThreadAuthenticator,
+        door: Door,
         options: ServeOptions,
         device: str,
     ) -> WorkerKeys:
         """The line, and how the worker finds it. Raises zmq.ZMQError."""
         ours, theirs = KeyPair.fresh(), KeyPair.fresh()
         domain = next(_domains)
-        admit(door, domain, [theirs.public])
-        opened.callback(door.credentials_providers.pop, domain)
+        door.admit(domain, [theirs.public])
+        opened.callback(door.close, domain)
         self.socket = context.socket(zmq.DEALER)
         opened.callback(self.socket.close)
         self.socket.linger = 0

@@ -14,11 +14,16 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 PATTERNS = ("frame_*.png", "clip.json")
 """What is copied of a result: the frames, and the record of how they were made."""
+
+
+PAUSES = tuple(0.02 * 2**number for number in range(8))
+"""Between the tries to give a file its name, seconds: five in all."""
 
 
 class CopyError(Exception):
@@ -58,15 +63,28 @@ def copy(source: Path, target: Path) -> None:
         for name in names:
             shutil.copyfile(source / name, beside / name)
         if not target.is_dir():
-            beside.rename(target)
+            _name(beside, target)
             return
         for name in names:
             if not (target / name).exists():
-                os.replace(beside / name, target / name)
+                _name(beside / name, target / name)
     except OSError as error:
         raise CopyError(f"The frames cannot be written to {target}: {why(error)}.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _name(old: Path, new: Path) -> None:
+    """`os.replace`, again and again while another program, such as a virus scanner, has a file of it open: Windows
+    refuses it then. Raises OSError."""
+    for pause in PAUSES:
+        try:
+            os.replace(old, new)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    os.replace(old, new)
 
 
 def _beside(target: Path, process: int) -> Path:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import ExposedFile
 
 MAX_BYTES = 64 << 10
 UNFINISHED = ".part"
 """Ends the names of files that are being written."""
+PATIENCE_SECONDS = 5.0
+"""How long a file may be held by somebody who looks at it, such as a virus scanner."""
+LOOK_SECONDS = 0.5
+"""How long it may be held by somebody who writes it."""
+_T = TypeVar("_T")
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -40,14 +48,51 @@ def write(
                 file.flush()
                 os.fsync(file.fileno())
         if replace:
-            os.replace(temporary, path)
+            move(temporary, path)
         else:
-            os.link(temporary, path)
-            os.unlink(temporary)
+            _give_name(temporary, path)
     except OSError:
         with suppress(OSError):  # the first error says more
             temporary.unlink(missing_ok=True)
         raise
+
+
+def move(old: Path, new: Path) -> None:
+    """`os.replace` of a file or folder of ours, with patience: see `patiently`. Raises OSError."""
+    patiently(lambda: os.replace(old, new))
+
+
+def patiently(act: Callable[[], _T], seconds: float = PATIENCE_SECONDS) -> _T:
+    """Do something with a name where we may, again and again while another program has the file open.
+
+    Windows refuses that with a PermissionError, and so do some network disks. Raises what `act` raises, a
+    PermissionError not before it was tried for `seconds`.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.01
+    while True:
+        try:
+            return act()
+        except PermissionError:
+            if time.monotonic() + pause > deadline:
+                raise
+            time.sleep(pause)
+            pause *= 2
+
+
+def _give_name(temporary: Path, path: Path) -> None:
+    """Give a file a name that none has. Raises FileExistsError and OSError."""
+    if sys.platform == "win32":
+        patiently(lambda: os.rename(temporary, path))  # which replaces nothing there
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links, such as exFAT
+        os.close(os.open(path, _WRITE_NEW, 0o600))  # raises FileExistsError
+        os.replace(temporary, path)
+    else:
+        os.unlink(temporary)
 
 
 def sweep(path: Path) -> None:
@@ -82,7 +127,7 @@ def read(path: Path) -> bytes:
 
     Raises ExposedFile if others can read it, and OSError.
     """
-    with path.open("rb") as file:
+    with patiently(lambda: path.open("rb"), LOOK_SECONDS if sys.platform == "win32" else 0.0) as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         data = file.read(MAX_BYTES + 1)
     if os.name == "posix" and mode & 0o077:

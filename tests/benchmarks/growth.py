@@ -270,6 +270,7 @@ def slices(results: int) -> None:
         ServeOptions(kept_results=KEPT),
         emit=lambda *told: None,
         stop=lambda why: None,
+        go_on=lambda: None,
         clock=lambda: float(next(seconds)),
     )
     took, commits = [], []

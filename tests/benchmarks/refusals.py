@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 import zmq
 
-from backend.server.security import KeyPair
+from backend.server.keys import KeyPair
 from shared_protocol.client import Client, Lost
 from shared_protocol.messages import AskStatus, Refused
 from tests.backend.harness import Conversation, Running, greet, running

@@ -25,12 +25,13 @@ import numpy as np
 import zmq
 
 from backend.orders import Sample, Task, WorkerKeys
-from backend.server import security
+from backend.server.door import Door, bind_guarded
+from backend.server.guests import LOCAL
 from backend.server.jobs import Job, Owner, State
+from backend.server.keys import KeyPair
 from backend.server.requests import resolve
 from backend.server.result_record import record
 from backend.server.results import RESULT_FILE, ResultStore
-from backend.server.security import KeyPair
 from backend.server.store import JobStore
 from backend.styles.catalogue import read_catalogue
 from backend.worker.maker import Advance, Extra, Item, Picture
@@ -64,7 +65,7 @@ def noise(side: int) -> list[bytes]:
 
 def leave_result(frames: Sequence[bytes]) -> str:
     """A finished job as a backend leaves it, which the next one finds. Its name."""
-    job = Job(new_job_id(), Owner(security.LOCAL, ME), orders.order())
+    job = Job(new_job_id(), Owner(LOCAL, ME), orders.order())
     folder = places.data_folder() / "results" / job.id
     folder.mkdir(parents=True)
     for index, data in enumerate(frames):
@@ -103,11 +104,11 @@ def seconds_from_worker(side: int) -> float:
     go = encode(orders.order())
     for _ in range(ROUNDS):
         with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-            door = security.start_authenticator(context)
+            door = Door(context)
             ours, theirs = KeyPair.fresh(), KeyPair.fresh()
-            security.admit(door, "bench", [theirs.public])
+            door.admit("bench", [theirs.public])
             socket.rcvhwm, socket.linger = 0, 0
-            endpoint = security.bind_guarded(socket, ours, "bench")
+            endpoint = bind_guarded(socket, ours, "bench")
             keys = WorkerKeys(
                 endpoint=endpoint,
                 server_key=ours.public,
@@ -228,7 +229,7 @@ def in_this_process(style: str, jobs: int) -> list[dict[str, float]]:
             order, _ = resolve(asked, read_catalogue(), fake=False, upload=lambda sha256: None)
             assert isinstance(order, Sample)
             task = Task(job=asked.job, order=order, folder=str(results.partial(asked.job)))
-            job = Job(asked.job, Owner(security.LOCAL, ME), order)
+            job = Job(asked.job, Owner(LOCAL, ME), order)
             store.add(job)
             store.move(job.id, State.LOADING)
             spent, done = worker_loop(maker.make(order), task)

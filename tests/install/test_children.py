@@ -84,6 +84,42 @@ def test_signals_become_one_exception() -> None:
             signal.signal(each, handler)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_child_that_is_made_in_that_moment_is_known(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    """Ctrl-C comes when the child runs and nobody has its number yet."""
+    born = []
+
+    class Popen(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *args: object, **options: object) -> None:
+            super().__init__(*args, **options)  # type: ignore[call-overload]
+            born.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(each) for each in signals]
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    try:
+        end_on_signals()
+        monkeypatch.setattr(subprocess, "Popen", Popen)
+        with pytest.raises(Interrupted):  # noqa: PT012
+            if asked:
+                ask(sleeper)
+            with started(sleeper):
+                pytest.fail("the block begins")
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
+    assert is_gone(born[0])
+
+
+def test_what_takes_too_long_is_not_waited_for() -> None:
+    began = time.monotonic()
+    assert ask([sys.executable, "-c", "import time; time.sleep(600)"], timeout_s=0.2) is None
+    assert time.monotonic() - began < 60
+
+
 def test_failure_names_its_reason(folder: Path) -> None:
     script = "print('fine'); print('ERROR: the reason'); print('hint: more'); raise SystemExit(3)"
     with pytest.raises(Problem, match=r"Trying failed: ERROR: the reason\. The whole output is in"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from backend.installer import environments
+from backend.installer.children import reason
 from backend.installer.clone import Environment
 from backend.installer.environments import STAMP, UNFINISHED, ensure, is_complete, python_of
 from backend.installer.problem import Problem
@@ -64,6 +67,51 @@ def test_what_pip_does_is_told_in_words(log: str, words: str, tmp_path: Path) ->
     file = tmp_path / "pip.log"
     file.write_text(log, encoding="utf-8")
     assert environments.pip_is_busy_with(file) == words
+
+
+def test_an_index_that_is_not_reached_is_named(tmp_path: Path) -> None:
+    """The real pip, whose last word is another."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    log = tmp_path / "pip.log"
+    with log.open("wb") as file:
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--isolated",
+            "--retries",
+            "1",
+            "install",
+            "--target",
+            tmp_path / "no",
+        ]
+        command += ["--index-url", f"http://127.0.0.1:{port}/simple", "no-such-package"]
+        said = subprocess.run(command, stdout=file, stderr=file, check=False)
+    assert said.returncode
+    assert "No matching distribution" in reason(log)
+    assert environments.pips_reason(log).startswith("the package index was not reached.")
+
+
+@pytest.mark.parametrize(
+    ("log", "sentence"),
+    [
+        (
+            "WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.'\nERROR: No\n",
+            "the proxy",
+        ),
+        (
+            "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]\nERROR: No\n",
+            "the package index could",
+        ),
+        ('NameResolutionError("HTTPSConnection"\nERROR: No matching distribution found\n', "the package index was"),
+        ("ERROR: No matching distribution found for torch==9\n", "ERROR: No matching"),
+    ],
+)
+def test_why_pip_failed_is_said_in_words(log: str, sentence: str, tmp_path: Path) -> None:
+    file = tmp_path / "pip.log"
+    file.write_text(log, encoding="utf-8")
+    assert environments.pips_reason(file).startswith(sentence)
 
 
 def test_second_start_runs_nothing(environment: Environment, base: Path, commands: list[list[str]]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,3 +79,86 @@ def test_what_a_killed_writer_has_left_is_swept_and_nothing_else(tmp_path: Path)
         (tmp_path / name).write_bytes(b"")
     files.sweep(tmp_path / "a")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.0123", ".ab.0123.part", "a", "a.part"]
+
+
+class Held:
+    """A file that another program has open: so often its name is refused."""
+
+    def __init__(self, times: int) -> None:
+        self.left, self.tried = times, 0
+
+    def __call__(self) -> str:
+        self.tried += 1
+        self.left -= 1
+        if self.left >= 0:
+            raise PermissionError(13, "Permission denied")
+        return "done"
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Time passes in sleep alone."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: sum(pauses))
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    return pauses
+
+
+def test_a_name_that_is_refused_for_a_while_is_waited_for(slept: list[float]) -> None:
+    assert files.patiently(Held(6)) == "done"
+    assert sum(slept) < files.PATIENCE_SECONDS
+    assert slept == sorted(slept), "less and less often"
+
+
+def test_one_that_is_refused_for_ever_is_given_up(slept: list[float]) -> None:
+    held = Held(10**6)
+    with pytest.raises(PermissionError):
+        files.patiently(held)
+    assert files.PATIENCE_SECONDS / 2 < sum(slept) <= files.PATIENCE_SECONDS
+    assert held.tried < 20
+
+
+def test_other_faults_are_told_at_once(slept: list[float]) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        files.patiently(full)
+    assert not slept
+
+
+def test_a_file_is_written_though_its_name_is_refused_for_a_moment(
+    tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, replace = Held(3), os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: (held(), replace(*names)))
+    files.write(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_disk_without_links_takes_a_file_that_replaces_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(old: Path, new: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as Linux says it of exFAT
+
+    monkeypatch.setattr(os, "link", link)
+    files.write(tmp_path / "a", b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        files.write(tmp_path / "a", b"second", replace=False)
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert mode(tmp_path / "a") == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_windows_gives_a_name_that_none_has_by_renaming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rename(old: Path, new: Path) -> None:
+        if new.exists():
+            raise FileExistsError(183, "Cannot create a file when that file already exists")
+        os.replace(old, new)
+
+    monkeypatch.setattr(files, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(os, "rename", rename)
+    files.write(tmp_path / "a", b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        files.write(tmp_path / "a", b"second", replace=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import zmq
 
-from backend.server.security import KeyPair
+from backend.server.keys import KeyPair
 from shared_protocol.client import Client
 from shared_protocol.connection import Connection
 from shared_protocol.messages import Message

@@ -13,7 +13,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from backend.server.handshake_log import log_handshakes
-from backend.server.security import KeyPair, fingerprint
+from backend.server.keys import KeyPair, fingerprint
 from shared_protocol import wire
 from shared_protocol.client import Client, Lost
 from shared_protocol.connection import Connection

@@ -15,9 +15,11 @@ import pytest
 import zmq
 
 from backend.failures import BackendError
-from backend.server import security
+from backend.server import guests as who_may_come
+from backend.server.door import CLIENTS, Door, bind_guarded, user_of
+from backend.server.guests import LOCAL, Guests
 from backend.server.handshake_log import LOGGED_PER_MINUTE
-from backend.server.security import CLIENTS, LOCAL, Guests, KeyPair, admit, bind_guarded, start_authenticator, user_of
+from backend.server.keys import KeyPair, fingerprint, read_public_key
 from shared_protocol.client import Lost
 from tests.backend.harness import greet, running, until
 from tests.security.guests import guest, list_key
@@ -35,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the list every time."""
-    monkeypatch.setattr(security, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(who_may_come, "LOOK_SECONDS", 0.0)
 
 
 def put(path: Path, key: str) -> None:
@@ -85,7 +87,7 @@ def test_the_list_may_change(folder: Path, caplog: pytest.LogCaptureFixture) -> 
     assert guests.principal_of(other) is None
     told = caplog.text
     assert told.count("is revoked") == 2
-    assert security.fingerprint(one) in told
+    assert fingerprint(one) in told
     assert one not in told
     assert other not in told
 
@@ -204,7 +206,7 @@ def test_while_a_file_cannot_be_read_its_key_is_what_it_was(
     put(folder / "other.pub", other)
     guests = Guests("", folder)
     assert guests.principal_of(steady) == steady
-    read, tried = security.read_public_key, []
+    read, tried = read_public_key, []
 
     def refuse(path: Path) -> str:
         if path.name == "steady.pub":
@@ -212,13 +214,13 @@ def test_while_a_file_cannot_be_read_its_key_is_what_it_was(
             raise OSError(number, os.strerror(number))
         return read(path)
 
-    monkeypatch.setattr(security, "read_public_key", refuse)
+    monkeypatch.setattr(who_may_come, "read_public_key", refuse)
     put(folder / "other.pub", new)
     for _ in range(3):
         assert [guests.principal_of(key) for key in (steady, other, new)] == [steady, None, new]
     assert len(tried) > 3, "it is tried again each time"
     assert caplog.text.count("steady.pub is skipped") == 1
-    monkeypatch.setattr(security, "read_public_key", read)
+    monkeypatch.setattr(who_may_come, "read_public_key", read)
     (folder / "steady.pub").unlink()
     assert guests.principal_of(steady) is None
 
@@ -262,7 +264,7 @@ def test_refusals_are_logged_once_and_never_flood(folder: Path, caplog: pytest.L
     for _ in range(50):
         guests.callback(CLIENTS, STRANGER.encode())
     assert caplog.text.count("refused") == 1
-    assert security.fingerprint(STRANGER) in caplog.text
+    assert fingerprint(STRANGER) in caplog.text
     assert STRANGER not in caplog.text
     for _ in range(500):
         guests.callback(CLIENTS, KeyPair.fresh().public.encode())
@@ -271,7 +273,7 @@ def test_refusals_are_logged_once_and_never_flood(folder: Path, caplog: pytest.L
 
 
 def test_threads_may_ask_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(security, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(who_may_come, "LOOK_SECONDS", 0.0)
     keys = [KeyPair.fresh().public for _ in range(4)]
     put(folder / "steady.pub", keys[0])
     guests = Guests("", folder)
@@ -297,8 +299,8 @@ def test_frames_know_their_sender(folder: Path) -> None:
     ours, theirs = KeyPair.fresh(), KeyPair.fresh()
     put(folder / "one.pub", theirs.public)
     with zmq.Context() as context:
-        door = start_authenticator(context)
-        admit(door, CLIENTS, Guests("", folder))
+        door = Door(context)
+        door.admit(CLIENTS, Guests("", folder))
         try:
             with context.socket(zmq.ROUTER) as router, context.socket(zmq.DEALER) as dealer:
                 endpoint = bind_guarded(router, ours, CLIENTS)

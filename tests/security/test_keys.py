@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from backend.orders import WorkerKeys
-from backend.server.security import AllowList, Guests, KeyPair
+from backend.server.door import AllowList
+from backend.server.guests import Guests
+from backend.server.keys import KeyPair
 from tests.backend.harness import Running
 
 KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")

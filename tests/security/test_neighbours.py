@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import zmq
 
-from backend.server.security import KeyPair
+from backend.server.keys import KeyPair
 from shared_protocol import wire
 from shared_protocol.client import new_job_id
 from shared_protocol.machine import places

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import zmq
 
-from backend.server.security import KeyPair, server_keys
+from backend.server.keys import KeyPair, server_keys
 from shared_protocol.messages import Chunk, Done, Fetch, Frame, Have, Offer, Progress
 from tests.backend.harness import ROOT, Conversation, greet, running
 

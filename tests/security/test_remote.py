@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.server.security import read_pair, read_public_key
+from backend.server.keys import read_pair, read_public_key
 from shared_protocol.machine import places
 from tests.backend.harness import LONG, ROOT, command, until
 
@@ -42,7 +42,7 @@ with Conversation(Client(profiles.find_profile("gpu"), name="elsewhere")) as cli
 STRANGER = """
 import sys
 from backend.client import profiles
-from backend.server.security import KeyPair
+from backend.server.keys import KeyPair
 from shared_protocol.client import Client
 from tests.backend.harness import Conversation
 from tests.security.guests import with_key

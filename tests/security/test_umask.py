@@ -11,7 +11,7 @@ import pytest
 
 from backend.cli import diagnosis
 from backend.installer import doctor
-from backend.server.security import KeyPair, read_pair, read_public_key, server_keys, write_pair
+from backend.server.keys import KeyPair, read_pair, read_public_key, server_keys, write_pair
 from shared_protocol.machine import places
 from tests.backend.harness import run, running
 

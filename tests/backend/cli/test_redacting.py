@@ -245,7 +245,7 @@ HARMLESS = """\
 2026-01-02 03:04:05,678 42 INFO backend.server.scheduler: Job 0123456789abcdef0123456789abcdef was accepted.
 2026-01-02 03:04:05,678 42 ERROR backend.server.hold: The queue has stopped: The disk is full. Free some space there.
 2026-01-02 03:04:05,678 42 WARNING backend.server.handshake_log: A connection was refused: it broke off.
-2026-01-02 03:04:05,678 42 INFO backend.server.security: The key 0a1b2c3d may come in.
+2026-01-02 03:04:05,678 42 INFO backend.server.keys: The key 0a1b2c3d may come in.
 2026-01-02 03:04:05,678 42 INFO backend.server.slot: Worker 4711 ended by itself with code -9.
   | Traceback (most recent call last):
   |   File "«clone»/backend/worker/process.py", line 132, in _end_of

@@ -17,7 +17,7 @@ from backend import __main__
 from backend.cli.redacting import Redactor
 from backend.installer import doctor
 from backend.installer.doctor import Finding
-from backend.server.security import server_keys
+from backend.server.keys import server_keys
 from backend.server.store import JobStore
 from shared_protocol import connection
 from shared_protocol.machine import files, places

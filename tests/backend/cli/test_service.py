@@ -20,8 +20,8 @@ from backend.cli import service, service_managers, units
 from backend.cli.service import ALWAYS, service_of
 from backend.cli.service_managers import Launchd, Systemd, TaskScheduler
 from backend.cli.units import LAUNCHD_LABEL, SYSTEMD_NAME, TASK_NAME
+from backend.server.keys import KeyPair
 from backend.server.only_one import only_one
-from backend.server.security import KeyPair
 from shared_protocol import connection
 from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import places

@@ -15,7 +15,8 @@ from backend import __main__
 from backend.cli import keys
 from backend.client import profiles
 from backend.failures import BackendError
-from backend.server.security import KeyPair, bind_guarded, read_pair, server_keys
+from backend.server.door import bind_guarded
+from backend.server.keys import KeyPair, read_pair, server_keys
 from shared_protocol import connection
 from shared_protocol.errors import ConnectionFileError
 

@@ -139,7 +139,7 @@ def test_the_end_of_the_pipe_alone_ends_a_worker(monkeypatch: pytest.MonkeyPatch
     import msgspec
 
     from backend.orders import WorkerKeys
-    from backend.server.security import KeyPair
+    from backend.server.keys import KeyPair
 
     keys = KeyPair.fresh()
     order = WorkerKeys(

@@ -15,7 +15,7 @@ import zmq
 
 from backend.orders import Preview, Ready
 from backend.serve_options import ServeOptions
-from backend.server import security
+from backend.server.door import Door
 from backend.server.worker_process import WorkerProcess, output_file
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
@@ -198,7 +198,7 @@ def start(home: Path) -> Iterator[Callable[[], WorkerProcess]]:
     (home / "state").mkdir(parents=True)
     workers: list[WorkerProcess] = []
     with zmq.Context() as context:
-        door = security.start_authenticator(context)
+        door = Door(context)
 
         def start() -> WorkerProcess:
             workers.append(WorkerProcess(context, door, ServeOptions(fake=True), "cpu"))
@@ -208,7 +208,7 @@ def start(home: Path) -> Iterator[Callable[[], WorkerProcess]]:
         for worker in workers:
             worker.end()
             worker.wait()
-        assert not door.credentials_providers, "an ended worker leaves nothing at the door"
+        assert not door.domains, "an ended worker leaves nothing at the door"
         door.stop()
 
 
