@@ -52,10 +52,9 @@ def _is_full(path: Path) -> bool:
     """Whether the disk takes no more behind the end of a file. SQLite knows one kind of that only, not a quota or a
     limit of the system."""
     try:
-        with tempfile.TemporaryFile(dir=path.parent) as probe:
+        with tempfile.TemporaryFile(dir=path.parent, buffering=0) as probe:
             probe.seek(path.stat().st_size)
             probe.write(bytes(PAGE_BYTES))
-            probe.flush()
     except OSError as error:
         return error.errno in FULL
     return False

@@ -343,10 +343,10 @@ def test_full_is_full_by_whatever_kind(path: Path, monkeypatch: pytest.MonkeyPat
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
     assert refusal(error, path).is_full
 
-    def limited(*arguments: object) -> int:
+    def limited(**options: object) -> int:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr("os.pwrite", limited)
+    monkeypatch.setattr("tempfile.TemporaryFile", limited)
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
     assert refusal(error, path).is_full
 
