@@ -47,6 +47,10 @@ class Step:
     preview: Callable[[], Pixels | None] = field(default=lambda: None, repr=False)
     """Gives the clip as predicted so far, (F, h, w, 3) at latent resolution, or None when there is nothing to show.
     Computed on each call, cheaply: a linear map from latents to colours."""
+    latents: Tensor | None = field(default=None, repr=False)
+    """After a call of a network of the chain: the point that it led to, (F, C, h, w). Not to be changed."""
+    clean: Tensor | None = field(default=None, repr=False)
+    """The clip as predicted so far, (F, C, h, w): what `Models.decode` makes frames of. Not to be changed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +151,10 @@ def _elevate(
         return models.place(chain_noise(seed, frames, shape, purpose, n, k))
 
     def step(unit: Unit) -> Step:
-        return Step(unit.phase, next(number), total, unit.timestep, preview=partial(models.draft, unit.clean))
+        preview = partial(models.draft, unit.clean)
+        return Step(
+            unit.phase, next(number), total, unit.timestep, preview=preview, latents=unit.latents, clean=unit.clean
+        )
 
     with enough_for("painting"):  # what no phase has claimed
         z = yield from relay(chain(t2i, t2v, plan, z, noise, start, hold), step)

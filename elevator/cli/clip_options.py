@@ -132,7 +132,7 @@ def _settings(
     """Settings by the models, which have the presets and know their size."""
 
     def settings(models: Models) -> ClipSettings:
-        from ..pipeline import default_strength, native_size, preset_plan
+        from ..defaults import default_strength, native_size, preset_plan
 
         preset = given.get("preset", "published")
         alone = list(prompts) == [0]

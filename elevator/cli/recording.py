@@ -15,13 +15,13 @@ from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..clip_record import Clock, record_of
+from ..defaults import fitted
 from ..errors import ModelError, RequestError
 from ..models.loading import load_models
 from ..models.pair import Models
 from ..pictures.clip_folder import RECORD, SHEET, frame_name, frames_in
 from ..pictures.footage import read_picture, resized
 from ..pictures.sheet import encoded_sheet
-from ..pipeline import fitted
 from ..pixels import Pixels
 from ..provenance import differences, pictures_of, recorded, source_files
 from ..sampler import elevate

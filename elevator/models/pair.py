@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..chain.cross_frame import Call, Text
 from ..chain.denoiser import Denoiser
@@ -136,6 +136,33 @@ class Models:
         """The latents on the models' device."""
         return latents.to(self.reading.device)
 
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None, offload: bool = False) -> Models:
+        """These models on another device, in another precision, or both. The VAE stays in float32, see `decode`.
+
+        Their networks themselves are moved, as torch does it: these Models and others that share them are of no use
+        afterwards. offload: networks wait in the processor's memory, and the one that runs lies on the device.
+        """
+        loras, embeddings = [(each.path, each.weight) for each in self.loras], self.embeddings
+        bare = (self.bare or self)._with_text(())
+        device, dtype = device or self.reading.device, dtype or self.reading.dtype
+        place = torch.device("cpu") if offload else device
+        for network in (bare.t2i.unet, bare.t2v.unet, bare.t2i_text.encoder, bare.t2v_text.encoder):
+            nn.Module.to(network, place, dtype)
+        nn.Module.to(bare.vae, place)
+        offloader = Offloader(device if offload else None)
+        moved = replace(
+            bare,
+            t2i=replace(bare.t2i, offloader=offloader),
+            t2v=replace(bare.t2v, offloader=offloader),
+            # Copies, for an encoder keeps what it has encoded.
+            t2i_text=replace(bare.t2i_text),
+            t2v_text=replace(bare.t2v_text),
+            reading=Reading(device, dtype, bare.reading.count, place if offload else None),
+            offloader=offloader,
+            components={},
+        )
+        return moved.with_loras(loras, self.loras_on_t2v)._with_text(embeddings)
+
     def with_sources(self, sources: Sources) -> Models:
         """These models with exactly the LoRAs and embeddings of these sources. Raises LoraError and ModelError."""
         loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
@@ -191,6 +218,10 @@ class Models:
         Raises ModelError if a file is broken or does not fit the T2I's text encoder.
         """
         return self._with_text(tuple(read_embedding(path) for path in paths))
+
+    def with_more_embeddings(self, paths: Iterable[Path]) -> Models:
+        """These models with the given textual inversion files besides those in use; see `with_embeddings`."""
+        return self._with_text((*self.embeddings, *(read_embedding(path) for path in paths)))
 
     def _with_text(self, embeddings: tuple[Embedding, ...]) -> Models:
         if embeddings == self.embeddings:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from elevator import LoraError, Plan, PlanError, RequestError, VideoElevatorPipeline, elevate, pipeline
 from elevator.calls import calls_of
-from elevator.pipeline import STRENGTH, fitted, native_size, with_steps
+from elevator.defaults import STRENGTH, fitted, native_size, with_steps
 from elevator.presets import T2VS, presets_for
 from elevator.sampler import Step
 from tests.elevator.golden import FOLDER, models
@@ -120,9 +120,12 @@ def test_arguments_are_called_as_diffusers_calls_them(other):
 
 def test_the_seed_is_the_generators_and_otherwise_torchs_own(pipe, asked):
     generator = torch.Generator().manual_seed(11)
-    torch.rand(3, generator=generator)
     call(pipe, generator=generator, seed=None)
-    assert asked["seed"] == 11
+    drawn = asked["seed"]
+    call(pipe, generator=generator, seed=None)
+    assert asked["seed"] != drawn, "a generator that was used goes on"
+    call(pipe, generator=torch.Generator().manual_seed(11), seed=None)
+    assert asked["seed"] == drawn
     torch.manual_seed(1)
     call(pipe, seed=None)
     first = asked["seed"]
@@ -139,7 +142,8 @@ def test_what_is_not_given_comes_from_models_and_preset(pipe, asked):
     pipe("a dog")
     assert (asked["height"], asked["width"], asked["frames"]) == (64, 64, 16)
     assert asked["plan"] == models("zeroscope").presets["published"].plan
-    assert (asked["negative_prompt"], asked["prompts"], asked["init_frames"]) == ("", None, None)
+    assert (asked["prompt"], asked["negative_prompt"], asked["init_frames"]) == ("a dog", "", None)
+    assert "prompts" not in asked
     assert asked["strength"] == 1
     with pytest.raises(PlanError, match="no preset 'nonsense' here; choose one of published"):
         pipe("a dog", preset="nonsense")
@@ -153,7 +157,8 @@ def test_guidances_and_steps_change_the_plan(pipe, asked):
 def test_prompts_by_frame_footage_and_anchor(pipe, asked):
     video = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 3), np.uint8)
     call(pipe, {0: "a dog", 2: "a cat"}, num_frames=None, video=[Image.fromarray(frame) for frame in video])
-    assert (asked["prompt"], asked["prompts"]) == ("", {0: "a dog", 2: "a cat"})
+    assert asked["prompts"] == {0: "a dog", 2: "a cat"}
+    assert "prompt" not in asked
     assert np.array_equal(asked["init_frames"], video)
     assert (asked["frames"], asked["strength"]) == (3, STRENGTH)
     call(pipe, video=video, strength=0.3, image=video[2])
@@ -173,7 +178,12 @@ def test_footage_changes_the_clip_and_leaves_no_warning(pipe):
     [
         ({"output_type": "latent"}, "output_type is 'latent'; choose pil, np or pt."),
         ({"prompt": ""}, "The prompt is empty"),
-        ({"prompt": ["a dog", "a cat"]}, "call once for each"),
+        ({"prompt": ["a dog", 2]}, "prompt is a int"),
+        ({"prompt": []}, "No clip is asked for"),
+        ({"num_videos_per_prompt": 0}, "No clip is asked for"),
+        ({"prompt": ["a dog", "a cat"], "negative_prompt": ["blurry"]}, "2 prompts and 1 negative"),
+        ({"seed": None, "generator": [torch.Generator()], "num_videos_per_prompt": 2}, "1 generators and 2 clips"),
+        ({"callback_on_step_end_tensor_inputs": ["latents", "prompt_embeds"]}, "no prompt_embeds"),
         ({"height": 17}, "height is 17"),
     ],
 )

@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(
 ME = "1" * 32
 SIDE, FRAMES = 128, 4
 """Of every clip: enough that its frames need memory of their own."""
-FELT_SECONDS = 0.8
+FELT_SECONDS = 0.5
 """How long a shortage lasts once it is there: several rounds of the server's loop."""
 
 

@@ -25,8 +25,8 @@ from elevator.cli import recording
 from elevator.cli.clip_options import new_clip
 from elevator.cli.options import parser
 from elevator.cli.values import MAX_SEED
+from elevator.defaults import STRENGTH
 from elevator.pictures.sheet import contact_sheet
-from elevator.pipeline import STRENGTH
 from elevator.provenance import source_files
 from elevator.sidecar import read
 from elevator.sources import Lora
