@@ -134,6 +134,8 @@ def _add_detach(command: argparse.ArgumentParser) -> None:
 
 
 def _add_out(command: argparse.ArgumentParser, about: str) -> None:
-    command.add_argument("--out", type=Path, metavar="FOLDER", help=about)
+    command.add_argument(
+        "--out", type=Path, metavar="PLACE", help=f"{about}: a folder, or a film, NAME.mp4, .webm or .gif"
+    )
     add(command, "--overwrite")
     add(command, "--quiet")

@@ -7,12 +7,10 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from elevator.pictures.clip_folder import frames_in
 from shared_protocol.messages import JobView
 
 from ..client.api import LISTED, Backend, Job, Wish
-from ..client.failures import ClientFailure
-from ..client.saving import prepare
+from ..client.saving import in_use, is_taken, prepare
 from ..failures import EXIT_DONE, BackendError
 from ..styles.catalogue import read_catalogue
 from .batch_file import Row, read_rows
@@ -66,8 +64,8 @@ def _check(rows: Sequence[Row], options: argparse.Namespace, wrong: dict[int, st
             if catalogue is not None:
                 check(row.wish, catalogue, fake=options.fake)
             receipt = read_receipt(folder)
-            if not options.overwrite and frames_in(folder) and (receipt is None or receipt.asked != asked_of(row)):
-                raise ClientFailure("folder_in_use", folder=folder)
+            if not options.overwrite and is_taken(folder) and (receipt is None or receipt.asked != asked_of(row)):
+                raise in_use(folder)
         except BackendError as error:
             wrong[row.number] = f"{row.where}: {error}"
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from elevator.pictures.clip_folder import is_film
 from shared_protocol.messages import Accepted, Done, Frame, Message, Notice, Progress, Queue, QueueState
 
 from ..client.api import Backend, Job, connect
@@ -119,11 +120,12 @@ def saved(output: Output, job: Job, paths: Sequence[Path], label: str = "", **mo
     rate = float(done.fps)
     output.say(
         f"{label}{done.frames} frames of {done.width} × {done.height} pixels, {rate:g} a second, seed {done.seed}, "
-        f"made in {done.seconds:.1f} s:\n{folder / paths[0].name} … {paths[-1].name}"
+        f"made in {done.seconds:.1f} s:\n{folder / paths[0].name}" + (f" … {paths[-1].name}" if len(paths) > 1 else "")
     )
     record = Saved(
         job=job.id,
         folder=str(folder),
+        film=paths[0].name if is_film(paths[0]) else "",
         frames=done.frames,
         width=done.width,
         height=done.height,

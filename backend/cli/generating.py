@@ -7,6 +7,7 @@ import random
 
 from elevator.cli import values
 from elevator.cli.shared import default_folder
+from elevator.pictures.clip_folder import is_film
 from shared_protocol.messages import Style
 
 from ..client.api import Backend, Job, Wish
@@ -59,6 +60,8 @@ def _check_usage(options: argparse.Namespace) -> None:
         wrong = "Give either a prompt or a file with --from."
     elif options.detach and options.fps is not None and options.source is None:
         wrong = "With --detach there is nobody to change the frame rate: leave out --fps, and use conform later."
+    elif options.source is not None and options.out is not None and is_film(options.out):
+        wrong = "With --from, --out is a folder: a column out gives each row's film its name."
     if wrong is not None:
         raise CommandFailure("usage", detail=wrong, command="generate")
 

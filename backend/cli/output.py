@@ -21,10 +21,12 @@ class JsonLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Saved(JsonLine, frozen=True, kw_only=True, tag=True):
-    """A clip's frames lie in a folder of the user's."""
+    """A clip lies in a folder of the user's, as frames or as a film."""
 
     job: str
     folder: str
+    film: str = ""
+    """The film's name; empty: there are frames."""
     frames: int
     width: int
     """Pixels."""

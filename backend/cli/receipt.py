@@ -1,4 +1,5 @@
-"""`job.json` beside the frames of a batch's row: which job it was, and whether its clip is whole."""
+"""`job.json` beside the frames of a batch's row, `NAME.mp4.job.json` beside a film: which job it was, and whether its
+clip is whole."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from elevator.pictures.clip_folder import frames_in
+from elevator.pictures.clip_folder import frames_in, is_film
 from shared_protocol.machine import files
 from shared_protocol.messages import JobId, LoraChoice
 
@@ -31,26 +32,30 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     """Of the clip that lies here."""
 
-    def is_whole(self, folder: Path) -> bool:
-        """Whether all frames of the clip lie in the folder."""
-        return 0 < self.frames == len(frames_in(folder))
+    def is_whole(self, out: Path) -> bool:
+        """Whether all frames of the clip lie in the folder, or its film is there."""
+        return self.frames > 0 and (out.is_file() if is_film(out) else self.frames == len(frames_in(out)))
 
 
-def read_receipt(folder: Path) -> Receipt | None:
-    """The receipt in a folder, or None if there is none that can be used."""
+def _place(out: Path) -> Path:
+    return out.with_name(f"{out.name}.{NAME}") if is_film(out) else out / NAME
+
+
+def read_receipt(out: Path) -> Receipt | None:
+    """The receipt of a clip's folder or film, or None if there is none that can be used."""
     try:
-        with (folder / NAME).open("rb") as file:
+        with _place(out).open("rb") as file:
             return msgspec.json.decode(file.read(MAX_BYTES), type=Receipt)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def write_receipt(folder: Path, receipt: Receipt) -> None:
+def write_receipt(out: Path, receipt: Receipt) -> None:
     """Write the receipt, whole or not at all. Raises BackendError."""
     try:
-        files.write(folder / NAME, msgspec.json.format(msgspec.json.encode(receipt)))
+        files.write(_place(out), msgspec.json.format(msgspec.json.encode(receipt)))
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise cannot_write(_place(out).parent, error) from error
 
 
 def asked_of(row: Row) -> dict[str, Any]:

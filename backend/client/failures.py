@@ -23,6 +23,7 @@ from ..failures import (
 ClientCode: TypeAlias = Literal[
     "folder_unwritable",
     "folder_in_use",
+    "film_in_use",
     "no_backend",
     "not_reached",
     "connection_gone",
@@ -48,6 +49,11 @@ CLIENT: dict[ClientCode, Wording] = {
     "folder_in_use": Wording(
         "The folder {folder} holds frames of another clip already.",
         "Choose another folder, or add --overwrite to replace them.",
+        EXIT_CANNOT_WRITE,
+    ),
+    "film_in_use": Wording(
+        "{file} is there already.",
+        "Choose another name, or add --overwrite to replace it.",
         EXIT_CANNOT_WRITE,
     ),
     "no_backend": Wording(

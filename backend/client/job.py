@@ -22,7 +22,7 @@ from shared_protocol.wire import Buffer, Incoming
 
 from .conversation import Conversation
 from .failures import ClientFailure, SaidByBackend
-from .saving import NewFrames
+from .saving import new_clip
 
 FETCH_FRAMES = 16
 """How many frames are asked for at once."""
@@ -77,14 +77,15 @@ class Job:
         """Ask for the job's end. It has ended when its last event says so."""
         self._talk.tell(Cancel(job=self.id))
 
-    def fetch(self, folder: str | PathLike[str], *, overwrite: bool = False) -> tuple[Path, ...]:
-        """Wait for the end, and write the clip's frames into `folder`: frame_0001.png and so on.
+    def fetch(self, out: str | PathLike[str], *, overwrite: bool = False) -> tuple[Path, ...]:
+        """Wait for the end, and write the clip's frames into the folder `out`: frame_0001.png and so on; or, if its
+        name ends in .mp4, .webm or .gif, into one film at the clip's rate. The files that were written.
 
-        Either all frames are there afterwards or none is new. Frames of another clip are in the way, or go if
-        `overwrite`. The backend may then delete its own copy when room is needed. Raises BackendError.
+        Either all is there afterwards or nothing is new. Another clip is in the way, or goes if `overwrite`. The
+        backend may then delete its own copy when room is needed. Raises BackendError.
         """
         done = self.wait()
-        with NewFrames(Path(folder), overwrite=overwrite) as frames:
+        with new_clip(Path(out), done.fps, overwrite=overwrite) as frames:
             for index, png in self.frames():
                 frames.write(index, png)
             if frames.count != done.frames:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ElevatorError
-from ..pictures.clip_folder import RECORD
+from ..pictures.clip_folder import record_path
 from ..sidecar import Sidecar
 from .clip_options import SEVERAL, SINGLE, ClipOptions, clip_again, new_clip
 from .options import parser
@@ -69,7 +69,7 @@ def _summary(options: ClipOptions, made: Sidecar) -> str:
     size = f"{settings.width} × {settings.height}"
     lines = [
         f"{settings.frames} frames of {size} pixels, seed {settings.seed}, made in {seconds:.1f} s:",
-        str(options.out / RECORD),
+        str(record_path(options.out)),
     ]
     if options.like is not None:
         pairs = zip(made.frames, options.like.frames, strict=True)

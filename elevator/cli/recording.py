@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from ..defaults import fitted
 from ..errors import ModelError, RequestError
 from ..models.loading import load_models
 from ..models.pair import Models
-from ..pictures.clip_folder import RECORD, SHEET, frame_name, frames_in
+from ..pictures.clip_folder import RECORD, SHEET, frame_name, frames_in, is_film, record_path
+from ..pictures.film import Film
 from ..pictures.footage import read_picture, resized
+from ..pictures.rates import exact
 from ..pictures.sheet import encoded_sheet
 from ..pixels import Pixels
 from ..provenance import differences, pictures_of, recorded, source_files
@@ -56,10 +59,13 @@ def make(options: ClipOptions) -> Sidecar:
     clock.spent_on("loading")
     with _workshop(options.out) as folder:
         clip, notes = _sample(options, models, settings, folder, clock)
-        (folder / SHEET).write_bytes(encoded_sheet(clip))
         sidecar = record_of(clip, options.sources, options.pictures, device, settings, files, notes, clock)
         (folder / RECORD).write_bytes(encode(sidecar))
-        _publish(folder, options.out)
+        if is_film(options.out):
+            _publish_film(clip, exact(settings.fps), folder, options.out)
+        else:
+            (folder / SHEET).write_bytes(encoded_sheet(clip))
+            _publish(folder, options.out)
     return sidecar
 
 
@@ -162,6 +168,10 @@ def _unknown(sources: Sources, settings: ClipSettings) -> tuple[str, ...]:
 
 def check_folder(out: Path, overwrite: bool) -> None:
     """Raise RequestError if there is no room for a clip at `out`."""
+    if is_film(out):
+        if out.is_dir() or (out.exists() and not overwrite):
+            raise RequestError(f"{out} is there already; choose another --out, or --overwrite.")
+        return
     if out.exists() and not out.is_dir():
         raise RequestError(f"{out} is a file; choose another --out.")
     if not overwrite and any(_old(out)):
@@ -192,6 +202,16 @@ def _publish(folder: Path, out: Path) -> None:
         file.unlink()
     for file in reversed([*_old(folder)]):
         os.replace(file, out / file.name)
+
+
+def _publish_film(clip: Pixels, rate: Fraction, folder: Path, out: Path) -> None:
+    """Write the film apart and move it to its place; the sidecar is the last to appear."""
+    with Film(folder / out.name, rate) as film:
+        for frame in clip:
+            film.add(frame)
+    record_path(out).unlink(missing_ok=True)
+    os.replace(folder / out.name, out)
+    os.replace(folder / RECORD, record_path(out))
 
 
 def _say(*sentences: str) -> None:

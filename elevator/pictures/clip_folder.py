@@ -12,12 +12,24 @@ from pathlib import Path
 
 RECORD = "clip.json"
 SHEET = "contact_sheet.jpg"
+FILMS = (".mp4", ".webm", ".gif")
+"""How the names of films end: a clip may be one of these instead of a folder."""
 _FRAME = re.compile(r"frame_([0-9]{4,})\.png")
 
 
 def frame_name(index: int) -> str:
     """Name of the file of frame `index`, counted from 0: 0 → "frame_0001.png"."""
     return f"frame_{index + 1:04d}.png"
+
+
+def is_film(path: Path) -> bool:
+    """Whether a path is called as a film is, so that a clip goes there as one file."""
+    return path.suffix.lower() in FILMS
+
+
+def record_path(out: Path) -> Path:
+    """Where the record of a clip lies: in its folder, or beside its film."""
+    return out.with_name(f"{out.name}.json") if is_film(out) else out / RECORD
 
 
 def frames_in(folder: Path) -> tuple[Path, ...]:

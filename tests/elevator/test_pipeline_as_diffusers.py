@@ -251,7 +251,7 @@ def test_an_interrupted_call_makes_no_further_step_and_gives_what_there_is(pipe,
         lambda **more: call(pipe, plan=replace(PLAN, steps=6), output_type="np", **more),
         lambda **more: small(theirs, num_inference_steps=6, **more),
     ):
-        seen = []
+        seen: list[int] = []
 
         def stop(pipe: Any, number: int, timestep: int, told: dict[str, Any], seen: list[int] = seen) -> dict[str, Any]:
             seen.append(number)

@@ -203,6 +203,33 @@ def test_each_row_has_a_clip_and_a_second_run_makes_only_what_is_missing(
     assert {path.parent.name for path in after if before[path] == after[path]} == {"one"}
 
 
+def test_rows_may_be_films(backend: Running, call: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = file(tmp_path, "prompt,frames,seed,out\na fox,2,3,fox.mp4\na cat,2,4,cats/one.gif\n")
+    options = ["generate", "--from", path, "--out", out]
+    made = call(*options)
+    assert made.code == 0, made.err
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
+        "fox.mp4",
+        "fox.mp4.job.json",
+        "one.gif",
+        "one.gif.job.json",
+    ]
+    again = call(*options, "--json")
+    assert [line["type"] for line in again.lines] == ["Skipped", "Skipped"]
+    (out / "fox.mp4").unlink()
+    file(tmp_path, "prompt,frames,seed,out\na fox,2,3,fox.mp4\na cat,2,5,cats/one.gif\n")
+    refused = call(*options)
+    assert refused.code == 1
+    assert "one.gif is there already" in refused.err
+    third = call(*options, "--overwrite", "--json", "--quiet")
+    saved = [line for line in third.lines if line["type"] == "Saved"]
+    assert [(line["row"], line["film"]) for line in saved] == [(1, "fox.mp4"), (2, "one.gif")]
+    wrong = call("generate", "--from", path, "--out", tmp_path / "all.mp4")
+    assert wrong.code == 2
+    assert "--out is a folder" in wrong.err
+
+
 def test_no_row_is_submitted_if_one_cannot_be_used(backend: Running, call: Call, tmp_path: Path) -> None:
     rows = ["a fox,plain,,,", ",plain,,,", "a fox,nouveau,,,", "a fox,,63,,", "a fox,,,0,", "a fox,,,,-1", "a,,,x,"]
     failed = call(

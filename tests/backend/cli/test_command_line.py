@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
 
+import av
 import cv2
 import psutil
 import pytest
@@ -132,6 +134,30 @@ def test_frames_of_another_clip_are_not_mixed_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+@pytest.mark.parametrize(("name", "codec"), [("fox.mp4", "h264"), ("fox.webm", "vp9"), ("FOX.GIF", "gif")])
+def test_a_clip_may_be_one_film(tmp_path: Path, name: str, codec: str) -> None:
+    out = tmp_path / "où" / name
+    made = make(out, "--frames", "3", "--size", "96x64", "--json")
+    assert made.returncode == 0, made.stderr
+    assert names(out.parent) == [name]
+    with av.open(str(out)) as film:
+        (stream,) = film.streams.video
+        assert (stream.codec.canonical_name, stream.width, stream.height) == (codec, 96, 64)
+        assert sum(1 for _ in film.decode(video=0)) == 3
+    saved = json.loads(made.stdout.splitlines()[-1])
+    assert (saved["type"], saved["folder"], saved["film"], saved["frames"]) == ("Saved", str(out.parent), name, 3)
+    before = out.read_bytes()
+    refused = make(out, "--quiet")
+    assert refused.returncode == 5
+    assert f"{out} is there already. Choose another name, or add --overwrite" in refused.stderr
+    assert out.read_bytes() == before
+    assert make(out, "--quiet", "--frames", "2", "--overwrite").returncode == 0
+    assert out.read_bytes() != before
+    failed = make(tmp_path / "no.mp4", prompt="fail:out_of_memory")
+    assert failed.returncode == 4
+    assert "no.mp4" not in " ".join(names(tmp_path)), "nothing half is left"
+
+
 def test_interrupting_generate_ends_everything_it_started(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("generate", "a pumpkin", "--out", str(tmp_path / "clip"), "--fake", "--grace", "0.2"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -339,6 +340,23 @@ def test_from_end_to_end_with_the_embedded_models(tmp_path, capsys):
     assert run("--again", tmp_path / "ball" / "clip.json") == 0
     assert "All frames have the recorded pixels." in capsys.readouterr().out
     assert np.array_equal(frames_of(tmp_path / "ball"), frames_of(tmp_path / "ball-again"))
+
+
+def test_a_clip_may_be_one_film_with_its_sidecar_beside_it(tmp_path, capsys):
+    out = tmp_path / "ball.mp4"
+    made = ["a dog", *MODELS, *SMALL, "--fps", "12", "--seed", "4", "--out", out]
+    assert run(*made) == 0
+    assert names_in(tmp_path) == ["ball.mp4", "ball.mp4.json"]
+    assert str(out) + ".json" in capsys.readouterr().out
+    with av.open(str(out)) as film:
+        (stream,) = film.streams.video
+        assert float(stream.average_rate or 0) == 12
+        assert sum(1 for _ in film.decode(video=0)) == 2
+    assert run(*made) == 1
+    assert f"{out} is there already" in capsys.readouterr().err
+    assert run("--again", tmp_path / "ball.mp4.json", "--out", out, "--overwrite") == 0
+    assert "All frames have the recorded pixels." in capsys.readouterr().out
+    assert names_in(tmp_path) == ["ball.mp4", "ball.mp4.json"]
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
