@@ -705,4 +705,50 @@ GERMAN: dict[str, str] = {
     "The report is {file}.": "Der Bericht ist {file}.",
     "The report was not written.": "Der Bericht wurde nicht geschrieben.",
     'There is no profile "{name}".': 'Es gibt kein Profil "{name}".',
+    # Models
+    "A style is being made of them.": "Aus ihnen wird ein Stil gemacht.",
+    "Another command about models runs.": "Ein anderer Befehl zu Modellen läuft.",
+    "Blender's Preferences do not allow online access: System, Network, Allow Online Access.": (
+        "Blenders Einstellungen erlauben keinen Online-Zugriff: System, Netzwerk, Online-Zugriff erlauben."
+    ),
+    "Choose a folder.": "Wähle einen Ordner.",
+    "Download these models and make a style of them. It can be stopped, and goes on from there another time": (
+        "Diese Modelle herunterladen und einen Stil daraus machen. Das lässt sich anhalten und geht ein andermal von"
+        " dort weiter"
+    ),
+    "Get": "Holen",
+    "Get Models": "Modelle holen",
+    "Go On": "Weiter",
+    "It is here.": "Es ist hier.",
+    "Look Again": "Neu nachsehen",
+    "Look for models in a folder, such as that of another program; nothing is moved or changed there": (
+        "In einem Ordner nach Modellen suchen, etwa dem eines anderen Programms; dort wird nichts bewegt oder geändert"
+    ),
+    "Look in a Folder": "In Ordner suchen",
+    "Make a style of these two models. They stay where they are": (
+        "Aus diesen beiden Modellen einen Stil machen. Sie bleiben, wo sie sind"
+    ),
+    "Models": "Modelle",
+    "Show Models": "Modelle zeigen",
+    "Show which models there are to get, with their size, and which are here": (
+        "Zeigen, welche Modelle es zu holen gibt, mit ihrer Größe, und welche hier sind"
+    ),
+    "Stop it. A download goes on from there another time": (
+        "Anhalten. Ein Herunterladen geht ein andermal von dort weiter"
+    ),
+    "The backend runs on another machine: its models are looked after there.": (
+        "Das Backend läuft auf einem anderen Rechner: Um seine Modelle kümmert man sich dort."
+    ),
+    "The command {name} failed.": "Der Befehl {name} ist gescheitert.",
+    "The folder holds no two models that make a style.": "Im Ordner liegen keine zwei Modelle, die einen Stil ergeben.",
+    "The folder is being looked through.": "Der Ordner wird durchsucht.",
+    "The models are being downloaded.": "Die Modelle werden heruntergeladen.",
+    "The models are being listed.": "Die Modelle werden aufgelistet.",
+    "Use": "Verwenden",
+    "{done} of {total}": "{done} von {total}",
+    "{done} of {total}, {left} left": "{done} von {total}, noch {left}",
+    "{image} with {motion}": "{image} mit {motion}",
+    "{missing} of {size} are missing.": "{missing} von {size} fehlen.",
+    "{size} are downloaded from the model hub.": "{size} werden vom Modell-Hub heruntergeladen.",
+    "{size}, for graphics cards of {memory} GB.": "{size}, für Grafikkarten mit {memory} GB.",
 }

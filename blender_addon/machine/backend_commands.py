@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from shared_protocol.machine import files, places
-from shared_protocol.starting import clean_environment
+from shared_protocol.machine import places
 
 from ..clip.job import NO_BACKEND, Problem
 from ..clip.words import Phrase, sentences
 from .backend_process import BackendError, doctor_command, find
+from .command_process import CommandProcess
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -45,8 +40,7 @@ class BackendCommands:
         self.problem: Problem | None = None
         """Why the last command brought nothing."""
         self._name = ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._said: Any = None
+        self._process: CommandProcess | None = None
         self._file: Path | None = None
 
     @property
@@ -65,85 +59,65 @@ class BackendCommands:
 
     def look(self) -> bool:
         """Whether the command that runs has ended just now. Never blocks."""
-        if self._process is None:
+        process = self._process
+        if process is None or (code := process.exit_code) is None:
             return False
-        code = self._process.poll()
-        if code is None:
-            return False
-        self._said.seek(0)
-        said = self._said.read()
-        self._end()
-        name, self._name = self._name, ""
+        said, last = process.new_lines(), process.last_line()
+        name, self._name, self._process = self._name, "", None
+        process.close()
         if name == "doctor":
-            self._take_findings(said, code)
+            self._take_findings(said[-1:], last, code)
         elif code == 0 and self._file is not None:
             self.report = self._file
         else:
-            self._fail(sentences(Phrase("The report was not written."), _last_line(said)))
+            self.problem = failed(sentences(Phrase("The report was not written."), it_said(last)))
         return True
 
     def close(self) -> None:
         """End what runs."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._end()
-            self._name = ""
+            self._process.close()
+            self._process, self._name = None, ""
 
     def _start(self, name: str, *more: str) -> None:
-        if self._process is not None:
-            return
-        self.problem = None
-        quiet: dict[str, Any] = {}
-        if sys.platform == "win32":
-            quiet["creationflags"] = subprocess.CREATE_NO_WINDOW
-        try:
-            install = find()
-            files.make_folder(places.state_folder())
-            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when the process has ended
-            self._process = subprocess.Popen(
-                [install.python, "-m", "backend", name, *more],
-                cwd=install.root,
-                env={**clean_environment(os.environ), "PYTHONIOENCODING": "utf-8"},
-                stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=subprocess.STDOUT,
-                **quiet,
-            )
-        except BackendError as error:
-            self.problem = Problem(error.sentence, error.next_step, error.command, NO_BACKEND)
-        except OSError as error:
-            why = error.strerror or str(error)
-            self._fail(Phrase("The command {name} could not be started: {why}.", name=name, why=why))
-        else:
-            self._name = name
+        if self._process is None:
+            self._process, self.problem = started(name, *more)
+            self._name = name if self._process is not None else ""
 
-    def _take_findings(self, said: bytes, code: int) -> None:
-        line = said.strip().splitlines()[-1:] or [b""]
+    def _take_findings(self, line: list[bytes], last: str, code: int) -> None:
         try:
-            self.findings = msgspec.json.decode(line[0], type=_Doctor).findings
+            self.findings = msgspec.json.decode(line[0] if line else b"", type=_Doctor).findings
         except (msgspec.DecodeError, UnicodeDecodeError):
             ended = Phrase("The check of the set-up ended with exit code {code}.", code=code)
-            self._fail(sentences(ended, _last_line(said)))
+            self.problem = failed(sentences(ended, it_said(last)))
 
-    def _fail(self, sentence: str) -> None:
-        try:
-            root: Path | None = find().root
-        except BackendError:
-            root = None
-        self.problem = Problem(sentence, "Run this in a terminal.", doctor_command(root), NO_BACKEND)
 
-    def _end(self) -> None:
-        self._said.close()
-        self._process = self._said = None
+def started(*arguments: str) -> tuple[CommandProcess | None, Problem | None]:
+    """A command that runs now, or why it does not."""
+    try:
+        return CommandProcess(*arguments), None
+    except BackendError as error:
+        return None, Problem(error.sentence, error.next_step, error.command, NO_BACKEND)
+    except OSError as error:
+        why = error.strerror or str(error)
+        return None, failed(Phrase("The command {name} could not be started: {why}.", name=arguments[0], why=why))
+
+
+def failed(sentence: str) -> Problem:
+    """What to say of a command that brought nothing."""
+    try:
+        root: Path | None = find().root
+    except BackendError:
+        root = None
+    return Problem(sentence, "Run this in a terminal.", doctor_command(root), NO_BACKEND)
+
+
+def it_said(line: str) -> str:
+    """What a command has said last, as a sentence, or nothing."""
+    return Phrase("It said: {words}", words=line) if line else ""
 
 
 def last_log() -> Path | None:
     """The backend's log that was written last."""
     logs = [path for path in (places.log_file(), places.start_log_file()) if path.is_file() and path.stat().st_size]
     return max(logs, key=lambda path: path.stat().st_mtime, default=None)
-
-
-def _last_line(said: bytes) -> str:
-    lines = said.decode("utf-8", "replace").strip().splitlines()
-    return Phrase("It said: {words}", words=lines[-1].strip()[:300]) if lines else ""

@@ -45,6 +45,7 @@ from .backend_process import BackendError, BackendProcess, Serving
 from .client_id import ClientId
 from .deliveries import Deliveries
 from .frame_folder import FrameFolder
+from .model_commands import ModelCommands
 from .reading import Readings
 from .style_list import StyleList
 from .timeline import Timeline
@@ -109,6 +110,7 @@ class Pump:
         self._readings = Readings(self.session)
         self.announcer = Announcer(self.session)
         self.commands = BackendCommands()
+        self.models = ModelCommands()
         self._looked_at = self._asked = float("-inf")
         self._loading = False
 
@@ -168,6 +170,7 @@ class Pump:
         self._deliveries.close()
         self._readings.close()
         self.commands.close()
+        self.models.close()
         self._hang_up()
         self._client_id.close()
 
@@ -192,11 +195,11 @@ class Pump:
         if self.on_tick is not None:
             self.on_tick(Tick(time.perf_counter() - begin, messages, size, filled))
         self.announcer.tell()
-        if self.commands.look():
+        if self.commands.look() | self.models.look():
             self.session.changed = True
         if self.session.busy:
             return PERIOD
-        return REST if self.session.waiting or looked_at or self.commands.running else None
+        return REST if self.session.waiting or looked_at or self.commands.running or self.models.running else None
 
     def set_loading(self, loading: bool) -> None:
         """While a .blend is loaded nothing may touch the data; what was in the edit is no longer."""

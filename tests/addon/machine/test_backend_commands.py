@@ -86,8 +86,8 @@ def test_no_backend_is_said_at_once(home: Path) -> None:
 def test_what_runs_ends_with_blender(commands: BackendCommands, tmp_path: Path) -> None:
     say(tmp_path, "import time; time.sleep(600)")
     commands.examine()
-    process = commands._process
-    assert process is not None
+    assert commands._process is not None
+    process = commands._process._process
     commands.close()
     assert process.poll() is not None
     assert not commands.running
