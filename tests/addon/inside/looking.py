@@ -312,6 +312,7 @@ def check_panels_ask_of_blender_what_it_has() -> None:
     settings.loras.add().name = "gone"
     settings.use_footage, settings.anchor, settings.source = True, "FILE", "Nothing"
     part("blender.queue_lines").show(pump().session.jobs)
+    _models_in_every_state()
     window_manager = bpy.context.window_manager
     items = {"ELEVATOR_UL_queue": window_manager.elevator_queue, "ELEVATOR_UL_loras": settings.loras}
     for panel in part("blender.panels").CLASSES:
@@ -320,6 +321,16 @@ def check_panels_ask_of_blender_what_it_has() -> None:
                 panel.draw_item(None, bpy.context, _Layout(), None, item, 0, None, "")
         else:
             panel.draw(SimpleNamespace(layout=_Layout()), bpy.context)
+    pump().models = part("machine.model_commands").ModelCommands()
+
+
+def _models_in_every_state() -> None:
+    """Some are here, some are on their way, some were found."""
+    commands, models = part("machine.model_commands"), pump().models
+    models.sets = tuple(commands.ModelSet("sd", "SD", "All of it", 5, missing, 8.0) for missing in (0, 3, 5))
+    models.pairs = (commands.FoundPair("/m/a.ckpt", "/m/b.ckpt"),)
+    models.progress, models._name = commands.Fetching(1, 5, 9.0), "get"
+    models.problem = part("clip.job").Problem("It does not fit.", "Choose another.")
 
 
 class _Drawn:

@@ -145,6 +145,64 @@ def check_set_up_and_report() -> None:
         INSTALL_FILE.write_text(told, encoding="utf-8")
 
 
+MODELS = """
+import json, pathlib, sys, time
+here = pathlib.Path(__file__).parent
+def tell(kind, **fields):
+    print(json.dumps({"type": kind, **fields}), flush=True)
+if sys.argv[2] == "list":
+    tell("ModelSet", name="sd", title="SD", about="", size=5, missing=0 if (here / "got").exists() else 5, memory_gb=8)
+elif sys.argv[2] == "get":
+    tell("Fetching", bytes_done=2, bytes_total=5)
+    while not (here / "go").exists():
+        time.sleep(0.01)
+    (here / "got").touch()
+elif sys.argv[2] == "scan":
+    tell("FoundPair", t2i=sys.argv[-1] + "/a.ckpt", t2v=sys.argv[-1] + "/b.ckpt")
+else:
+    (here / "added").write_text(" ".join(sys.argv[3:]))
+"""
+"""What the backend says of models, without a hub. The commands themselves have tests of their own."""
+
+
+def _polls(operator: str) -> bool:
+    return bool(getattr(bpy.ops.elevator, operator).poll())
+
+
+def check_models_are_got_and_found_with_a_click_each() -> None:
+    project = open_project("models")
+    models, told = pump().models, INSTALL_FILE.read_text(encoding="utf-8")
+    fake = project.parent / "backend" / "__main__.py"
+    fake.parent.mkdir()
+    fake.write_text(MODELS, encoding="utf-8")
+    INSTALL_FILE.write_text(json.dumps(json.loads(told) | {"root": str(project.parent)}), encoding="utf-8")
+    try:
+        assert bpy.ops.elevator.list_models() == {"FINISHED"}
+        assert pump().tick() is not None, "it is looked at again"
+        tick_until(lambda: models.sets is not None, seconds=60)
+        if bpy.app.online_access:
+            asked = _asked(part("blender.operators.models").GetModels, name="sd")
+            assert "0 MB are downloaded" in asked["message"], asked
+            assert bpy.ops.elevator.get_models(name="sd") == {"FINISHED"}
+            assert not _polls("scan_models"), "one command at a time"
+            tick_until(lambda: models.progress is not None, seconds=60)
+            (fake.parent / "go").touch()
+            tick_until(lambda: models.sets[0].is_here, seconds=60)
+        else:
+            assert not _polls("get_models"), "Blender's user wants no connections"
+        tick_until(lambda: not models.running, seconds=60)
+        assert bpy.ops.elevator.scan_models(directory=str(project.parent)) == {"FINISHED"}
+        tick_until(lambda: models.pairs is not None and not models.running, seconds=60)
+        assert bpy.ops.elevator.add_models(index=0) == {"FINISHED"}
+        tick_until(lambda: not models.running, seconds=60)
+        added = (fake.parent / "added").read_text(encoding="utf-8")
+        assert added == f"--json -- {project.parent}/a.ckpt {project.parent}/b.ckpt", added
+        assert models.problem is None
+        assert bpy.ops.elevator.add_models(index=1) == {"CANCELLED"}
+    finally:
+        INSTALL_FILE.write_text(told, encoding="utf-8")
+
+
 def check_the_log_is_opened() -> None:
     open_project("log")
     lay("a fox", frames=1)
