@@ -25,6 +25,7 @@ import msgspec
 from shared_protocol.machine import places
 from shared_protocol.machine.files import UNFINISHED, make_folder, move
 
+from .bundle_files import Reader, Writer, reader, writer
 from .catalogue import is_plain_path
 from .download import CHUNK, cannot_write
 from .failures import ModelFailure
@@ -36,6 +37,7 @@ MANIFEST_BYTES = 16 << 20
 SETTING_BYTES = 1 << 20
 """More than any base, style or picture has."""
 MODELS_HERE = "@models@"
+_MODEL = re.compile(r"[a-z0-9][a-z0-9_]{0,63}/")
 _SETTING = re.compile(r"settings/(?:catalogue\.toml|(?:bases|styles)/[a-z0-9_]{1,64}\.(?:toml|png))")
 
 
@@ -84,7 +86,7 @@ def export(target: Path, stock: Sequence[Got], show: Show) -> Packed:
     try:
         items = []
         with ExitStack() as stack:
-            bundle = stack.enter_context(_ZipWriter(partial) if target.suffix.lower() == ".zip" else _Folder(partial))
+            bundle = stack.enter_context(writer(partial, as_zip=target.suffix.lower() == ".zip"))
             for got in stock:
                 meter.begin(f"{got.model}/{got.path}")
                 items.append(_exported(bundle, got, meter))
@@ -104,7 +106,7 @@ def export(target: Path, stock: Sequence[Got], show: Show) -> Packed:
     return Packed(len(items), sum(item.size for item in items), tuple(notes))
 
 
-def _exported(bundle: _ZipWriter | _Folder, got: Got, meter: Meter) -> Item:
+def _exported(bundle: Writer, got: Got, meter: Meter) -> Item:
     """A model file, copied. Raises ModelFailure if it is not what was got, and OSError."""
     name = f"models/{got.model}/{got.path}"
     try:
@@ -154,43 +156,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(each)
 
 
-class _ZipWriter:
-    """A zip that grows; what is in it is as large as before, since weights hardly shrink."""
-
-    def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path, "x", zipfile.ZIP_STORED, allowZip64=True)
-
-    def create(self, name: str) -> IO[bytes]:
-        """A new file in it."""
-        return self._zip.open(name, "w", force_zip64=True)
-
-    def __enter__(self) -> _ZipWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
-
-
-class _Folder:
-    """A folder that grows."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        make_folder(path)
-
-    def create(self, name: str) -> IO[bytes]:
-        """A new file in it."""
-        file = self._path.joinpath(*name.split("/"))
-        make_folder(file.parent)
-        return file.open("xb")
-
-    def __enter__(self) -> _Folder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
 # Import ----------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +167,7 @@ def import_bundle(source: Path, show: Show) -> Packed:
     """
     with ExitStack() as stack:
         try:
-            bundle = stack.enter_context(_ZipReader(source) if source.is_file() else _FolderReader(source))
+            bundle = stack.enter_context(reader(source))
             manifest = _manifest(bundle)
         except (OSError, zipfile.BadZipFile, msgspec.DecodeError, NotImplementedError) as error:
             detail = error.strerror if isinstance(error, OSError) else "it is no export of models, or damaged"
@@ -223,7 +188,7 @@ def import_bundle(source: Path, show: Show) -> Packed:
         return Packed(len(wanted), sum(item.size for item, _ in wanted), tuple(notes))
 
 
-def _manifest(bundle: _ZipReader | _FolderReader) -> Manifest:
+def _manifest(bundle: Reader) -> Manifest:
     """Raises OSError, BadZipFile and DecodeError."""
     if bundle.size(MANIFEST) is None:
         raise msgspec.DecodeError("there is none")
@@ -231,11 +196,11 @@ def _manifest(bundle: _ZipReader | _FolderReader) -> Manifest:
         return msgspec.json.decode(file.read(MANIFEST_BYTES), type=Manifest)
 
 
-def _refusal(bundle: _ZipReader | _FolderReader, item: Item) -> str:
+def _refusal(bundle: Reader, item: Item) -> str:
     """Why a file is not taken, as the rest of a sentence, or ""."""
     first, _, rest = item.path.partition("/")
     if first == "models":
-        if not is_plain_path(rest) or "/" not in rest:
+        if not is_plain_path(rest) or not _MODEL.match(rest):
             return "is no path of a model"
     elif not _SETTING.fullmatch(item.path) or item.size > SETTING_BYTES:
         return "is nothing that is exported"
@@ -280,7 +245,7 @@ def _wanted(manifest: Manifest) -> tuple[list[tuple[Item, Path]], list[str]]:
     return wanted, notes
 
 
-def _take(source: Path, bundle: _ZipReader | _FolderReader, item: Item, target: Path, meter: Meter) -> None:
+def _take(source: Path, bundle: Reader, item: Item, target: Path, meter: Meter) -> None:
     """One file, whole or not at all. Raises ModelFailure."""
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}{UNFINISHED}")
     try:
@@ -316,54 +281,3 @@ def _copy(source: IO[bytes], target: IO[bytes], told: Callable[[int], None], mos
         if left is not None:
             left -= len(chunk)
     return sha256.hexdigest()
-
-
-class _ZipReader:
-    """A zip as it came."""
-
-    def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path)
-
-    def size(self, name: str) -> int | None:
-        """Bytes of a file in it; None: there is none, or it cannot be read."""
-        try:
-            told = self._zip.getinfo(name)
-        except KeyError:
-            return None
-        return None if told.is_dir() or told.flag_bits & 1 else told.file_size
-
-    def opened(self, name: str) -> IO[bytes]:
-        """Its bytes. Raises BadZipFile."""
-        return self._zip.open(name)
-
-    def __enter__(self) -> _ZipReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
-
-
-class _FolderReader:
-    """A folder as it came: no link in it is followed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def size(self, name: str) -> int | None:
-        """Bytes of a file in it; None: there is none, or a link leads to it."""
-        place = self._path
-        for part in name.split("/"):
-            place = place / part
-            if place.is_symlink():
-                return None
-        return place.stat().st_size if place.is_file() else None
-
-    def opened(self, name: str) -> IO[bytes]:
-        """Its bytes. Raises OSError."""
-        return self._path.joinpath(*name.split("/")).open("rb")
-
-    def __enter__(self) -> _FolderReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None

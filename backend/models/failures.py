@@ -24,6 +24,7 @@ ModelCode: TypeAlias = Literal[
     "models_busy",
     "name_taken",
     "not_got",
+    "files_faulty",
     "no_folder",
     "bundle_unusable",
     "bundle_unwritable",
@@ -116,6 +117,11 @@ MODELS: dict[ModelCode, Wording] = {
     "not_got": Wording(
         'Nothing of "{name}" was got here.',
         'See what there is with "python -m backend models list --all".',
+        EXIT_TO_CHANGE,
+    ),
+    "files_faulty": Wording(
+        "{count} of {files} files are not as they came.",
+        'Get them again with "python -m backend models repair".',
         EXIT_TO_CHANGE,
     ),
     "no_folder": Wording(
