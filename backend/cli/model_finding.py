@@ -29,10 +29,11 @@ def run_scan(options: argparse.Namespace) -> int:
     for each in scan.found:
         output.line(_found_line(each))
     usable = [each for each in scan.found if not each.problem]
-    output.table(
-        ("KIND", "FAMILY", "SIZE", "FILE"),
-        [(str(each.kind), str(each.family), size_text(each.size), each.path) for each in usable],
-    )
+    if usable:
+        output.table(
+            ("KIND", "FAMILY", "SIZE", "FILE"),
+            [(str(each.kind), str(each.family), size_text(each.size), each.path) for each in usable],
+        )
     for each in scan.found:
         if each.problem:
             output.say(each.problem)

@@ -51,6 +51,8 @@ class Patience:
     """How often and how long after each other something is tried."""
 
     tries: int = TRIES
+    tries_to_reach: int = 3
+    """Where nobody answers at all."""
     first_wait: float = 1.0
     """Seconds; each further wait is twice as long."""
     sleep: Callable[[float], None] = time.sleep
@@ -183,7 +185,7 @@ def _tried(ask: Callable[[], T], hub: Hub, patience: Patience) -> T:
             failed += 1
             if error.status in BUSY and (failed == patience.tries or (error.wait or 0) > LONGEST_WAIT):
                 raise _busy(hub, error, failed) from error
-            if failed == patience.tries:
+            if error.status not in BUSY and failed >= patience.tries_to_reach:
                 raise ModelFailure("hub_unreachable", host=hub.host, detail=error) from error
             patience.sleep(_pause(patience, failed, error))
 

@@ -19,11 +19,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 from shared_protocol import VERSION
@@ -104,15 +103,6 @@ def endpoint() -> str:
     if not good:
         raise ModelFailure("endpoint_unusable", endpoint=re.sub(r"//.*@", "//…@", text))
     return text
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """We follow ourselves: urllib would take the token along to any other host."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> None:
-        return None
 
 
 @dataclass(frozen=True)
@@ -231,13 +221,12 @@ class Hub:
 
     def _sent(self, request: urllib.request.Request) -> HTTPResponse:
         """The answer to one request, whatever its status. Raises Broken without one."""
-        opener = urllib.request.build_opener(_NoRedirects)
+        # Without urllib's own ways with statuses and redirects: these would take the token along to any other host.
+        opener = urllib.request.OpenerDirector()
+        for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+            opener.add_handler(handler())
         try:
             answer = opener.open(request, timeout=self.seconds)
-        except urllib.error.HTTPError as error:
-            answer = error.fp
-            if not isinstance(answer, HTTPResponse):
-                raise Broken(f"the other side answers with status {error.code}", status=error.code) from None
         except urllib.error.URLError as error:
             raise Broken(reason(error.reason)) from error
         except (OSError, HTTPException, ValueError) as error:
