@@ -85,7 +85,7 @@ def _registered(database: Path) -> list[Path]:
 
 def _hub_cache(folder: Path) -> Iterator[Place]:
     try:
-        models = sorted(entry.name for entry in os.scandir(folder) if entry.name.startswith(HUB_MODEL))
+        models = sorted(name for name in os.listdir(folder) if name.startswith(HUB_MODEL))
     except OSError:
         return
     for name in models:

@@ -171,7 +171,7 @@ def _has_weights(folder: Path, kind: Kind) -> bool:
         Kind.MOTION_MODULE: ("motion_adapter",) if (folder / "motion_adapter").is_dir() else ("",),
     }.get(kind, ())
     with suppress(OSError):
-        return all(any(is_weights(entry.name) for entry in os.scandir(folder / part)) for part in parts)
+        return all(any(map(is_weights, os.listdir(folder / part))) for part in parts)
     return False
 
 
