@@ -8,8 +8,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -316,7 +316,7 @@ def test_another_file_than_the_published_one_is_not_taken(
 def test_the_disk_is_looked_at_first(hub: HubServer, means: Means, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")  # as shutil has it
     free = getting.SPARE_BYTES + 2_999_999
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1, 1, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     failure = refused(means, "big")
     assert failure.code == "no_room"
     assert failure.exit_code == 5
