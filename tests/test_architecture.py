@@ -94,7 +94,14 @@ DOORS: dict[str, set[str]] = {
         "elevator.presets",
         "backend",
     },
-    "backend.models": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints", "elevator.presets", "backend"},
+    "backend.models": {
+        "shared_protocol",
+        "shared_protocol.machine",
+        "elevator",
+        "elevator.checkpoints",
+        "elevator.presets",
+        "backend",
+    },
     "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "elevator.text"}
     | {"backend", "backend.styles"},
     "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}

@@ -314,7 +314,6 @@ def test_another_file_than_the_published_one_is_not_taken(
 
 
 def test_the_disk_is_looked_at_first(hub: HubServer, means: Means, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = namedtuple("usage", "total used free")  # as shutil has it
     free = getting.SPARE_BYTES + 2_999_999
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     failure = refused(means, "big")
