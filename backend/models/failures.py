@@ -107,7 +107,6 @@ MODELS: dict[ModelCode, Wording] = {
         "Another command (process {pid}) changes the model files.",
         "Wait for its end, and give the command again.",
         EXIT_TO_CHANGE,
-        {"pid": "unknown"},
     ),
     "name_taken": Wording(
         "{path} is there already, and is another file.",

@@ -170,12 +170,12 @@ class Hub:
             raise Broken(f"the other side answers with status {answer.status}", status=answer.status, wait=wait)
         if answer.status == 416:
             raise Broken("the other side has no more of it", status=416)
-        told = {"host": self.host, "file": file, "repo": repo}
-        if answer.status in (404, 410) or answer.headers.get("X-Error-Code") in _NO_REPOSITORY:
-            raise ModelFailure("hub_lacks", **told, status=answer.status)
-        if answer.status in (401, 403):
-            raise ModelFailure("hub_denied", **told, status=answer.status)
-        raise ModelFailure("hub_refused", **told, detail=f"it answers with status {answer.status}")
+        host, status = self.host, answer.status
+        if status in (404, 410) or answer.headers.get("X-Error-Code") in _NO_REPOSITORY:
+            raise ModelFailure("hub_lacks", host=host, file=file, repo=repo, status=status)
+        if status in (401, 403):
+            raise ModelFailure("hub_denied", host=host, file=file, repo=repo, status=status)
+        raise ModelFailure("hub_refused", host=host, file=file, repo=repo, detail=f"it answers with status {status}")
 
     @property
     def _may_have_token(self) -> bool:

@@ -112,8 +112,7 @@ def changing() -> Iterator[Path]:
         raise cannot_write(lock, error) from error
     with os.fdopen(descriptor, "r+b") as file:
         if not locks.take(file.fileno()):
-            pid = locks.holder(lock)
-            raise ModelFailure("models_busy", **({} if pid is None else {"pid": pid}))
+            raise ModelFailure("models_busy", pid=locks.holder(lock) or "unknown")
         locks.sign(file.fileno())
         yield folder
 

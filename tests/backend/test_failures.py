@@ -30,6 +30,13 @@ KINDS: dict[type[Any], tuple[Mapping[Any, Wording], set[str]]] = {
     ModelFailure: (MODELS, set(get_args(ModelCode))),
 }
 """Each kind with the rows and the codes that it may have."""
+TABLES: dict[str, Mapping[Any, Wording]] = {
+    "wire": WIRE,
+    "client": CLIENT,
+    "start": START,
+    "command": COMMAND,
+    "models": MODELS,
+}
 BY_NAME = {kind.__name__: kind for kind in KINDS}
 ROWS = [(kind, code) for kind, (_, codes) in KINDS.items() for code in sorted(codes)]
 
@@ -92,7 +99,7 @@ def test_every_row_is_used(rows: Mapping[str, Wording]) -> None:
 
 
 def test_every_code_has_a_row_and_every_row_a_code() -> None:
-    for rows in (WIRE, CLIENT, START, COMMAND, MODELS):
+    for rows in TABLES.values():
         assert rows.keys() == set().union(*(codes for of, codes in KINDS.values() if of is rows))
 
 
