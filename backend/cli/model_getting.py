@@ -13,6 +13,7 @@ from ..models.catalogue import Catalogue, is_weights, read_catalogue
 from ..models.catalogue import Model as CatalogueModel
 from ..models.failures import ModelFailure
 from ..models.hub import offline_because
+from ..models.recipes import base_of, place
 from ..models.stock import Got, place_of, read_stock
 from .model_files import look_at, means, say_new, with_progress
 from .model_lines import Model, ModelSet
@@ -100,12 +101,15 @@ def run_get(options: argparse.Namespace) -> int:
 def _say_ready(output: Output, catalogue: Catalogue, name: str) -> None:
     """Which files are what, in the words of a base (docs/STYLES.md)."""
     output.say(f"All of {name} is here:")
-    if (made := catalogue.sets.get(name)) is None:
-        output.say(f"  {place_of(name, catalogue.models[name].main)}")
+    if name not in catalogue.sets:
+        output.say(f"  {place(catalogue, name)}")
         return
-    named = (("t2i", made.t2i), ("t2v", made.t2v), ("vae", made.vae), ("t2v_text", made.t2v_text))
-    loras = [("t2v_loras", lora.model) for lora in made.t2v_loras] + [("loras", lora.model) for lora in made.loras]
-    for key, model in (*named, *loras):
-        if model is not None:
-            output.say(f"  {key:<9} {place_of(model, catalogue.models[model].main)}")
+    base = base_of(catalogue, name)
+    for key in ("t2i", "t2v", "vae", "t2v_text"):
+        if key in base:
+            output.say(f"  {key:<9} {base[key]}")
+    made = catalogue.sets[name]
+    for key, loras in (("t2v_loras", made.t2v_loras), ("loras", made.loras)):
+        for lora in loras:
+            output.say(f"  {key:<9} {place(catalogue, lora.model)}, weight {lora.weight:g}")
     output.say("docs/STYLES.md says how a base and a style name them.")

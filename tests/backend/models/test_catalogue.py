@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backend.models.catalogue import OURS, Catalogue, is_plain_path, read_catalogue
 from backend.models.failures import ModelFailure
+from backend.models.recipes import base_of, style_of
+from backend.styles.catalogue import Base, StyleFile
 from elevator.presets import presets_for
 from shared_protocol.machine import places
 
@@ -105,6 +108,16 @@ def test_sets_are_whole_and_their_presets_exist(ours: Catalogue) -> None:
         assert made.preset in presets_for(made.presets)
         assert ours.size(name) == sum(model.expected for model in models.values())
         assert made.t2v_schedule == {"animatelcm": "lcm", "lightning": "lightning"}.get(made.presets)
+
+
+def test_a_base_and_a_style_can_be_written_from_every_set(ours: Catalogue) -> None:
+    for name, made in ours.sets.items():
+        base = msgspec.convert(base_of(ours, name), Base)
+        style = msgspec.convert(style_of(ours, name, name), StyleFile)
+        assert (base.presets, style.preset) == (made.presets, made.preset)
+        for path in (base.t2i, base.t2v, base.vae, base.t2v_text, *(lora.path for lora in base.t2v_loras)):
+            assert path is None or Path(path).is_relative_to(places.models_folder())
+        assert len(base.t2v_loras) == len(made.t2v_loras)
 
 
 def test_the_names_of_files_are_those_from_which_schedules_are_told(ours: Catalogue) -> None:
