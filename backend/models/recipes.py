@@ -10,7 +10,7 @@ from .stock import place_of
 
 
 def base_of(catalogue: Catalogue, name: str) -> dict[str, object]:
-    """The keys of a base for the set of this name, with whole paths of its models here, whether they are here or not."""
+    """The keys of a base for the set of this name, with whole paths of its models, whether they are here or not."""
     made = catalogue.sets[name]
     base: dict[str, object] = {
         "title": made.title,
