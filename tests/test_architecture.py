@@ -94,6 +94,14 @@ DOORS: dict[str, set[str]] = {
         "elevator.presets",
         "backend",
     },
+    "backend.models": {
+        "shared_protocol",
+        "shared_protocol.machine",
+        "elevator",
+        "elevator.checkpoints",
+        "elevator.presets",
+        "backend",
+    },
     "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "elevator.text"}
     | {"backend", "backend.styles"},
     "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
@@ -101,7 +109,7 @@ DOORS: dict[str, set[str]] = {
     "backend.client": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend"},
     "backend.cli": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints", "elevator.cli"}
     | {"elevator.cost", "elevator.pictures", "backend", "backend.client", "backend.server", "backend.styles"}
-    | {"backend.installer"},
+    | {"backend.installer", "backend.models"},
     "backend.installer": {"shared_protocol", "shared_protocol.machine"},
     "blender_addon": {"blender_addon.machine", "blender_addon.blender"},
     "blender_addon.api": {"shared_protocol", "blender_addon.blender", "blender_addon.clip", "blender_addon.machine"},
@@ -165,6 +173,7 @@ PICTURES = ("animation", "clip_folder", "conform", "flow", "footage", "metrics",
     [
         ("backend.server.server", {"torch", "numpy", "cv2"}),
         ("backend.client", {"torch", "numpy", "cv2"}),
+        ("backend.models.scanning, backend.models.getting, backend.models.bundle", {"torch", "numpy", "cv2"}),
         ("elevator.sources, elevator.plan, elevator.presets, elevator.errors", {"torch", "numpy", "cv2"}),
         (
             ", ".join(f"elevator.pictures.{name}" for name in PICTURES),

@@ -13,6 +13,7 @@ from elevator.cli.shared import add
 from ..client.launch import START_GRACE
 from . import control, diagnosis, generating, queueing, report
 from .keys import add_keys, parse_name
+from .models import add_models
 from .service import add_service
 from .serving import add_backend_options, add_serve
 from .values import lora
@@ -28,6 +29,7 @@ def add_commands(commands: Commands) -> None:
     _add_diagnosis(commands)
     add_keys(commands)
     add_service(commands)
+    add_models(commands)
 
 
 def _add_clients(commands: Commands) -> None:

@@ -44,6 +44,11 @@ def data_folder() -> Path:
     return _folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "data")
 
 
+def models_folder() -> Path:
+    """Folder of model files: those that were got, and whatever a user puts there."""
+    return data_folder() / "models"
+
+
 def profiles_folder() -> Path:
     """Folder of profiles, `NAME.json`: how backends on other machines are reached."""
     return config_folder() / "profiles"

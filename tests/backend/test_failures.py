@@ -14,6 +14,7 @@ from backend import failures
 from backend.cli.failures import COMMAND, CommandCode, CommandFailure
 from backend.client.failures import CLIENT, ClientCode, ClientFailure, SaidByBackend
 from backend.failures import WIRE, Denial, Failure, StorageCode, StorageFailure, Wording
+from backend.models.failures import MODELS, ModelCode, ModelFailure
 from backend.server.failures import START, StartCode, StartFailure
 from shared_protocol.messages import SENTENCE_LENGTH, AskStatus, DenialCode, Denied, Failed, FailureCode
 
@@ -26,8 +27,16 @@ KINDS: dict[type[Any], tuple[Mapping[Any, Wording], set[str]]] = {
     ClientFailure: (CLIENT, set(get_args(ClientCode))),
     StartFailure: (START, set(get_args(StartCode))),
     CommandFailure: (COMMAND, set(get_args(CommandCode))),
+    ModelFailure: (MODELS, set(get_args(ModelCode))),
 }
 """Each kind with the rows and the codes that it may have."""
+TABLES: dict[str, Mapping[Any, Wording]] = {
+    "wire": WIRE,
+    "client": CLIENT,
+    "start": START,
+    "command": COMMAND,
+    "models": MODELS,
+}
 BY_NAME = {kind.__name__: kind for kind in KINDS}
 ROWS = [(kind, code) for kind, (_, codes) in KINDS.items() for code in sorted(codes)]
 
@@ -81,14 +90,16 @@ def test_the_test_pictures_alone_say_their_code_by_no_literal() -> None:
     assert [where.partition(":")[0] for where, _, call in CALLS if not named(call)] == ["worker/fake.py"]
 
 
-@pytest.mark.parametrize("rows", [WIRE, CLIENT, START, COMMAND], ids=["wire", "client", "start", "command"])
+@pytest.mark.parametrize(
+    "rows", [WIRE, CLIENT, START, COMMAND, MODELS], ids=["wire", "client", "start", "command", "models"]
+)
 def test_every_row_is_used(rows: Mapping[str, Wording]) -> None:
     used = {code for _, kind, call in CALLS if KINDS[kind][0] is rows for code in named(call)}
     assert used == rows.keys()
 
 
 def test_every_code_has_a_row_and_every_row_a_code() -> None:
-    for rows in (WIRE, CLIENT, START, COMMAND):
+    for rows in TABLES.values():
         assert rows.keys() == set().union(*(codes for of, codes in KINDS.values() if of is rows))
 
 

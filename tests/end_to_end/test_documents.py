@@ -40,6 +40,7 @@ ELSEWHERE = {
     "scripts/test fast": "tests/install looks at what it selects",
     "scripts/test fast -k NAME": "the same, with an option of pytest",
     ".venv/bin/python -m backend service install --bind 0.0.0.0:5577 --authorize studio.pub": "by test_service.py",
+    ".venv/bin/python -m backend models get dreamshaper_animatelcm": "by test_model_commands.py",
     ".venv/bin/python -m elevator.embedded.training.export": "tests/embedded exports into a folder",
 }
 """Commands that another test runs, or that would run this one."""

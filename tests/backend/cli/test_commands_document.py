@@ -41,7 +41,11 @@ def test_all_commands_are_documented_and_no_others() -> None:
 
 
 def test_all_options_that_it_names_exist() -> None:
-    known = {text for command in commands().values() for action in command._actions for text in action.option_strings}
+    every = [*commands().values()]
+    for command in every:  # those of commands within commands, too
+        inner = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
+        every += [each for action in inner for each in action.choices.values()]
+    known = {text for command in every for action in command._actions for text in action.option_strings}
     known |= options.parser()._option_string_actions.keys()
     named = set(re.findall(r"--[a-z][a-z0-9-]*", TEXT))
     assert named <= known

@@ -1,0 +1,88 @@
+"""Which of the models that were found would make a style together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from elevator.checkpoints import Algorithm, Family, Kind, Layout
+
+from .scanning import Found
+
+Presets: TypeAlias = Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A text-to-image and a text-to-video model that fit each other, and the presets for them (docs/STYLES.md)."""
+
+    t2i: Found
+    t2v: Found
+    presets: Presets
+    t2v_lora: Found | None = None
+    """That belongs on the motion modules, as AnimateLCM's does."""
+
+
+def pairs(found: Sequence[Found]) -> list[Pair]:
+    """All of them, in the order of what was found."""
+    lora = next((each for each in found if is_lora_of_animatelcm(each)), None)
+    made = []
+    for t2v in filter(is_t2v, found):
+        presets = presets_of(t2v)
+        for t2i in filter(is_t2i, found):
+            if t2v.kind is not Kind.MOTION_MODULE or t2i.family is Family.SD1:
+                made.append(Pair(t2i, t2v, presets, lora if presets == "animatelcm" else None))
+    return made
+
+
+def is_t2i(found: Found) -> bool:
+    """Whether it can be a style's text-to-image model."""
+    return (
+        found.kind is Kind.T2I
+        and not found.problem
+        and found.family in (Family.SD1, Family.SD2)
+        and found.layout in (Layout.LDM, Layout.FOLDER)
+        and found.channels in (None, 4)
+    )
+
+
+def is_t2v(found: Found) -> bool:
+    """Whether it can be a style's text-to-video model."""
+    if found.problem:
+        return False
+    if found.kind is Kind.MOTION_MODULE:
+        return found.family is Family.SD1
+    return found.kind is Kind.T2V and found.layout in (Layout.FOLDER, Layout.LAVIE)
+
+
+def presets_of(t2v: Found) -> Presets:
+    """Whose presets fit, by what it is and, for motion modules, by its name, which alone tells how it was trained."""
+    if t2v.kind is Kind.T2V:
+        return "lavie" if t2v.layout is Layout.LAVIE else "zeroscope"
+    name = f"{Path(t2v.path).name} {t2v.title}".lower()
+    if "lightning" in name:
+        return "lightning"
+    return "animatelcm" if "lcm" in name else "animatediff"
+
+
+def is_lora_of_animatelcm(found: Found) -> bool:
+    """Whether it is the LoRA that belongs to AnimateLCM, by its name."""
+    name = Path(found.path).name.lower()
+    return found.kind is Kind.LORA and found.algorithm is Algorithm.LORA and "animatelcm" in name and "t2v" in name
+
+
+def why_not(found: Iterable[Found]) -> str:
+    """Why nothing of it makes a style: a sentence with what is lacking."""
+    everything = list(found)
+    has_t2i, has_t2v = any(map(is_t2i, everything)), any(map(is_t2v, everything))
+    if has_t2i and has_t2v:
+        return "No pair of these fits: motion modules are for SD 1.x."
+    if has_t2i:
+        return 'A text-to-video model is lacking: "python -m backend models get animatelcm animatelcm_lora" gets one.'
+    if has_t2v:
+        return 'A text-to-image model of SD 1.x or 2.x is lacking: "python -m backend models get dreamshaper" gets one.'
+    return (
+        'No models that can be used lie there: "python -m backend models get dreamshaper_animatelcm" gets a first set.'
+    )
