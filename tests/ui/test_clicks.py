@@ -338,3 +338,24 @@ def test_a_waiting_blender_sees_the_next_backend(studio: Studio) -> None:
         one.until(lambda: is_filled(one, first))
         two.until(lambda: is_filled(two, second))
         two.picture("two_blenders")
+
+
+def test_models_are_shown_with_their_sizes(window: Window) -> None:
+    """Nothing is downloaded: the sets come from the backend's own catalogue."""
+    window.open("models")
+    # Its place is below what is needed more often, and closed: here it is in sight.
+    window.say(
+        "import sys, bpy\n"
+        "module = sys.modules['bl_ext.user_default.video_elevator.blender.panels.models']\n"
+        "bpy.utils.unregister_class(module.ModelsPanel)\n"
+        "module.ModelsPanel.bl_options, module.ModelsPanel.bl_order = set(), -1\n"
+        "bpy.utils.register_class(module.ModelsPanel)\n"
+    )
+    models = "__import__('sys').modules['bl_ext.user_default.video_elevator.machine.timer'].the_pump().models"
+    window.do("sleep", 1)
+    window.click("elevator.list_models(")
+    window.until(lambda: window.ask(f"bool({models}.sets) and not {models}.running"))
+    window.do("sleep", 1)
+    window.picture("models", window.ask("boxes()")["UI"])
+    assert window.ask(f"{models}.problem is None")
+    assert window.ask(f"len({models}.sets)") > 3
