@@ -216,6 +216,7 @@ def test_nobody_answers(hub: HubServer, waits: list[float], means: Means, monkey
     failure = refused(Means(hub=Hub(), patience=means.patience), "big")
     assert failure.code == "hub_unreachable"
     assert "127.0.0.1:9" in failure.sentence
+    assert waits == [1, 2], "three tries"
 
 
 @pytest.mark.parametrize(
@@ -322,6 +323,22 @@ def test_the_disk_is_looked_at_first(hub: HubServer, means: Means, monkeypatch: 
     assert hub.gets() == []
     free += 1
     get(means, "big")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of files are POSIX")
+def test_a_disk_that_is_full_in_the_middle(hub: HubServer, means: Means) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
+    try:
+        failure = refused(means, "big")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failure.code == "no_room"
+    assert failure.exit_code == 5
+    get(means, "big")
+    assert hub.gets("big")[-1].start == 1_500_000, "what had room was kept"
 
 
 @pytest.mark.parametrize("how", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "--offline"])
