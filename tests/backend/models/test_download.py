@@ -251,6 +251,23 @@ def test_nobody_is_followed_out_of_encryption() -> None:
     assert Hub()._next("https://hub.example/a", "https://store.example/a") == "https://store.example/a"
 
 
+def test_it_works_behind_a_proxy_which_hears_no_token(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", hub.address)
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    asked = Hub(seconds=1.0)
+    assert asked.look("me/video", "abc", "unet/config.json").size == len(hub.files[CONFIG])
+    answer, start = asked.opened("me/video", "abc", "unet/config.json", 0)
+    with answer:
+        assert (answer.read(), start) == (hub.files[CONFIG], 0)
+    assert all(one.path.startswith("http://hub.invalid/") for one in hub.seen)
+    hub.needs_token = SECRET
+    with pytest.raises(ModelFailure) as told:
+        asked.look("me/video", "abc", "unet/config.json")
+    assert told.value.code == "hub_denied"
+    assert not [one for one in hub.seen if "authorization" in one.headers]
+
+
 # Tokens ----------------------------------------------------------------------------------------------------------
 
 
