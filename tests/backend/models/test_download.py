@@ -409,12 +409,17 @@ def test_another_file_of_its_name_is_left_alone(hub: HubServer, means: Means) ->
     assert place.read_bytes() == b"mine"
 
 
-def test_a_lost_list_costs_no_download(hub: HubServer, means: Means) -> None:
-    get(means, "big")
+@pytest.mark.parametrize(("model", "asked"), [("big", 0), ("video", 2)])
+def test_a_lost_list_costs_no_download(hub: HubServer, means: Means, model: str, asked: int) -> None:
+    """Where the catalogue has no hashes, the hub is asked for them, and for nothing else."""
+    new = get(means, model)
     (places.models_folder() / "got.json").write_bytes(b"{")
     before = len(hub.seen)
-    assert len(get(means, "big")) == 1
-    assert len(hub.seen) == before
+    assert {got.sha256 for got in get(means, model)} == {got.sha256 for got in new}
+    assert [one.method for one in hub.seen[before:]] == ["HEAD"] * asked
+    (places.models_folder() / "got.json").unlink()
+    new[0].place.write_bytes(b"mine")
+    assert refused(means, model).code == "name_taken"
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
