@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from shared_protocol.machine import places
@@ -14,6 +17,7 @@ from ..models.pairs import pairs, why_not
 from ..models.scanning import Found, look_through
 from .model_lines import FoundModel, FoundPair
 from .output import Output, size_text, warn
+from .terminal import CLEAR_LINE
 
 MOST_SHOWN = 20
 """Pairs that are listed for people."""
@@ -23,7 +27,8 @@ def run_scan(options: argparse.Namespace) -> int:
     """Say which models lie in folders. Raises BackendError."""
     output = Output(json=options.json)
     folders = options.folders or [_own_folder()]
-    scan = look_through(folders, torch=True)
+    with _counting(output) as told:
+        scan = look_through(folders, torch=True, told=told)
     for place in scan.places:
         output.say(f"Looked through {place.path}{f', of {place.tool}' if place.tool else ''}.")
     for each in scan.found:
@@ -41,6 +46,22 @@ def run_scan(options: argparse.Namespace) -> int:
     for note in scan.notes:
         warn(note)
     return EXIT_DONE
+
+
+@contextmanager
+def _counting(output: Output) -> Iterator[Callable[[int], None]]:
+    """Shows in a terminal how many models were found so far: a whole disk takes a while."""
+    live = sys.stderr.isatty() and not output.json
+
+    def told(count: int) -> None:
+        if live and count % 50 == 0:
+            print(f"{CLEAR_LINE}{count} models so far", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield told
+    finally:
+        if live:
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
 
 
 def _own_folder() -> Path:

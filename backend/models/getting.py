@@ -114,7 +114,7 @@ def get(catalogue: Catalogue, names: Iterable[str], means: Means, show: Show) ->
             (name, Wanted(model.repo, model.revision, file.path, place_of(name, file.path), file.size, file.sha256))
             for name, model, file in missing(models, read_stock())
         ]
-        adopted = [got for name, each in wanted if (got := _adopted(name, each, show)) is not None]
+        adopted = [got for name, each in wanted if (got := _adopted(name, each, means, show)) is not None]
         had = {got.place for got in adopted}
         return adopted + _bring([pair for pair in wanted if pair[1].target not in had], means, show)
 
@@ -181,24 +181,28 @@ def remove(gone: Sequence[Got]) -> None:
                     parent.rmdir()
 
 
-def _adopted(model: str, wanted: Wanted, show: Show) -> Got | None:
+def _adopted(model: str, wanted: Wanted, means: Means, show: Show) -> Got | None:
     """The note for a file that somebody has put in its place, or that a lost list has named. Raises ModelFailure."""
     target = wanted.target
     if not os.path.lexists(target):
         return None
-    known = next((got for got in read_stock() if got.place == target), None)
-    published = wanted.sha256 or (known.sha256 if known is not None else None)
-    meter = Meter(target.stat().st_size if target.is_file() else 0, show)
-    meter.begin(f"{model}/{wanted.file}")
-    if not target.is_file() or (published is not None and hashes(target, meter)[0] != published):
-        if known is not None and target.is_file():
-            return None  # it was ours, and is damaged: it is got again
+    if not target.is_file():
         raise ModelFailure("name_taken", path=target)
-    if published is None:
-        raise ModelFailure("name_taken", path=target)  # nobody can tell what it is
-    got = _note(model, wanted, wanted.revision, published, published=True)
-    add_to_stock(got)
-    return got
+    known = next((got for got in read_stock() if got.place == target), None)
+    sha256, git_sha1 = wanted.sha256 or (known.sha256 if known is not None else None), None
+    if sha256 is None and not offline_because(asked=means.offline):
+        remote = look(means.hub, wanted, means.patience)
+        sha256, git_sha1 = remote.sha256, remote.git_sha1
+    meter = Meter(target.stat().st_size, show)
+    meter.begin(f"{model}/{wanted.file}")
+    content, git = hashes(target, meter)
+    if content == sha256 or (sha256 is None and git_sha1 is not None and git == git_sha1):
+        got = _note(model, wanted, wanted.revision, content, published=True)
+        add_to_stock(got)
+        return got
+    if known is not None:
+        return None  # it was ours, and is damaged: it is got again
+    raise ModelFailure("name_taken", path=target)
 
 
 def _bring(wanted: Sequence[tuple[str, Wanted]], means: Means, show: Show) -> list[Got]:

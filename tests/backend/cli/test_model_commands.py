@@ -166,6 +166,17 @@ def test_many_pairs_are_not_all_shown(models: HubServer, call: Call, tmp_path: P
     assert types(call("models", "scan", tmp_path, "--json").lines).count("FoundPair") == 36
 
 
+def test_a_long_look_counts_in_a_terminal(
+    models: HubServer, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(101):
+        tools.model(tmp_path / f"{n}.safetensors", tools.VAE)
+    assert call("models", "scan", tmp_path).err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    counted = call("models", "scan", tmp_path).err
+    assert [words in counted for words in ("50 models so far", "100 models so far", "101")] == [True, True, False]
+
+
 def test_export_and_import(models: HubServer, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("models", "get", "pair_with_lora")
     done = call("models", "export", tmp_path / "all.zip", "big")

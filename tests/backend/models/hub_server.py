@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 
 @dataclass
@@ -116,7 +116,8 @@ class Answering(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.hub.seen.append(Seen(self.role, method, self.path, headers))
-        told = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", unquote(self.path.partition("?")[0]))
+        # A proxy is asked with the whole address.
+        told = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", unquote(urlsplit(self.path).path))
         name = f"{told[1]}/{told[3]}" if told else ""
         if self.role == "store":
             self._store(name)

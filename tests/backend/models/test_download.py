@@ -216,6 +216,7 @@ def test_nobody_answers(hub: HubServer, waits: list[float], means: Means, monkey
     failure = refused(Means(hub=Hub(), patience=means.patience), "big")
     assert failure.code == "hub_unreachable"
     assert "127.0.0.1:9" in failure.sentence
+    assert waits == [1, 2], "three tries"
 
 
 @pytest.mark.parametrize(
@@ -248,6 +249,23 @@ def test_nobody_is_followed_out_of_encryption() -> None:
     with pytest.raises(Broken, match="without encryption"):
         Hub(address="https://hub.example")._next("https://hub.example/a", "http://store.example/a")
     assert Hub()._next("https://hub.example/a", "https://store.example/a") == "https://store.example/a"
+
+
+def test_it_works_behind_a_proxy_which_hears_no_token(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", hub.address)
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    asked = Hub(seconds=1.0)
+    assert asked.look("me/video", "abc", "unet/config.json").size == len(hub.files[CONFIG])
+    answer, start = asked.opened("me/video", "abc", "unet/config.json", 0)
+    with answer:
+        assert (answer.read(), start) == (hub.files[CONFIG], 0)
+    assert all(one.path.startswith("http://hub.invalid/") for one in hub.seen)
+    hub.needs_token = SECRET
+    with pytest.raises(ModelFailure) as told:
+        asked.look("me/video", "abc", "unet/config.json")
+    assert told.value.code == "hub_denied"
+    assert not [one for one in hub.seen if "authorization" in one.headers]
 
 
 # Tokens ----------------------------------------------------------------------------------------------------------
@@ -324,6 +342,22 @@ def test_the_disk_is_looked_at_first(hub: HubServer, means: Means, monkeypatch: 
     get(means, "big")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits of files are POSIX")
+def test_a_disk_that_is_full_in_the_middle(hub: HubServer, means: Means) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
+    try:
+        failure = refused(means, "big")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failure.code == "no_room"
+    assert failure.exit_code == 5
+    get(means, "big")
+    assert hub.gets("big")[-1].start == 1_500_000, "what had room was kept"
+
+
 @pytest.mark.parametrize("how", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "--offline"])
 def test_offline_means_that_nobody_is_asked(
     hub: HubServer, means: Means, monkeypatch: pytest.MonkeyPatch, how: str
@@ -375,12 +409,17 @@ def test_another_file_of_its_name_is_left_alone(hub: HubServer, means: Means) ->
     assert place.read_bytes() == b"mine"
 
 
-def test_a_lost_list_costs_no_download(hub: HubServer, means: Means) -> None:
-    get(means, "big")
+@pytest.mark.parametrize(("model", "asked"), [("big", 0), ("video", 2)])
+def test_a_lost_list_costs_no_download(hub: HubServer, means: Means, model: str, asked: int) -> None:
+    """Where the catalogue has no hashes, the hub is asked for them, and for nothing else."""
+    new = get(means, model)
     (places.models_folder() / "got.json").write_bytes(b"{")
     before = len(hub.seen)
-    assert len(get(means, "big")) == 1
-    assert len(hub.seen) == before
+    assert {got.sha256 for got in get(means, model)} == {got.sha256 for got in new}
+    assert [one.method for one in hub.seen[before:]] == ["HEAD"] * asked
+    (places.models_folder() / "got.json").unlink()
+    new[0].place.write_bytes(b"mine")
+    assert refused(means, model).code == "name_taken"
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
