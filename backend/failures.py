@@ -90,9 +90,10 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
         EXIT_TO_CHANGE,
     ),
     "unknown_style": Wording(
-        'There is no style "{style}".',
-        "Choose one of these: {styles}.",
+        'There is no style "{style}"{why}.',
+        "{mend} one of these: {styles}.",
         EXIT_TO_CHANGE,
+        defaults={"why": "", "mend": "Choose"},
     ),
     "size_out_of_range": Wording(
         "A size of {width} × {height} pixels is not possible with this style.",

@@ -22,8 +22,9 @@ from shared_protocol.texts import cut, listed, sentences
 
 from ..failures import Failure
 from ..orders import Order, Resample, Sample
-from ..styles.catalogue import MOST_STEPS, NAMED, Catalogue, Recipe, total_calls
+from ..styles.catalogue import Catalogue
 from ..styles.loras import by_name
+from ..styles.recipes import MOST_STEPS, NAMED, Recipe, total_calls
 from .paths import Outside, inside
 
 log = logging.getLogger(__name__)
@@ -58,9 +59,7 @@ def resolve(
     """
     recipe = catalogue.recipes.get(request.style)
     if recipe is None:
-        raise Failure(
-            "unknown_style", style=request.style, styles=listed(catalogue.recipes, LISTED_STYLES) or "none exist"
-        )
+        raise _no_style(request.style, catalogue)
     if not request.prompt.strip():
         raise Failure("empty_prompt", example=recipe.style.example_prompt or EXAMPLE)
     _check_size(request, recipe)
@@ -71,6 +70,14 @@ def resolve(
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
     unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
     return order, sentences(dict.fromkeys((*notes, *_warning(unknown))))
+
+
+def _no_style(name: str, catalogue: Catalogue) -> Failure:
+    """A style of this name is not there, or cannot be used."""
+    styles = listed(catalogue.recipes, LISTED_STYLES) or "none exist"
+    if (why := catalogue.skipped.get(name)) is None:
+        return Failure("unknown_style", style=name, styles=styles)
+    return Failure("unknown_style", style=name, styles=styles, why=f": {why}", mend="Mend that file, or choose")
 
 
 def _check_size(request: Generate, recipe: Recipe) -> None:
