@@ -128,9 +128,16 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
         "The model {folder} is missing.",
         "Put it back, or choose another style.",
     ),
+    "model_broken": Wording(
+        "A model of this style is damaged: {detail}.",
+        "{step}",
+        EXIT_TO_CHANGE,
+        defaults={"step": "Download or copy it again."},
+    ),
     "model_unfit": Wording(
         "The models of this style cannot do this: {detail}.",
-        "Choose another style or mend its file.",
+        "{step}",
+        defaults={"step": "Choose another style or mend its file."},
     ),
     "out_of_memory": Wording(
         "The memory of the device was not enough: {detail}.",

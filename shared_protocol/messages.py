@@ -477,6 +477,7 @@ FailureCode: TypeAlias = Literal[
     "queue_full",
     "results_full",
     "model_missing",
+    "model_broken",
     "model_unfit",
     "out_of_memory",
     "disk_full",

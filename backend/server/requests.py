@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from elevator import ElevatorError, Lora, Plan
+from elevator import ElevatorError, Lora, Plan, Sources
+from elevator.checkpoints.fitting import misfits
 from elevator.pictures.rates import exact, length
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
@@ -66,6 +67,8 @@ def resolve(
     if not fake and (missing := recipe.missing()) is not None:
         raise Failure("model_missing", folder=missing)
     order = _order(request, recipe)
+    if not fake:
+        _check_models(order.sources)
     _check_length_of_order(order, uploaded(order, upload))
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
     unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
@@ -97,6 +100,18 @@ def _check_size(request: Generate, recipe: Recipe) -> None:
         raise Failure("bad_request", detail=detail)
     if request.frames > style.max_frames:
         raise Failure("frames_out_of_range", frames=request.frames, most=style.max_frames)
+
+
+def _check_models(sources: Sources) -> None:
+    """Say before a clip is accepted what its worker would say after reading gigabytes. Raises Failure."""
+    for misfit in misfits(sources):
+        match misfit.code:
+            case "missing":
+                raise Failure("model_missing", folder=misfit.path)
+            case "broken":
+                raise Failure("model_broken", detail=misfit.what, step=misfit.step)
+            case "unfit":
+                raise Failure("model_unfit", detail=misfit.what, step=misfit.step)
 
 
 def _check_length_of_order(order: Sample, pictures: Mapping[str, str]) -> None:

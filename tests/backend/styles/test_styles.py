@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from backend.failures import BackendError
 from backend.root import ROOT
+from backend.server import requests
 from backend.server.requests import resolve
 from backend.styles.catalogue import read_catalogue
 from backend.styles.files import BASES, STYLES, Base, StyleFile
@@ -208,7 +209,10 @@ def test_braces_in_a_prompt_are_just_braces(own: Path) -> None:
     assert order.prompt == "{0} {prompt} {x!r}, {ink}"
 
 
-def test_words_that_the_models_do_not_know_are_named(own: Path, tmp_path: Path) -> None:
+def test_words_that_the_models_do_not_know_are_named(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "misfits", lambda sources: ())  # the folder holds a list of words alone
     (own / "mine.toml").write_text(GOOD, encoding="utf-8")
     catalogue = read_catalogue()
     (tmp_path / "known_words.txt").write_text("a\ncat\n", encoding="utf-8")
