@@ -12,7 +12,7 @@ import zmq
 from shared_protocol import wire
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Accepted, Alive, Done, Failed, Hello, Refused
-from tests.backend.harness import Running, greet, pid_of, run, running, until
+from tests.backend.harness import ROOT, Running, greet, pid_of, run, running, until
 
 
 @pytest.mark.parametrize(

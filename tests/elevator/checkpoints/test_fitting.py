@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def of(models: Path, t2i: str, t2v: str, **more: str | list[str]) -> Sources:
     """Sources of these names in the folder."""
-    paths = {key: models / value for key, value in more.items() if isinstance(value, str)}
+    paths: dict[str, Any] = {key: models / value for key, value in more.items() if isinstance(value, str)}
     loras = [(models / name, 1.0) for name in more.get("loras", ())]
     embeddings = [models / name for name in more.get("embeddings", ())]
     return Sources.of(models / t2i, models / t2v, loras=loras, embeddings=embeddings, **paths)
