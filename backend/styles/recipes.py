@@ -96,13 +96,28 @@ class BaseRead(NamedTuple):
     changes: Mapping[str, Change]
     """By the name of a preset."""
 
+    @classmethod
+    def of(cls, base: Base, start: Path, look_at: LookAt = lambda path: None) -> BaseRead:
+        """Of what stands in a file, or is to stand there. Raises Unusable."""
+        return cls(base, start, _changes(base, start, look_at))
+
 
 def read_recipe(path: Path, base_of: Callable[[str], BaseRead], in_folder: Callable[[Path], Listed]) -> Recipe:
     """A style by its file. `base_of` finds a base by its name, `in_folder` the LoRAs of a folder. Raises Unusable,
     and OSError or ValueError if what it names cannot be a path here, or not be looked at."""
     if not is_name(path.stem):
         raise Unusable("a style's name has only the letters a–z, digits and _")
-    file = read(path, StyleFile)
+    return recipe_of(path.stem, read(path, StyleFile), path.parent, base_of, in_folder)
+
+
+def recipe_of(
+    name: str,
+    file: StyleFile,
+    folder: Path,
+    base_of: Callable[[str], BaseRead],
+    in_folder: Callable[[Path], Listed],
+) -> Recipe:
+    """The same of what stands in a file, or is to stand there: one in `folder`."""
     base, start, changes = base_of(file.base)
     if file.preset not in changes:
         raise Unusable(f'base "{file.base}" has no preset "{file.preset}", only {listed_words(changes, NAMED)}')
@@ -113,11 +128,11 @@ def read_recipe(path: Path, base_of: Callable[[str], BaseRead], in_folder: Calla
         _check_plans(plans)
     except ElevatorError as error:
         raise Unusable(str(error).rstrip(".")) from error
-    loras = [_lora(entry, path.parent, start / base.loras) for entry in file.loras]
+    loras = [_lora(entry, folder, start / base.loras) for entry in file.loras]
     folders = (start / base.loras, places.config_folder() / "loras")
     own = [Lora(path=str(path), weight=weight) for path, weight in loras]
     return Recipe(
-        style=_public(path.stem, file, base, plans, listed(own, folders, in_folder)),
+        style=_public(name, file, base, plans, listed(own, folders, in_folder)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
         sources=Sources.of(
@@ -130,7 +145,7 @@ def read_recipe(path: Path, base_of: Callable[[str], BaseRead], in_folder: Calla
             t2v_schedule=base.t2v_schedule,
             loras=loras,
             loras_on_t2v=file.loras_on_t2v,
-            embeddings=[path.parent / embedding for embedding in file.embeddings],
+            embeddings=[folder / embedding for embedding in file.embeddings],
         ),
         plan=plans[file.preset],
         presets=plans,
@@ -157,8 +172,7 @@ def read_base(bases: Path, name: str, look_at: LookAt) -> BaseRead:
         if is_name(name):
             look_at(path := folder / f"{name}.toml")
             if path.is_file():
-                base = read(path, Base)
-                return BaseRead(base, start, _changes(base, start, look_at))
+                return BaseRead.of(read(path, Base), start, look_at)
     raise Unusable(f'there is no base "{name}"')
 
 
