@@ -13,8 +13,10 @@ from elevator.cli.shared import add
 from ..client.launch import START_GRACE
 from . import control, diagnosis, generating, queueing, report
 from .keys import add_keys, parse_name
+from .model_adding import add_add
 from .service import add_service
 from .serving import add_backend_options, add_serve
+from .styling import add_styles
 from .values import lora
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ def add_commands(commands: Commands) -> None:
     add_serve(commands)
     _add_clients(commands)
     _add_diagnosis(commands)
+    add_styles(commands)
+    _add_models(commands)
     add_keys(commands)
     add_service(commands)
 
@@ -65,6 +69,11 @@ def _add_clients(commands: Commands) -> None:
     command = _command(commands, "status", "say what the backend does, and which styles it has", control.status)
     command.add_argument("--styles", action="store_true", help="with --json: a line for each style, too")
     _command(commands, "stop", "end the backend; unfinished jobs wait for its next start", control.stop)
+
+
+def _add_models(commands: Commands) -> None:
+    command = commands.add_parser("models", help="make styles of model files")
+    add_add(command.add_subparsers(dest="action", required=True, metavar="ACTION"))
 
 
 def _add_diagnosis(commands: Commands) -> None:
