@@ -86,7 +86,6 @@ COMMAND: dict[CommandCode, Wording] = {
         "No style can be made of these: {detail}.",
         "{step}",
         EXIT_TO_CHANGE,
-        defaults={"step": "Give one checkpoint of SD 1.x or SD 2.x and one motion module or text-to-video model."},
     ),
     "no_home": Wording(
         "No folder of this user is known, in which settings and results could lie.",

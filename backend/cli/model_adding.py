@@ -59,7 +59,7 @@ def run_add(options: argparse.Namespace) -> int:
         base = writing.write(made.name, made.base, replace=options.overwrite)
         style = writing.write(made.name, made.style, replace=options.overwrite)
     except making.Unfit as error:
-        raise CommandFailure("models_unfit", detail=error, **({"step": error.step} if error.step else {})) from error
+        raise CommandFailure("models_unfit", detail=error, step=error.step) from error
     except Unusable as error:
         raise CommandFailure("style_unwritten", detail=error) from error
     except FileExistsError as error:

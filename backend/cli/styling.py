@@ -42,7 +42,7 @@ PICTURE_SIDE = 256
 PICTURE_FRAMES = 8
 
 
-class StyleLine(JsonLine, frozen=True, kw_only=True, tag="StyleFile"):
+class StyleLine(JsonLine, frozen=True, kw_only=True, tag=True):
     """A style, as its file says it."""
 
     name: str

@@ -48,9 +48,13 @@ class Made:
 
 
 class Unfit(Unusable):
-    """Models make no style; `step` says what to do, or is empty."""
+    """Models make no style; `step` says what to do."""
 
-    def __init__(self, what: str, step: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        step: str = "Give one checkpoint of SD 1.x or SD 2.x and one motion module or text-to-video model.",
+    ) -> None:
         super().__init__(what)
         self.step = step
 
@@ -149,7 +153,7 @@ def _identified(path: Path) -> Identity:
         return identify(path.absolute())
     except ModelError as error:
         what, _, step = str(error).rstrip(".").partition("; ")
-        raise Unfit(what, f"{step[:1].upper()}{step[1:]}." if step else "") from error
+        raise Unfit(what, f"{step[:1].upper()}{step[1:]}.") from error
 
 
 def _one(found: Sequence[Identity], what: str, fits: Callable[[Identity], bool]) -> Identity:

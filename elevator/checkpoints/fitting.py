@@ -135,7 +135,7 @@ class _Judge:
                 yield Misfit(field, path, "missing", f"{path} is missing", "Put it back, or name another file.")
                 return
             identity = self._found[path] = self._known.identity(path)
-            if identity is not None and (what := self._unfit(field, identity)):
+            if identity is not None and (what := self._unfit(field, path, identity)):
                 yield Misfit(field, path, "unfit", what, _STEPS[field])
                 return
             for file in self._weights(field, path):
@@ -164,9 +164,9 @@ class _Judge:
         for part in parts:
             yield from weight_files(path / part)
 
-    def _unfit(self, field: str, identity: Identity) -> str:
+    def _unfit(self, field: str, path: Path, identity: Identity) -> str:
         """Why the file cannot be what the style takes it for, a clause; empty if it can."""
-        path, kind = identity.path, identity.kind
+        kind = identity.kind
         match field:
             case "t2i":
                 folder = (
