@@ -90,9 +90,10 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
         EXIT_TO_CHANGE,
     ),
     "unknown_style": Wording(
-        'There is no style "{style}".',
-        "Choose one of these: {styles}.",
+        'There is no style "{style}"{why}.',
+        "{mend} one of these: {styles}.",
         EXIT_TO_CHANGE,
+        defaults={"why": "", "mend": "Choose"},
     ),
     "size_out_of_range": Wording(
         "A size of {width} × {height} pixels is not possible with this style.",
@@ -127,9 +128,16 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
         "The model {folder} is missing.",
         "Put it back, or choose another style.",
     ),
+    "model_broken": Wording(
+        "A model of this style is damaged: {detail}.",
+        "{step}",
+        EXIT_TO_CHANGE,
+        defaults={"step": "Download or copy it again."},
+    ),
     "model_unfit": Wording(
         "The models of this style cannot do this: {detail}.",
-        "Choose another style or mend its file.",
+        "{step}",
+        defaults={"step": "Choose another style or mend its file."},
     ),
     "out_of_memory": Wording(
         "The memory of the device was not enough: {detail}.",

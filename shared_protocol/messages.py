@@ -377,6 +377,13 @@ class Welcome(Answering, frozen=True, kw_only=True, tag=True):
     queue: QueueState = QueueState()
 
 
+class Styles(Message, frozen=True, kw_only=True, tag=True):
+    """The files of styles have changed: the lists of `Welcome` as they are now. Sent to every client."""
+
+    styles: tuple[Style, ...]
+    notes: Annotated[tuple[Sentence, ...], Meta(max_length=MOST_NOTES)] = ()
+
+
 class Refused(Answering, frozen=True, kw_only=True, tag=True):
     """The backend does not talk to this client. The client gives up and shows the sentence."""
 
@@ -470,6 +477,7 @@ FailureCode: TypeAlias = Literal[
     "queue_full",
     "results_full",
     "model_missing",
+    "model_broken",
     "model_unfit",
     "out_of_memory",
     "disk_full",
@@ -686,6 +694,7 @@ Request: TypeAlias = (
 )
 Event: TypeAlias = (
     Welcome
+    | Styles
     | Refused
     | Accepted
     | Progress

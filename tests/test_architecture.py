@@ -102,7 +102,8 @@ DOORS: dict[str, set[str]] = {
         "elevator.presets",
         "backend",
     },
-    "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "elevator.text"}
+    "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
+    | {"elevator.pictures", "elevator.text"}
     | {"backend", "backend.styles"},
     "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
     | {"elevator.cost", "elevator.models", "elevator.pictures", "elevator.text", "backend"},

@@ -16,6 +16,7 @@ from .keys import add_keys, parse_name
 from .models import add_models
 from .service import add_service
 from .serving import add_backend_options, add_serve
+from .styling import add_styles
 from .values import lora
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add_commands(commands: Commands) -> None:
     add_serve(commands)
     _add_clients(commands)
     _add_diagnosis(commands)
+    add_styles(commands)
     add_keys(commands)
     add_service(commands)
     add_models(commands)

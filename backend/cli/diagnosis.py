@@ -20,8 +20,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from elevator.checkpoints import Kind, identify
-from elevator.errors import ElevatorError
+from elevator.checkpoints.fitting import misfits
 from shared_protocol import VERSION, connection
 from shared_protocol.client import Client
 from shared_protocol.connection import Connection
@@ -43,24 +42,6 @@ from ..styles.catalogue import read_catalogue
 LEAST_FREE = 2 << 30
 """Bytes that should be free where results go."""
 ANSWER_SECONDS = 5.0
-_MODELS: dict[str, frozenset[Kind]] = {
-    "text-to-image model": frozenset({Kind.T2I}),
-    "text-to-video model": frozenset({Kind.T2V, Kind.MOTION_MODULE}),
-    "VAE": frozenset({Kind.VAE, Kind.T2I}),
-    "text encoder": frozenset({Kind.TEXT_ENCODER, Kind.T2I, Kind.T2V}),
-    "LoRA": frozenset({Kind.LORA, Kind.MOTION_LORA}),
-    "embedding": frozenset({Kind.EMBEDDING}),
-}
-ROLES = {
-    "t2i": "text-to-image model",
-    "t2v": "text-to-video model",
-    "vae": "VAE",
-    "t2v_text": "text encoder",
-    "t2v_loras": "LoRA",
-    "loras": "LoRA",
-    "embeddings": "embedding",
-}
-"""What the files of a style are, by the field of Sources that names them."""
 
 
 def run_doctor(options: argparse.Namespace) -> int:
@@ -139,27 +120,14 @@ def _styles() -> Iterator[Finding]:
     catalogue = read_catalogue()
     for note in catalogue.notes:
         yield Finding(note.rstrip("."), "mend that file, as docs/STYLES.md shows", needed=False)
-    identified: dict[Path, str] = {}
     for name, recipe in catalogue.recipes.items():
-        wrong = [reason for field, path in recipe.sources.paths() if (reason := _unfit(path, ROLES[field], identified))]
-        remedy = "put the right file there, or mend the style, as docs/STYLES.md shows"
-        if wrong:
-            yield Finding(f'style "{name}": {"; ".join(wrong)}', remedy, needed=name == "plain")
+        if wrong := misfits(recipe.sources):
+            step = " ".join(dict.fromkeys(misfit.step for misfit in wrong)).rstrip(".")
+            what = "; ".join(misfit.what for misfit in wrong)
+            remedy = f"{step[:1].lower()}{step[1:]} (docs/STYLES.md)"
+            yield Finding(f'style "{name}": {what}', remedy, needed=name == "plain")
         else:
             yield Finding(f'style "{name}": all its files are what they should be')
-
-
-def _unfit(path: Path, role: str, identified: dict[Path, str]) -> str:
-    """Why the file cannot be what the style takes it for; empty if it can. Reads headers alone."""
-    if path not in identified:
-        try:
-            kind = identify(path).kind if path.exists() else None
-        except (ElevatorError, OSError) as error:
-            identified[path] = f"{path} cannot be read: {str(error).rstrip('.')}"
-        else:
-            fits = kind in _MODELS[role]
-            identified[path] = "" if fits else f"{path} is {kind or 'missing'}" + (f", not a {role}" if kind else "")
-    return identified[path]
 
 
 def _folders() -> Iterator[Finding]:

@@ -27,7 +27,7 @@ TOO_MUCH = "does not fit into this machine's memory"
 
 def foresee_one(wish: Wish, fps: Fraction | None, output: Output) -> int:
     """Say what one clip would take. Raises BackendError."""
-    foreseen = foresee(wish, fps, read_catalogue(), machine_memory())
+    foreseen = foresee(wish, fps, _styles(), machine_memory())
     output.line(foreseen)
     output.table(HEAD[1:], [_cells(foreseen)])
     return EXIT_DONE
@@ -36,7 +36,7 @@ def foresee_one(wish: Wish, fps: Fraction | None, output: Output) -> int:
 def foresee_rows(file: Path, rows: Sequence[Row], wrong: dict[int, str], output: Output) -> int:
     """Say what each row of a file would take, and all together. Raises BackendError if rows cannot be used."""
     count = len(rows) + len(wrong)
-    catalogue, memory = read_catalogue(), machine_memory()
+    catalogue, memory = _styles(), machine_memory()
     found: list[tuple[Row, Foreseen]] = []
     for row in rows:
         try:
@@ -58,6 +58,14 @@ def foresee_rows(file: Path, rows: Sequence[Row], wrong: dict[int, str], output:
     if wrong:
         raise CommandFailure("batch_refused", count=len(wrong), rows=count, file=file)
     return EXIT_DONE
+
+
+def _styles() -> Catalogue:
+    """All that can be used; what is wrong with others is said once."""
+    catalogue = read_catalogue()
+    for note in catalogue.notes:
+        warn(note)
+    return catalogue
 
 
 def foresee(wish: Wish, fps: Fraction | None, catalogue: Catalogue, memory: int) -> Foreseen:

@@ -17,6 +17,9 @@ CommandCode: TypeAlias = Literal[
     "rows_failed",
     "folder_unnamable",
     "no_home",
+    "style_exists",
+    "style_unwritten",
+    "models_unfit",
     "no_service_manager",
     "service_refused",
     "service_unwritable",
@@ -66,6 +69,22 @@ COMMAND: dict[CommandCode, Wording] = {
     "folder_unnamable": Wording(
         "The folder {folder} cannot be used, because of its name: {detail}.",
         "Give it another name, or name another folder in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
+    ),
+    "style_exists": Wording(
+        'There is a style or base "{name}" already: {file}.',
+        "Choose another name, or give --overwrite.",
+        EXIT_TO_CHANGE,
+    ),
+    "style_unwritten": Wording(
+        "This cannot be done: {detail}.",
+        "{step}",
+        EXIT_TO_CHANGE,
+        defaults={"step": "Change that and give the command again."},
+    ),
+    "models_unfit": Wording(
+        "No style can be made of these: {detail}.",
+        "{step}",
         EXIT_TO_CHANGE,
     ),
     "no_home": Wording(

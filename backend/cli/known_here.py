@@ -23,7 +23,8 @@ from shared_protocol.machine import places
 
 from ..child_environment import looks_secret
 from ..root import ROOT
-from ..styles.catalogue import BASES, STYLES, Base, Catalogue, StyleFile, read_catalogue
+from ..styles.catalogue import Catalogue, read_catalogue
+from ..styles.files import BASES, STYLES, Base, StyleFile
 from .diagnosis import open_read_only
 from .redacting import SHORTEST_NAME, Redactor
 

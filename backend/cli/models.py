@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import model_bundles, model_finding, model_getting, model_keeping
+from .model_adding import add_add
 
 if TYPE_CHECKING:
     from elevator.arguments import ArgumentParser, Commands
@@ -31,6 +32,8 @@ def add_models(commands: Commands) -> None:
     action.add_argument(
         "folders", nargs="*", type=Path, metavar="FOLDER", help="or file (default: the folder of models)"
     )
+
+    add_add(actions)
 
     action = _action(actions, "verify", "read what was got, and compare it with its hashes", model_keeping.run_verify)
     action.add_argument("names", nargs="*", metavar="NAME", help="sets or models alone")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -108,6 +112,15 @@ class Output:
 def _fields(record: msgspec.Struct) -> Iterable[tuple[str, Any]]:
     fields: dict[str, Any] = msgspec.to_builtins(record)
     return fields.items()
+
+
+def typed(*words: str) -> str:
+    """A command of the backend as it can be typed here, by the Python that runs this one."""
+    python = Path(sys.executable)
+    with suppress(ValueError):  # it is elsewhere
+        python = python.relative_to(Path.cwd())
+    every = [str(python), "-m", "backend", *words]
+    return subprocess.list2cmdline(every) if sys.platform == "win32" else shlex.join(every)
 
 
 def warn(sentence: str) -> None:

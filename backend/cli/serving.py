@@ -112,13 +112,15 @@ def _serve(options: ServeOptions, held: OnlyOne) -> None:
     from ..server.failures import StartFailure
     from ..server.open_stores import DATABASE, open_all
     from ..server.server import Server
-    from ..styles.catalogue import read_catalogue
+    from ..styles.catalogue import Library
 
-    catalogue = read_catalogue()
+    library = Library()
     kept = open_all(places.data_folder(), options)
-    for note in (*kept.notes, *catalogue.notes):
+    for note in library.catalogue.notes:
+        log.warning("%s", note)
+    for note in (*kept.notes, *library.catalogue.notes):
         warn(note)
-    server = Server(options, catalogue, kept, held)
+    server = Server(options, library, kept, held)
     for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, frame: server.stop())

@@ -54,6 +54,7 @@ from shared_protocol.messages import (
     Style,
     Terminal,
     Watch,
+    Welcome,
 )
 from shared_protocol.wire import Incoming
 
@@ -133,11 +134,15 @@ class Backend:
         """Those of which events come."""
         self._talk = Conversation(connection, name=name, client_id=client_id)
         try:
-            self.welcome = self._talk.greeting()
-            """What the backend is and offers."""
+            self._talk.greeting()
         except BackendError:
             self._talk.close()
             raise
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the backend is and offers; its styles are those that it told last."""
+        return self._talk.greeting()
 
     @property
     def client_id(self) -> str:

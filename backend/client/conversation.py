@@ -27,6 +27,7 @@ from shared_protocol.messages import (
     Progress,
     Queue,
     Request,
+    Styles,
     Welcome,
 )
 from shared_protocol.wire import Buffer, Incoming
@@ -65,7 +66,7 @@ class Conversation:
         """`Queue`, which comes unasked."""
 
     def greeting(self) -> Welcome:
-        """Wait for the backend's greeting."""
+        """Wait for the backend's greeting; its lists are those that it told last."""
         while self._welcome is None:
             self._hear()
         return self._welcome
@@ -150,6 +151,8 @@ class Conversation:
                 self._lost = message
             case Welcome():
                 self._welcome = message
+            case Styles() if self._welcome is not None:
+                self._welcome = msgspec.structs.replace(self._welcome, styles=message.styles, notes=message.notes)
             case Queue():
                 self._news.append(incoming)
             case Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled():

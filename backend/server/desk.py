@@ -39,6 +39,7 @@ from shared_protocol.messages import (
     Resume,
     Shutdown,
     Status,
+    Styles,
     Watch,
     Welcome,
 )
@@ -47,7 +48,7 @@ from shared_protocol.wire import Buffer, Incoming
 
 from ..failures import Denial, Failure, cannot_keep
 from ..serve_options import ServeOptions
-from ..styles.catalogue import Catalogue
+from ..styles.catalogue import Library
 from .devices import likely_device
 from .estimates import Estimates
 from .file_desk import FileDesk, Send, Stream
@@ -73,7 +74,7 @@ class Desk:
     def __init__(
         self,
         options: ServeOptions,
-        catalogue: Catalogue,
+        library: Library,
         kept: Kept,
         scheduler: Scheduler,
         peers: Peers,
@@ -84,10 +85,10 @@ class Desk:
     ) -> None:
         """`send` tells one client something, by its identity, and `stream` what is made when there is room for it;
         `stop` ends the backend after this round."""
-        self._options, self._catalogue, self._scheduler = options, catalogue, scheduler
+        self._options, self._library, self._scheduler = options, library, scheduler
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
-        self._files = FileDesk(kept, catalogue, send, stream)
-        self._notes = sentences((*kept.notes, *catalogue.notes))
+        self._files = FileDesk(kept, lambda: library.catalogue, send, stream)
+        self._kept_notes = kept.notes
         self._peers, self._session = peers, session
         self._send_to, self._stop = send, stop
         self._stopping = False
@@ -97,7 +98,7 @@ class Desk:
         self._unread: list[Peer] = []
         """Those of them that are told anew, since the database did not answer."""
         self._read_at = 0.0
-        self._estimates = Estimates(options, catalogue, scheduler, kept.uploads.path)
+        self._estimates = Estimates(options, lambda: library.catalogue, scheduler, kept.uploads.path)
 
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
         """Let a client in and tell it what it has missed; or the reason why it is not let in."""
@@ -118,6 +119,7 @@ class Desk:
             self.client_left(replaced)
         log.info("A client has come: %s.", hello.client)
         client.asked.begin(hello)
+        self._look_at_styles(but=client)
         fake, device = self._options.fake, self._scheduler.device or likely_device(self._options.device)
         self._send(
             client,
@@ -127,7 +129,7 @@ class Desk:
                 backend=VERSION,
                 session=self._session,
                 device="none" if fake else short_name(device),
-                styles=self._catalogue.styles,
+                styles=self._library.catalogue.styles,
                 notes=self._notes,
                 client_id=client_id,
                 queue=self._scheduler.state,
@@ -213,10 +215,12 @@ class Desk:
             case Offer() | Chunk():
                 self._files.upload(client, request, buffers)
             case AskEstimate(clip=clip):
+                self._look_at_styles(clip.style)
                 self._send(client, self._estimates.ask(client.identity, clip))
             case AskThumbnail(sha256=sha256):
                 self._files.thumbnail(client, sha256)
             case AskStatus():
+                self._look_at_styles()
                 self._send(client, self._status())
             case Shutdown():
                 self._shut_down(client)
@@ -250,7 +254,10 @@ class Desk:
             raise Failure("shutting_down")
         self._check_quota(client.owner.principal)
         if isinstance(request, Generate):
-            order, warnings = resolve(request, self._catalogue, fake=self._options.fake, upload=self._uploads.path)
+            self._look_at_styles(request.style)
+            order, warnings = resolve(
+                request, self._library.catalogue, fake=self._options.fake, upload=self._uploads.path
+            )
             job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
         else:
             job, warnings = self._conform(client, request), ()
@@ -309,6 +316,29 @@ class Desk:
         self._results.forget(job_id)
         self._store.drop_result(job_id)
         self._send(client, self._listing.page(client, AskJobs()))
+
+    # Styles -------------------------------------------------------------------------------------------------
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return sentences((*self._kept_notes, *self._library.catalogue.notes))
+
+    def _look_at_styles(self, asked: str = "", *, but: Peer | None = None) -> None:
+        """Read again what has changed of them on the disk, and tell everybody but one if the lists are others now."""
+        before, notes = self._library.catalogue, self._notes
+        if not self._library.look(asked):
+            return
+        now = self._library.catalogue
+        if (before.styles, notes) == (now.styles, self._notes):
+            return
+        for note in now.notes:
+            if note not in before.notes:
+                log.warning("%s", note)
+        log.info("The styles have changed: %d now.", len(now.recipes))
+        told = Styles(styles=now.styles, notes=self._notes)
+        for client in self._peers:
+            if client is not but:
+                self._send(client, told)
 
     # The backend --------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from shared_protocol.messages import (
     Queue,
     QueueState,
     Status,
+    Styles,
     Welcome,
     WorkerView,
 )
@@ -46,15 +47,12 @@ _PATH = re.compile(rf"(?<![\w…./\\])(?:[A-Za-z]:)?[\\/](?:{_SIGNS}+[\\/])*(?={
 class Discretion:
     """Takes out of messages what a client is not to know."""
 
-    def __init__(self, catalogue: Catalogue, store: JobStore, peers: Peers) -> None:
+    def __init__(self, catalogue: Callable[[], Catalogue], store: JobStore, peers: Peers) -> None:
         self._store, self._peers = store, peers
-        self._folders = _folders(
-            (
-                *(places.data_folder(), places.state_folder(), places.config_folder(), ROOT, Path.home()),
-                *(path for recipe in catalogue.recipes.values() for _, path in recipe.sources.paths()),
-            )
-        )
-        """Those that texts name, the longest first: a name with spaces is not seen to be one path."""
+        self._catalogue = catalogue
+        self._folders: tuple[Catalogue, tuple[str, ...]] | None = None
+        """Those that texts name, the longest first: a name with spaces is not seen to be one path; and of which styles
+        they are."""
 
     def due(self, client: Peer, message: Message) -> Message:
         """The message as this client may read it."""
@@ -63,6 +61,8 @@ class Discretion:
         match message:
             case Welcome():
                 return msgspec.structs.replace(message, notes=(), queue=self._queue(message.queue))
+            case Styles():
+                return msgspec.structs.replace(message, notes=())
             case Queue():
                 return msgspec.structs.replace(message, queue=self._queue(message.queue))
             case Jobs():
@@ -109,9 +109,18 @@ class Discretion:
 
     def _text(self, text: str) -> str:
         """A sentence with nothing of its paths but what they end with."""
-        for folder in self._folders:
+        for folder in self._known():
             text = text.replace(folder, "…/")
         return _PATH.sub("…/", text)
+
+    def _known(self) -> tuple[str, ...]:
+        """The folders that texts may name."""
+        catalogue = self._catalogue()
+        if self._folders is None or self._folders[0] is not catalogue:
+            ours = (places.data_folder(), places.state_folder(), places.config_folder(), ROOT, Path.home())
+            named = (path for recipe in catalogue.recipes.values() for _, path in recipe.sources.paths())
+            self._folders = (catalogue, _folders((*ours, *named)))
+        return self._folders[1]
 
 
 def _folders(paths: Iterable[Path]) -> tuple[str, ...]:

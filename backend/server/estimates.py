@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from elevator.calls import calls_of
@@ -21,7 +21,10 @@ from .weigher import Weigher
 class Estimates:
     """Answers to clients that ask what a clip would take."""
 
-    def __init__(self, options: ServeOptions, catalogue: Catalogue, scheduler: Scheduler, upload: FindUpload) -> None:
+    def __init__(
+        self, options: ServeOptions, catalogue: Callable[[], Catalogue], scheduler: Scheduler, upload: FindUpload
+    ) -> None:
+        """`catalogue`: the styles as they are now."""
         self._options, self._catalogue, self._scheduler, self._upload = options, catalogue, scheduler, upload
         self._weigher = Weigher()
 
@@ -54,7 +57,7 @@ class Estimates:
 
     def _resolved(self, clip: Generate) -> Sample:
         """Raises Failure."""
-        return resolve(clip, self._catalogue, fake=self._options.fake, upload=self._upload)[0]
+        return resolve(clip, self._catalogue(), fake=self._options.fake, upload=self._upload)[0]
 
     def _estimate(self, clip: Generate, order: Sample, memory: int | None) -> Estimate:
         return Estimate(

@@ -25,9 +25,9 @@ Stream = Callable[[bytes, Iterator[tuple[Message, Sequence[Buffer]]]], None]
 class FileDesk:
     """Sends and takes files. Whether a client may see a job was asked before."""
 
-    def __init__(self, kept: Kept, catalogue: Catalogue, send: Send, stream: Stream) -> None:
+    def __init__(self, kept: Kept, catalogue: Callable[[], Catalogue], send: Send, stream: Stream) -> None:
         self._store, self._results, self._uploads = kept.store, kept.results, kept.uploads
-        self._thumbnails = catalogue.thumbnails
+        self._catalogue = catalogue
         self._send, self._stream = send, stream
 
     def fetch(self, client: Peer, job: Job, request: Fetch) -> None:
@@ -57,7 +57,7 @@ class FileDesk:
 
     def thumbnail(self, client: Peer, sha256: str) -> None:
         """Send the picture of a style. Raises Denial."""
-        picture = self._thumbnails.get(sha256)
+        picture = self._catalogue().thumbnails.get(sha256)
         if picture is None:
             raise Denial("unknown_thumbnail")
         self._send(client.identity, Thumbnail(sha256=sha256), (picture,))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from elevator import ElevatorError, Lora, Plan
+from elevator import ElevatorError, Lora, Plan, Sources
+from elevator.checkpoints.fitting import misfits
 from elevator.pictures.rates import exact, length
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
@@ -22,8 +23,9 @@ from shared_protocol.texts import cut, listed, sentences
 
 from ..failures import Failure
 from ..orders import Order, Resample, Sample
-from ..styles.catalogue import MOST_STEPS, NAMED, Catalogue, Recipe, total_calls
+from ..styles.catalogue import Catalogue
 from ..styles.loras import by_name
+from ..styles.recipes import MOST_STEPS, NAMED, Recipe, total_calls
 from .paths import Outside, inside
 
 log = logging.getLogger(__name__)
@@ -58,19 +60,27 @@ def resolve(
     """
     recipe = catalogue.recipes.get(request.style)
     if recipe is None:
-        raise Failure(
-            "unknown_style", style=request.style, styles=listed(catalogue.recipes, LISTED_STYLES) or "none exist"
-        )
+        raise _no_style(request.style, catalogue)
     if not request.prompt.strip():
         raise Failure("empty_prompt", example=recipe.style.example_prompt or EXAMPLE)
     _check_size(request, recipe)
     if not fake and (missing := recipe.missing()) is not None:
         raise Failure("model_missing", folder=missing)
     order = _order(request, recipe)
+    if not fake:
+        _check_models(order.sources)
     _check_length_of_order(order, uploaded(order, upload))
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)
     unknown = _rehearsed_unknown_words(request.prompt) if fake else _unknown_words(request.prompt, recipe)
     return order, sentences(dict.fromkeys((*notes, *_warning(unknown))))
+
+
+def _no_style(name: str, catalogue: Catalogue) -> Failure:
+    """A style of this name is not there, or cannot be used."""
+    styles = listed(catalogue.recipes, LISTED_STYLES) or "none exist"
+    if (why := catalogue.skipped.get(name)) is None:
+        return Failure("unknown_style", style=name, styles=styles)
+    return Failure("unknown_style", style=name, styles=styles, why=f": {why}", mend="Mend that file, or choose")
 
 
 def _check_size(request: Generate, recipe: Recipe) -> None:
@@ -90,6 +100,18 @@ def _check_size(request: Generate, recipe: Recipe) -> None:
         raise Failure("bad_request", detail=detail)
     if request.frames > style.max_frames:
         raise Failure("frames_out_of_range", frames=request.frames, most=style.max_frames)
+
+
+def _check_models(sources: Sources) -> None:
+    """Say before a clip is accepted what its worker would say after reading gigabytes. Raises Failure."""
+    for misfit in misfits(sources):
+        match misfit.code:
+            case "missing":
+                raise Failure("model_missing", folder=misfit.path)
+            case "broken":
+                raise Failure("model_broken", detail=misfit.what, step=misfit.step)
+            case "unfit":
+                raise Failure("model_unfit", detail=misfit.what, step=misfit.step)
 
 
 def _check_length_of_order(order: Sample, pictures: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ from shared_protocol.texts import sentence
 from shared_protocol.wire import Buffer
 
 from ..serve_options import ServeOptions
-from ..styles.catalogue import Catalogue
+from ..styles.catalogue import Library
 from .clock import AwakeClock
 from .descriptors import Reserve, raise_limit
 from .desk import Desk
@@ -62,13 +62,13 @@ HEAR_SECONDS = 0.05
 class Server:
     """One backend. `run` serves until it is told to stop."""
 
-    def __init__(self, options: ServeOptions, catalogue: Catalogue, kept: Kept, held: OnlyOne) -> None:
+    def __init__(self, options: ServeOptions, library: Library, kept: Kept, held: OnlyOne) -> None:
         """Open and guard the sockets. Raises zmq.ZMQError, OSError or BackendError when that is not possible.
 
         `held`: what keeps other backends from the same files.
         """
         self._options = options
-        self._styles = len(catalogue.recipes)
+        self._library = library
         self._session = uuid.uuid4().hex
         self._clock = AwakeClock()
         self._peers = Peers()
@@ -98,7 +98,7 @@ class Server:
         )
         self._desk = Desk(
             options,
-            catalogue,
+            library,
             kept,
             self._scheduler,
             self._peers,
@@ -107,7 +107,7 @@ class Server:
             self._stream,
             self.stop,
         )
-        self._discretion = Discretion(catalogue, kept.store, self._peers)
+        self._discretion = Discretion(lambda: library.catalogue, kept.store, self._peers)
 
     @property
     def public_key(self) -> str:
@@ -159,7 +159,7 @@ class Server:
         )
         files.sweep(places.connection_file())
         connection.write(places.connection_file(), announced)
-        log.info("Ready at %s with %d styles.", self._mail.endpoint, self._styles)
+        log.info("Ready at %s with %d styles.", self._mail.endpoint, len(self._library.catalogue.recipes))
         if self._mail.remote:
             log.info("Other machines reach it at %s.", self._mail.remote)
         return announced

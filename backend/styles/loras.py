@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -30,19 +30,34 @@ MOST_TAGS = 3
 """Tags of a training that are told, the commonest first."""
 
 
-def listed(own: Iterable[Lora], folders: Iterable[Path]) -> tuple[LoraView, ...]:
-    """The style's own LoRAs, then those in the folders, by name; a name that is in two is the first folder's."""
-    folders = tuple(folders)
+Listed: TypeAlias = tuple[LoraView, ...]
+
+
+def listed(own: Iterable[Lora], folders: Iterable[Path], in_folder: Callable[[Path], Listed] | None = None) -> Listed:
+    """The style's own LoRAs, then those in the folders, by name; a name that is in two is the first folder's.
+
+    in_folder: says what a folder holds, as `list_folder` does, which it is without it.
+    """
+    folders, look = tuple(folders), in_folder or list_folder
     found: dict[str, LoraView] = {}
     for name, lora in by_name(own, folders).items():
         if len(found) < MOST_LORAS and _can_be_sent(name):
             found[name] = _view(Path(lora.path), name, lora.weight, own=True)
-    for folder in folders:
-        for path in sorted(_in(folder)):
-            name = path.relative_to(folder).as_posix()
-            if len(found) < MOST_LORAS and _can_be_sent(name) and name not in found:
-                found[name] = _view(path, name)
+    for view in (view for folder in folders for view in look(folder)):
+        if len(found) < MOST_LORAS:
+            found.setdefault(view.name, view)
     return tuple(found.values())
+
+
+def list_folder(folder: Path, look_at: Callable[[Path], None] = lambda path: None) -> Listed:
+    """LoRAs below a folder that can be named, by name. `look_at` is told of each folder and file before it is read."""
+    views: list[LoraView] = []
+    for path in sorted(_in(folder, look_at)):
+        name = path.relative_to(folder).as_posix()
+        if len(views) < 2 * MOST_LORAS and _can_be_sent(name):  # some may be styles' own
+            look_at(path / LORA_FILE if path.is_dir() else path)
+            views.append(_view(path, name))
+    return tuple(views)
 
 
 def _can_be_sent(name: str) -> bool:
@@ -73,13 +88,14 @@ def _name(path: Path, folders: tuple[Path, ...]) -> str:
     return path.relative_to(folder).as_posix()
 
 
-def _in(folder: Path) -> Iterator[Path]:
+def _in(folder: Path, look_at: Callable[[Path], None]) -> Iterator[Path]:
     """LoRAs below a folder: files, and folders in diffusers' layout."""
     looked = 0
     todo = [folder]
     while todo and looked < MOST_LOOKED_AT:
         try:
-            for path in sorted(todo.pop().iterdir()):
+            look_at(here := todo.pop())
+            for path in sorted(here.iterdir()):
                 looked += 1
                 if path.is_dir() and not path.is_symlink():
                     if (path / LORA_FILE).is_file():

@@ -21,6 +21,7 @@ from shared_protocol.messages import (
     QueueState,
     Resume,
     Style,
+    Styles,
     Welcome,
 )
 from shared_protocol.messages import Status as BackendStatus
@@ -34,7 +35,7 @@ MOST_FOUND = 500
 ALL = "all jobs"
 """Name of the question for all jobs. What answers a Watch, a Move, or comes with the greeting, tells of some."""
 
-Told = Welcome | BackendStatus | Queue | Jobs | Estimate
+Told = Welcome | Styles | BackendStatus | Queue | Jobs | Estimate
 """Messages in which a backend tells of itself."""
 
 
@@ -110,6 +111,8 @@ class Backend:
             case Welcome():
                 self.device, self.queue, self.notes = told.device, told.queue, told.notes
                 self.styles = self._in_order(told.styles)
+            case Styles():
+                self.styles, self.notes = self._in_order(told.styles), told.notes
             case BackendStatus():
                 self.status, self.queue, self.notes = told, told.queue, told.notes
             case Queue():

@@ -36,6 +36,7 @@ from shared_protocol.messages import (
     Refused,
     Shutdown,
     Style,
+    Styles,
     Thumbnail,
     Watch,
     Welcome,
@@ -332,6 +333,10 @@ class Session:
             case Denied(request="Shutdown" | "Pause" | "Resume"):
                 self._stopping, self.changed = False, True
                 self.problem = Problem(message.message, message.next_step, code=message.code)
+            case Styles(styles=styles):
+                self.changed = True
+                self.backend.hear(message)
+                return [KeepStyles(styles)]
             case Queue() | BackendStatus() | Estimate():
                 self.changed = True
                 return self.backend.hear(message)

@@ -11,19 +11,27 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from ..errors import ModelError
+from .outline import ZIP, Damaged, HoldsCode, Tensor, Unclear, outline
 
+T = TypeVar("T")
+WRAPPERS = ("state_dict", "ema")
+"""Names under which trainers put the weights beside other things; LaVie's are under `ema`."""
 MAX_HEADER = 100_000_000
 """Bytes; the safetensors library reads no longer header either."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
 PARALLEL = "module."
 """What PyTorch's parallel training puts before each name."""
-ZIP, PICKLE = b"PK\x03\x04", b"\x80"
-"""How PyTorch's files start: those of today, and those from before version 1.6."""
+PICKLE = b"\x80"
+"""How PyTorch's files from before version 1.6 start; those of today start with `ZIP`."""
+
+
+class NeedsTorch(ModelError):
+    """What a file holds can be said by torch alone."""
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -53,10 +61,11 @@ class Header:
     """Whether it is a PyTorch file."""
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, *, torch: bool = True) -> Header:
     """Read a safetensors file's header alone, or the structure of a PyTorch file.
 
-    torch is imported for PyTorch files only. Raises ModelError if the file is missing, broken or no model, or
+    torch: whether it may be imported, which is slow, for the few PyTorch files that nothing else understands; else
+    those raise `NeedsTorch`. Raises ModelError if the file is missing, broken or no model, or
     if it is a pickle that holds code.
     """
     if not path.is_file():
@@ -72,7 +81,7 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}); check that you may open it.") from error
     if start.startswith((ZIP, PICKLE)) and start[8:9] != b"{":
-        return _of_pickle(path, size)
+        return _of_pickle(path, size, torch)
     raise ModelError(_no_model(path, start))
 
 
@@ -96,14 +105,51 @@ def _parsed(path: Path, text: bytes, size: int) -> Header:
     return Header(shapes, metadata, size, pickled=False)
 
 
-def _of_pickle(path: Path, size: int) -> Header:
-    from .weights import load_pickle, named_tensors  # torch is slow to import and safetensors need none of it
+def _of_pickle(path: Path, size: int, torch: bool) -> Header:
+    if path.suffix == ".safetensors":  # torch goes by the name, and would hand it to safetensors
+        raise ModelError(f"{path} is a PyTorch file in spite of its name; rename it to end in .ckpt.")
+    try:
+        content: Any = outline(path)
+        shapes = named(path, content, Tensor, dict)
+        sizes = {name: tensor.shape for name, tensor in shapes.items()}
+    except HoldsCode as code:
+        raise ModelError(
+            f"{path} holds code ({code}) besides weights and is refused, because reading it could run that code; "
+            "choose the same model as a .safetensors file."
+        ) from code
+    except Damaged as error:
+        raise ModelError(f"{path} is not a readable PyTorch file; download or copy it again.") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); check that you may open it.") from error
+    except Unclear as error:
+        if not torch:
+            raise NeedsTorch(f"What {path} holds is known once it is loaded; nothing needs to be done.") from error
+        from .weights import load_pickle, named_tensors  # torch is slow to import, and most files need none of it
 
-    content = load_pickle(path, "meta")
-    shapes = {name: tuple(tensor.shape) for name, tensor in named_tensors(path, content).items()}
-    texts = content.items() if isinstance(content, dict) else ()
+        content = load_pickle(path, "meta")
+        sizes = {name: tuple(tensor.shape) for name, tensor in named_tensors(path, content).items()}
+    texts = dict(content).items() if isinstance(content, dict) else ()
     metadata = {str(key): text for key, text in texts if isinstance(text, str)}
-    return Header(shapes, metadata, size, pickled=True)
+    return Header(sizes, metadata, size, pickled=True)
+
+
+def named(path: Path, content: Any, tensor: type[T], nested: type | tuple[type, ...]) -> dict[str, T]:
+    """The tensors of a PyTorch file's content by name, without what trainers wrap around them.
+
+    Tensors one level further down, in mappings of the types `nested`, have both names joined by a dot: so those of
+    textual inversion are. Raises ModelError if there are none.
+    """
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    tensors: dict[str, T] = {}
+    for name, value in content.items() if isinstance(content, dict) else ():
+        several: Any = value if isinstance(value, nested) else None
+        inner = {name: value} if several is None else {f"{name}.{key}": item for key, item in several.items()}
+        tensors |= {str(key).removeprefix(PARALLEL): item for key, item in inner.items() if isinstance(item, tensor)}
+    if not tensors:
+        raise ModelError(f"{path} holds no weights by name; choose a model file.")
+    return tensors
 
 
 def _no_model(path: Path, start: bytes) -> str:

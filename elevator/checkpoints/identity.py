@@ -71,6 +71,8 @@ class Identity:
     """That the UNet takes: 4, or 9 if it fills in parts of pictures."""
     prediction: Prediction | None = None
     """What the network was trained to predict, where the file says it."""
+    width: int | None = None
+    """Of the text embeddings that it reads, or as a text encoder or an embedding that it gives."""
     algorithm: Algorithm | None = None
     """Of a LoRA."""
     base_model: str | None = None
@@ -79,20 +81,21 @@ class Identity:
     """The most frequent first."""
 
 
-def identify(path: Path) -> Identity:
+def identify(path: Path, *, torch: bool = True) -> Identity:
     """Say what a model is: a safetensors or PyTorch file, or a folder in diffusers layout.
 
-    Reads headers and configs only. Raises ModelError if there is no model, or it is broken or holds code.
+    Reads headers and configs only. torch: whether it may be imported, for the few files that nothing else understands;
+    else those raise `NeedsTorch`. Raises ModelError if there is no model, or it is broken or holds code.
     """
     path = Path(path)
     if not path.is_dir():
-        return _of_file(path, read_header(path))
+        return _of_file(path, read_header(path, torch=torch))
     if (path / "model_index.json").is_file() or any((path / part / "config.json").is_file() for part in PARTS):
         return _of_pipeline(path)
     if (path / "config.json").is_file():
         return _of_component(path)
     if (path / LORA_FILE).is_file():
-        return identify(path / LORA_FILE)
+        return identify(path / LORA_FILE, torch=torch)
     raise ModelError(f"{path} holds no model; choose a model file or a folder in diffusers layout.")
 
 
@@ -116,6 +119,7 @@ def _of_file(path: Path, header: Header) -> Identity:
         title=metadata.get("modelspec.title") or metadata.get("ss_output_name") or metadata.get("name") or _name(path),
         channels=first[1] if len(first) == 4 else None,
         prediction=_prediction(header),
+        width=_vectors(header)[-1] if kind is Kind.EMBEDDING else _text_width(header),
         algorithm=algorithm,
         base_model=next((metadata[key] for key in BASE_NAMES if key in metadata), None),
         trigger_words=_trigger_words(metadata),
@@ -175,6 +179,11 @@ def _width(pattern: re.Pattern[str], header: Header) -> int | None:
     return next(fitting, None)
 
 
+def _text_width(header: Header) -> int | None:
+    """Of the text embeddings that cross-attention reads, or else of those that a text encoder gives."""
+    return _width(_TEXT_INPUT, header) or _width(_ENCODER_INPUT, header)
+
+
 def _motion_family(levels: Collection[str | int]) -> Family:
     """By the UNet's levels, of which SDXL has three, and Stable Diffusion before it four."""
     return {3: Family.SDXL, 4: Family.SD1}.get(len(levels), Family.UNKNOWN)
@@ -215,13 +224,13 @@ def _of_pipeline(path: Path) -> Identity:
     """A folder of parts: a whole pipeline, or as much of one as a T2V needs."""
     if (path / "unet" / "config.json").is_file():
         config = _config(path / "unet" / "config.json")
-        kind, family, channels = _of_config(config)
+        kind, family, channels, width = _of_config(config)
         if kind is Kind.UNET:
             kind = Kind.T2V if (path / "motion_adapter").is_dir() else Kind.T2I
     elif (path / "motion_adapter" / "config.json").is_file():
-        kind, family, channels = _of_config(_config(path / "motion_adapter" / "config.json"))
+        kind, family, channels, width = _of_config(_config(path / "motion_adapter" / "config.json"))
     else:
-        kind, family, channels = Kind.OTHER, Family.OTHER, None
+        kind, family, channels, width = Kind.OTHER, Family.OTHER, None, None
     scheduler = path / "scheduler" / "scheduler_config.json"
     stated = _config(scheduler).get("prediction_type", "epsilon") if scheduler.is_file() else ""
     return Identity(
@@ -233,27 +242,29 @@ def _of_pipeline(path: Path) -> Identity:
         title=path.name,
         channels=channels,
         prediction=_PREDICTIONS.get(str(stated)),
+        width=width,
     )
 
 
 def _of_component(path: Path) -> Identity:
-    kind, family, channels = _of_config(_config(path / "config.json"))
-    return Identity(path, kind, family, Layout.COMPONENT, _folder_size(path), path.name, channels)
+    kind, family, channels, width = _of_config(_config(path / "config.json"))
+    return Identity(path, kind, family, Layout.COMPONENT, _folder_size(path), path.name, channels, width=width)
 
 
-def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None]:
-    """Kind, family and a UNet's input channels from a part's config."""
+def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None, int | None]:
+    """Kind, family, a UNet's input channels and the width of text embeddings from a part's config."""
     names = config.get("architectures")
     name = config.get("_class_name") or (names[0] if isinstance(names, list) and names else None)
     kind = CLASSES.get(str(name), Kind.OTHER)
     if kind is Kind.VAE:
-        return kind, Family.UNKNOWN if config.get("latent_channels") == 4 else Family.OTHER, None
+        return kind, Family.UNKNOWN if config.get("latent_channels") == 4 else Family.OTHER, None, None
     if kind is Kind.MOTION_MODULE:
         levels = config.get("block_out_channels")
-        return kind, _motion_family(levels if isinstance(levels, list) else ()), None
+        return kind, _motion_family(levels if isinstance(levels, list) else ()), None, None
     width = config.get("hidden_size" if kind is Kind.TEXT_ENCODER else "cross_attention_dim")
     channels = config.get("in_channels")
-    return kind, family_of_width(width), channels if isinstance(channels, int) else None
+    whole = (number if isinstance(number, int) else None for number in (channels, width))
+    return kind, family_of_width(width), *whole  # type: ignore[return-value]
 
 
 def _config(file: Path) -> dict[str, Any]:

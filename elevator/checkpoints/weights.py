@@ -19,16 +19,14 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..memory import is_shortage
-from .header import PARALLEL, ZIP, read_header
+from .header import PARALLEL, named, read_header
+from .outline import ZIP
 
 if TYPE_CHECKING:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
 SHAPES_ONLY: ContextVar[FakeTensorMode | None] = ContextVar("SHAPES_ONLY", default=None)
 """What makes tensors without values while a model's shapes are asked for; None: weights are read."""
-
-WRAPPERS = ("state_dict", "ema")
-"""Names under which trainers put the weights beside other things; LaVie's are under `ema`."""
 
 DAMAGE = (
     AssertionError,
@@ -111,14 +109,4 @@ def named_tensors(path: Path, content: Any) -> dict[str, Tensor]:
     Tensors one level further down, as those of textual inversion are, have both names joined by a dot.
     Raises ModelError if there are none.
     """
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    tensors: dict[str, Tensor] = {}
-    for name, value in content.items() if isinstance(content, dict) else ():
-        nested = isinstance(value, dict | nn.ParameterDict)
-        inner = {f"{name}.{key}": item for key, item in value.items()} if nested else {name: value}
-        tensors |= {str(key).removeprefix(PARALLEL): item for key, item in inner.items() if isinstance(item, Tensor)}
-    if not tensors:
-        raise ModelError(f"{path} holds no weights by name; choose a model file.")
-    return tensors
+    return named(path, content, Tensor, (dict, nn.ParameterDict))

@@ -13,6 +13,7 @@ from accelerate import init_empty_weights
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
+from ..checkpoints.folders import weight_files
 from ..checkpoints.weights import SHAPES_ONLY, load_tensors
 from ..errors import ModelError
 from ..memory import is_shortage
@@ -29,15 +30,6 @@ PAGE = 1024
 """Elements of a tensor that lie in one page of memory at most; in float32, exactly."""
 WEIGHTS = {".safetensors", ".bin", ".ckpt", ".pt", ".pth"}
 """How names of files of weights end."""
-_FOLDER_WEIGHTS = (
-    "diffusion_pytorch_model.safetensors",
-    "model.safetensors",
-    "*model-?????-of-?????.safetensors",
-    "diffusion_pytorch_model.bin",
-    "pytorch_model.bin",
-    "*model-?????-of-?????.bin",
-)
-"""Patterns of the files of weights in a folder, by preference: in one part, or in several."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,7 @@ class Reader(Reading):
         return (yield from self.component(cls.__name__, folder, lambda: self._folder(cls, folder, dtype)))
 
     def _folder(self, cls: type[Loaded], folder: Path, dtype: torch.dtype | None) -> Generator[Loading, None, Loaded]:
-        files = _weight_files(folder)
+        files = weight_files(folder)
         try:
             network = _empty(cls, folder)
             tensors = _held(network, files)
@@ -215,14 +207,6 @@ def _held(network: Any, files: Iterable[Path]) -> dict[str, Tensor]:
 def _misfits(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> set[str]:
     """The names of parameters that have no tensor, or one of another shape."""
     return {name for name, own in wanted.items() if name not in tensors or tensors[name].shape != own.shape}
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The files of weights of a folder in diffusers layout."""
-    for pattern in _FOLDER_WEIGHTS:
-        if found := sorted(folder.glob(pattern)):
-            return found
-    raise ModelError(f"{folder} holds no weights; download or copy it again.")
 
 
 def plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -48,6 +48,7 @@ LONGER = re.compile(r"tests\.benchmarks\.|elevator\.embedded\.training\.|pytest|
 """Commands that take minutes: `--help` shows that they are there and read their options."""
 REFUSED = {
     'elevator "a red fox in the snow"': "dreamshaper.safetensors",
+    "models add dreamshaper.safetensors": "dreamshaper.safetensors",
     "serve --stay --bind": "",
 }
 """Commands that need what no test has: whose first missing file they name."""

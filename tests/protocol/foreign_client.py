@@ -180,7 +180,7 @@ class Foreign:
         kind = fields.pop("type")
         one = kind in ("Frame", "Thumbnail") or (kind == "Progress" and fields["preview_frames"])
         assert len(buffers) == int(bool(one)), kind
-        assert ("request_id" in fields) == (kind not in ("Progress", "Notice", "Alive")), kind
+        assert ("request_id" in fields) == (kind not in ("Progress", "Notice", "Styles", "Alive")), kind
         heard = Heard(kind, fields, buffers)
         self.heard.append(heard)
         return heard

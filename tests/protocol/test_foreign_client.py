@@ -219,6 +219,24 @@ def test_answers_are_told_apart_by_their_names(client: Foreign) -> None:
             client.end_of(job)
 
 
+def test_it_is_told_of_new_styles(home: Path, backend: Running) -> None:
+    file = home / "config" / "styles" / "fresh.toml"
+    file.parent.mkdir(parents=True)
+    with Foreign(msgspec.to_builtins(backend.connection)) as client:
+        client.welcome()
+        file.write_text(
+            'title = "F"\nbase = "embedded"\npreset = "draft"\nexample_prompt = "a fox"\n', encoding="utf-8"
+        )
+        client.tell("AskStatus")
+        told = client.expect("Styles")
+        assert "request_id" not in told.fields, "it has not asked for them"
+        assert "fresh" in [style["name"] for style in told["styles"]]
+        assert told["notes"] == []
+        file.unlink()
+        client.tell("AskStatus")
+        assert "fresh" not in [style["name"] for style in client.expect("Styles")["styles"]]
+
+
 def test_it_cancels(client: Foreign) -> None:
     running_one, waiting = client.submit("slow:0.2"), client.submit()
     client.expect("Progress", fits=lambda heard: heard["job"] == running_one and heard["phase"] == "painting")

@@ -195,9 +195,14 @@ def test_type_limits_and_default_of_every_field_agree(kind: type[msgspec.Struct]
 def test_requests_and_answers_have_names_and_nothing_else_has() -> None:
     named = {kind for kind in KINDS if "request_id" in kind.__struct_fields__}
     assert named == {kind for kind in KINDS if issubclass(kind, Asking | Answering)}
-    assert {kind.__name__ for kind in KINDS if kind in EVENTS and kind not in named} == {"Progress", "Notice", "Alive"}
+    assert {kind.__name__ for kind in KINDS if kind in EVENTS and kind not in named} == {
+        "Progress",
+        "Notice",
+        "Styles",
+        "Alive",
+    }
     text = sections()["Answers"]
-    assert "(all but `Progress`, `Notice` and `Alive`)" in text
+    assert "(all but `Progress`, `Notice`, `Styles` and `Alive`)" in text
     ((names, words, meaning),) = rows_of(text)
     (field,) = (field for field in msgspec.inspect.type_info(Asking).fields)  # type: ignore[attr-defined]
     assert (names, in_full(words)) == (["request_id"], spelled(field.type))
@@ -311,7 +316,7 @@ def test_the_transcript_is_made_of_real_messages() -> None:
     assert numbers == sorted(set(numbers)), "each request has a name of its own"
     assert {kind.__name__ for kind in (*REQUESTS, *EVENTS) if kind not in told} == {
         *("Move", "Resume", "Free", "AskJobs", "Watch", "Forget", "AskEstimate"),
-        *("Refused", "Notice", "Estimate", "Alive"),
+        *("Refused", "Notice", "Styles", "Estimate", "Alive"),
         "Welcome",  # is there, shortened
     }
 

@@ -93,7 +93,7 @@ def test_the_rights_are_those_of_the_table() -> None:
     store.add(Job(MINE, ME, order()))
     guest = Peer(b"guest", "guest", GUEST)
     peers.add(guest)
-    discretion = Discretion(Catalogue({}, ()), store, peers)
+    discretion = Discretion(lambda: Catalogue({}, ()), store, peers)
     found: set[str] = set()
     for kind in EVENTS:
         message = filled(msgspec.inspect.type_info(kind))
@@ -124,7 +124,7 @@ def test_a_worker_is_told_of_with_its_job_if_that_is_ones_own() -> None:
     for job, owner in ((MINE, ME), (THEIRS, GUEST)):
         store.add(Job(job, owner, order()))
     workers = tuple(messages.WorkerView(device="cpu", state="working", pid=7, job=job) for job in (MINE, THEIRS))
-    due = Discretion(Catalogue({}, ()), store, peers).due(
+    due = Discretion(lambda: Catalogue({}, ()), store, peers).due(
         Peer(b"g", "g", GUEST), Status(loads=0, clients=9, workers=workers)
     )
     assert isinstance(due, Status)
@@ -155,7 +155,8 @@ def test_of_a_path_its_end_is_told(home: Path, tmp_path: Path, text: str, told: 
         f'title = "B"\nt2i = "{tmp_path}/my sd/sd.safetensors"\nt2v = "{tmp_path}/v"\n[presets.p]\n', encoding="utf-8"
     )
     text = text.format(models=tmp_path, state=places.state_folder(), data=places.data_folder())
-    discretion = Discretion(read_catalogue(), JobStore(None), Peers())
+    catalogue = read_catalogue()
+    discretion = Discretion(lambda: catalogue, JobStore(None), Peers())
     failed = Failed(job=MINE, code="internal", message=text, next_step="Try again.")
     due = discretion.due(Peer(b"g", "g", GUEST), failed)
     assert due == msgspec.structs.replace(failed, message=told or text)

@@ -33,6 +33,7 @@ from shared_protocol.messages import (
     QueueState,
     Received,
     Refused,
+    Styles,
     Watch,
 )
 from shared_protocol.wire import buffers_of
@@ -64,6 +65,7 @@ messages = st.one_of(
     st.builds(Fetched, job=job_ids, first=st.integers(0, 3), count=st.integers(0, 4)),
     st.builds(Notice, job=job_ids, message=st.just("m"), again=st.booleans()),
     st.builds(lambda stopped: Queue(queue=QueueState(stopped=stopped)), st.sampled_from(["", "full"])),
+    st.just(Styles(styles=WELCOME.styles, notes=())),
     st.just(Refused(code="version", message="m")),
     st.just(Lost(reason="gone")),
     st.just(Goodbye()),

@@ -191,7 +191,7 @@ def _write_style(home: Path, t2i: str) -> None:
         (damage_connection_file, "connection file .* is damaged", "delete", True),
         (expose_connection_file, "[Oo]thers can read .*connection", "", True),
         (write_style_without_model, 'style "mine": .*nowhere.safetensors is missing', "docs/STYLES.md", False),
-        (write_style_with_wrong_model, 'style "mine": .*neon is LoRA, not a text-to-image', "docs/STYLES.md", False),
+        (write_style_with_wrong_model, 'style "mine": .*neon is a LoRA, not a text-to-image', "docs/STYLES.md", False),
         (write_broken_style, "mine.toml is skipped", "docs/STYLES.md", False),
     ],
 )

@@ -151,7 +151,7 @@ def test_models_that_cannot_be_read_are_said(monkeypatch: pytest.MonkeyPatch, tm
         (own / "bases" / name).write_bytes(b"nothing")
     with pytest.raises(BackendError) as caught:
         foreseen(wish)
-    assert caught.value.code == "model_unfit"
+    assert caught.value.code == "model_broken"
 
 
 def test_other_commands_do_not_import_torch() -> None:

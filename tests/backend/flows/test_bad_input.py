@@ -12,7 +12,7 @@ import zmq
 from shared_protocol import wire
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import Accepted, Alive, Done, Failed, Hello, Refused
-from tests.backend.harness import Running, greet, pid_of, run, running, until
+from tests.backend.harness import ROOT, Running, greet, pid_of, run, running, until
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,25 @@ def test_missing_models_are_named(home: Path) -> None:
         assert failed.code == "model_missing"
         assert str(styles / "gone") in failed.message
         assert pid_of(client.until_settled()) == 0, "nothing was started for it"
+
+
+def test_models_that_do_not_fit_are_named_before_anything_is_started(home: Path) -> None:
+    for name in ("styles", "bases"):
+        (home / "config" / name).mkdir(parents=True)
+    weights = ROOT / "elevator" / "embedded" / "weights"
+    base = f'title = "B"\nt2i = "{weights / "zeroscope"}"\nt2v = "{weights / "t2i"}"\npresets = "zeroscope"\n'
+    (home / "config" / "bases" / "mine.toml").write_text(base, encoding="utf-8")
+    text = 'title = "T"\nbase = "mine"\npreset = "published"\nexample_prompt = "x"\n'
+    (home / "config" / "styles" / "mine.toml").write_text(text, encoding="utf-8")
+    with running(fake=False) as backend, backend.client() as client:
+        failed = client.end_of(client.submit(style="mine", width=256, height=256))
+        assert isinstance(failed, Failed)
+        assert failed.code == "model_unfit"
+        assert "t2i and t2v are swapped: " in failed.message
+        assert failed.next_step == "Swap the two in the base's file."
+        assert pid_of(client.until_settled()) == 0, "nothing was started for it"
+        maps = Path(f"/proc/{backend.process.pid}/maps")
+        assert not maps.exists() or "libtorch" not in maps.read_text(encoding="utf-8"), "the server imports no torch"
 
 
 def test_a_broken_style_is_skipped_and_said(home: Path) -> None:

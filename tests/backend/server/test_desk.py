@@ -18,7 +18,8 @@ from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.scheduler import Scheduler
 from backend.server.store import JobStore
 from backend.server.uploads import Uploads
-from backend.styles.catalogue import STYLES, read_catalogue
+from backend.styles.catalogue import Library, read_catalogue
+from backend.styles.files import STYLES
 from elevator.pictures.clip_folder import frame_name
 from shared_protocol.messages import (
     MAJOR,
@@ -79,9 +80,8 @@ class Office:
         self.told: list[tuple[bytes, Message, int]] = []
         kept = Kept(self.store, self.results, Uploads(folder / "uploads", 1 << 20), ())
         scheduler = cast("Scheduler", self.queue)
-        catalogue = read_catalogue()
         self.desk = Desk(
-            ServeOptions(), catalogue, kept, scheduler, self.peers, "s", self._told, self._stream, lambda: None
+            ServeOptions(), Library(), kept, scheduler, self.peers, "s", self._told, self._stream, lambda: None
         )
         self.clients = [Peer(name, name.decode(), ME) for name in (b"one", b"two")]
         for client in self.clients:

@@ -11,7 +11,8 @@ import pytest
 from backend.failures import BackendError
 from backend.root import ROOT
 from backend.server.requests import resolve, resolve_conform
-from backend.styles.catalogue import MOST_STEPS, Catalogue, read_catalogue
+from backend.styles.catalogue import Catalogue, read_catalogue
+from backend.styles.recipes import MOST_STEPS
 from shared_protocol.messages import MOST_CLIP_FRAMES, Conform, Generate, LoraChoice
 from tests.backend.orders import done
 

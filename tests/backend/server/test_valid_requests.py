@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from backend.server.jobs import Owner
 from backend.server.peers import Peer, Peers
 from backend.server.store import JobStore
 from backend.server.store_errors import StoreRefuses
-from backend.styles.catalogue import Catalogue
+from backend.styles.catalogue import Library
 from elevator import Plan
 from shared_protocol.client import new_job_id
 from shared_protocol.messages import (
@@ -117,7 +118,7 @@ def test_places_are_those_that_move_counts(backend: Running) -> None:
     "error", [PermissionError(13, "Permission denied"), StoreRefuses("disk is full", StorageFailure("disk_full"))]
 )
 def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that has submitted waits for an end, not for a denial."""
 
@@ -130,7 +131,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
 
     counter = desk.Desk(
         ServeOptions(),
-        Catalogue({}, ()),
+        Library(tmp_path, tmp_path),
         kept,  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         Peers(),

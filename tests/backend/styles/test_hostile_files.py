@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.server.requests import resolve
-from backend.styles.catalogue import FILE_BYTES, MOST_STEPS, Catalogue, read_catalogue
+from backend.styles.catalogue import Catalogue, read_catalogue
+from backend.styles.files import FILE_BYTES
+from backend.styles.recipes import MOST_STEPS
 from elevator.presets import FILE_NAME
 from shared_protocol import wire
 from shared_protocol.messages import MOST_NOTES, MOST_PRESETS, Generate, Style, Welcome

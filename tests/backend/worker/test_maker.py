@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from backend.failures import BackendError
 from backend.orders import Sample
 from backend.root import ROOT
-from backend.styles.catalogue import ScheduleName
+from backend.styles.files import ScheduleName
 from backend.worker.maker import Picture
 from backend.worker.sampling import SamplingMaker
 from elevator import Lora, Plan, Sources, elevate, load_models

@@ -1,0 +1,242 @@
+"""Styles without a text editor: what commands write is what the backend reads, and nothing is lost."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.styles.catalogue import read_catalogue
+from backend.styles.files import Base, StyleFile, read
+from backend.styles.recipes import PNG
+from tests.backend.commands import Call, caller
+from tests.backend.harness import ROOT, Running, running
+from tests.true_shapes.random_weights import write, write_embedding
+
+PHRASE = {"modelspec.trigger_phrase": "ink wash, sumi"}
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller(capsys)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('my "models"')
+    write("sd1_bare", folder / "DreamShaper 8.safetensors", "tiny")
+    write("motion_v2", folder / "mm_sd_v15_v2.ckpt", "tiny")
+    write("motion_lcm", folder / "AnimateLCM_sd15_t2v.ckpt", "tiny")
+    write("lora_lcm", folder / "AnimateLCM_sd15_t2v_lora.safetensors", "tiny")
+    write("lavie", folder / "lavie_base.pt", "tiny")
+    write("zeroscope", folder / "zeroscope_v2_576w", "tiny")
+    write("vae", folder / "vae-ft-mse.safetensors", "tiny")
+    write("lora_kohya", folder / "ink.safetensors", "tiny", rank=2, metadata=PHRASE)
+    write_embedding(folder / "cat.pt", "a1111_pt", "<cat>", width=64)
+    return folder
+
+
+def style(home: Path, name: str) -> StyleFile:
+    return read(home / "config" / "styles" / f"{name}.toml", StyleFile)
+
+
+def base(home: Path, name: str) -> Base:
+    return read(home / "config" / "bases" / f"{name}.toml", Base)
+
+
+def test_one_command_makes_a_style_of_two_files(home: Path, models: Path, call: Call) -> None:
+    before = sorted(models.rglob("*"))
+    done = call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt")
+    assert done.code == 0, done.err
+    assert "DreamShaper 8.safetensors: text-to-image checkpoint" in done.out
+    assert "mm_sd_v15_v2.ckpt: motion module of SD 1.x" in done.out
+    made = base(home, "dreamshaper_8")
+    assert (made.t2i, made.presets) == (str(models / "DreamShaper 8.safetensors"), "animatediff")
+    assert made.title == "DreamShaper 8, AnimateDiff"
+    assert sorted(models.rglob("*")) == before, "nothing is copied or moved"
+    catalogue = read_catalogue()
+    assert not catalogue.notes
+    assert catalogue.recipes["dreamshaper_8"].missing() is None
+    again = call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt", "--json")
+    assert [line["name"] for line in again.lines] == ["dreamshaper_8_2"], "nothing is overwritten"
+
+
+def test_the_next_step_can_be_typed_as_it_stands(home: Path, models: Path, call: Call) -> None:
+    done = call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt")
+    step = done.out.splitlines()[-1].partition(": ")[2]
+    words = [*shlex.split(step), "--fake", "--frames", "2", "--out", str(home / "out"), "--quiet"]
+    made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert made.returncode == 0, made.stderr
+    assert len(list((home / "out").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("t2v", "presets", "frames"),
+    [
+        ("AnimateLCM_sd15_t2v.ckpt", "animatelcm", 16),
+        ("lavie_base.pt", "lavie", 16),
+        ("zeroscope_v2_576w", "zeroscope", 24),
+    ],
+)
+def test_each_kind_gets_its_presets(home: Path, models: Path, call: Call, t2v: str, presets: str, frames: int) -> None:
+    done = call("models", "add", models / t2v, models / "DreamShaper 8.safetensors", "--name", "mine")
+    assert done.code == 0, done.err
+    made = base(home, "mine")
+    assert (made.presets, made.frames) == (presets, frames)
+    loras = [(Path(lora.path).name, lora.weight) for lora in made.t2v_loras]
+    assert loras == ([("AnimateLCM_sd15_t2v_lora.safetensors", 0.8)] if presets == "animatelcm" else [])
+    assert "mine" in read_catalogue().recipes
+
+
+def test_a_vae_loras_and_embeddings_find_their_places(home: Path, models: Path, call: Call) -> None:
+    files = [models / name for name in ("cat.pt", "ink.safetensors", "vae-ft-mse.safetensors", "mm_sd_v15_v2.ckpt")]
+    assert call("models", "add", *files, models / "DreamShaper 8.safetensors", "--title", "Sumi É").code == 0
+    assert base(home, "sumi_e").vae == str(models / "vae-ft-mse.safetensors")
+    made = style(home, "sumi_e")
+    assert [lora.path for lora in made.loras] == [str(models / "ink.safetensors")]
+    assert made.embeddings == (str(models / "cat.pt"),)
+    assert made.prompt == "{prompt}, ink wash, sumi"
+    assert made.title == "Sumi É"
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("DreamShaper 8.safetensors",), "a motion module or text-to-video model is missing"),
+        (("mm_sd_v15_v2.ckpt", "ink.safetensors"), "a text-to-image checkpoint is missing"),
+        (("DreamShaper 8.safetensors", "mm_sd_v15_v2.ckpt", "lavie_base.pt"), "both of a kind"),
+        (("DreamShaper 8.safetensors", "nowhere.ckpt"), "There is no file at"),
+    ],
+)
+def test_what_makes_no_style_is_said(home: Path, models: Path, call: Call, names: tuple[str, ...], says: str) -> None:
+    done = call("models", "add", *(models / name for name in names))
+    assert done.code == 1
+    assert says in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not (home / "config" / "bases").exists()
+
+
+def test_a_style_is_made_changed_copied_and_removed(home: Path, models: Path, call: Call) -> None:
+    ink = models / "ink.safetensors"
+    assert call("styles", "new", "Quiet Fog", "--preset", "draft", "--negative", "noise").code == 0
+    assert style(home, "quiet_fog") == StyleFile(
+        title="Quiet Fog",
+        base="embedded",
+        preset="draft",
+        negative_prompt="noise",
+        example_prompt="a corgi running on a beach",
+    )
+    edited = call(
+        "styles", "edit", "quiet_fog", "--title", "Fog", "--prompt", '{prompt}, "fog"', "--lora", f"{ink}:0.5"
+    )
+    assert edited.code == 1, "this LoRA is for another model than the embedded one"
+    assert "ink.safetensors is a LoRA for text embeddings of width 64" in edited.err
+    assert style(home, "quiet_fog").title == "Quiet Fog", "nothing was written"
+    assert call("styles", "edit", "quiet_fog", "--title", "Fog", "--lora", "neon:0.5").code == 0
+    (lora,) = style(home, "quiet_fog").loras
+    assert (Path(lora.path).name, lora.weight) == ("neon", 0.5)
+    assert call("styles", "edit", "quiet_fog", "--lora", "neon:0.8").code == 0
+    assert [lora.weight for lora in style(home, "quiet_fog").loras] == [0.8], "another weight, not another LoRA"
+    assert call("styles", "copy", "quiet_fog", "fog_2").code == 0
+    assert style(home, "fog_2").loras == style(home, "quiet_fog").loras
+    assert call("styles", "edit", "fog_2", "--no-lora", "neon").code == 0
+    assert style(home, "fog_2").loras == ()
+    assert call("styles", "remove", "quiet_fog").code == 0
+    listed = call("styles", "list", "--json").lines
+    assert [line["name"] for line in listed if line["own"]] == ["fog_2"]
+
+
+def test_trigger_words_are_added_where_they_are_missing(home: Path, models: Path, call: Call) -> None:
+    call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt", "--name", "mine")
+    ink = models / "ink.safetensors"
+    done = call("styles", "edit", "mine", "--prompt", "Ink Wash of {prompt}", "--lora", ink)
+    assert done.code == 0, done.err
+    assert style(home, "mine").prompt == "Ink Wash of {prompt}, sumi"
+    assert "--no-words leaves them out" in done.err
+    call("styles", "copy", "mine", "bare")
+    assert call("styles", "edit", "bare", "--prompt", "{prompt}", "--lora", ink, "--no-words").code == 0
+    assert style(home, "bare").prompt == "{prompt}"
+
+
+def test_ours_is_changed_as_a_copy(home: Path, call: Call) -> None:
+    assert call("styles", "edit", "neon", "--title", "My Neon").code == 0
+    assert read_catalogue().recipes["neon"].style.title == "My Neon"
+    assert [lora.name for lora in style(home, "neon").loras] == ["neon"]
+    assert call("styles", "remove", "neon").code == 0
+    assert read_catalogue().recipes["neon"].style.title == "Neon"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("new", "x", "--base", "nowhere"), 'there is no base "nowhere"'),
+        (("new", "x", "--preset", "slow"), 'has no preset "slow", only published'),
+        (("new", "x", "--prompt", "no place"), "must hold {prompt} once"),
+        (("new", "x", "--lora", "nothing"), 'there is no LoRA "nothing"'),
+        (("new", "x", "--lora", "neon:9"), "the weight 9 is not between -4 and 4"),
+        (("new", "neon"), 'There is a style or base "neon" already'),
+        (("new", "x", "--title", "t" * 65), '"title" must have at most 64 letters'),
+        (("copy", "nowhere", "x"), 'there is no style "nowhere"'),
+        (("edit", "plain", "--no-lora", "ink"), 'the style has no LoRA "ink"'),
+        (("remove", "plain"), "comes with the product and stays"),
+        (("remove", "../x"), "is not there"),
+        (("thumbnail", "plain"), "is not your own"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_writes_nothing(
+    home: Path, call: Call, words: tuple[str, ...], says: str
+) -> None:
+    done = call("styles", *words)
+    assert done.code == 1
+    assert says in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not (home / "config" / "styles").exists()
+
+
+def test_show_is_the_file(home: Path, call: Call) -> None:
+    call("styles", "new", "mine", "--description", 'says "hello"')
+    shown = call("styles", "show", "mine")
+    assert shown.out.splitlines()[1:] == (home / "config/styles/mine.toml").read_text(encoding="utf-8").splitlines()
+    line: dict[str, Any] = call("styles", "show", "mine", "--json").lines[0]
+    assert line["settings"]["description"] == 'says "hello"'
+
+
+def test_a_style_that_is_broken_is_listed_with_its_reason(home: Path, call: Call) -> None:
+    (home / "config" / "styles").mkdir(parents=True)
+    (home / "config" / "styles" / "mine.toml").write_text("title = ", encoding="utf-8")
+    done = call("styles", "list", "--json")
+    (broken,) = [line for line in done.lines if line["problem"]]
+    assert broken["name"] == "mine"
+    assert done.err.count("has a mistake") == 1
+
+
+def test_a_running_backend_makes_the_picture_and_shows_it(home: Path, call: Call) -> None:
+    with running() as backend, backend.client() as client:
+        assert call("styles", "new", "mine").code == 0
+        picture = home / "config" / "styles" / "mine.png"
+        done = call("styles", "thumbnail", "mine")
+        assert done.code == 0, done.err
+        assert picture.read_bytes().startswith(PNG)
+        assert _side(picture) == (128, 128), "as large as the embedded models paint"
+        assert call("styles", "thumbnail", "mine").code == 1, "one is there"
+        assert call("styles", "thumbnail", "mine", "--overwrite").code == 0
+        client.status()
+        shown = _shown(backend, "mine")
+        assert shown != ""
+
+
+def _side(picture: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(picture) as opened:
+        return opened.size
+
+
+def _shown(backend: Running, name: str) -> str:
+    from tests.backend.harness import greet
+
+    with backend.client() as client:
+        return next(style.thumbnail for style in greet(client).styles if style.name == name)
