@@ -20,7 +20,8 @@ from backend.worker import advice
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
 from backend.worker.sampling import SamplingMaker
-from elevator import Models, OutOfMemory, Plan, Sources, estimate, load_shapes
+from elevator import Models, OutOfMemory, Plan, Sources, devices, estimate, load_shapes
+from elevator.devices import Memory
 from elevator.models.pair import T2V, InflatedT2I
 from elevator.sidecar import decode
 from elevator.text import TextEncoder
@@ -216,7 +217,7 @@ def test_when_nothing_helps_the_error_says_what_would_fit(
     maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scarce = Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
-    monkeypatch.setattr(advice, "available_on", lambda device: 552_000_000)
+    monkeypatch.setattr(devices, "memory", lambda device: Memory(552_000_000, 0, 0))
     plan = Plan(steps=1, refine=(1,), refine_steps=1)
     with pytest.raises(BackendError, match="was not enough: while refining; the clip takes about") as error:
         made(maker.make(order(frames=16, plan=plan)))
