@@ -17,6 +17,7 @@ from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, LTS_BLENDER, NEWEST_BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
+from backend.installer.torch_wheel import KINDS, Wish
 from elevator.arguments import ArgumentParser, until_unread
 
 EPILOG = """\
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    readiness.make_ready([BACKEND], options.torch_index)
+    readiness.make_ready([BACKEND], _torch(options))
     say(f"The backend is ready. Blender finds it by {readiness.tell_blender()}")
     return 0
 
@@ -58,20 +59,20 @@ def _demo(options: argparse.Namespace) -> int:
     wish = demo.Wish(
         prompt=options.prompt, style=options.style, seed=options.seed, frames=options.frames, size=options.size
     )
-    demo.show(wish, folder=options.out, blender=options.blender, torch_index=options.torch_index, fake=options.fake)
+    demo.show(wish, folder=options.out, blender=options.blender, torch=_torch(options), fake=options.fake)
     return 0
 
 
 def _test(options: argparse.Namespace) -> int:
     more = [LTS_BLENDER, NEWEST_BLENDER] if options.long else []
-    readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER, *more], options.torch_index)
+    readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER, *more], _torch(options))
     also = [f"--{name}" for name in ("long", "ui") if getattr(options, name)]
     wrong = checks.check()
     return checks.test([*also, *options.rest]) or wrong
 
 
 def _package(options: argparse.Namespace) -> int:
-    readiness.make_ready([BACKEND], options.torch_index)
+    readiness.make_ready([BACKEND], _torch(options))
     if options.all_platforms:
         for zip_file in extension.package_all(options.out):
             say(str(zip_file))
@@ -83,6 +84,10 @@ def _package(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     return doctor.examine()
+
+
+def _torch(options: argparse.Namespace) -> Wish:
+    return Wish(options.torch, options.torch_index)
 
 
 def _number(text: str) -> int:
@@ -106,7 +111,14 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text[0].lower() + text[1:], description=text)
         command.set_defaults(command=run)
         command.add_argument(
-            "--torch-index", metavar="URL", help="where to get torch from if pip itself finds no CPU wheel"
+            "--torch",
+            choices=KINDS,
+            default="",
+            help="which build of torch: for this machine's GPU (auto), the CPU, or the GPUs of NVIDIA (cuda), "
+            "AMD (rocm) or Intel (xpu); left out: the one that is there, at first auto",
+        )
+        command.add_argument(
+            "--torch-index", metavar="URL", default="", help="where to get torch from instead of PyTorch's own index"
         )
         return command
 

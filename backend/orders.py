@@ -119,6 +119,8 @@ class Task(Message, frozen=True, kw_only=True, tag=True):
     """Whether the worker shall take as little memory as it can, because the last try ended without a word."""
     previews: bool = False
     """Whether they are wanted from the start."""
+    rungs: tuple[int, ...] = ()
+    """Measures to begin with, by their places in the ladder, as the clip is not expected to fit without them."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,12 +128,19 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     order: Sample
     device: str
+    there: Bytes = 0
+    """Bytes that the device has, if they are known: then the answer says how the clip fits."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """So many bytes."""
 
     memory: Bytes
+    """As the order says; 0: it cannot be said."""
+    least: Bytes = 0
+    """With those measures that `rungs` names; 0: nobody has said what there is."""
+    rungs: tuple[int, ...] = ()
+    """Measures without which the clip would not fit, by their places in the ladder."""
 
 
 class Preview(Message, frozen=True, kw_only=True, tag=True):
@@ -145,6 +154,8 @@ class Ready(Message, frozen=True, kw_only=True, tag=True):
     """The worker waits for work."""
 
     device: str
+    memory: Bytes = 0
+    """Bytes that it can have on a GPU; 0: it works elsewhere."""
 
 
 class Loaded(Message, frozen=True, kw_only=True, tag=True):
@@ -163,7 +174,7 @@ class WorkerKeys(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     fake: bool
     device: str
-    """As torch calls it: "cpu", "cuda:1"; or "auto"."""
+    """As torch calls it: "cpu", "cuda:1", "mps"; or "auto"."""
     memory_budget: int = 0
     """Bytes that models kept between jobs may take on the device; 0: half of what it has."""
 

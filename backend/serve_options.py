@@ -25,7 +25,7 @@ class ServeOptions:
     grace: float = GRACE_SECONDS
     """How long to wait for a client when none is connected and no job is unfinished, seconds."""
     device: str = "auto"
-    """Where to sample: "cpu", "cuda", "cuda:1", several with commas between them, or "auto" to take what is there."""
+    """Where to sample: "cpu", "cuda", "cuda:1", "xpu", "mps", several with commas between, or "auto": what is there."""
     idle: float = IDLE_SECONDS
     """After so long without a job a worker is ended, which gives its memory back; seconds."""
     silence: float = SILENCE_SECONDS

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-import torch
-
+from . import devices
 from .pictures.clip_folder import frame_name
 from .pictures.flow import MIN_SIDE_PX
 from .pictures.metrics import measure
@@ -44,7 +43,7 @@ def record_of(
     """Measure a clip (F, H, W, 3) and say how it was made; the clock counts this as `measuring`."""
     measured = measure(clip).as_dict() if min(clip.shape[1:3]) >= MIN_SIDE_PX else {}
     clock.spent_on("measuring")
-    gpu = {"gpu": torch.cuda.get_device_name(device.name)} if device.name.startswith("cuda") else {}
+    gpu = {"gpu": devices.name_of(device.name)} if devices.is_gpu(device.name) else {}
     return Sidecar(
         made_with=made_with() | gpu,
         sources=sources,

@@ -368,7 +368,7 @@ class Welcome(Answering, frozen=True, kw_only=True, tag=True):
     session: Name
     """Differs for every start of the backend."""
     device: Name
-    """Where sampling happens: "cpu", "cuda", "none" for the fake generator."""
+    """Where sampling happens: "cpu", "cuda" (AMD's GPUs, too), "xpu", "mps", "none" for the fake generator."""
     styles: tuple[Style, ...]
     notes: Annotated[tuple[Sentence, ...], Meta(max_length=MOST_NOTES)] = ()
     """Sentences about the backend's own files that the user should see, such as a style file that was skipped."""

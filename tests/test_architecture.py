@@ -104,7 +104,7 @@ DOORS: dict[str, set[str]] = {
     },
     "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
     | {"elevator.pictures", "elevator.text"}
-    | {"backend", "backend.styles"},
+    | {"backend", "backend.installer", "backend.styles"},  # of the installer: which build of torch is there
     "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
     | {"elevator.cost", "elevator.models", "elevator.pictures", "elevator.text", "backend"},
     "backend.client": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend"},

@@ -196,7 +196,7 @@ def test_what_both_command_lines_have_is_read_alike() -> None:
 @pytest.mark.parametrize(
     ("option", "texts"),
     [
-        ("--device", ("auto", "cpu", "cuda", "cuda:1", "tpu", "cuda:", "")),
+        ("--device", ("auto", "cpu", "cuda", "cuda:1", "xpu", "xpu:1", "mps", "mps:0", "tpu", "cuda:", "cuda:123", "")),
         ("--lora", ("ink", "ink:0.8", "ink.safetensors:-1", "ink:1e3")),
     ],
 )

@@ -29,10 +29,11 @@ from shared_protocol.machine import locks, places
 from shared_protocol.messages import AskStatus, Status
 
 from ..failures import EXIT_DONE, EXIT_TO_CHANGE
-from ..installer import doctor
-from ..installer.clone import BACKEND, BUILD
+from ..installer import doctor, gpus, torch_build, torch_wheel
+from ..installer.clone import BACKEND, BUILD, ROOT
 from ..installer.doctor import Finding
-from ..installer.torch_wheel import has_nvidia_gpu
+from ..installer.gpus import Gpus
+from ..installer.torch_build import TorchBuild
 from ..machine_memory import machine_memory
 from ..server.keys import read_public_key
 from ..server.open_stores import DATABASE
@@ -42,6 +43,8 @@ from ..styles.catalogue import read_catalogue
 LEAST_FREE = 2 << 30
 """Bytes that should be free where results go."""
 ANSWER_SECONDS = 5.0
+_BUILT_FOR = {"cpu": "the CPU", "cuda": "NVIDIA's", "rocm": "AMD's", "xpu": "Intel's"}
+"""By kind of build."""
 
 
 def run_doctor(options: argparse.Namespace) -> int:
@@ -98,13 +101,26 @@ def _packages() -> Finding:
 
 
 def _device() -> Iterator[Finding]:
+    """Memory, processor, and whether torch, by what it says of itself, can use the GPU that is there."""
     yield Finding(f"{machine_memory() / 1e9:.0f} GB of memory, {os.cpu_count()} processor cores")
-    if has_nvidia_gpu():
-        fits = not metadata.version("torch").endswith("+cpu")
-        remedy = "" if fits else "delete .venv, then: python3 install.py setup"
-        yield Finding(
-            "torch is built for this machine's GPU" if fits else "torch cannot use the GPU", remedy, needed=False
-        )
+    build, machine = torch_build.installed(), gpus.found()
+    if build is None or machine == Gpus():
+        return
+    fitting = {"cuda": machine.nvidia is not None, "rocm": machine.amd, "xpu": machine.intel}
+    if fitting.get(build.kind):
+        yield Finding(f"torch {build.version} is built for this machine's GPU")
+    else:
+        what = f"torch {build.version} cannot use this machine's GPU: it is built for {_BUILT_FOR[build.kind]}"
+        yield Finding(what, _other_torch(build, machine), needed=False)
+
+
+def _other_torch(build: TorchBuild, machine: Gpus) -> str:
+    """The command that puts the right build in the place of this one."""
+    if (ROOT / "install.py").exists():
+        return f"{'py' if sys.platform == 'win32' else 'python3'} install.py setup --torch {machine.kind}"
+    name = torch_wheel.builds(machine.kind, machine.nvidia)[0]
+    index = f"{torch_wheel.INDEX}/{name}"
+    return f'"{sys.executable}" -m pip install --extra-index-url {index} torch=={build.release}+{name}'
 
 
 def _extension() -> Finding:

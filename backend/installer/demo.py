@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.installer import environments, readiness
+from backend.installer import environments, readiness, torch_wheel
 from backend.installer.children import Command, end_stray, reason, run, started
 from backend.installer.clone import BACKEND, BLENDER, BUILD, LOGS, ROOT
 from backend.installer.environments import python_of
@@ -48,10 +48,10 @@ class Wish:
     size: int
 
 
-def show(wish: Wish, *, folder: Path, blender: Path | None, torch_index: str | None, fake: bool = False) -> None:
+def show(wish: Wish, *, folder: Path, blender: Path | None, torch: torch_wheel.Wish, fake: bool = False) -> None:
     """Set up, make the clip in Blender, and put everything into `folder`."""
     program = _pick_blender(blender)
-    readiness.make_ready([BACKEND] if program else [BACKEND, BLENDER], torch_index)
+    readiness.make_ready([BACKEND] if program else [BACKEND, BLENDER], torch)
     readiness.tell_blender()
     with one_at_a_time(BUILD / "demo.lock", "makes a demo"), _new_folder(folder.absolute()) as new:
         shutil.rmtree(PROFILE, ignore_errors=True)

@@ -8,8 +8,10 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from backend.installer import contents
 from backend.installer.children import reason, run
@@ -23,6 +25,7 @@ from shared_protocol.machine import files
 STAMP = "elevator-stamp.json"
 """Lies in an environment: what it was made of, or that it is unfinished. Written last."""
 UNFINISHED = "unfinished"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 NOT_REACHED = {
     "ProxyError|Tunnel connection failed|407 Proxy": (
@@ -40,8 +43,21 @@ NOT_REACHED = {
     ),
 }
 """What pip's log holds when it has met no index: why, as a person would say it."""
-PipArguments = Callable[[Sequence[str | Path]], Sequence[str]]
-"""Given the pip command: more arguments for it. Asked only when something is going to be installed."""
+
+
+@dataclass(frozen=True)
+class More:
+    """What is installed besides what the lock file says."""
+
+    pip_arguments: Sequence[str] = ()
+    noted: Mapping[str, str] = field(default_factory=dict)
+    """What the stamp says of it."""
+    room_gb: float = 0.0
+    """Disk space that it takes."""
+
+
+AskMore = Callable[[Sequence[str | Path]], More]
+"""Given the pip command. Asked only when something is going to be installed."""
 
 
 def python_of(environment: Environment) -> Path:
@@ -51,20 +67,25 @@ def python_of(environment: Environment) -> Path:
     return environment.folder / "bin" / "python"
 
 
-def is_complete(environment: Environment) -> bool:
-    """Whether it holds exactly what its lock file says, whole and unchanged, and its interpreter starts."""
-    return not lacks(environment)
+def is_complete(environment: Environment, noted: Mapping[str, str] = NOTHING) -> bool:
+    """Whether it holds exactly what its lock file says, whole and unchanged, and its interpreter starts.
+
+    `noted`: what its stamp must say of what else is in it.
+    """
+    return not lacks(environment, noted)
 
 
-def lacks(environment: Environment) -> str:
-    """What it lacks to be complete, or nothing."""
+def lacks(environment: Environment, noted: Mapping[str, str] = NOTHING) -> str:
+    """What it lacks to be complete, or nothing. `noted`: see `is_complete`."""
     stamp = _stamp(environment)
     if stamp is None:
         return "not made yet"
     if stamp == UNFINISHED:
         return "an installation was cut off"
-    if stamp != wanted_stamp(environment):
+    if not _says(stamp, wanted_stamp(environment)):
         return "made for another lock file or system"
+    if not _says(stamp, noted):
+        return "made with another build of torch"
     version = version_of(python_of(environment))
     if version is None or not _fits(environment, version):
         return "its Python does not start or is another"
@@ -81,42 +102,53 @@ def damages(environment: Environment) -> list[contents.Damage]:
     return list(contents.damages(environment.folder, wanted, complete_at))
 
 
-def wanted_stamp(environment: Environment) -> str:
-    """What the stamp of a complete environment says."""
+def wanted_stamp(environment: Environment) -> Mapping[str, str]:
+    """What the stamp of a complete environment says at the least."""
     lock = hashlib.sha256(environment.lock.read_bytes()).hexdigest()
     system = f"{sys.platform} {platform.machine()}"
-    return json.dumps({"lock": lock, "package": environment.package, "system": system})
+    return {"lock": lock, "package": environment.package, "system": system}
 
 
-def ensure(environment: Environment, base: Path, more_arguments: PipArguments | None = None) -> None:
-    """Make the environment complete. `base` is the interpreter from which it is made.
+def noted(environment: Environment) -> Mapping[str, str]:
+    """All that the stamp says; nothing, if the environment is unfinished."""
+    return _read(_stamp(environment))
+
+
+def ensure(
+    environment: Environment, base: Path, ask_more: AskMore | None = None, wanted: Mapping[str, str] = NOTHING
+) -> None:
+    """Make the environment complete. `base` is the interpreter from which it is made; `wanted`: what its stamp must
+    say of what else is in it, about which `ask_more` decides.
 
     One that was cut off in its middle is made anew. One without a stamp was made by hand, and one with an old stamp
     belongs to an older lock file: pip brings both up to date. Damaged packages, which look whole to pip, come again.
     """
-    if is_complete(environment):
+    if is_complete(environment, wanted):
         return
-    _check_room(environment)
+    _check_room(environment, environment.room_gb)
     version = version_of(python_of(environment))
     if _stamp(environment) == UNFINISHED or version is None or not _fits(environment, version):
         _create(environment, base)
     damaged = damages(environment) if _stamp(environment) != UNFINISHED else []
-    if damaged and _stamp(environment) == wanted_stamp(environment):
+    if damaged and _says(_stamp(environment) or "", wanted_stamp(environment)):
         say(f"{environment.name} is damaged ({'; '.join(str(each) for each in damaged[:3])}): it is mended.")
+    more = ask_more(_pip(environment, base)) if ask_more else More()
+    if more.room_gb:
+        _check_room(environment, more.room_gb)
     _write_stamp(environment, UNFINISHED)
     for each in damaged:
         if not each.replaces:
             contents.forget(environment.folder, each.package)
-    pip = _pip(environment, base)
+    pip = _pip(environment, base)  # a damaged one is gone now
     command = [*pip, "install", "--disable-pip-version-check", "--no-input", "-r", environment.lock]
     if environment.package:
         command.append(environment.package)
-    command += more_arguments(pip) if more_arguments else ()
+    command += more.pip_arguments
     what, log = f"Installing packages into {environment.name}", LOGS / f"pip{environment.name}.log"
     run(command, what=what, log=log, busy_with=pip_is_busy_with, why=pips_reason)
     if left := damages(environment):
         raise Problem(f"{environment.name} is not whole ({left[0]}): delete it and start again.")
-    _write_stamp(environment, wanted_stamp(environment))
+    _write_stamp(environment, json.dumps({**wanted_stamp(environment), **more.noted}))
 
 
 def pip_is_busy_with(log: Path) -> str:
@@ -144,12 +176,11 @@ def _fits(environment: Environment, version: tuple[int, int]) -> bool:
     return version == environment.python or (version > environment.python and not environment.exactly)
 
 
-def _check_room(environment: Environment) -> None:
+def _check_room(environment: Environment, room_gb: float) -> None:
     free_gb = shutil.disk_usage(environment.folder.parent).free / 1e9
-    if free_gb < environment.room_gb:
+    if free_gb < room_gb:
         raise Problem(
-            f"{environment.name} needs {environment.room_gb} GB and the disk has {free_gb:.1f} GB left: "
-            "make room and start again."
+            f"{environment.name} needs {room_gb} GB and the disk has {free_gb:.1f} GB left: make room and start again."
         )
 
 
@@ -179,6 +210,20 @@ def _stamp(environment: Environment) -> str | None:
         return (environment.folder / STAMP).read_text(encoding="utf-8")
     except OSError:
         return None
+
+
+def _read(stamp: str | None) -> Mapping[str, str]:
+    """What a stamp says, by name."""
+    try:
+        said = json.loads(stamp or "")
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
+
+
+def _says(stamp: str, wanted: Mapping[str, str]) -> bool:
+    """Whether the stamp says all of it. What a later release of this file has added is no matter."""
+    return wanted.items() <= _read(stamp).items()
 
 
 def _write_stamp(environment: Environment, text: str) -> None:

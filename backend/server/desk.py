@@ -99,6 +99,7 @@ class Desk:
         """Those of them that are told anew, since the database did not answer."""
         self._read_at = 0.0
         self._estimates = Estimates(options, lambda: library.catalogue, scheduler, kept.uploads.path)
+        scheduler.foreseen = self._estimates.rungs
 
     def welcome(self, identity: bytes, principal: str, hello: Hello) -> Refused | None:
         """Let a client in and tell it what it has missed; or the reason why it is not let in."""
@@ -258,6 +259,7 @@ class Desk:
             order, warnings = resolve(
                 request, self._library.catalogue, fake=self._options.fake, upload=self._uploads.path
             )
+            warnings = (*warnings, *self._estimates.foresee(order))
             job = Job(request.job, client.owner, order, request.prompt, submitted=time.time())
         else:
             job, warnings = self._conform(client, request), ()

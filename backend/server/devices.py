@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import ctypes.util
+import platform
 import re
 import sys
-from importlib import metadata
+from functools import cache
 from pathlib import Path
+
+from ..installer import torch_build
 
 DEVICE_FILES = Path("/dev")
 _GPU = re.compile(r"nvidia\d+\Z")
+_DRIVERS = {"cuda": ("nvidiactl", "dxg"), "rocm": ("kfd",), "xpu": ("dri/renderD*",)}
+"""By kind of build: the files by which Linux shows that a GPU for it can be used; dxg: that of the Linux in Windows."""
+_LIBRARIES = {"cuda": "nvcuda", "xpu": "ze_loader"}
+"""The same for Windows: a library of the driver's."""
 
 
 def likely_device(wanted: str) -> str:
-    """ "cpu" or "cuda": what is wanted, or for "auto" what this machine probably offers."""
+    """ "cpu", "cuda", "xpu" or "mps": what is wanted, or for "auto" what this machine probably offers."""
     if wanted != "auto":
         return wanted
-    try:
-        if metadata.version("torch").endswith("+cpu"):
-            return "cpu"
-    except metadata.PackageNotFoundError:
-        return "cpu"
+    kind = _built_for()
+    if sys.platform == "darwin":
+        return "mps" if kind and platform.machine() == "arm64" else "cpu"
     if sys.platform == "win32":
-        return "cuda" if ctypes.util.find_library("nvcuda") else "cpu"
-    return "cuda" if (DEVICE_FILES / "nvidiactl").exists() else "cpu"
+        there = kind in _LIBRARIES and ctypes.util.find_library(_LIBRARIES[kind]) is not None
+    else:
+        there = any(any(DEVICE_FILES.glob(name)) for name in _DRIVERS.get(kind, ()))
+    if not there:
+        return "cpu"
+    return "cuda" if kind == "rocm" else kind  # torch calls AMD's GPUs so
 
 
 def worker_devices(wanted: str) -> tuple[str, ...]:
@@ -37,3 +46,10 @@ def worker_devices(wanted: str) -> tuple[str, ...]:
         return ("auto",)
     count = sum(1 for path in DEVICE_FILES.iterdir() if _GPU.match(path.name))
     return tuple(f"cuda:{number}" for number in range(count)) if count > 1 else ("auto",)
+
+
+@cache
+def _built_for() -> str:
+    """The kind of the build of torch that is installed; "": there is none. It does not change while a server runs."""
+    build = torch_build.installed()
+    return build.kind if build else ""

@@ -24,7 +24,7 @@ from shared_protocol.messages import (
 from shared_protocol.wire import Buffer
 
 from ..failures import FULL, Failure, StorageFailure, cannot_keep
-from ..orders import Loaded, Order, Ready, Task
+from ..orders import Loaded, Order, Ready, Sample, Task
 from ..serve_options import ServeOptions
 from .endings import Emit, Endings
 from .forecast import Forecast
@@ -77,7 +77,11 @@ class Scheduler:
         self._times = Times(store, self._slots, clock, audience)
         self._endings = Endings(store, results, options, emit=emit, stop=self._refused, go_on=self._go_on, clock=clock)
         self.device: str | None = None
+        self.memory = 0
+        """Bytes that a worker can have on that device, if it is a GPU."""
         self.loads = 0
+        self.foreseen: Callable[[Sample], tuple[int, ...]] = lambda order: ()
+        """Which measures a clip is known to need to fit into the memory; who finds that out puts itself here."""
 
     # Questions ----------------------------------------------------------------------------------------------
 
@@ -226,8 +230,8 @@ class Scheduler:
 
     def _hear(self, slot: Slot, message: Message, buffers: Sequence[Buffer]) -> None:
         match message:
-            case Ready(device=device):
-                self.device = device
+            case Ready(device=device, memory=memory):
+                self.device, self.memory = device, memory
                 self._went_well()
             case Loaded(times=times):
                 self.loads += times
@@ -355,6 +359,7 @@ class Scheduler:
             pictures=uploaded(job.order, self._upload),
             cautious=job.losses > 0,
             previews=self._previewed(job.id),
+            rungs=self.foreseen(job.order) if isinstance(job.order, Sample) else (),
         )
 
     def _refused(self, failure: StorageFailure) -> None:

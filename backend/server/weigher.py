@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MOST_KEPT = 1000
 """Answers that are remembered."""
+CANNOT_SAY = Answer(memory=0)
 COMMAND = (sys.executable, "-m", "backend.worker.weighing")
 
 
@@ -29,16 +30,18 @@ class Weigher:
 
     def __init__(self, command: tuple[str, ...] = COMMAND) -> None:
         self._command = command
-        self._known: OrderedDict[bytes, int] = OrderedDict()
-        """Question → bytes; 0 where it cannot be said."""
+        self._known: OrderedDict[bytes, Answer] = OrderedDict()
+        """By question."""
         self._wanted: dict[bytes, tuple[Generate, bytes]] = {}
         """By client: the clip that it asks about, and the question."""
+        self._foreseen: dict[bytes, None] = {}
+        """Questions that no client has asked, in their order."""
         self._process: subprocess.Popen[bytes] | None = None
         self._asked = b""
 
-    def ask(self, client: bytes, clip: Generate, order: Sample, device: str) -> int | None:
-        """Bytes that a clip takes on a device, 0 if they cannot be said; None: `look` will tell."""
-        question = _question(order, device)
+    def ask(self, client: bytes, clip: Generate, order: Sample, device: str, there: int = 0) -> Answer | None:
+        """What a clip takes on a device that has so many bytes (0: nobody knows); None: `look` will tell."""
+        question = _question(order, device, there)
         if question in self._known:
             self._wanted.pop(client, None)
             return self._known[question]
@@ -46,11 +49,23 @@ class Weigher:
         self._go_on()
         return None
 
-    def look(self) -> Iterator[tuple[bytes, Generate, int]]:
-        """Clients, the clips that they asked about, and the bytes that these take, as far as that is new."""
+    def known(self, order: Sample, device: str, there: int) -> Answer | None:
+        """What is known already of a clip; nothing is asked."""
+        return self._known.get(_question(order, device, there))
+
+    def foresee(self, order: Sample, device: str, there: int) -> None:
+        """Find out what a clip takes, when no client asks, so that it is known when the clip's turn comes."""
+        question = _question(order, device, there)
+        if question not in self._known:
+            self._foreseen[question] = None
+            self._go_on()
+
+    def look(self) -> Iterator[tuple[bytes, Generate, Answer]]:
+        """Clients, the clips that they asked about, and what these take, as far as that is new."""
         if self._process is not None and self._process.poll() is not None:
             self._known[self._asked] = _said(self._process)
             self._process = None
+            self._foreseen.pop(self._asked, None)
         while len(self._known) > MOST_KEPT:
             self._known.popitem(last=False)
         for client, (clip, question) in list(self._wanted.items()):
@@ -66,6 +81,7 @@ class Weigher:
     def close(self) -> None:
         """End what is under way."""
         self._wanted.clear()
+        self._foreseen.clear()
         if self._process is not None:
             self._process.kill()
             _said(self._process)
@@ -73,9 +89,10 @@ class Weigher:
 
     def _go_on(self) -> None:
         """Ask the next question, if none is being answered."""
-        if self._process is not None or not self._wanted:
+        questions = (*(question for _, question in self._wanted.values()), *self._foreseen)
+        if self._process is not None or not questions:
             return
-        _, self._asked = next(iter(self._wanted.values()))
+        self._asked = questions[0]
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -91,10 +108,11 @@ class Weigher:
                 stdin.write(self._asked)
         except OSError as error:
             log.warning("A clip's memory cannot be found out: %s.", error)
-            self._known[self._asked] = 0
+            self._known[self._asked] = CANNOT_SAY
+            self._foreseen.pop(self._asked, None)
 
 
-def _question(order: Sample, device: str) -> bytes:
+def _question(order: Sample, device: str, there: int) -> bytes:
     """What the memory depends on, and nothing else of the order."""
     bare = msgspec.structs.replace(
         order,
@@ -108,17 +126,17 @@ def _question(order: Sample, device: str) -> bytes:
         anchor=None,
         flow_fps=None,
     )
-    return msgspec.json.encode(Question(order=bare, device=device))
+    return msgspec.json.encode(Question(order=bare, device=device, there=there))
 
 
-def _said(process: subprocess.Popen[bytes]) -> int:
+def _said(process: subprocess.Popen[bytes]) -> Answer:
     """What a process that has ended, or ends now, has answered."""
     assert process.stdout is not None
     with process.stdout as stdout:
         text = stdout.read()
     if process.wait():
-        return 0
+        return CANNOT_SAY
     try:
-        return msgspec.json.decode(text, type=Answer).memory
+        return msgspec.json.decode(text, type=Answer)
     except msgspec.DecodeError:
-        return 0
+        return CANNOT_SAY

@@ -6,24 +6,21 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeAlias
 
 import torch
 
-from elevator import Plan, estimate, load_shapes
+from elevator import Plan, devices, estimate, load_shapes
 from elevator.cost.estimating import Estimate
 from elevator.cost.shapes import Shapes
 from elevator.sources import Sources
 
-from .device_memory import available_on
+from .foresight import Size, peak
 from .ladder import PHASES, Way
 
 PATIENCE_SECONDS = 20.0
 """How long to look for a clip that fits; an estimate takes seconds."""
 SAFETY = 0.9
 """Of what seems to fit, how much is tried."""
-Size: TypeAlias = tuple[int, int, int]
-"""Frames, height and width, pixels."""
 
 
 def what_would_fit(sources: Sources, dtype: torch.dtype, device: str, way: Way, size: Size, phase: str) -> str:
@@ -32,9 +29,9 @@ def what_would_fit(sources: Sources, dtype: torch.dtype, device: str, way: Way, 
     Raises the errors of `load_shapes`.
     """
     shapes = load_shapes(sources, dtype)
-    there = available_on(device)
+    there = devices.memory(device).available
     cost = _estimate(shapes, way.plan, size)
-    takes = _peak(cost, device)
+    takes = peak(cost, device)
     clause = f"while {PHASES[phase]}; the clip takes about {_gigabytes(takes)}, and {_gigabytes(there)} are there"
     if takes <= there:
         return f"{clause} now, so that other programs may have had them"
@@ -45,11 +42,11 @@ def _fitting(shapes: Shapes, plan: Plan, size: Size, cost: Estimate, device: str
     """A shorter and a smaller clip that fit."""
     until = time.monotonic() + PATIENCE_SECONDS
     moving = cost.activations + cost.kept  # grows about as frames and pixels do
-    share = min((there - _peak(cost, device) + moving) / moving, 1)
+    share = min((there - peak(cost, device) + moving) / moving, 1)
     found = []
     for frames, height, width in _candidates(size, share, shapes.models.size_multiple):
         clip = f"{frames} frames of {width} × {height} pixels"
-        if time.monotonic() < until and _peak(_estimate(shapes, plan, (frames, height, width)), device) <= there:
+        if time.monotonic() < until and peak(_estimate(shapes, plan, (frames, height, width)), device) <= there:
             found.append(clip)
     return f"; {' or '.join(found)} would fit" if found else "; no clip was found that would fit"
 
@@ -75,11 +72,6 @@ def _estimate(shapes: Shapes, plan: Plan, size: Size) -> Estimate:
         return whole
     part = estimate(plan, shapes, frames=min(2 * plan.chunk, frames), height=height, width=width)
     return replace(whole, painting=part.painting)
-
-
-def _peak(cost: Estimate, device: str) -> int:
-    """Bytes on the device."""
-    return cost.peak - (cost.process if device.startswith("cuda") else 0)
 
 
 def _gigabytes(size: int) -> str:

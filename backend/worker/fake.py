@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import get_args
 
 import cv2
@@ -47,12 +47,21 @@ class FakeMaker:
         self._pause = threading.Event()  # never set: waiting for it is a sleep that a signal can end
 
     @property
+    def memory(self) -> int:
+        """It works on no GPU."""
+        return 0
+
+    @property
     def loads(self) -> int:
         """It pretends to read its models once."""
         return int(self._loaded)
 
     def make(
-        self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
+        self,
+        order: Sample,
+        pictures: Mapping[str, str] = NO_PICTURES,
+        cautious: bool = False,
+        rungs: Sequence[int] = (),
     ) -> Generator[Item, None, None]:
         """See Maker."""
         if not self._loaded:

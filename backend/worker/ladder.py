@@ -6,12 +6,10 @@ Chunks and putting models away change no pixel but by rounding; the seams of til
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
-from elevator import OutOfMemory, Plan
+from elevator import OutOfMemory, Plan, devices
 from elevator.memory import enough_for
 
 from .maker import Item, Note
@@ -76,6 +74,18 @@ def rungs(plan: Plan, frames: int, side: int, on_processor: bool) -> tuple[Rung,
     return (*made, Rung(put_away, frozenset(PHASES), lambda way: replace(way, offload=True)))
 
 
+def begin_with(way: Way, ladder: tuple[Rung, ...], places: Sequence[int]) -> tuple[Way, str]:
+    """The way with these measures of the ladder, and a sentence that says why; without any, the way as it is.
+
+    Places that the ladder does not have are left out.
+    """
+    taken = [ladder[place] for place in places if place < len(ladder)]
+    for rung in taken:
+        way = rung.change(way)
+    listed = "; ".join(rung.sentence for rung in taken)
+    return way, f"The clip is expected to take more memory than is there: {listed}." if taken else ""
+
+
 def _chunk(size: int) -> Rung:
     return Rung(
         f"the clip is painted in chunks of {size} frames" if size > 1 else "the clip is painted frame by frame",
@@ -117,5 +127,4 @@ def climb(
 def free() -> None:
     """Give memory back that nothing uses."""
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    devices.empty_caches()

@@ -5,7 +5,7 @@ Whoever iterates may stop at any item; closing the iterator frees what the maker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -71,16 +71,24 @@ class Maker(Protocol):
     """Something that makes pictures."""
 
     device: str
-    """Where it works: "cpu", "cuda", "none"."""
+    """Where it works: "cpu", "cuda", "xpu:1", "mps", "none"."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it can have on a GPU; 0: it works elsewhere."""
 
     @property
     def loads(self) -> int:
         """How many times it has read models from disk."""
 
     def make(
-        self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
+        self,
+        order: Sample,
+        pictures: Mapping[str, str] = NO_PICTURES,
+        cautious: bool = False,
+        rungs: Sequence[int] = (),
     ) -> Generator[Item, None, None]:
-        """Make the clip; `pictures` and `cautious` are those of its Task.
+        """Make the clip; `pictures`, `cautious` and `rungs` are those of its Task.
 
         Raises Failure while iterated.
         """

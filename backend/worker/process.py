@@ -133,7 +133,7 @@ class Worker:
 
     def serve(self) -> NoReturn:
         """Take orders for ever."""
-        self._line.send(Ready(device=self._maker.device))
+        self._line.send(Ready(device=self._maker.device, memory=self._maker.memory))
         while True:
             task = self._line.receive()
             if not isinstance(task, Task):
@@ -188,7 +188,7 @@ class Worker:
     def _items(self, task: Task) -> Generator[Item, None, None]:
         order = task.order
         if isinstance(order, Sample):
-            items = self._maker.make(order, task.pictures, task.cautious)
+            items = self._maker.make(order, task.pictures, task.cautious, task.rungs)
             if order.flow_fps is None:
                 return items
             from .flowing import with_flow

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import cast
 
-import torch
-
-from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, elevate
+from elevator import ElevatorError, ModelError, Models, OutOfMemory, Plan, devices, elevate
 from elevator.memory import enough_for
 from elevator.sidecar import Device
 from elevator.sources import Sources
@@ -20,7 +18,7 @@ from ..orders import Sample
 from .advice import what_would_fit
 from .clip_record import Hashes, Record
 from .init_pictures import InitPictures, read_init_pictures
-from .ladder import TooLittle, Way, climb, rungs
+from .ladder import TooLittle, Way, begin_with, climb, rungs
 from .maker import NO_PICTURES, Advance, Item, Note, Picture
 from .shelf import Shelf
 
@@ -29,16 +27,22 @@ class SamplingMaker:
     """Keeps models between jobs. Other LoRAs, embeddings, words and settings read no model from disk."""
 
     def __init__(self, device: str, memory_budget: int = 0) -> None:
-        """`device`: "cpu", "cuda", "cuda:1" and so on, or "auto". `memory_budget`: as `Shelf` takes it, bytes."""
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = device
-        self._on_processor = device == "cpu"
-        self._dtype = torch.float32 if self._on_processor else torch.float16
+        """`device`: "cpu", "cuda", "cuda:1", "xpu", "mps" and so on, or "auto".
+
+        `memory_budget`: as `Shelf` takes it, bytes.
+        """
+        self.device = device = devices.resolved(device)
+        self._on_processor = not devices.is_gpu(device)
+        self._dtype = devices.usual_dtype(device)
         self._shelf = Shelf(device, self._dtype, memory_budget)
         self._hashes = Hashes()
         self._ways: dict[tuple[str, str, int, int, int, Plan], Way] = {}
         """How clips were made whose memory was not enough at first."""
+
+    @property
+    def memory(self) -> int:
+        """See Maker: as much as a job may take now."""
+        return devices.limit(self.device)
 
     @property
     def loads(self) -> int:
@@ -46,11 +50,15 @@ class SamplingMaker:
         return self._shelf.loads
 
     def make(
-        self, order: Sample, pictures: Mapping[str, str] = NO_PICTURES, cautious: bool = False
+        self,
+        order: Sample,
+        pictures: Mapping[str, str] = NO_PICTURES,
+        cautious: bool = False,
+        rungs: Sequence[int] = (),
     ) -> Generator[Item, None, None]:
         """See Maker."""
         try:
-            yield from self._make(order, pictures, cautious)
+            yield from self._make(order, pictures, cautious, rungs)
         except OutOfMemory as error:  # even while looking for what would fit
             raise Failure("out_of_memory") from error
         except ModelError as error:
@@ -58,15 +66,23 @@ class SamplingMaker:
         except ElevatorError as error:
             raise Failure("bad_request", detail=_clause(error)) from error
 
-    def _make(self, order: Sample, pictures: Mapping[str, str], cautious: bool) -> Generator[Item, None, None]:
+    def _make(
+        self, order: Sample, pictures: Mapping[str, str], cautious: bool, foreseen: Sequence[int]
+    ) -> Generator[Item, None, None]:
         plan = order.plan
         start = yield from read_init_pictures(order, pictures)
         yield from map(Note, start.notes)
         clip = (order.sources.t2i, order.sources.t2v, order.frames, order.height, order.width, plan)
-        way = self._ways.get(clip, Way(plan))
+        side = max(order.height, order.width)
         if clip in self._ways:
+            way = self._ways[clip]
             yield Note("Memory is saved as for the clip of this kind before.")
-        ladder = rungs(way.plan, order.frames, max(order.height, order.width), self._on_processor)
+        else:
+            ladder = rungs(plan, order.frames, side, self._on_processor)
+            way, sentence = begin_with(Way(plan), ladder, () if cautious else foreseen)
+            if sentence:
+                yield Note(sentence)
+        ladder = rungs(way.plan, order.frames, side, self._on_processor)
         try:
             made = yield from climb(way, ladder, partial(self._attempt, order, start), cautious)
         except TooLittle as error:
@@ -78,6 +94,7 @@ class SamplingMaker:
 
     def _attempt(self, order: Sample, start: InitPictures, way: Way) -> Generator[Item, None, None]:
         """Make the clip in one way. Raises OutOfMemory."""
+        devices.limit(self.device)
         offload = way.offload and not self._on_processor
         device = Device(self.device, str(self._dtype).removeprefix("torch."), offload)
         record = Record(order, way, device, start)

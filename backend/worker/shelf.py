@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from elevator import Models
+from elevator import Models, devices
 from elevator.checkpoints.header import read_header
 from elevator.cost.shapes import networks
 from elevator.models.loading import WEIGHTS, Components, Loading, loading
@@ -18,8 +18,6 @@ from elevator.provenance import SourceFile, source_files
 from elevator.sources import Sources
 from elevator.steps import relay
 from elevator.text import TextEncoder
-
-from .device_memory import memory_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Shelf:
         A set that is larger alone is used all the same, and is the first to go.
         """
         self._device, self._dtype = device, dtype
-        self._budget = budget or memory_of(device) // 2
+        self._budget = budget or devices.memory(device).total // 2
         self._sets: dict[_Set, Models] = {}
         self.loads = 0
         """How many networks were read from disk."""

@@ -10,19 +10,24 @@ from __future__ import annotations
 import sys
 
 import msgspec
-import torch
 
-from elevator import ElevatorError, estimate, load_shapes
+from elevator import ElevatorError, devices, estimate, load_shapes
 
 from ..orders import Answer, Question
+from .foresight import foresee, peak
 
 
 def weigh(question: Question) -> Answer:
     """Raises the errors of `load_shapes`."""
-    order, processor = question.order, not question.device.startswith("cuda")
-    shapes = load_shapes(order.sources, torch.float32 if processor else torch.float16)
+    order = question.order
+    shapes = load_shapes(order.sources, devices.usual_dtype(question.device))
     cost = estimate(order.plan, shapes, frames=order.frames, height=order.height, width=order.width)
-    return Answer(memory=cost.peak if processor else cost.peak - cost.process)
+    takes = peak(cost, question.device)
+    if not question.there or takes <= question.there:
+        return Answer(memory=takes, least=takes if question.there else 0)
+    size = order.frames, order.height, order.width
+    foreseen = foresee(shapes, order.plan, size, question.device, question.there)
+    return Answer(memory=takes, least=foreseen.takes, rungs=foreseen.rungs)
 
 
 def main() -> int:

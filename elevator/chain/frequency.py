@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..devices import has_fft
 from ..plan import LowPass
 
 
@@ -37,9 +38,12 @@ def mask(lowpass: LowPass, frames: int, height: int, width: int) -> Tensor:
 
 
 def lowpass(x: Tensor, gain: Tensor) -> Tensor:
-    """Filter (F, C, h, w) with a (F, h, w) mask in FFT order; computed in float32, returned in x's dtype."""
-    spectrum = torch.fft.fftn(x.float(), dim=(0, 2, 3)) * gain[:, None].to(x.device)
-    return torch.real(torch.fft.ifftn(spectrum, dim=(0, 2, 3))).to(x.dtype)
+    """Filter (F, C, h, w) with a (F, h, w) mask in FFT order; computed in float32, returned as x is.
+
+    On the processor where the device has no Fourier transforms."""
+    place = x.device if has_fft(x.device) else torch.device("cpu")
+    spectrum = torch.fft.fftn(x.to(place).float(), dim=(0, 2, 3)) * gain[:, None].to(place)
+    return torch.real(torch.fft.ifftn(spectrum, dim=(0, 2, 3))).to(x)
 
 
 def _box(size: int, cutoff: float) -> Tensor:

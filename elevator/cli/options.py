@@ -88,11 +88,11 @@ def _add_clip(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
-    add(group, "--device", " (default: auto, which is cuda where there is one)")
+    add(group, "--device", " (default: auto, which is a GPU where there is one)")
     group.add_argument(
         "--dtype",
         choices=("float32", "float16", "bfloat16"),
-        help="of the networks (default: float16 on cuda, float32 on the cpu)",
+        help="of the networks (default: float16 on a GPU, float32 on the cpu)",
     )
     group.add_argument("--offload", action="store_true", help="keep only the running network on the device")
     add(group, "--out")

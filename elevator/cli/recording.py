@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from .. import devices
 from ..clip_record import Clock, record_of
 from ..defaults import fitted
 from ..errors import ModelError, RequestError
@@ -91,12 +92,9 @@ def _compare(then: Sidecar, files: tuple[File, ...], force: bool) -> None:
 
 def _resolved(device: Device) -> Device:
     """The device with `auto` replaced: a GPU in half precision where there is one."""
-    name = device.name
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = device.dtype
+    name, dtype = devices.resolved(device.name), device.dtype
     if dtype == "auto":
-        dtype = "float32" if name == "cpu" else "float16"
+        dtype = str(devices.usual_dtype(name)).removeprefix("torch.")
     return Device(name, dtype, device.offload)
 
 

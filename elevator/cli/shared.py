@@ -37,7 +37,7 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "--anchor": ("the picture that is frame 0", {"type": values.path, "metavar": "PNG"}),
     "--fps": ("frames a second", {"type": values.rate, "metavar": "N[/D]"}),
-    "--device": ("where to sample: auto, cpu, cuda or cuda:1", {"type": values.device, "metavar": "DEVICE"}),
+    "--device": ("where to sample: auto, cpu, cuda or cuda:1, xpu, mps", {"type": values.device, "metavar": "DEVICE"}),
     "--out": (
         "where the clip goes: a folder for its frames, or a film, NAME.mp4, .webm or .gif (default: out/PROMPT-SEED)",
         {"type": Path, "metavar": "PLACE"},

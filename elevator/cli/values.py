@@ -38,8 +38,8 @@ def seed(text: str) -> int:
 
 def device(text: str) -> str:
     """One device, as torch calls it, or auto."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", text):
-        raise argparse.ArgumentTypeError(f'"{text}" is no device: write auto, cpu, cuda or cuda:1')
+    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d{1,2})?", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is no device: write auto, cpu, cuda, cuda:1, xpu or mps')
     return text
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from .. import devices
 from ..chain.cross_frame import ClipAttention
 from ..errors import ModelError
 from ..memory import enough_for
@@ -61,8 +62,8 @@ def loading(
     held: components of other models, which are taken instead of reading them again. None of models
     loaded with `offload` may be among them, for each of those has its own account of what lies on the device.
     """
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"The device {device} is not available here; use cpu.")
+    if not devices.is_available(device):
+        raise ModelError(f"The device {device} is not available here; use {devices.best()}.")
     read = Reader(torch.device(device), dtype, waiting=torch.device("cpu") if offload else None, held=held or {})
     read.total = _to_read(sources.pair, read.held)
     yield read.progress()

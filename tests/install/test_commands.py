@@ -53,6 +53,7 @@ def test_help_explains_every_command(copy: Path, offline: dict[str, str], comman
     assert (every.returncode, one.returncode) == (0, 0)
     assert command in every.stdout
     assert "--torch-index" in one.stdout
+    assert "--torch {auto,cpu,cuda,rocm,xpu}" in one.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import socket
-import sys
 from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from backend.installer import demo, environments, extension, interpreters, system_packages, torch_wheel
+from backend.installer import demo, environments, extension, interpreters, system_packages
 from backend.installer.clone import BACKEND, BLENDER, Environment
 from backend.installer.problem import Problem
-from backend.installer.torch_wheel import PYTORCH_CPU_INDEX, choose, pinned_version, reachable
 
 
 class TestPython:
@@ -161,85 +155,6 @@ class TestSystemPackages:
         monkeypatch.setattr(system_packages, "has_pip", lambda python: pip)
         monkeypatch.setattr(system_packages, "_is_root", lambda: root)
         assert system_packages.venv_package(BACKEND, Path("python3")) == package
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only there is the default wheel not the one for the CPU")
-class TestTorch:
-    GIVEN = "file:///index"
-
-    @pytest.mark.parametrize(
-        ("gpu", "found", "given", "answers", "index", "why"),
-        [
-            (False, True, None, True, None, r"for the CPU\.$"),
-            (False, True, GIVEN, True, None, r"for the CPU\.$"),
-            (False, False, GIVEN, True, GIVEN, "given"),
-            (False, False, None, True, PYTORCH_CPU_INDEX, "PyTorch's own"),
-            (False, False, None, False, None, "does not answer.*GB"),
-            (True, True, None, True, None, "GPU.*GB"),
-            (True, True, GIVEN, True, GIVEN, "given"),
-        ],
-    )
-    def test_choice(
-        self,
-        gpu: bool,
-        found: bool,
-        given: str | None,
-        answers: bool,
-        index: str | None,
-        why: str,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr(torch_wheel, "pip_finds_cpu_wheel", lambda lock, pip: found)
-        choice = choose(BACKEND.lock, ["pip"], given, has_gpu=lambda: gpu, answers=lambda url: answers)
-        assert choice.pip_arguments == (("--extra-index-url", index) if index else ())
-        assert re.search(why, choice.why)
-
-    @pytest.mark.parametrize(
-        ("listed", "found"),
-        [
-            ("torch (9.9.0)\nAvailable versions: 9.9.0, VERSION+cpu, VERSION", True),
-            ("torch (9.9.0)\nAvailable versions: 9.9.0, VERSION", False),
-            ("torch (9.9.0)\nAvailable versions: VERSION+cpu.other", False),
-            (None, False),
-        ],
-    )
-    def test_what_pip_finds(self, listed: str | None, found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        version = pinned_version(BACKEND.lock)
-        monkeypatch.setattr(torch_wheel, "ask", lambda *_, **__: listed and listed.replace("VERSION", version))
-        assert torch_wheel.pip_finds_cpu_wheel(BACKEND.lock, ["pip"]) is found
-
-    def test_lock_without_torch_is_said(self, folder: Path) -> None:
-        lock = folder / "empty.lock"
-        lock.touch()
-        with pytest.raises(Problem, match="does not pin torch"):
-            pinned_version(lock)
-
-
-class TestReachable:
-    def test_index_that_answers(self) -> None:
-        class Index(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        with HTTPServer(("127.0.0.1", 0), Index) as server:
-            thread = Thread(target=server.handle_request)
-            thread.start()
-            assert reachable(f"http://127.0.0.1:{server.server_port}")
-            thread.join()
-
-    def test_index_that_is_silent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch_wheel, "LIMIT_S", 0.2)
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            assert not reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
-
-    def test_index_that_is_not_there(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-        assert not reachable(f"http://127.0.0.1:{port}")
 
 
 def test_lock_files_pin_everything(root: Path) -> None:

@@ -21,9 +21,11 @@ import zmq
 
 from backend import __main__, logs
 from backend.cli import diagnosis
-from backend.installer import doctor
+from backend.installer import doctor, gpus, torch_build
 from backend.installer.clone import BACKEND
 from backend.installer.doctor import Finding
+from backend.installer.gpus import Gpus, Nvidia
+from backend.installer.torch_build import TorchBuild
 from backend.orders import Sample
 from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
@@ -54,6 +56,45 @@ def found() -> list[Finding]:
 def wrong() -> list[Finding]:
     """What is to be mended, without what only demo and Blender need."""
     return [one for one in found() if one.remedy and "extension" not in one.what]
+
+
+@pytest.mark.parametrize(
+    ("build", "machine", "what", "remedy"),
+    [
+        (TorchBuild("2.13.0+cpu"), Gpus(Nvidia(580)), "cannot use this machine's GPU: it is built for the CPU", "cuda"),
+        (TorchBuild("2.13.0+cpu"), Gpus(amd=True), "cannot use this machine's GPU: it is built for the CPU", "rocm"),
+        (TorchBuild("2.13.0+cu130", cuda="13.0"), Gpus(intel=True), "it is built for NVIDIA's", "xpu"),
+        (TorchBuild("2.13.0", cuda="13.0"), Gpus(Nvidia(580)), "is built for this machine's GPU", ""),
+        (TorchBuild("2.13.0+rocm7.2", hip="7.2"), Gpus(Nvidia(580), amd=True), "is built for this machine's GPU", ""),
+    ],
+)
+def test_what_torch_says_of_itself_is_believed(
+    build: TorchBuild, machine: Gpus, what: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metadata of Windows' usual wheel says 2.13.0, of whichever build."""
+    monkeypatch.setattr(torch_build, "installed", lambda: build)
+    monkeypatch.setattr(gpus, "found", lambda: machine)
+    (finding,) = (each for each in found() if each.what.startswith("torch "))
+    assert finding.what.endswith(what)
+    assert finding.remedy == (remedy and f"python3 install.py setup --torch {remedy}")
+    assert not finding.needed or not finding.remedy
+
+
+def test_without_install_py_the_remedy_is_pips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "ROOT", tmp_path)
+    remedy = diagnosis._other_torch(TorchBuild("2.13.0+cpu"), Gpus(Nvidia(570)))
+    assert remedy.endswith(
+        "-m pip install --extra-index-url https://download.pytorch.org/whl/cu126 torch==2.13.0+cu126"
+    )
+
+
+@pytest.mark.parametrize(("build", "machine"), [(None, Gpus(Nvidia(580))), (TorchBuild("2.13.0+cpu"), Gpus())])
+def test_no_word_on_torch_where_there_is_none_or_no_gpu(
+    build: TorchBuild | None, machine: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_build, "installed", lambda: build)
+    monkeypatch.setattr(gpus, "found", lambda: machine)
+    assert not [each for each in found() if each.what.startswith("torch ")]
 
 
 def store(home: Path) -> JobStore:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from backend.failures import BackendError, StorageFailure
-from backend.orders import Loaded, Preview, Ready, Task, ToWorker
+from backend.orders import Loaded, Preview, Ready, Sample, Task, ToWorker
 from backend.result_files import ResultWriter
 from backend.serve_options import ServeOptions
 from backend.server import scheduler as scheduler_module
@@ -177,6 +177,21 @@ def test_orders_wait_until_the_worker_is_ready(stage: Stage) -> None:
     stage.say(stage.make(A))
     assert stage.orders() == [A, B]
     assert len(stage.workers) == 1
+
+
+def test_a_worker_hears_what_its_clip_is_known_to_need(stage: Stage) -> None:
+    asked: list[int] = []
+
+    def foreseen(order: Sample) -> tuple[int, ...]:
+        asked.append(stage.scheduler.memory)
+        return (0, 2) if stage.scheduler.memory else ()
+
+    stage.scheduler.foreseen = foreseen
+    stage.submit(A, B)
+    stage.say(Ready(device="cuda", memory=5000))
+    stage.say(stage.make(A))
+    assert [message.rungs for message in stage.worker.told if isinstance(message, Task)] == [(), (0, 2)]
+    assert asked == [0, 5000]
 
 
 def test_last_words_of_a_dying_worker_count(stage: Stage) -> None:

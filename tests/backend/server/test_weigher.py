@@ -12,8 +12,8 @@ import msgspec
 import pytest
 import torch
 
-from backend.orders import Question, Sample
-from backend.server.weigher import Weigher
+from backend.orders import Answer, Question, Sample
+from backend.server.weigher import CANNOT_SAY, Weigher
 from backend.styles.catalogue import read_catalogue
 from backend.worker import weighing
 from elevator import Plan
@@ -25,6 +25,7 @@ from tests.backend.orders import order
 
 A, B = "a" * 32, "b" * 32
 ME, YOU = b"me", b"you"
+TWO = Answer(memory=2000)
 ANSWER = """
 import json, pathlib, sys
 order = json.load(sys.stdin)["order"]
@@ -58,7 +59,7 @@ def sample(frames: int, **fields: object) -> Sample:
     return msgspec.structs.replace(order(), frames=frames, **fields)
 
 
-def until_told(weigher: Weigher) -> list[tuple[bytes, Generate, int]]:
+def until_told(weigher: Weigher) -> list[tuple[bytes, Generate, Answer]]:
     """Be the server's loop until something is told."""
     deadline = time.monotonic() + 60
     while not (told := list(weigher.look())):
@@ -70,8 +71,8 @@ def until_told(weigher: Weigher) -> list[tuple[bytes, Generate, int]]:
 @pytest.mark.process
 def test_the_same_question_is_asked_once_whatever_the_words(weigher: Weigher, asked: Path) -> None:
     assert weigher.ask(ME, clip(), sample(2, prompt="a secret"), "cpu") is None
-    assert until_told(weigher) == [(ME, clip(), 2000)]
-    assert weigher.ask(YOU, clip(B), sample(2, prompt="another", seed=5), "cpu") == 2000
+    assert until_told(weigher) == [(ME, clip(), TWO)]
+    assert weigher.ask(YOU, clip(B), sample(2, prompt="another", seed=5), "cpu") == TWO
     assert asked.read_text().split() == ["2"], "and no prompt leaves the server"
 
 
@@ -80,22 +81,25 @@ def test_of_each_client_the_last_question_is_answered(weigher: Weigher, asked: P
     for frames in (2, 3, 4):
         assert weigher.ask(ME, clip(frames=frames), sample(frames), "cpu") is None
     weigher.ask(YOU, clip(B, frames=5), sample(5), "cpu")
-    assert until_told(weigher) + until_told(weigher) == [(ME, clip(frames=4), 4000), (YOU, clip(B, frames=5), 5000)]
+    assert until_told(weigher) + until_told(weigher) == [
+        (ME, clip(frames=4), Answer(memory=4000)),
+        (YOU, clip(B, frames=5), Answer(memory=5000)),
+    ]
     assert asked.read_text().split() == ["2", "4", "5"]
 
 
 @pytest.mark.process
 def test_what_cannot_be_said_is_0(weigher: Weigher) -> None:
     assert weigher.ask(ME, clip(), sample(13), "cpu") is None
-    assert until_told(weigher) == [(ME, clip(), 0)]
-    assert weigher.ask(ME, clip(), sample(13), "cpu") == 0
+    assert until_told(weigher) == [(ME, clip(), CANNOT_SAY)]
+    assert weigher.ask(ME, clip(), sample(13), "cpu") == CANNOT_SAY
 
 
 @pytest.mark.process
 def test_a_process_that_does_not_start_is_no_harm(tmp_path: Path) -> None:
     weigher = Weigher((str(tmp_path / "no python"),))
     assert weigher.ask(ME, clip(), sample(2), "cpu") is None
-    assert list(weigher.look()) == [(ME, clip(), 0)]
+    assert list(weigher.look()) == [(ME, clip(), CANNOT_SAY)]
 
 
 @pytest.mark.process
@@ -103,7 +107,7 @@ def test_who_has_gone_is_told_nothing(weigher: Weigher) -> None:
     weigher.ask(ME, clip(), sample(2), "cpu")
     weigher.forget(ME)
     weigher.ask(YOU, clip(B), sample(2), "cpu")
-    assert until_told(weigher) == [(YOU, clip(B), 2000)]
+    assert until_told(weigher) == [(YOU, clip(B), TWO)]
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ from backend.worker import advice
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
 from backend.worker.sampling import SamplingMaker
-from elevator import Models, OutOfMemory, Plan, Sources, estimate, load_shapes
+from elevator import Models, OutOfMemory, Plan, Sources, devices, estimate, load_shapes
+from elevator.devices import Memory
 from elevator.models.pair import T2V, InflatedT2I
 from elevator.sidecar import decode
 from elevator.text import TextEncoder
@@ -203,6 +204,44 @@ def test_what_helped_is_tried_first_next_time(
     assert made(maker.make(order(frames=1))).notes == []
 
 
+def test_what_is_foreseen_is_done_from_the_start(
+    maker: SamplingMaker, untroubled: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scarce = Scarce(monkeypatch, InflatedT2I, "__call__", frames_above(4))
+    result = made(maker.make(order(frames=6), rungs=(0,)))
+    assert scarce.failed == 0, "it was right"
+    assert result.notes == [
+        "The clip is expected to take more memory than is there: the clip is painted in chunks of 4 frames."
+    ]
+    assert result.again == []
+    assert plan_in(result).chunk == 4
+    assert near(result.clip, untroubled)
+    next_one = made(maker.make(order(frames=6, seed=2)))
+    assert next_one.notes == ["Memory is saved as for the clip of this kind before."]
+
+
+def test_what_is_foreseen_may_be_too_little(maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    Scarce(monkeypatch, InflatedT2I, "__call__", frames_above(1))
+    result = made(maker.make(order(frames=6), rungs=(0,)))
+    assert len(result.again) == 1
+    assert plan_in(result).chunk == 1
+
+
+def test_torchs_limit_is_set_before_each_try(maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was free may have gone to another process since."""
+    limited: list[str] = []
+    monkeypatch.setattr(devices, "limit", lambda device: limited.append(device) or 5_000)
+    scarce = Scarce(monkeypatch, InflatedT2I, "__call__", frames_above(1))
+    seen: list[int] = []
+    take = maker._shelf.take
+    monkeypatch.setattr(maker._shelf, "take", lambda *a, **k: seen.append(len(limited)) or take(*a, **k))
+    made(maker.make(order(frames=6)))
+    assert scarce.failed == 2
+    assert limited == ["cpu"] * 3
+    assert seen == [1, 2, 3], "before the models are loaded"
+    assert maker.memory == 5_000, "which the server is told"
+
+
 def test_a_cautious_order_takes_little_from_the_start(maker: SamplingMaker, untroubled: np.ndarray) -> None:
     result = made(maker.make(order(frames=6), cautious=True))
     assert result.notes == ["The clip is made with as little memory as possible, which takes longer."]
@@ -216,7 +255,8 @@ def test_when_nothing_helps_the_error_says_what_would_fit(
     maker: SamplingMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scarce = Scarce(monkeypatch, T2V, "__call__", lambda *_: True)
-    monkeypatch.setattr(advice, "available_on", lambda device: 552_000_000)
+    monkeypatch.setattr(devices, "memory", lambda device: Memory(552_000_000, 0, 0))
+    monkeypatch.setattr(advice, "PATIENCE_SECONDS", 600.0)  # on a machine that others use, too
     plan = Plan(steps=1, refine=(1,), refine_steps=1)
     with pytest.raises(BackendError, match="was not enough: while refining; the clip takes about") as error:
         made(maker.make(order(frames=16, plan=plan)))
