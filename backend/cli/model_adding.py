@@ -11,7 +11,7 @@ from elevator.checkpoints import Family, Identity
 from ..client.failures import cannot_write
 from ..failures import EXIT_DONE
 from ..styles import making, writing
-from ..styles.files import Unusable, own_bases, own_styles
+from ..styles.files import Base, StyleFile, Unusable, own_bases, own_styles
 from .failures import CommandFailure
 from .output import JsonLine, Output, typed
 
@@ -54,26 +54,37 @@ def run_add(options: argparse.Namespace) -> int:
     output = Output(json=options.json)
     try:
         made = making.from_models(options.files, title=options.title, name=options.name or "", text=options.text)
-        if options.name and writing.exists(made.name) and not options.overwrite:
-            raise CommandFailure("style_exists", name=made.name, file=own_styles() / f"{made.name}.toml")
-        base = writing.write(made.name, made.base, replace=options.overwrite)
-        style = writing.write(made.name, made.style, replace=options.overwrite)
     except making.Unfit as error:
         raise CommandFailure("models_unfit", detail=error, step=error.step) from error
     except Unusable as error:
         raise CommandFailure("style_unwritten", detail=error) from error
-    except FileExistsError as error:
-        raise CommandFailure("style_exists", name=made.name, file=own_bases() / f"{made.name}.toml") from error
-    except OSError as error:
-        raise cannot_write(own_styles().parent, error) from error
+    if options.name and writing.exists(made.name) and not options.overwrite:
+        raise CommandFailure("style_exists", name=made.name, file=own_styles() / f"{made.name}.toml")
+    added = write_pair(made.name, made.base, made.style, replace=options.overwrite)
     for each in made.found:
         output.say(_said(each))
     for note in made.notes:
         output.say(note)
-    output.line(Added(name=made.name, base=str(base), style=str(style)))
-    output.say(f"The base is {base}, the style {style}. The models stay where they are.")
+    output.line(added)
+    output.say(f"The base is {added.base}, the style {added.style}. The models stay where they are.")
     output.say(f"Make a clip in it: {typed('generate', made.style.example_prompt, '--style', made.name)}")
     return EXIT_DONE
+
+
+def write_pair(name: str, base: Base, style: StyleFile, *, replace: bool = False) -> Added:
+    """Write a base and a style of one name. Raises BackendError."""
+    try:
+        return Added(
+            name=name,
+            base=str(writing.write(name, base, replace=replace)),
+            style=str(writing.write(name, style, replace=replace)),
+        )
+    except Unusable as error:
+        raise CommandFailure("style_unwritten", detail=error) from error
+    except FileExistsError as error:
+        raise CommandFailure("style_exists", name=name, file=own_bases() / f"{name}.toml") from error
+    except OSError as error:
+        raise cannot_write(own_styles().parent, error) from error
 
 
 def _said(found: Identity) -> str:

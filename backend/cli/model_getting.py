@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
+import msgspec
+
 from shared_protocol.machine import places
 
 from ..failures import EXIT_DONE
@@ -13,11 +15,14 @@ from ..models.catalogue import Catalogue, is_weights, read_catalogue
 from ..models.catalogue import Model as CatalogueModel
 from ..models.failures import ModelFailure
 from ..models.hub import offline_because
-from ..models.recipes import base_of, place
+from ..models.recipes import base_of, place, style_of
 from ..models.stock import Got, place_of, read_stock
+from ..styles import writing
+from ..styles.files import Base, StyleFile
+from .model_adding import write_pair
 from .model_files import look_at, means, say_new, with_progress
 from .model_lines import Model, ModelSet
-from .output import Output, size_text
+from .output import Output, size_text, typed
 
 
 def run_list(options: argparse.Namespace) -> int:
@@ -94,22 +99,21 @@ def run_get(options: argparse.Namespace) -> int:
     say_new(output, new)
     look_at([got.place for got in new if is_weights(got.path)])
     for each in options.names:
-        _say_ready(output, catalogue, each)
+        _make_ready(output, catalogue, each)
     return EXIT_DONE
 
 
-def _say_ready(output: Output, catalogue: Catalogue, name: str) -> None:
-    """Which files are what, in the words of a base (docs/STYLES.md)."""
-    output.say(f"All of {name} is here:")
+def _make_ready(output: Output, catalogue: Catalogue, name: str) -> None:
+    """Say where a model lies, or write the base and the style of a set. Raises BackendError."""
     if name not in catalogue.sets:
-        output.say(f"  {place(catalogue, name)}")
+        output.say(f"All of {name} is here: {place(catalogue, name)}")
         return
-    base = base_of(catalogue, name)
-    for key in ("t2i", "t2v", "vae", "t2v_text"):
-        if key in base:
-            output.say(f"  {key:<9} {base[key]}")
-    made = catalogue.sets[name]
-    for key, loras in (("t2v_loras", made.t2v_loras), ("loras", made.loras)):
-        for lora in loras:
-            output.say(f"  {key:<9} {place(catalogue, lora.model)}, weight {lora.weight:g}")
-    output.say("docs/STYLES.md says how a base and a style name them.")
+    base = msgspec.convert(base_of(catalogue, name), Base)
+    style = msgspec.convert(style_of(catalogue, name, name), StyleFile)
+    if writing.exists(name):
+        output.say(f'All of {name} is here, and so is a style "{name}", which stays as it is.')
+    else:
+        added = write_pair(name, base, style)
+        output.line(added)
+        output.say(f"All of {name} is here. The base is {added.base}, the style {added.style}.")
+    output.say(f"Make a clip in it: {typed('generate', style.example_prompt, '--style', name)}")

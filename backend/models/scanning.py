@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from elevator.checkpoints import Algorithm, Family, Kind, Layout, identify
+from elevator.checkpoints.header import NeedsTorch
 from elevator.errors import ModelError
 from shared_protocol.machine import places
 from shared_protocol.machine.files import make_folder, write
@@ -127,10 +128,10 @@ def _identified(candidate: _Candidate, *, torch: bool) -> tuple[Found, bool]:
     """What it is, and whether it was read for that."""
     path = candidate.path
     found = Found(path=os.fspath(path), size=candidate.size, changed_ns=candidate.changed_ns, title=path.stem)
-    if not torch and path.suffix.lower() != ".safetensors" and not path.is_dir():
-        return msgspec.structs.replace(found, problem=NOT_YET), False
     try:
-        told = identify(path)
+        told = identify(path, torch=torch)
+    except NeedsTorch:
+        return msgspec.structs.replace(found, problem=NOT_YET), False
     except ModelError as error:
         return msgspec.structs.replace(found, problem=str(error)), True
     except OSError as error:

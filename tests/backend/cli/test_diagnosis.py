@@ -26,6 +26,7 @@ from backend.installer.clone import BACKEND
 from backend.installer.doctor import Finding
 from backend.installer.gpus import Gpus, Nvidia
 from backend.installer.torch_build import TorchBuild
+from backend.installer.torch_wheel import INDEX
 from backend.orders import Sample
 from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
@@ -83,9 +84,7 @@ def test_what_torch_says_of_itself_is_believed(
 def test_without_install_py_the_remedy_is_pips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "ROOT", tmp_path)
     remedy = diagnosis._other_torch(TorchBuild("2.13.0+cpu"), Gpus(Nvidia(570)))
-    assert remedy.endswith(
-        "-m pip install --extra-index-url https://download.pytorch.org/whl/cu126 torch==2.13.0+cu126"
-    )
+    assert remedy.endswith(f"-m pip install --extra-index-url {INDEX}/cu126 torch==2.13.0+cu126")
 
 
 @pytest.mark.parametrize(("build", "machine"), [(None, Gpus(Nvidia(580))), (TorchBuild("2.13.0+cpu"), Gpus())])

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from backend.models.stock import place_of
+from backend.styles.catalogue import read_catalogue as read_styles
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.models import tools
@@ -53,23 +54,28 @@ def test_list_says_what_there_is_and_what_is_here(models: HubServer, call: Call)
     assert "partly" in call("models", "list").out
 
 
-def test_get_says_licences_first_and_where_all_is_last(models: HubServer, call: Call) -> None:
+def test_get_says_licences_first_and_makes_a_style_last(models: HubServer, call: Call) -> None:
     done = call("models", "get", "pair")
     assert done.code == 0, done.err
     assert done.out.index("Free.") < done.out.index("All of pair is here")
-    assert f"t2i       {place_of('big', 'big.safetensors')}" in done.out
-    assert f"t2v       {place_of('video')}" in done.out
+    recipe = read_styles().recipes["pair"]
+    assert recipe.sources.t2i == str(place_of("big", "big.safetensors"))
+    assert recipe.sources.t2v == str(place_of("video"))
+    assert done.out.endswith(f"generate '{recipe.style.example_prompt}' --style pair\n"), "the next step can be typed"
+    style = places.config_folder() / "styles" / "pair.toml"
+    style.write_text(style.read_text(encoding="utf-8") + "\n# mine\n", encoding="utf-8")
     assert "big/big.safetensors" in done.err, "progress goes there"
     again = call("models", "get", "pair", "--quiet")
-    assert "is here" in again.out
+    assert 'so is a style "pair", which stays as it is' in again.out
+    assert style.read_text(encoding="utf-8").endswith("# mine\n")
     assert again.err == ""
 
 
 def test_get_for_scripts(models: HubServer, call: Call) -> None:
     models.faults[BIG] = [cut(1_000)]
     lines = call("models", "get", "pair", "--json").lines
-    assert set(types(lines)) == {"Fetching", "GotFile"}
-    assert lines[-1]["type"] == "GotFile"
+    assert set(types(lines)) == {"Fetching", "GotFile", "Added"}
+    assert (lines[-1]["type"], lines[-1]["name"]) == ("Added", "pair")
     last = [line for line in lines if line["type"] == "Fetching"][-1]
     assert last["bytes_done"] == last["bytes_total"]
     (got,) = [line for line in lines if line.get("model") == "big"]
@@ -128,7 +134,7 @@ def test_remove_says_which_styles_use_it(models: HubServer, call: Call) -> None:
         'presets = "zeroscope"\n',
         "styles/mine.toml": 'title = "M"\nbase = "mine"\npreset = "fast"\nexample_prompt = "a fox"\n',
     }.items():
-        (places.config_folder() / name).parent.mkdir()
+        (places.config_folder() / name).parent.mkdir(exist_ok=True)
         (places.config_folder() / name).write_text(text, encoding="utf-8")
     done = call("models", "remove", "video", "--yes", "--json")
     assert 'style "mine" uses' in done.err
@@ -181,11 +187,11 @@ def test_export_and_import(models: HubServer, call: Call, tmp_path: Path, monkey
     call("models", "get", "pair_with_lora")
     done = call("models", "export", tmp_path / "all.zip", "big")
     assert done.code == 0
-    assert "2 files" in done.out, "the model, and the user's catalogue"
+    assert "4 files" in done.out, "the model, the user's catalogue, and the set's base and style"
     assert call("models", "export", tmp_path / "all.zip").code == 1
     monkeypatch.setenv("ELEVATOR_HOME", str(tmp_path / "other"))
     (line,) = call("models", "import", tmp_path / "all.zip", "--json", "--quiet").lines
-    assert (line["type"], line["files"]) == ("Bundle", 2)
+    assert (line["type"], line["files"]) == ("Bundle", 4)
     assert call("models", "verify", "--quiet").code == 0
     assert "stays as it is" in call("models", "import", tmp_path / "all.zip").err
     assert call("models", "import", tmp_path / "none.zip").code == 1

@@ -17,7 +17,8 @@ from backend.models.failures import ModelFailure
 from backend.models.layouts import extra_paths
 from backend.models.pairs import pairs, why_not
 from backend.models.scanning import NOT_YET, Found, Scan, look_through, memory_file, own_models
-from elevator.checkpoints import Family, Kind, Layout
+from elevator.checkpoints import Family, Identity, Kind, Layout, identify
+from elevator.checkpoints.header import NeedsTorch
 from shared_protocol.machine import places
 from tests.backend.harness import ROOT
 from tests.backend.models import tools
@@ -292,7 +293,19 @@ def test_a_whole_disk_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # Files of PyTorch, and the user's own folder -----------------------------------------------------------------------
 
 
-def test_files_of_pytorch_are_read_where_torch_may_be_and_then_known(tmp_path: Path) -> None:
+def test_files_of_pytorch_are_known_without_torch(tmp_path: Path) -> None:
+    write("motion_v2", tmp_path / "mm_sd_v15_v2.ckpt", "tiny")
+    (found,) = look(tmp_path).found
+    assert (found.kind, found.layout, found.problem) == (Kind.MOTION_MODULE, Layout.ANIMATEDIFF, "")
+
+
+def test_those_that_torch_alone_understands_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_torch(path: Path, *, torch: bool) -> Identity:
+        if not torch:
+            raise NeedsTorch("What it holds is known once it is loaded.")
+        return identify(path)
+
+    monkeypatch.setattr(scanning, "identify", with_torch)
     write("motion_v2", tmp_path / "mm_sd_v15_v2.ckpt", "tiny")
     (found,) = look(tmp_path).found
     assert (found.kind, found.problem) == (None, NOT_YET)
