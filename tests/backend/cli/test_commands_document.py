@@ -46,7 +46,7 @@ def test_all_options_that_it_names_exist() -> None:
         inner = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
         every += [each for action in inner for each in action.choices.values()]
     known = {text for command in every for action in command._actions for text in action.option_strings}
-    known |= options.parser()._option_string_actions.keys()
+    known |= options.parser()._option_string_actions.keys() | {"--torch", "--torch-index"}  # install.py's
     named = set(re.findall(r"--[a-z][a-z0-9-]*", TEXT))
     assert named <= known
 
