@@ -10,7 +10,7 @@ import pytest
 from backend.models.catalogue import OURS, Catalogue, is_plain_path, read_catalogue
 from backend.models.failures import ModelFailure
 from backend.models.recipes import base_of, style_of
-from backend.styles.catalogue import Base, StyleFile
+from backend.styles.files import Base, StyleFile
 from elevator.presets import presets_for
 from shared_protocol.machine import places
 

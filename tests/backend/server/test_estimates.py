@@ -40,7 +40,7 @@ class Asked:
     def __init__(self, file: Path, device: str, memory: int, **options: Any) -> None:
         self._file = file
         scheduler: Any = SimpleNamespace(device=device, memory=memory, seconds_of=lambda order: None)
-        self.estimates = Estimates(ServeOptions(**options), read_catalogue(), scheduler, no_uploads)
+        self.estimates = Estimates(ServeOptions(**options), read_catalogue, scheduler, no_uploads)
         self.estimates._weigher = Weigher((sys.executable, "-c", ANSWER, str(file)))
 
     @property
