@@ -181,9 +181,9 @@ class Wide(TorchDispatchMode):
 def test_no_network_and_no_latents_meet_numbers_that_metal_lacks() -> None:
     """float64 and complex128: only schedules are made of them, which never leave the processor."""
     models = load_models(Sources("embedded", "embedded"))
-    plan = Plan(steps=4, refine=(3,), refine_steps=1)
+    plan = Plan(steps=3, refine=(3, 2), refine_steps=1)  # filters after the first refinement alone
     with Wide() as wide:
-        for _ in elevate(models, prompt="a cat", plan=plan, frames=4, height=64, width=64, seed=1):
+        for _ in elevate(models, prompt="a cat", plan=plan, frames=2, height=32, width=32, seed=1):
             pass
     assert {len(shape) for _, shape in wide.seen} <= {0, 1}, wide.seen
     assert {shape.numel() for _, shape in wide.seen} <= {1, plan.steps, 1000}, wide.seen
