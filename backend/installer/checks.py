@@ -33,8 +33,9 @@ FAST = [
     *("--ignore=tests/end_to_end", "--ignore=tests/benchmarks", "--ignore=tests/test_architecture.py"),
 ]
 """`check` looks at the architecture."""
-WORKERS = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
-"""Two tests at a time; what shares more than the machine's time stays on one worker (tests/lanes.py)."""
+WORKERS = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
+"""Three tests at a time, for on two cores half of the time passes in waiting for processes; what shares more than the
+machine's time stays on one worker (tests/lanes.py)."""
 ONE_BY_ONE = {"-n", "--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co", "-p"}
 """Arguments with which pytest runs in one process, or as they say."""
 
