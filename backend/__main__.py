@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from elevator.arguments import ArgumentParser, until_unread, without_packages
 from shared_protocol import VERSION
 from shared_protocol.machine import places
+from shared_protocol.machine.launcher import launcher
 
 try:
     from .cli.arguments import add_commands
@@ -25,7 +26,7 @@ try:
     from .cli.output import Error, Output, warn
     from .failures import EXIT_INTERRUPTED, BackendError, Failure
 except ModuleNotFoundError as error:
-    sys.exit(without_packages("backend", error))
+    sys.exit(without_packages("video-elevator", error))
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def _fail(options: argparse.Namespace, error: BackendError) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = ArgumentParser(prog="python -m backend", description=__doc__.partition("\n\n")[2])
+    parser = ArgumentParser(prog=launcher(), description=__doc__.partition("\n\n")[2])
     parser.add_argument("--version", action="version", version=VERSION)
     add_commands(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
     return parser

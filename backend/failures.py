@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from shared_protocol.machine.launcher import launcher
 from shared_protocol.messages import DenialCode, Denied, Failed, FailureCode, Message
 from shared_protocol.texts import sentence
 
@@ -30,7 +31,7 @@ StorageCode: TypeAlias = Literal["disk_full", "results_unwritable", "queue_unusa
 
 @dataclass(frozen=True)
 class Wording:
-    """One way to fail. `{…}` in the texts is filled in by whoever fails."""
+    """One way to fail. `{…}` in the texts is filled in by whoever fails; `{launcher}` is how our commands are typed."""
 
     sentence: str
     next_step: str
@@ -40,7 +41,7 @@ class Wording:
 
     def filled(self, details: Mapping[str, object]) -> tuple[str, str, int]:
         """Sentence, next step and exit code."""
-        words = {**self.defaults, **details}
+        words = {"launcher": launcher(), **self.defaults, **details}
         return (
             sentence(self.sentence.format_map(words)),
             sentence(self.next_step.format_map(words)),
@@ -51,7 +52,7 @@ class Wording:
 WIRE: dict[FailureCode | DenialCode, Wording] = {
     "unknown_job": Wording(
         "There is no such job.",
-        'See the list with "python -m backend queue".',
+        'See the list with "{launcher} queue".',
         EXIT_TO_CHANGE,
     ),
     "job_not_waiting": Wording(
@@ -120,7 +121,7 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
     ),
     "results_full": Wording(
         "Finished clips of this key that nobody has fetched take {taken} GB here, and {most} GB at most are kept.",
-        'Fetch or delete some: see "python -m backend results".',
+        'Fetch or delete some: see "{launcher} results".',
         EXIT_TO_CHANGE,
     ),
     "model_missing": Wording(

@@ -94,14 +94,15 @@ def until_unread(command: Callable[[], int]) -> int:
         return EXIT_UNREAD
 
 
-def without_packages(module: str, error: ModuleNotFoundError) -> str:
-    """What to say where `python -m module` meets a Python without the project's packages.
+def without_packages(command: str, error: ModuleNotFoundError) -> str:
+    """What to say where a command's module meets a Python without the project's packages.
 
     Raises the error again if it is one of ours that is not there.
     """
     if error.name is None or error.name.partition(".")[0] in ("elevator", "backend", "shared_protocol"):
         raise error
+    python, folder, sign = ("py", "Scripts", "\\") if sys.platform == "win32" else ("python3", "bin", "/")
     return (
         f"{sys.executable} does not have the package {error.name}: set everything up with "
-        f'"python3 install.py setup", then use ".venv/bin/python -m {module}".'
+        f'"{python} install.py setup", then use "{sign.join((".venv", folder, command))}".'
     )

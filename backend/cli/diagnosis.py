@@ -27,6 +27,7 @@ from shared_protocol.client import Client
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import locks, places
+from shared_protocol.machine.launcher import install_command, launcher
 from shared_protocol.messages import AskStatus, Status
 
 from ..failures import EXIT_DONE, EXIT_TO_CHANGE
@@ -113,14 +114,14 @@ def _packages() -> Finding:
     if not wrong:
         return Finding(f"{len(wanted)} packages have the versions of {BACKEND.lock.name}")
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return Finding(f"packages: {', '.join(wrong[:3])}{more}", "delete .venv, then: python3 install.py setup")
+    return Finding(f"packages: {', '.join(wrong[:3])}{more}", f"delete .venv, then: {install_command('setup')}")
 
 
 def _device() -> Iterator[Finding]:
     yield Finding(f"{machine_memory() / 1e9:.0f} GB of memory, {os.cpu_count()} processor cores")
     if has_nvidia_gpu():
         fits = not metadata.version("torch").endswith("+cpu")
-        remedy = "" if fits else "delete .venv, then: python3 install.py setup"
+        remedy = "" if fits else f"delete .venv, then: {install_command('setup')}"
         yield Finding(
             "torch is built for this machine's GPU" if fits else "torch cannot use the GPU", remedy, needed=False
         )
@@ -130,7 +131,7 @@ def _extension() -> Finding:
     built = sorted(BUILD.glob(f"video_elevator-{VERSION}-*.zip"))
     return Finding(
         f"the extension for Blender is built: {', '.join(map(str, built))}" if built else "the extension is not built",
-        "" if built else "python3 install.py package",
+        "" if built else install_command("package"),
         needed=False,
     )
 
@@ -225,13 +226,13 @@ def _backend() -> Iterator[Finding]:
             "no backend runs" + (": its connection file is stale, and the next one replaces it" if left else "")
         )
     except ConnectionFileError as error:
-        yield Finding(str(error).partition(": ")[0], f'delete "{path}", then: python -m backend serve')
+        yield Finding(str(error).partition(": ")[0], f'delete "{path}", then: {launcher()} serve')
     else:
         if ask_status(found) is None:
             yield Finding(f"the backend, process {found.pid}, does not answer", f"end process {found.pid}")
         elif found.version != VERSION:
             yield Finding(
-                f"the backend that runs is of release {found.version}, not {VERSION}", "python -m backend stop"
+                f"the backend that runs is of release {found.version}, not {VERSION}", f"{launcher()} stop"
             )
         else:
             yield Finding(f"the backend, process {found.pid}, answers")
@@ -261,11 +262,11 @@ def _database(path: Path) -> Finding:
         said, version = str(error), 0
     if said != "ok":
         said = " ".join(said.split())
-        remedy = "python -m backend serve, which puts it aside and finds the finished clips again"
+        remedy = f"{launcher()} serve, which puts it aside and finds the finished clips again"
         return Finding(f"the database {path} is damaged ({said})", remedy)
     if version > SCHEMA_VERSION:
         return Finding(
-            f"the database {path} was written by a newer release", "git pull, then: python3 install.py setup"
+            f"the database {path} was written by a newer release", f"git pull, then: {install_command('setup')}"
         )
     return Finding(f"the database {path} is whole")
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from elevator.pictures.clip_folder import is_film
+from shared_protocol.machine.launcher import launcher
 from shared_protocol.messages import Accepted, Done, Frame, Message, Notice, Progress, Queue, QueueState
 
 from ..client.api import Backend, Job, connect
@@ -45,7 +46,7 @@ def state_of(queue: QueueState) -> str | None:
     """A sentence about a queue that starts no jobs, or None."""
     if queue.stopped:
         return queue.stopped
-    return 'The queue is paused; "python -m backend resume" goes on.' if queue.paused else None
+    return f'The queue is paused; "{launcher()} resume" goes on.' if queue.paused else None
 
 
 class Watcher:

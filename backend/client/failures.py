@@ -58,7 +58,7 @@ CLIENT: dict[ClientCode, Wording] = {
     ),
     "no_backend": Wording(
         "No backend runs.",
-        'Start one with "python -m backend serve".',
+        'Start one with "{launcher} serve".',
         EXIT_NO_BACKEND,
     ),
     "not_reached": Wording(
@@ -74,7 +74,7 @@ CLIENT: dict[ClientCode, Wording] = {
     ),
     "no_profile": Wording(
         "{detail}",
-        'Make the profile with "python -m backend profile".',
+        'Make the profile with "{launcher} profile".',
         EXIT_TO_CHANGE,
     ),
     "not_started": Wording(
@@ -84,17 +84,17 @@ CLIENT: dict[ClientCode, Wording] = {
     ),
     "profile_missing": Wording(
         'There is no profile "{name}".',
-        'Make it with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        'Make it with "{launcher} profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
         EXIT_TO_CHANGE,
     ),
     "profile_unfit": Wording(
         "{detail}",
-        'Make it anew with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        'Make it anew with "{launcher} profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
         EXIT_TO_CHANGE,
     ),
     "no_such_job": Wording(
         'No job begins with "{detail}".',
-        'See the lists with "python -m backend queue" and "python -m backend results", and give at least four digits.',
+        'See the lists with "{launcher} queue" and "{launcher} results", and give at least four digits.',
         EXIT_TO_CHANGE,
     ),
     "ambiguous_job": Wording(

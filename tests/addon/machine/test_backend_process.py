@@ -190,7 +190,7 @@ def test_a_profile_leads_to_another_machine(home: Path) -> None:
     tell()
     with pytest.raises(BackendError, match='There is no profile "studio"') as caught:
         BackendProcess(Serving("studio")).poll(0.0)
-    assert caught.value.command.startswith("python -m backend profile studio")
+    assert "video-elevator profile studio --endpoint HOST:PORT" in caught.value.command
     told = msgspec.structs.replace(running("another"), pid=0, started=None)
     connection.write(places.profiles_folder() / "studio.json", told)
     process = BackendProcess(Serving("studio"))
