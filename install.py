@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command is not _test:
-        parser.error(f"unknown argument: {' '.join(rest)}")
+        parser.error(f"unknown argument: {' '.join(rest)}{parser.hint(options, rest)}")
     options.rest = rest
     end_on_signals()
     try:
@@ -96,7 +96,7 @@ def _number(text: str) -> int:
     return number
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="install.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )

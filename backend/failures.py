@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from shared_protocol.machine.launcher import launcher
+from shared_protocol.machine.launcher import launcher, mending
 from shared_protocol.messages import DenialCode, Denied, Failed, FailureCode, Message
 from shared_protocol.texts import sentence
 
@@ -31,7 +31,8 @@ StorageCode: TypeAlias = Literal["disk_full", "results_unwritable", "queue_unusa
 
 @dataclass(frozen=True)
 class Wording:
-    """One way to fail. `{…}` in the texts is filled in by whoever fails; `{launcher}` is how our commands are typed."""
+    """One way to fail. `{…}` in the texts is filled in by whoever fails; `{launcher}` is how our commands are typed,
+    `{mending}` mends the installation."""
 
     sentence: str
     next_step: str
@@ -41,7 +42,7 @@ class Wording:
 
     def filled(self, details: Mapping[str, object]) -> tuple[str, str, int]:
         """Sentence, next step and exit code."""
-        words = {"launcher": launcher(), **self.defaults, **details}
+        words = {"launcher": launcher(), "mending": mending(), **self.defaults, **details}
         return (
             sentence(self.sentence.format_map(words)),
             sentence(self.next_step.format_map(words)),
@@ -172,6 +173,10 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
     "worker_hung": Wording(
         "The process that makes the pictures was stuck twice and was ended.",
         "Try again with fewer frames or a smaller size; the log says more: {log}.",
+    ),
+    "environment_broken": Wording(
+        "The backend's environment is broken: {detail}.",
+        'Mend it with "{mending}" and try again; "{launcher} doctor" says what is wrong.',
     ),
     "other_version": Wording(
         "The job was left by another version of the backend, whose settings this one does not know.",

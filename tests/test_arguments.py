@@ -244,9 +244,7 @@ def test_a_python_without_the_packages_is_told_which_to_use(module: str, name: s
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"{sys.executable} does not have the package ")
-    assert done.stderr.endswith(
-        f': set everything up with "python3 install.py setup", then use ".venv/bin/{name}".\n'
-    )
+    assert done.stderr.endswith(f': set everything up with "python3 install.py setup", then use ".venv/bin/{name}".\n')
 
 
 def test_a_module_of_ours_that_is_not_there_is_a_fault() -> None:

@@ -6,7 +6,6 @@ What `install.py doctor` finds comes first: it needs nothing but Python, so it a
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sqlite3
@@ -40,6 +39,7 @@ from ..server.keys import read_public_key
 from ..server.open_stores import DATABASE
 from ..server.schema import SCHEMA_VERSION
 from ..styles.catalogue import read_catalogue
+from .output import json_line
 
 LEAST_FREE = 2 << 30
 """Bytes that should be free where results go."""
@@ -73,7 +73,7 @@ def run_doctor(options: argparse.Namespace) -> int:
             print(line(finding), flush=True)
     wrong = any(finding.remedy and finding.needed for finding in found)
     if options.json:
-        print(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in found]}, ensure_ascii=False))
+        print(json_line({"ok": not wrong, "findings": [asdict(finding) for finding in found]}))
     return EXIT_TO_CHANGE if wrong else EXIT_DONE
 
 
@@ -231,9 +231,7 @@ def _backend() -> Iterator[Finding]:
         if ask_status(found) is None:
             yield Finding(f"the backend, process {found.pid}, does not answer", f"end process {found.pid}")
         elif found.version != VERSION:
-            yield Finding(
-                f"the backend that runs is of release {found.version}, not {VERSION}", f"{launcher()} stop"
-            )
+            yield Finding(f"the backend that runs is of release {found.version}, not {VERSION}", f"{launcher()} stop")
         else:
             yield Finding(f"the backend, process {found.pid}, answers")
 

@@ -16,7 +16,7 @@ from ..client.wish import MAX_SEED
 from ..failures import EXIT_DONE, BackendError
 from . import batch
 from .failures import CommandFailure
-from .following import Watcher, cancelling, connected, lost, saved
+from .following import Watcher, cancelling, connected_to_make, lost, saved
 from .output import Output
 from .terminal import ProgressLine
 
@@ -37,7 +37,7 @@ def generate(options: argparse.Namespace) -> int:
         return foresee_one(wanted, options.fps, output)
     if not options.detach:
         prepare(options.out, overwrite=options.overwrite)
-    with connected(options, start=True) as backend:
+    with connected_to_make(options) as backend:
         if not options.detach:
             _check_space(options, wanted, backend.styles.get(wanted.style))
         job = backend.submit(wanted)

@@ -96,7 +96,7 @@ class Output:
     def object(self, fields: Mapping[str, Any]) -> None:
         """Print a line for scripts."""
         if self.json:
-            print(json.dumps(fields, ensure_ascii=False), flush=True)
+            print(json_line(fields), flush=True)
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows below each other, for people."""
@@ -108,6 +108,12 @@ class Output:
 def _fields(record: msgspec.Struct) -> Iterable[tuple[str, Any]]:
     fields: dict[str, Any] = msgspec.to_builtins(record)
     return fields.items()
+
+
+def json_line(value: object) -> str:
+    """A value as one line for scripts: readable where the output is UTF-8, else in ASCII, which is UTF-8 as well."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
+    return json.dumps(value, ensure_ascii=not readable)
 
 
 def warn(sentence: str) -> None:

@@ -26,6 +26,8 @@ ClientCode: TypeAlias = Literal[
     "film_in_use",
     "no_backend",
     "not_reached",
+    "not_there",
+    "home_unwritable",
     "connection_gone",
     "no_profile",
     "not_started",
@@ -65,6 +67,16 @@ CLIENT: dict[ClientCode, Wording] = {
         "{detail}",
         "Start the backend again.",
         EXIT_NO_BACKEND,
+    ),
+    "not_there": Wording(
+        "{detail}",
+        "Look whether the backend runs there and serves others (--bind), and at the address in the profile.",
+        EXIT_NO_BACKEND,
+    ),
+    "home_unwritable": Wording(
+        "The folder {folder}, where Elevator keeps its own files, cannot be written: {detail}.",
+        "Give yourself the right to write there, or name another folder in the variable ELEVATOR_HOME.",
+        EXIT_CANNOT_WRITE,
     ),
     "connection_gone": Wording(
         "A backend runs, process {pid}, but its connection file {file} is not there.",
@@ -149,3 +161,10 @@ def cannot_write(folder: Path, error: OSError) -> StorageFailure | ClientFailure
     if error.errno in FULL:
         return StorageFailure("disk_full")
     return ClientFailure("folder_unwritable", folder=folder, detail=error.strerror)
+
+
+def cannot_write_home(folder: Path, error: OSError) -> StorageFailure | ClientFailure:
+    """What to say when writing into a folder of the product's own failed."""
+    if error.errno in FULL:
+        return StorageFailure("disk_full")
+    return ClientFailure("home_unwritable", folder=folder, detail=error.strerror)

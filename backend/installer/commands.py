@@ -26,7 +26,7 @@ done
 bin=$(CDPATH= cd -- "$(dirname -- "$self")" && pwd -L) || exit
 exec "$bin/python" -P -c '{code}' "${{bin%/*/*}}" "$@"
 """
-"""A shell's script: the first line of a Python one may hold no space and not be long. A link to it may lie elsewhere."""
+"""A shell's script: the first line of a Python one may hold no space and not be long. Links to it may lie elsewhere."""
 BATCH = """\
 @echo off
 "%~dp0python.exe" -P -c "{code}" "%~dp0..\\.." %*

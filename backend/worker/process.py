@@ -151,6 +151,9 @@ class Worker:
             return error.as_event(task.job)
         except MemoryError:
             return Failure("out_of_memory").as_event(task.job)
+        except ImportError as error:  # what torch and diffusers import late
+            log.exception("A package cannot be imported.")
+            return Failure("environment_broken", detail=str(error)).as_event(task.job)
         except Exception as error:  # the outer edge: the job fails, the worker lives on
             log.exception("A job failed.")
             detail = type(error).__name__

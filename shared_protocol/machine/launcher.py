@@ -45,6 +45,11 @@ def install_command(name: str, root: Path | None = None) -> str:
     return command_line(python, root / "install.py" if root else "install.py", name)
 
 
+def mending() -> str:
+    """The command that makes a broken installation whole."""
+    return install_command("setup") if (ROOT / "install.py").exists() else "pip install --force-reinstall FILE.whl"
+
+
 def command_line(*parts: str | Path) -> str:
     """A command as one types it in this system's terminal."""
     texts = [str(part) for part in parts]

@@ -116,7 +116,7 @@ def test_setup_tells_blender_and_is_quick_the_second_time(copy: Path, offline: d
 
 @pytest.fixture
 def with_commands(environment: Environment) -> Environment:
-    """A clone's environment, with all packages of this one, in a folder with spaces and letters not every shell takes."""
+    """A clone's environment, with this one's packages, in a folder with spaces and letters not every shell takes."""
     venv.create(environment.folder, symlinks=True)
     (site,) = environment.folder.glob("lib/python*/site-packages")
     (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
@@ -137,7 +137,7 @@ def test_commands_run_the_clone_from_any_folder(
     moved = with_commands.folder.parent.rename(tmp_path / "moved")
     (tmp_path / "links" / f"to {name}").symlink_to(moved / ".venv" / "bin" / name)
     for program in (moved / ".venv" / "bin" / name, tmp_path / "links" / f"to {name}"):
-        command = [program, "--help"]
+        command = [str(program), "--help"]
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert word in done.stdout

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from shared_protocol.machine import launcher as module
 from shared_protocol.machine.launcher import install_command, launcher_of
 
 
@@ -30,7 +31,7 @@ def test_a_clones_command_runs_where_it_is_named(clone: Path, here: str, monkeyp
     monkeypatch.chdir(clone / here)
     said = launcher_of(clone / ".venv" / "bin" / "python", clone)
     assert said == (".venv/bin/video-elevator" if here == "." else shlex.quote(f"{clone}/.venv/bin/video-elevator"))
-    done = subprocess.run(f"{said} status", shell=True, capture_output=True, text=True, check=True)
+    done = subprocess.run(["sh", "-c", f"{said} status"], capture_output=True, text=True, check=True)
     assert done.stdout == "status\n"
 
 
@@ -45,13 +46,13 @@ def test_a_wheels_command_is_named_as_the_terminal_finds_it(tmp_path: Path, monk
     python = tmp_path / "bin" / "python"
     monkeypatch.setenv("PATH", "")
     assert launcher_of(python, tmp_path) == f"{tmp_path}/bin/video-elevator"
-    monkeypatch.setattr(module.shutil, "which", lambda name: f"/somewhere/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/somewhere/{name}")
     assert launcher_of(python, tmp_path) == "video-elevator"
 
 
 def test_on_windows_its_terminals_words_are_used(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
-    monkeypatch.setattr(module.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     said = launcher_of(clone / ".venv" / "Scripts" / "python.exe", clone)
     assert said.replace("/", "\\") == r".venv\Scripts\video-elevator"
     monkeypatch.chdir(clone.parent)

@@ -18,13 +18,13 @@ from blender_addon.machine.backend_process import (
     BackendProcess,
     Install,
     Serving,
-    command_line,
     find,
     is_running,
 )
 from blender_addon.machine.installation import Installation
 from shared_protocol import VERSION, connection
 from shared_protocol.machine import places
+from shared_protocol.machine.launcher import command_line
 from shared_protocol.starting import START_SECONDS
 from tests.addon.blenders import ROOT
 
