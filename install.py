@@ -12,7 +12,7 @@ import argparse
 import io
 from pathlib import Path
 
-from backend.installer import checks, demo, doctor, extension, readiness
+from backend.installer import checks, demo, development, doctor, extension, readiness
 from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, LTS_BLENDER, NEWEST_BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
@@ -65,6 +65,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     more = [LTS_BLENDER, NEWEST_BLENDER] if options.long else []
     readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER, *more], options.torch_index)
+    development.make_ready()
     also = [f"--{name}" for name in ("long", "ui") if getattr(options, name)]
     wrong = checks.check()
     return checks.test([*also, *options.rest]) or wrong

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backend.installer import environments, system_packages
+from backend.installer import environments, import_check, system_packages
 from backend.installer.children import ask
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT, Environment
 from backend.installer.environments import python_of
@@ -50,6 +50,7 @@ def findings() -> Iterator[Finding]:
     yield _environment(BACKEND, setup, needed=True)
     torch = ask([python_of(BACKEND), "-c", _TORCH], timeout_s=120)
     yield Finding(f"torch {torch or 'starts'}", "" if torch else f"delete .venv, then: {setup}")
+    yield from _imports(BACKEND, f"delete .venv, then: {setup}")
     models = len(list(MODELS.rglob("*.safetensors")))
     yield Finding(f"embedded models ({models} files)", "" if models else f"git checkout -- {MODELS.relative_to(ROOT)}")
     told = _blender_was_told()
@@ -66,6 +67,17 @@ def findings() -> Iterator[Finding]:
 def _environment(environment: Environment, remedy: str, *, needed: bool) -> Finding:
     lacks = environments.lacks(environment)
     return Finding(f"{environment.name} is complete" + (f": {lacks}" if lacks else ""), lacks and remedy, needed)
+
+
+def _imports(environment: Environment, remedy: str) -> Iterator[Finding]:
+    """Files may be whole and still not load."""
+    if not python_of(environment).exists():
+        return  # said already
+    wrong = import_check.broken(environment)
+    for each in wrong:
+        yield Finding(each, remedy)
+    if not wrong:
+        yield Finding("all packages can be imported")
 
 
 def _blender_was_told() -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.installer import environments, system_packages, torch_wheel
+from backend.installer import environments, keeping, system_packages, torch_wheel
 from backend.installer.clone import BACKEND, BUILD, ROOT, Environment
 from backend.installer.commands import write_commands
 from backend.installer.interpreters import need_python
@@ -33,7 +33,8 @@ def make_ready(wanted: Sequence[Environment], torch_index: str | None = None) ->
         system_packages.provide([package for package in packages if package], libraries)
         for environment in incomplete:
             arguments = torch_arguments if environment is BACKEND else None
-            environments.ensure(environment, pythons[environment.name], arguments)
+            with keeping.kept(environment):
+                environments.ensure(environment, pythons[environment.name], arguments)
         if BACKEND in wanted:
             write_commands(BACKEND)
 

@@ -81,6 +81,7 @@ def test_what_test_is_given_reaches_pytest(
     arguments: list[str], told: list[str], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backend.installer.readiness.make_ready", lambda environments, index: None)
+    monkeypatch.setattr("backend.installer.development.make_ready", lambda: None)
     monkeypatch.setattr("backend.installer.checks.check", lambda: 0)
     given: list[list[str]] = []
     monkeypatch.setattr("backend.installer.checks.test", lambda words: given.append(words) or 0)
