@@ -12,7 +12,7 @@ import argparse
 import io
 from pathlib import Path
 
-from backend.installer import checks, demo, development, doctor, extension, readiness
+from backend.installer import checks, demo, development, doctor, extension, readiness, uninstall
 from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, LTS_BLENDER, NEWEST_BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
@@ -82,6 +82,10 @@ def _package(options: argparse.Namespace) -> int:
     return 0
 
 
+def _uninstall(options: argparse.Namespace) -> int:
+    return uninstall.uninstall(yes=options.yes, keep_models=options.keep_models)
+
+
 def _doctor(options: argparse.Namespace) -> int:
     return doctor.examine()
 
@@ -144,6 +148,15 @@ def _parser() -> ArgumentParser:
     package.add_argument("--out", type=Path, default=ROOT / "build", metavar="FOLDER", help="where to (default: build)")
     package.add_argument(
         "--all-platforms", action="store_true", help="a zip for each of Linux, Windows and macOS, to hand out"
+    )
+    remove = add(
+        "uninstall",
+        _uninstall,
+        "Delete what install.py has made and, after asking, clips, settings and models of your own. This folder stays.",
+    )
+    remove.add_argument("--yes", action="store_true", help="ask nothing")
+    remove.add_argument(
+        "--keep-models", action="store_true", help="leave models, LoRAs, bases and styles where they are"
     )
     add("doctor", _doctor, "Say what is missing in this installation and what mends it. Changes nothing.")
     return parser

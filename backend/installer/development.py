@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from backend.installer import contents, environments
 from backend.installer.children import run
 from backend.installer.clone import BACKEND, BUILD, LOGS, ROOT
@@ -18,7 +20,14 @@ def make_ready() -> None:
         for each in lacking():
             if not each.replaces:
                 contents.forget(BACKEND.folder, each.package)
-        pip = [environments.python_of(BACKEND), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        pip: list[str | Path] = [
+            environments.python_of(BACKEND),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]
         run(
             [*pip, "-r", LOCK, "-c", BACKEND.lock],
             what=f"Installing what tests need into {BACKEND.name}",

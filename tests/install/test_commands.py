@@ -47,7 +47,7 @@ def install(copy: Path, env: dict[str, str], *arguments: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("command", ["setup", "demo", "test", "package", "doctor"])
+@pytest.mark.parametrize("command", ["setup", "demo", "test", "package", "doctor", "uninstall"])
 def test_help_explains_every_command(copy: Path, offline: dict[str, str], command: str) -> None:
     every = install(copy, offline, "--help")
     one = install(copy, offline, command, "--help")
