@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.installer import environments, keeping, system_packages, torch_wheel
+from backend.installer import environments, keeping, system_packages, torch_wheel, windows
 from backend.installer.clone import BACKEND, BUILD, ROOT, Environment
 from backend.installer.commands import write_commands
 from backend.installer.interpreters import need_python
@@ -24,6 +24,7 @@ def make_ready(wanted: Sequence[Environment], torch_index: str | None = None) ->
         say(choice.why)
         return choice.pip_arguments
 
+    windows.check_folder(ROOT)
     with one_at_a_time(BUILD / "setup.lock", "sets up"):
         incomplete = [environment for environment in wanted if not environments.is_complete(environment)]
         pythons = {environment.name: need_python(environment) for environment in incomplete}

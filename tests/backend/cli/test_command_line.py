@@ -313,6 +313,13 @@ def test_a_backend_elsewhere_that_is_not_there_is_said_soon() -> None:
     assert failed.stderr.startswith(f"Nothing answers at {address.replace(':', ', port ')}. Look whether")
 
 
+def test_the_style_that_was_meant_is_said(tmp_path: Path) -> None:
+    failed = make(tmp_path / "out", "--style", "plian", "--json")
+    assert failed.returncode == 1
+    assert 'There is no style "plian". Did you mean "plain"? Choose one of these' in failed.stderr
+    assert json.loads(failed.stdout.splitlines()[-1])["code"] == "unknown_style"
+
+
 def test_help_and_usage() -> None:
     assert "Exit codes" in run("--help").stdout
     assert run("generate").returncode == 2

@@ -53,7 +53,8 @@ TYPED = [
 @pytest.mark.parametrize(("words", "found"), TYPED)
 @pytest.mark.parametrize("script", ["bash"], indirect=True)
 def test_bash(script: Path, words: list[str], found: set[str]) -> None:
-    code = 'source "$0"; COMP_WORDS=(.venv/bin/video-elevator "$@"); COMP_CWORD=$#; _video_elevator; echo "${COMPREPLY[@]}"'
+    code = 'source "$0"; COMP_WORDS=(.venv/bin/video-elevator "$@"); COMP_CWORD=$#; _video_elevator'
+    code += '; echo "${COMPREPLY[@]}"'
     assert set(ask("bash", code, script, *words)) == found
 
 
