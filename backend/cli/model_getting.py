@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable
 
 from shared_protocol.machine import places
+from shared_protocol.machine.launcher import launcher
 
 from ..failures import EXIT_DONE
 from ..models import getting
@@ -44,7 +45,7 @@ def run_list(options: argparse.Namespace) -> int:
     if options.all:
         output.say("")
         _list_models(output, catalogue, got)
-    output.say(f'"python -m backend models get SET" gets one into {places.models_folder()}.')
+    output.say(f'"{launcher()} models get SET" gets one into {places.models_folder()}.')
     return EXIT_DONE
 
 
