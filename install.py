@@ -12,7 +12,7 @@ import argparse
 import io
 from pathlib import Path
 
-from backend.installer import checks, demo, doctor, extension, readiness
+from backend.installer import checks, demo, development, doctor, extension, readiness, uninstall
 from backend.installer.children import end_on_signals
 from backend.installer.clone import BACKEND, BLENDER, LTS_BLENDER, NEWEST_BLENDER, OLD_BLENDER, ROOT
 from backend.installer.problem import Interrupted, Problem
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command is not _test:
-        parser.error(f"unknown argument: {' '.join(rest)}")
+        parser.error(f"unknown argument: {' '.join(rest)}{parser.hint(options, rest)}")
     options.rest = rest
     end_on_signals()
     try:
@@ -66,6 +66,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     more = [LTS_BLENDER, NEWEST_BLENDER] if options.long else []
     readiness.make_ready([BACKEND, BLENDER, OLD_BLENDER, *more], _torch(options))
+    development.make_ready()
     also = [f"--{name}" for name in ("long", "ui") if getattr(options, name)]
     wrong = checks.check()
     return checks.test([*also, *options.rest]) or wrong
@@ -80,6 +81,10 @@ def _package(options: argparse.Namespace) -> int:
     readiness.tell_blender()
     say(f"Install this in Blender: {extension.package(options.out)}")
     return 0
+
+
+def _uninstall(options: argparse.Namespace) -> int:
+    return uninstall.uninstall(yes=options.yes, keep_models=options.keep_models)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -101,7 +106,7 @@ def _number(text: str) -> int:
     return number
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="install.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -155,6 +160,15 @@ def _parser() -> argparse.ArgumentParser:
     package.add_argument("--out", type=Path, default=ROOT / "build", metavar="FOLDER", help="where to (default: build)")
     package.add_argument(
         "--all-platforms", action="store_true", help="a zip for each of Linux, Windows and macOS, to hand out"
+    )
+    remove = add(
+        "uninstall",
+        _uninstall,
+        "Delete what install.py has made and, after asking, clips, settings and models of your own. This folder stays.",
+    )
+    remove.add_argument("--yes", action="store_true", help="ask nothing")
+    remove.add_argument(
+        "--keep-models", action="store_true", help="leave models, LoRAs, bases and styles where they are"
     )
     add("doctor", _doctor, "Say what is missing in this installation and what mends it. Changes nothing.")
     return parser

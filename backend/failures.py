@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from shared_protocol.machine.launcher import launcher, mending
 from shared_protocol.messages import DenialCode, Denied, Failed, FailureCode, Message
 from shared_protocol.texts import sentence
 
@@ -30,7 +31,8 @@ StorageCode: TypeAlias = Literal["disk_full", "results_unwritable", "queue_unusa
 
 @dataclass(frozen=True)
 class Wording:
-    """One way to fail. `{…}` in the texts is filled in by whoever fails."""
+    """One way to fail. `{…}` in the texts is filled in by whoever fails; `{launcher}` is how our commands are typed,
+    `{mending}` mends the installation."""
 
     sentence: str
     next_step: str
@@ -40,7 +42,7 @@ class Wording:
 
     def filled(self, details: Mapping[str, object]) -> tuple[str, str, int]:
         """Sentence, next step and exit code."""
-        words = {**self.defaults, **details}
+        words = {"launcher": launcher(), "mending": mending(), **self.defaults, **details}
         return (
             sentence(self.sentence.format_map(words)),
             sentence(self.next_step.format_map(words)),
@@ -51,7 +53,7 @@ class Wording:
 WIRE: dict[FailureCode | DenialCode, Wording] = {
     "unknown_job": Wording(
         "There is no such job.",
-        'See the list with "python -m backend queue".',
+        'See the list with "{launcher} queue".',
         EXIT_TO_CHANGE,
     ),
     "job_not_waiting": Wording(
@@ -121,7 +123,7 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
     ),
     "results_full": Wording(
         "Finished clips of this key that nobody has fetched take {taken} GB here, and {most} GB at most are kept.",
-        'Fetch or delete some: see "python -m backend results".',
+        'Fetch or delete some: see "{launcher} results".',
         EXIT_TO_CHANGE,
     ),
     "model_missing": Wording(
@@ -179,6 +181,10 @@ WIRE: dict[FailureCode | DenialCode, Wording] = {
     "worker_hung": Wording(
         "The process that makes the pictures was stuck twice and was ended.",
         "Try again with fewer frames or a smaller size; the log says more: {log}.",
+    ),
+    "environment_broken": Wording(
+        "The backend's environment is broken: {detail}.",
+        'Mend it with "{mending}" and try again; "{launcher} doctor" says what is wrong.',
     ),
     "other_version": Wording(
         "The job was left by another version of the backend, whose settings this one does not know.",

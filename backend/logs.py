@@ -60,6 +60,20 @@ def visible(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
 
 
+def note_exception(path: Path, name: str, words: str) -> None:
+    """Write the exception that is being handled into `path`, its owner's alone to read. Raises OSError.
+
+    For a process that keeps no log: `name` is who says `words`.
+    """
+    make_folder(path.parent)
+    handler = _PrivateFiles(path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8")
+    handler.setFormatter(OneLine())
+    try:
+        handler.handle(logging.LogRecord(name, logging.ERROR, "", 0, words, (), sys.exc_info()))
+    finally:
+        handler.close()
+
+
 def start(path: Path) -> None:
     """Log this process into `path`, its owner's alone to read. Raises OSError."""
     make_folder(path.parent)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,10 +26,42 @@ class ArgumentParser(argparse.ArgumentParser):
     after `--` everything is taken as it is.
     """
 
+    words: Sequence[str] = ()
+    """What is read, or was read last."""
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}{self.hint(options, rest)}")
+        return argparse.Namespace(**vars(options))
+
+    def hint(self, options: argparse.Namespace, rest: Sequence[str]) -> str:
+        """What may have been meant by words that are not understood, or nothing; behind another sentence."""
+        bare = [word for word in rest if not word.startswith("-")]
+        if bare and (prompt := getattr(options, "prompt", None)):
+            return f'; put the prompt into quotes: "{prompt} {" ".join(bare)}"'
+        return _meant(rest[0].partition("=")[0], self._every_option())
+
+    def _every_option(self) -> Iterator[str]:
+        yield from self._option_string_actions
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    yield from parser._every_option()
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += _meant(str(value), map(str, action.choices or ()))
+            raise
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        words = sys.argv[1:] if args is None else args
+        self.words = words = sys.argv[1:] if args is None else args
         return super().parse_known_args(list(self._joined(words)), namespace)
 
     def words_of(self, options: argparse.Namespace) -> list[str]:
@@ -77,12 +111,27 @@ class ArgumentParser(argparse.ArgumentParser):
         return value
 
 
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The one of `words` that may have been meant, if any looks like it."""
+    return next(iter(difflib.get_close_matches(word, list(words), n=1)), None)
+
+
+def _meant(word: str, words: Iterable[str]) -> str:
+    near = nearest(word, words)
+    return f'; did you mean "{near}"?' if near else ""
+
+
 EXIT_UNREAD = 141
 """As a shell tells it of a command that SIGPIPE ended."""
 
 
 def until_unread(command: Callable[[], int]) -> int:
-    """Run a command. Returns its exit code, or EXIT_UNREAD if whoever reads its output has left, as `… | head` does."""
+    """Run a command. Returns its exit code, or EXIT_UNREAD if whoever reads its output has left, as `… | head` does.
+
+    What it says ends it neither where an encoding lacks a sign, as a Windows pipe's does, nor where there is no output
+    at all.
+    """
+    _prepare_streams()
     try:
         try:
             return command()
@@ -94,14 +143,24 @@ def until_unread(command: Callable[[], int]) -> int:
         return EXIT_UNREAD
 
 
-def without_packages(module: str, error: ModuleNotFoundError) -> str:
-    """What to say where `python -m module` meets a Python without the project's packages.
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed, or there is none, as in Windows' pythonw
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as we live
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def without_packages(command: str, error: ModuleNotFoundError) -> str:
+    """What to say where a command's module meets a Python without the project's packages.
 
     Raises the error again if it is one of ours that is not there.
     """
     if error.name is None or error.name.partition(".")[0] in ("elevator", "backend", "shared_protocol"):
         raise error
+    python, folder, sign = ("py", "Scripts", "\\") if sys.platform == "win32" else ("python3", "bin", "/")
     return (
         f"{sys.executable} does not have the package {error.name}: set everything up with "
-        f'"python3 install.py setup", then use ".venv/bin/python -m {module}".'
+        f'"{python} install.py setup", then use "{sign.join((".venv", folder, command))}".'
     )

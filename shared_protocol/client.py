@@ -35,6 +35,9 @@ HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 10_000
 """Generous: a laptop that swaps must not look like a dead backend. A process that has ended is noticed by its pid."""
 HANDSHAKE_MS = 10_000
+CONNECT_SECONDS = 5.0
+"""How long it may take until the machine of a backend elsewhere is found and takes the connection, the look-up of its
+name included, for which ZeroMQ has no limit."""
 NEVER_MS = 24 * 3_600_000
 SILENCE_SECONDS = 20.0
 """The backend says `Alive` every two seconds; after this much silence it counts as stuck."""
@@ -49,6 +52,17 @@ _LOST = {
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "The connection failed while keys were exchanged.",
     zmq.EVENT_DISCONNECTED: "The backend has closed the connection or has ended.",
 }
+
+
+_NOT_THERE = {
+    zmq.EVENT_CLOSED: "Nothing answers at {host}, port {port}.",
+    # Without an end of a connection before it, which would be said first.
+    zmq.EVENT_CONNECT_RETRIED: "The name {host} is not known here, so port {port} there was not reached.",
+}
+"""What is said of a backend on another machine that was never reached."""
+
+
+_FAR = zmq.EVENT_CONNECTED | zmq.EVENT_CONNECT_RETRIED
 
 
 class Lost(Message, frozen=True, kw_only=True):
@@ -87,7 +101,9 @@ class Client:
         self._lost: Lost | None = None
         self._told_lost = False
         self._silence = 0.0
-        self._looked = time.monotonic()
+        self._began = self._looked = time.monotonic()
+        self._far = not connection.pid  # the process of a backend on another machine cannot be seen from here
+        self._reached = False
         self._window = Window()
         self._queue: deque[list[Buffer]] = deque()
         """What has no room in the window yet."""
@@ -109,7 +125,7 @@ class Client:
         self._socket.curve_publickey = connection.client_public.encode()
         self._socket.curve_secretkey = connection.client_secret.encode()
         # A refusal shows nowhere but in the monitor.
-        self._monitor = self._socket.get_monitor_socket(sum(_LOST))
+        self._monitor = self._socket.get_monitor_socket(sum(_LOST) | (_FAR if self._far else 0))
         self._monitor.linger = 0
         self._socket.connect(connection.endpoint)
         self.send(Hello(client=short_name(name), client_id=client_id, live_frames=live_frames))
@@ -203,6 +219,10 @@ class Client:
     ) -> None:
         self.close()
 
+    def _not_there(self, event: int) -> Lost:
+        host, _, port = self._connection.endpoint.removeprefix("tcp://").rpartition(":")
+        return Lost(reason=_NOT_THERE[zmq.Event(event)].format(host=host, port=port))
+
     def _send_queued(self) -> None:
         while self._queue and self._window.takes(size := sum(map(len, self._queue[0]))):
             self._hand_over(self._queue.popleft())
@@ -229,9 +249,14 @@ class Client:
             return
         while self._monitor.poll(0):
             event = zmq.Event(recv_monitor_message(self._monitor)["event"])
+            self._reached = self._reached or event == zmq.EVENT_CONNECTED
+            if self._far and not self._reached and event in _NOT_THERE:
+                self._lost = self._not_there(event)
+                return
             if event in _LOST:
                 self._lost = Lost(reason=_LOST[event])
                 return
-        # The process of a backend on another machine, which a profile gives as 0, cannot be seen from here.
-        if self._connection.pid and not is_running(self._connection.pid, self._connection.started):
+        if self._far and not self._reached and time.monotonic() - self._began > CONNECT_SECONDS:
+            self._lost = self._not_there(zmq.EVENT_CLOSED)
+        elif not self._far and not is_running(self._connection.pid, self._connection.started):
             self._lost = Lost(reason="The backend has ended.")

@@ -71,7 +71,7 @@ def read_profile(path: Path) -> Connection:
 def _read(path: Path, *, kind: str, mend: str) -> Connection:
     try:
         data = files.read(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NoBackend("No backend runs." if kind == "connection file" else f"There is no {kind} {path}.") from None
     except OSError as error:
         raise ConnectionFileError(f"The {kind} {path} cannot be read: {error.strerror}.") from error

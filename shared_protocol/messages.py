@@ -485,6 +485,7 @@ FailureCode: TypeAlias = Literal[
     "queue_unusable",
     "worker_died",
     "worker_hung",
+    "environment_broken",
     "other_version",
     "shutting_down",
     "internal",

@@ -237,18 +237,16 @@ def test_the_document_has_one_table_of_both() -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("module", ["backend", "elevator"])
-def test_a_python_without_the_packages_is_told_which_to_use(module: str, root: Path) -> None:
+@pytest.mark.parametrize(("module", "name"), [("backend", "video-elevator"), ("elevator", "elevator")])
+def test_a_python_without_the_packages_is_told_which_to_use(module: str, name: str, root: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-S", "-m", module, "--help"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"{sys.executable} does not have the package ")
-    assert done.stderr.endswith(
-        f': set everything up with "python3 install.py setup", then use ".venv/bin/python -m {module}".\n'
-    )
+    assert done.stderr.endswith(f': set everything up with "python3 install.py setup", then use ".venv/bin/{name}".\n')
 
 
 def test_a_module_of_ours_that_is_not_there_is_a_fault() -> None:
     with pytest.raises(ModuleNotFoundError):
-        without_packages("backend", ModuleNotFoundError(name="backend.cli.nowhere"))
+        without_packages("video-elevator", ModuleNotFoundError(name="backend.cli.nowhere"))

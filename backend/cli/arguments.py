@@ -12,6 +12,7 @@ from elevator.cli.shared import add
 
 from ..client.launch import START_GRACE
 from . import control, diagnosis, generating, queueing, report
+from .completion import add_completion
 from .keys import add_keys, parse_name
 from .models import add_models
 from .service import add_service
@@ -32,6 +33,7 @@ def add_commands(commands: Commands) -> None:
     add_keys(commands)
     add_service(commands)
     add_models(commands)
+    add_completion(commands)
 
 
 def _add_clients(commands: Commands) -> None:

@@ -16,7 +16,7 @@ from ..styles.catalogue import read_catalogue
 from .batch_file import Row, read_rows
 from .checking import check
 from .failures import CommandFailure
-from .following import Watcher, cancelling, connected, saved
+from .following import Watcher, cancelling, connected_to_make, saved
 from .output import Error, Output, Skipped, warn
 from .receipt import Receipt, asked_of, read_receipt, write_receipt
 from .terminal import ProgressLine
@@ -39,7 +39,7 @@ def generate(options: argparse.Namespace, wish: Wish) -> int:
         for number in sorted(wrong):
             warn(wrong[number])
         raise CommandFailure("batch_refused", count=len(wrong), rows=count, file=options.source)
-    with connected(options, start=True) as backend, ProgressLine(quiet=options.quiet or options.json) as line:
+    with connected_to_make(options) as backend, ProgressLine(quiet=options.quiet or options.json) as line:
         batch = _Batch(backend, rows, options, output, line)
         with cancelling(backend, batch.work):
             try:

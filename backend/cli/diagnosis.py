@@ -6,7 +6,6 @@ What `install.py doctor` finds comes first: it needs nothing but Python, so it a
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sqlite3
@@ -26,6 +25,7 @@ from shared_protocol.client import Client
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import locks, places
+from shared_protocol.machine.launcher import install_command, launcher
 from shared_protocol.messages import AskStatus, Status
 
 from ..failures import EXIT_DONE, EXIT_TO_CHANGE
@@ -39,6 +39,7 @@ from ..server.keys import read_public_key
 from ..server.open_stores import DATABASE
 from ..server.schema import SCHEMA_VERSION
 from ..styles.catalogue import read_catalogue
+from .output import json_line
 
 LEAST_FREE = 2 << 30
 """Bytes that should be free where results go."""
@@ -56,7 +57,7 @@ def run_doctor(options: argparse.Namespace) -> int:
             print(line(finding), flush=True)
     wrong = any(finding.remedy and finding.needed for finding in found)
     if options.json:
-        print(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in found]}, ensure_ascii=False))
+        print(json_line({"ok": not wrong, "findings": [asdict(finding) for finding in found]}))
     return EXIT_TO_CHANGE if wrong else EXIT_DONE
 
 
@@ -97,7 +98,7 @@ def _packages() -> Finding:
     if not wrong:
         return Finding(f"{len(wanted)} packages have the versions of {BACKEND.lock.name}")
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return Finding(f"packages: {', '.join(wrong[:3])}{more}", "delete .venv, then: python3 install.py setup")
+    return Finding(f"packages: {', '.join(wrong[:3])}{more}", f"delete .venv, then: {install_command('setup')}")
 
 
 def _device() -> Iterator[Finding]:
@@ -117,7 +118,7 @@ def _device() -> Iterator[Finding]:
 def _other_torch(build: TorchBuild, machine: Gpus) -> str:
     """The command that puts the right build in the place of this one."""
     if (ROOT / "install.py").exists():
-        return f"{'py' if sys.platform == 'win32' else 'python3'} install.py setup --torch {machine.kind}"
+        return f"{install_command('setup')} --torch {machine.kind}"
     name = torch_wheel.builds(machine.kind, machine.nvidia)[0]
     index = f"{torch_wheel.INDEX}/{name}"
     return f'"{sys.executable}" -m pip install --extra-index-url {index} torch=={build.release}+{name}'
@@ -127,7 +128,7 @@ def _extension() -> Finding:
     built = sorted(BUILD.glob(f"video_elevator-{VERSION}-*.zip"))
     return Finding(
         f"the extension for Blender is built: {', '.join(map(str, built))}" if built else "the extension is not built",
-        "" if built else "python3 install.py package",
+        "" if built else install_command("package"),
         needed=False,
     )
 
@@ -209,14 +210,12 @@ def _backend() -> Iterator[Finding]:
             "no backend runs" + (": its connection file is stale, and the next one replaces it" if left else "")
         )
     except ConnectionFileError as error:
-        yield Finding(str(error).partition(": ")[0], f'delete "{path}", then: python -m backend serve')
+        yield Finding(str(error).partition(": ")[0], f'delete "{path}", then: {launcher()} serve')
     else:
         if ask_status(found) is None:
             yield Finding(f"the backend, process {found.pid}, does not answer", f"end process {found.pid}")
         elif found.version != VERSION:
-            yield Finding(
-                f"the backend that runs is of release {found.version}, not {VERSION}", "python -m backend stop"
-            )
+            yield Finding(f"the backend that runs is of release {found.version}, not {VERSION}", f"{launcher()} stop")
         else:
             yield Finding(f"the backend, process {found.pid}, answers")
 
@@ -245,11 +244,11 @@ def _database(path: Path) -> Finding:
         said, version = str(error), 0
     if said != "ok":
         said = " ".join(said.split())
-        remedy = "python -m backend serve, which puts it aside and finds the finished clips again"
+        remedy = f"{launcher()} serve, which puts it aside and finds the finished clips again"
         return Finding(f"the database {path} is damaged ({said})", remedy)
     if version > SCHEMA_VERSION:
         return Finding(
-            f"the database {path} was written by a newer release", "git pull, then: python3 install.py setup"
+            f"the database {path} was written by a newer release", f"git pull, then: {install_command('setup')}"
         )
     return Finding(f"the database {path} is whole")
 

@@ -33,17 +33,17 @@ COMMAND: dict[CommandCode, Wording] = {
     ),
     "key_missing": Wording(
         'There is no key "{name}".',
-        'Make it with "python -m backend key {name}".',
+        'Make it with "{launcher} key {name}".',
         EXIT_TO_CHANGE,
     ),
     "usage": Wording(
         "{detail}",
-        'See "python -m backend {command} --help".',
+        'See "{launcher} {command} --help".',
         EXIT_USAGE,
     ),
     "backend_lost": Wording(
         "{detail}",
-        'The job is safe in its queue and goes on when a backend runs; "python -m backend results {job} --out FOLDER" '
+        'The job is safe in its queue and goes on when a backend runs; "{launcher} results {job} --out FOLDER" '
         "then gets the clip.",
         EXIT_NO_BACKEND,
     ),
@@ -94,13 +94,13 @@ COMMAND: dict[CommandCode, Wording] = {
     ),
     "no_service_manager": Wording(
         "Nothing here starts services for this user: {detail}.",
-        'In a container, let that start "python -m backend serve --stay" itself; elsewhere log in as this user, or say '
+        'In a container, let that start "{launcher} serve --stay" itself; elsewhere log in as this user, or say '
         '"loginctl enable-linger" and log in anew.',
         EXIT_TO_CHANGE,
     ),
     "service_refused": Wording(
         'The system does not follow "{said}": {detail}.',
-        'Mend that and give the same command again; "python -m backend service status" says how to look.',
+        'Mend that and give the same command again; "{launcher} service status" says how to look.',
         EXIT_TO_CHANGE,
     ),
     "service_unwritable": Wording(

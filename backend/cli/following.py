@@ -8,9 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from elevator.pictures.clip_folder import is_film
+from shared_protocol.machine.launcher import launcher
 from shared_protocol.messages import Accepted, Done, Frame, Message, Notice, Progress, Queue, QueueState
 
 from ..client.api import Backend, Job, connect
+from ..client.launch import START_GRACE
 from ..failures import BackendError
 from .failures import CommandFailure
 from .output import Output, Saved, warn
@@ -18,17 +20,23 @@ from .terminal import ProgressLine
 
 
 def connected(options: argparse.Namespace, *, start: bool = False) -> Backend:
-    """A conversation with the backend that the options mean. Raises BackendError."""
-    if not start:
-        return connect(profile=options.profile, name="command line")
-    backend = connect(
-        start=True,
+    """A conversation with the backend that the options mean. Raises BackendError.
+
+    start: whether one is started if none runs, which ends by itself soon after.
+    """
+    return connect(
+        start=start,
         profile=options.profile,
         name="command line",
-        fake=options.fake,
-        device=options.device,
-        grace=options.grace,
+        fake=getattr(options, "fake", False),
+        device=getattr(options, "device", "auto"),
+        grace=getattr(options, "grace", START_GRACE),
     )
+
+
+def connected_to_make(options: argparse.Namespace) -> Backend:
+    """The same for making clips, with a word about what stands in their way."""
+    backend = connected(options, start=True)
     if options.fake and backend.welcome.device != "none":
         warn("A backend with models runs already, so it makes the clip.")
     warn_of_queue(backend)
@@ -45,7 +53,7 @@ def state_of(queue: QueueState) -> str | None:
     """A sentence about a queue that starts no jobs, or None."""
     if queue.stopped:
         return queue.stopped
-    return 'The queue is paused; "python -m backend resume" goes on.' if queue.paused else None
+    return f'The queue is paused; "{launcher()} resume" goes on.' if queue.paused else None
 
 
 class Watcher:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 
+from elevator.arguments import nearest
 from elevator.cli import values
 from elevator.cli.shared import default_folder
 from elevator.pictures.clip_folder import is_film
@@ -16,7 +17,7 @@ from ..client.wish import MAX_SEED
 from ..failures import EXIT_DONE, BackendError
 from . import batch
 from .failures import CommandFailure
-from .following import Watcher, cancelling, connected, lost, saved
+from .following import Watcher, cancelling, connected_to_make, lost, saved
 from .output import Output
 from .terminal import ProgressLine
 
@@ -37,10 +38,10 @@ def generate(options: argparse.Namespace) -> int:
         return foresee_one(wanted, options.fps, output)
     if not options.detach:
         prepare(options.out, overwrite=options.overwrite)
-    with connected(options, start=True) as backend:
+    with connected_to_make(options) as backend:
         if not options.detach:
             _check_space(options, wanted, backend.styles.get(wanted.style))
-        job = backend.submit(wanted)
+        job = _submitted(backend, wanted)
         if options.detach:
             return _detach(job, output)
         try:
@@ -51,6 +52,23 @@ def generate(options: argparse.Namespace) -> int:
             raise lost(error, job) from error
     saved(output, last, paths)
     return EXIT_DONE
+
+
+def _submitted(backend: Backend, wanted: Wish) -> Job:
+    try:
+        return backend.submit(wanted)
+    except BackendError as error:
+        if error.code == "unknown_style" and (near := nearest(wanted.style, backend.styles)):
+            raise Unknown(error, near) from error
+        raise
+
+
+class Unknown(BackendError):
+    """A style that is not there, with the one that may have been meant."""
+
+    def __init__(self, error: BackendError, near: str) -> None:
+        super().__init__(error.sentence, f'Did you mean "{near}"? {error.next_step}', error.exit_code)
+        self.code = error.code
 
 
 def _check_usage(options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared_protocol import connection
 from shared_protocol.connection import Connection
 
-from ..client.failures import cannot_write
+from ..client.failures import cannot_write_home
 from ..client.profiles import keys_folder, profile_file
 from ..failures import EXIT_DONE
 from ..server.keys import KeyPair, check_public_key, read_pair, read_public_key, write_pair
@@ -54,7 +54,7 @@ def make_key(options: argparse.Namespace) -> int:
     except FileExistsError:
         raise CommandFailure("key_exists", name=options.name, file=path) from None
     except OSError as error:
-        raise cannot_write(path.parent, error) from error
+        raise cannot_write_home(path.parent, error) from error
     print(f"The public key is {pair.public}")
     print(f'Copy {path.with_suffix(".pub")} to the backend\'s machine, and start it there with "--authorize FILE".')
     return EXIT_DONE
@@ -69,7 +69,7 @@ def make_profile(options: argparse.Namespace) -> int:
     except FileNotFoundError:
         raise CommandFailure("key_missing", name=name) from None
     except OSError as error:
-        raise cannot_write(keys_folder(), error) from error
+        raise cannot_write_home(keys_folder(), error) from error
     try:
         connection.write(
             path,
@@ -84,7 +84,7 @@ def make_profile(options: argparse.Namespace) -> int:
             ),
         )
     except OSError as error:
-        raise cannot_write(path.parent, error) from error
+        raise cannot_write_home(path.parent, error) from error
     print(f"The profile is {path}")
     return EXIT_DONE
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from shared_protocol.machine.launcher import launcher
+
 from ..failures import EXIT_DONE
 from ..models import bundle
 from ..models.catalogue import is_weights
@@ -19,7 +21,7 @@ def run_export(options: argparse.Namespace) -> int:
     output, got = Output(json=options.json), of_names(options.names)
     packed = with_progress(options, lambda show: bundle.export(options.file, got, show))
     _say_packed(output, options.file, packed, "were written")
-    output.say(f'On the other machine: "python -m backend models import {options.file.name}".')
+    output.say(f'On the other machine: "{launcher()} models import {options.file.name}".')
     return EXIT_DONE
 
 

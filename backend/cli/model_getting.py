@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from shared_protocol.machine import places
+from shared_protocol.machine.launcher import launcher
 
 from ..failures import EXIT_DONE
 from ..models import getting
@@ -49,7 +50,7 @@ def run_list(options: argparse.Namespace) -> int:
     if options.all:
         output.say("")
         _list_models(output, catalogue, got)
-    output.say(f'"python -m backend models get SET" gets one into {places.models_folder()}.')
+    output.say(f'"{launcher()} models get SET" gets one into {places.models_folder()}.')
     return EXIT_DONE
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from shared_protocol.machine.launcher import command_line, launcher
 
 from ..failures import BackendError
 
@@ -100,7 +98,7 @@ class Output:
     def object(self, fields: Mapping[str, Any]) -> None:
         """Print a line for scripts."""
         if self.json:
-            print(json.dumps(fields, ensure_ascii=False), flush=True)
+            print(json_line(fields), flush=True)
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows below each other, for people."""
@@ -115,12 +113,14 @@ def _fields(record: msgspec.Struct) -> Iterable[tuple[str, Any]]:
 
 
 def typed(*words: str) -> str:
-    """A command of the backend as it can be typed here, by the Python that runs this one."""
-    python = Path(sys.executable)
-    with suppress(ValueError):  # it is elsewhere
-        python = python.relative_to(Path.cwd())
-    every = [str(python), "-m", "backend", *words]
-    return subprocess.list2cmdline(every) if sys.platform == "win32" else shlex.join(every)
+    """A command of the backend as it can be typed here."""
+    return f"{launcher()} {command_line(*words)}"
+
+
+def json_line(value: object) -> str:
+    """A value as one line for scripts: readable where the output is UTF-8, else in ASCII, which is UTF-8 as well."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
+    return json.dumps(value, ensure_ascii=not readable)
 
 
 def warn(sentence: str) -> None:

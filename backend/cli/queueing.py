@@ -28,7 +28,7 @@ RESULTS_HEAD = ("job", "submitted", "state", "frames", "size", "bytes", "taken",
 def queue(options: argparse.Namespace) -> int:
     """Show or change the order of jobs."""
     output = Output(json=options.json)
-    with connected(options) as backend:
+    with connected(options, start=True) as backend:
         if options.front is not None:
             backend.move(backend.find(options.front).job, 0)
         elif options.move is not None:
@@ -42,7 +42,7 @@ def queue(options: argparse.Namespace) -> int:
 def results(options: argparse.Namespace) -> int:
     """List ended jobs, fetch a clip, or delete one."""
     output = Output(json=options.json)
-    with connected(options) as backend:
+    with connected(options, start=True) as backend:
         if options.forget is not None:
             backend.forget(backend.find(options.forget).job)
             output.say("The result is deleted.")
@@ -59,7 +59,7 @@ def results(options: argparse.Namespace) -> int:
 def cancel(options: argparse.Namespace) -> int:
     """End jobs."""
     output = Output(json=options.json)
-    with connected(options) as backend:
+    with connected(options, start=True) as backend:
         for start in options.jobs:
             end = backend.cancel(backend.find(start).job)
             output.line(end)
@@ -75,7 +75,7 @@ def conform(options: argparse.Namespace) -> int:
         raise CommandFailure("usage", detail="Give one of --out and --detach.", command="conform")
     if not options.detach:
         prepare(options.out, overwrite=options.overwrite)
-    with connected(options) as backend:
+    with connected(options, start=True) as backend:
         warn_of_queue(backend)
         job = backend.conform(backend.find(options.job).job, options.fps, options.method)
         if options.detach:

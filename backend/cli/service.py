@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared_protocol.machine import places
+from shared_protocol.machine.launcher import launcher
 
 from ..failures import EXIT_DONE, EXIT_NO_BACKEND
 from ..root import ROOT
@@ -56,8 +57,8 @@ def install_service(parser: ArgumentParser, options: argparse.Namespace) -> int:
     print(f"The service is installed and started; its file is {manager.file}.")
     for sentence in sentences:
         print(sentence)
-    print(f'See it with "{manager.look}" and "python -m backend status"; its log is {places.log_file()}.')
-    print('"python -m backend stop" ends it until the next login, "python -m backend service remove" for good.')
+    print(f'See it with "{manager.look}" and "{launcher()} status"; its log is {places.log_file()}.')
+    print(f'"{launcher()} stop" ends it until the next login, "{launcher()} service remove" for good.')
     return EXIT_DONE
 
 
@@ -85,9 +86,9 @@ def service_status(options: argparse.Namespace) -> int:
     """Say whether there is a service and it runs. Returns 0 if it does, else 3. Raises BackendError."""
     manager = manager_here()
     if not manager.file.exists():
-        print('There is no service. "python -m backend service install" makes one.')
+        print(f'There is no service. "{launcher()} service install" makes one.')
         return EXIT_NO_BACKEND
     state = manager.state()
     print(f"The service is installed and {f'runs ({state})' if state else 'does not run'}; its file is {manager.file}.")
-    print(f'See it with "{manager.look}" and "python -m backend status"; its log is {places.log_file()}.')
+    print(f'See it with "{manager.look}" and "{launcher()} status"; its log is {places.log_file()}.')
     return EXIT_DONE if state else EXIT_NO_BACKEND

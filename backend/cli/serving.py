@@ -18,7 +18,7 @@ from shared_protocol.errors import ConnectionFileError
 from shared_protocol.machine import locks, places
 
 from .. import logs
-from ..client.failures import cannot_write
+from ..client.failures import cannot_write_home
 from ..failures import EXIT_DONE, BackendError
 from ..serve_options import (
     GRACE_SECONDS,
@@ -74,7 +74,7 @@ def serve(options: argparse.Namespace) -> int:
     try:
         logs.start(places.log_file())
     except OSError as error:
-        raise cannot_write(places.state_folder(), error) from error
+        raise cannot_write_home(places.state_folder(), error) from error
     try:
         with _turn(wait=options.wait) as held:
             if held.alone:
@@ -83,7 +83,7 @@ def serve(options: argparse.Namespace) -> int:
         log.error("%s", error)
         raise
     except OSError as error:
-        failure = cannot_write(places.state_folder(), error)
+        failure = cannot_write_home(places.state_folder(), error)
         log.error("%s", failure)
         raise failure from error
     return EXIT_DONE

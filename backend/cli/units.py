@@ -71,7 +71,7 @@ def systemd_unit(service: Service) -> str:
     command = " ".join([_quoted(colon + program), *map(_quoted, words)])
     variables = "".join(f"Environment={_quoted(f'{name}={text}')}\n" for name, text in service.environment.items())
     return f"""\
-# Written by "python -m backend service install", which writes it anew; "service remove" deletes it.
+# Written by "video-elevator service install", which writes it anew; "service remove" deletes it.
 [Unit]
 Description={ABOUT}
 StartLimitIntervalSec=0

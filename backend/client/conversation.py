@@ -55,6 +55,7 @@ class Conversation:
     def __init__(self, connection: Connection, *, name: str, client_id: str) -> None:
         """Connect without waiting."""
         self._client = Client(connection, name=name, client_id=client_id)
+        self._far = not connection.pid
         self._lost: Lost | None = None
         self._welcome: Welcome | None = None
         self._numbers = count(1)
@@ -132,6 +133,8 @@ class Conversation:
     def _hear(self) -> None:
         """Wait a while, and sort what has come."""
         if self._lost is not None:  # what came before the loss has been read
+            if self._far and self._welcome is None:
+                raise ClientFailure("not_there", detail=self._lost.reason)
             raise ClientFailure("not_reached", detail=self._lost.reason)
         self._client.wait(WAIT_SECONDS)
         for incoming in self._client.poll(budget=WAIT_SECONDS):

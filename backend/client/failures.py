@@ -26,6 +26,8 @@ ClientCode: TypeAlias = Literal[
     "film_in_use",
     "no_backend",
     "not_reached",
+    "not_there",
+    "home_unwritable",
     "connection_gone",
     "no_profile",
     "not_started",
@@ -58,13 +60,23 @@ CLIENT: dict[ClientCode, Wording] = {
     ),
     "no_backend": Wording(
         "No backend runs.",
-        'Start one with "python -m backend serve".',
+        'Start one with "{launcher} serve".',
         EXIT_NO_BACKEND,
     ),
     "not_reached": Wording(
         "{detail}",
         "Start the backend again.",
         EXIT_NO_BACKEND,
+    ),
+    "not_there": Wording(
+        "{detail}",
+        "Look whether the backend runs there and serves others (--bind), and at the address in the profile.",
+        EXIT_NO_BACKEND,
+    ),
+    "home_unwritable": Wording(
+        "The folder {folder}, where Elevator keeps its own files, cannot be written: {detail}.",
+        "Give yourself the right to write there, or name another folder in the variable ELEVATOR_HOME.",
+        EXIT_CANNOT_WRITE,
     ),
     "connection_gone": Wording(
         "A backend runs, process {pid}, but its connection file {file} is not there.",
@@ -74,7 +86,7 @@ CLIENT: dict[ClientCode, Wording] = {
     ),
     "no_profile": Wording(
         "{detail}",
-        'Make the profile with "python -m backend profile".',
+        'Make the profile with "{launcher} profile".',
         EXIT_TO_CHANGE,
     ),
     "not_started": Wording(
@@ -84,17 +96,17 @@ CLIENT: dict[ClientCode, Wording] = {
     ),
     "profile_missing": Wording(
         'There is no profile "{name}".',
-        'Make it with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        'Make it with "{launcher} profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
         EXIT_TO_CHANGE,
     ),
     "profile_unfit": Wording(
         "{detail}",
-        'Make it anew with "python -m backend profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
+        'Make it anew with "{launcher} profile {name} --endpoint tcp://HOST:PORT --server-key FILE".',
         EXIT_TO_CHANGE,
     ),
     "no_such_job": Wording(
         'No job begins with "{detail}".',
-        'See the lists with "python -m backend queue" and "python -m backend results", and give at least four digits.',
+        'See the lists with "{launcher} queue" and "{launcher} results", and give at least four digits.',
         EXIT_TO_CHANGE,
     ),
     "ambiguous_job": Wording(
@@ -149,3 +161,10 @@ def cannot_write(folder: Path, error: OSError) -> StorageFailure | ClientFailure
     if error.errno in FULL:
         return StorageFailure("disk_full")
     return ClientFailure("folder_unwritable", folder=folder, detail=error.strerror)
+
+
+def cannot_write_home(folder: Path, error: OSError) -> StorageFailure | ClientFailure:
+    """What to say when writing into a folder of the product's own failed."""
+    if error.errno in FULL:
+        return StorageFailure("disk_full")
+    return ClientFailure("home_unwritable", folder=folder, detail=error.strerror)

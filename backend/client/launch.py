@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 from shared_protocol import connection
 from shared_protocol.connection import Connection
@@ -12,7 +13,7 @@ from shared_protocol.machine import locks, places
 from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
 from ..root import ROOT
-from .failures import ClientFailure
+from .failures import ClientFailure, cannot_write_home
 
 START_GRACE = 5.0
 """How long a backend that was started for one purpose waits for a client before it ends, seconds."""
@@ -50,6 +51,8 @@ def start_backend(*, fake: bool, device: str, grace: float) -> Connection:
         try:
             state = starter.poll(time.monotonic())
         except OSError as error:
+            if error.filename and Path(error.filename).is_relative_to(places.state_folder().parent):
+                raise cannot_write_home(places.state_folder(), error) from error
             where = f"{error.filename}: " if error.filename else ""
             raise _not_started(f"{where}{error.strerror}.") from error
         match state:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from backend.installer import development
 from backend.installer.children import end_on_signals, started
 from backend.installer.clone import BACKEND, ROOT
 from backend.installer.environments import python_of
-from backend.installer.problem import Interrupted
+from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
 
 SOURCES = ("shared_protocol", "backend", "elevator", "blender_addon", "install.py")
@@ -76,9 +77,13 @@ def main(arguments: list[str]) -> int:
     """`check`, or `test` with its arguments."""
     end_on_signals()
     try:
+        development.make_ready()
         return check() if arguments[0] == "check" else test(arguments[1:])
     except Interrupted:
         return 130
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backend.installer import environments, system_packages
+from backend.installer import environments, import_check, system_packages
 from backend.installer.children import ask
 from backend.installer.clone import BACKEND, BLENDER, OLD_BLENDER, ROOT, Environment
 from backend.installer.environments import python_of
 from backend.installer.terminal import say
 from shared_protocol import VERSION
 from shared_protocol.machine import places
+from shared_protocol.machine.launcher import install_command
 
 MODELS = ROOT / "elevator" / "embedded" / "weights"
 _TORCH = """
@@ -45,15 +46,17 @@ def examine() -> int:
 
 def findings() -> Iterator[Finding]:
     """Look at everything, one after the other. torch is started in a process of its own."""
-    yield _environment(BACKEND, "python3 install.py setup", needed=True)
+    setup = install_command("setup")
+    yield _environment(BACKEND, setup, needed=True)
     torch = ask([python_of(BACKEND), "-c", _TORCH], timeout_s=120)
-    yield Finding(f"torch {torch or 'starts'}", "" if torch else "delete .venv, then: python3 install.py setup")
+    yield Finding(f"torch {torch or 'starts'}", "" if torch else f"delete .venv, then: {setup}")
+    yield from _imports(BACKEND, f"delete .venv, then: {setup}")
     models = len(list(MODELS.rglob("*.safetensors")))
     yield Finding(f"embedded models ({models} files)", "" if models else f"git checkout -- {MODELS.relative_to(ROOT)}")
     told = _blender_was_told()
-    yield Finding(f"Blender knows this backend by {places.install_file()}", "" if told else "python3 install.py setup")
-    yield _environment(BLENDER, "python3 install.py demo", needed=False)
-    yield _environment(OLD_BLENDER, "python3 install.py test", needed=False)
+    yield Finding(f"Blender knows this backend by {places.install_file()}", "" if told else setup)
+    yield _environment(BLENDER, install_command("demo"), needed=False)
+    yield _environment(OLD_BLENDER, install_command("test"), needed=False)
     libraries = system_packages.missing_libraries()
     packages = " ".join(system_packages.BPY_LIBRARIES[library] for library in libraries)
     yield Finding(
@@ -64,6 +67,17 @@ def findings() -> Iterator[Finding]:
 def _environment(environment: Environment, remedy: str, *, needed: bool) -> Finding:
     lacks = environments.lacks(environment)
     return Finding(f"{environment.name} is complete" + (f": {lacks}" if lacks else ""), lacks and remedy, needed)
+
+
+def _imports(environment: Environment, remedy: str) -> Iterator[Finding]:
+    """Files may be whole and still not load."""
+    if not python_of(environment).exists():
+        return  # said already
+    wrong = import_check.broken(environment)
+    for each in wrong:
+        yield Finding(each, remedy)
+    if not wrong:
+        yield Finding("all packages can be imported")
 
 
 def _blender_was_told() -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from backend.installer.children import ask
 from backend.installer.clone import BLENDER_MINIMUM, Environment
 from backend.installer.problem import Problem
+from backend.installer.windows import is_of_the_store
 
 _TELL = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)"
 
@@ -35,8 +36,8 @@ def need_python(environment: Environment) -> Path:
         wanted = "{}.{}".format(*environment.python) + ("" if environment.exactly else " or newer")
         here = "{}.{}".format(*sys.version_info[:2])
         raise Problem(
-            f"{environment.name} needs Python {wanted} and this is Python {here}: install Python {wanted} "
-            "and start this command again; it is found by itself."
+            f"{environment.name} needs Python {wanted} and this is Python {here}: install it, such as with "
+            f'"uv python install {wanted.split()[0]}", and start this command again; it is found by itself.'
         )
     return python
 
@@ -49,18 +50,33 @@ def _pythons(wanted: tuple[int, int]) -> Iterator[list[str]]:
             yield ["py", f"-{wanted[0]}.{minor}"]
         yield [f"python{wanted[0]}.{minor}"]
     yield ["python3"]
-    # Those of pyenv that are not switched on.
+    # Those of pyenv and uv that are not switched on.
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     for minor in range(wanted[1], wanted[1] + 4):
         yield from ([str(python)] for python in versions.glob(f"{wanted[0]}.{minor}.*/bin/python3"))
+        inside = "python.exe" if sys.platform == "win32" else "bin/python3"
+        yield from ([str(python)] for python in _uvs_folder().glob(f"cpython-{wanted[0]}.{minor}.*/{inside}"))
+
+
+def _uvs_folder() -> Path:
+    """Where uv puts the Pythons that it installs."""
+    if given := os.environ.get("UV_PYTHON_INSTALL_DIR"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "uv" / "python"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "uv" / "python"
 
 
 def _look_at(command: list[str]) -> tuple[tuple[int, int], Path] | None:
     program = shutil.which(command[0])
+    if program and sys.platform == "win32" and is_of_the_store(Path(program)):
+        return None
     answer = ask([program, *command[1:], "-c", _TELL]) if program else None
     if not answer:
         return None
     major, minor, executable = answer.split(" ", 2)
+    if sys.platform == "win32" and is_of_the_store(Path(executable)):
+        return None
     return (int(major), int(minor)), Path(executable)
 
 

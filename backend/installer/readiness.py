@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.installer import environments, system_packages, torch_wheel
+from backend.installer import environments, keeping, system_packages, torch_wheel, windows
 from backend.installer.clone import BACKEND, BUILD, ROOT, Environment
 from backend.installer.commands import write_commands
 from backend.installer.interpreters import need_python
@@ -34,6 +34,7 @@ def make_ready(wanted: Sequence[Environment], torch: torch_wheel.Wish = torch_wh
     def lacking(environment: Environment) -> bool:
         return not environments.is_complete(environment, noted if environment is BACKEND else environments.NOTHING)
 
+    windows.check_folder(ROOT)
     with one_at_a_time(BUILD / "setup.lock", "sets up"):
         incomplete = [environment for environment in wanted if lacking(environment)]
         pythons = {environment.name: need_python(environment) for environment in incomplete}
@@ -42,10 +43,11 @@ def make_ready(wanted: Sequence[Environment], torch: torch_wheel.Wish = torch_wh
         libraries = system_packages.missing_libraries() if needs_bpy else []
         system_packages.provide([package for package in packages if package], libraries)
         for environment in incomplete:
-            if environment is BACKEND:
-                environments.ensure(environment, pythons[environment.name], ask_torch, noted)
-            else:
-                environments.ensure(environment, pythons[environment.name])
+            with keeping.kept(environment):
+                if environment is BACKEND:
+                    environments.ensure(environment, pythons[environment.name], ask_torch, noted)
+                else:
+                    environments.ensure(environment, pythons[environment.name])
         if BACKEND in wanted:
             write_commands(BACKEND)
 

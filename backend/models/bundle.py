@@ -24,6 +24,7 @@ import msgspec
 
 from shared_protocol.machine import places
 from shared_protocol.machine.files import UNFINISHED, make_folder, move
+from shared_protocol.machine.launcher import launcher
 
 from .bundle_files import Reader, Writer, reader, writer
 from .catalogue import is_plain_path
@@ -116,7 +117,7 @@ def _exported(bundle: Writer, got: Got, meter: Meter) -> Item:
     with source, bundle.create(name) as file:
         sha256 = _copy(source, file, meter)
     if sha256 != got.sha256:
-        detail = f'the model file {got.place} is damaged; "python -m backend models repair" mends it'
+        detail = f'the model file {got.place} is damaged; "{launcher()} models repair" mends it'
         raise ModelFailure("bundle_unwritable", file=name, detail=detail)
     return Item(name, got.size, sha256)
 

@@ -39,7 +39,7 @@ MODELS: dict[ModelCode, Wording] = {
     ),
     "model_unknown": Wording(
         'There is no set and no model "{name}".',
-        'See what there is with "python -m backend models list --all".',
+        'See what there is with "{launcher} models list --all".',
         EXIT_TO_CHANGE,
     ),
     "offline": Wording(
@@ -115,12 +115,12 @@ MODELS: dict[ModelCode, Wording] = {
     ),
     "not_got": Wording(
         'Nothing of "{name}" was got here.',
-        'See what there is with "python -m backend models list --all".',
+        'See what there is with "{launcher} models list --all".',
         EXIT_TO_CHANGE,
     ),
     "files_faulty": Wording(
         "{count} of {files} files are not as they came.",
-        'Get them again with "python -m backend models repair".',
+        'Get them again with "{launcher} models repair".',
         EXIT_TO_CHANGE,
     ),
     "no_folder": Wording(

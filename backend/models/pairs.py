@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from elevator.checkpoints import Algorithm, Family, Kind, Layout
+from shared_protocol.machine.launcher import launcher
 
 from .scanning import Found
 
@@ -80,9 +81,7 @@ def why_not(found: Iterable[Found]) -> str:
     if has_t2i and has_t2v:
         return "No pair of these fits: motion modules are for SD 1.x."
     if has_t2i:
-        return 'A text-to-video model is lacking: "python -m backend models get animatelcm animatelcm_lora" gets one.'
+        return f'A text-to-video model is lacking: "{launcher()} models get animatelcm animatelcm_lora" gets one.'
     if has_t2v:
-        return 'A text-to-image model of SD 1.x or 2.x is lacking: "python -m backend models get dreamshaper" gets one.'
-    return (
-        'No models that can be used lie there: "python -m backend models get dreamshaper_animatelcm" gets a first set.'
-    )
+        return f'A text-to-image model of SD 1.x or 2.x is lacking: "{launcher()} models get dreamshaper" gets one.'
+    return f'No models that can be used lie there: "{launcher()} models get dreamshaper_animatelcm" gets a first set.'

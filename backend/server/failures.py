@@ -50,7 +50,7 @@ START: dict[StartCode, Wording] = {
     ),
     "key_file_unfit": Wording(
         "Nobody can be let in by the key file {file}: {detail}.",
-        'Name the file "NAME.pub" that "python -m backend key NAME" has made on the other machine.',
+        'Name the file "NAME.pub" that "{launcher} key NAME" has made on the other machine.',
         EXIT_TO_CHANGE,
     ),
     "key_file_open": Wording(

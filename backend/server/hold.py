@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from shared_protocol.machine.launcher import launcher
 from shared_protocol.messages import SENTENCE_LENGTH
 from shared_protocol.texts import sentence
 
@@ -27,8 +28,8 @@ SPARE_BYTES = 1 << 20
 """What must be free on the disk beside a clip's frames."""
 SPARE_FILES = 16
 """How many files it must take beside them."""
-ADVICE = 'The queue goes on when there is room, or after "python -m backend resume".'
-PASSING_ADVICE = 'It is tried again by and by, and at once after "python -m backend resume".'
+ADVICE = f'The queue goes on when there is room, or after "{launcher()} resume".'
+PASSING_ADVICE = f'It is tried again by and by, and at once after "{launcher()} resume".'
 
 
 class Hold:

@@ -281,6 +281,7 @@ class Scheduler:
     def _lose(self, slot: Slot, loss: Loss) -> None:
         """A worker is gone or good for nothing: its job is tried once more, on a new one."""
         job_id, was_ready = slot.job, slot.ready
+        import_error = slot.import_error if loss is Loss.ENDED and not was_ready else ""
         slot.drop()
         slot.leave()
         job = None if job_id is None else self._store.get(job_id)
@@ -288,6 +289,10 @@ class Scheduler:
             return
         if loss is Loss.DISOBEDIENT:
             self._endings.end(Cancelled(job=job.id))
+            return
+        if import_error:
+            broken = Failure("environment_broken", detail=import_error)
+            self._no_worker(job, f"{broken.sentence[:1].lower()}{broken.sentence[1:]} {broken.next_step.rstrip('.')}")
             return
         if not was_ready:  # it never came to the job, which is not to blame
             self._no_worker(job, f"it ended before it was ready; {output_file(slot.device)} says more")

@@ -129,6 +129,11 @@ class Slot:
         """How the worker ended, or None. To be asked before `hear`, so that its last words are heard."""
         return None if self._worker is None else self._worker.exit_code
 
+    @property
+    def import_error(self) -> str:
+        """What the worker, which has ended, could not import; empty if that was not it."""
+        return "" if self._worker is None else self._worker.import_error
+
     def loss(self, exit_code: int | None) -> Loss | None:
         """Whether and why the worker is lost; None: it does well, or there is none."""
         if self._worker is None:

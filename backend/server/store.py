@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
@@ -75,26 +75,29 @@ class JobStore:
         self.path = path
         try:
             self._open()
-            self._checkup = Checkup(self._base, path)
-            migrate(self._base)
-            self.backlog = Backlog()
-            """The unfinished jobs. Only this store changes it."""
-            self._last_place = 0.0
-            self.tally = Tally()
-            """The results that the ended jobs have. Only this store changes it."""
-            for principal, size, received in self._base.execute(f"SELECT {_RESULT} FROM jobs WHERE bytes > 0"):
-                self.tally.add(principal, size, received=bool(received))
-            names = self._base.execute("SELECT name FROM facts WHERE name GLOB ?", (f"{CANCEL}*",)).fetchall()
-            self._to_cancel = {name.removeprefix(CANCEL) for (name,) in names}
-            for place, *row in self._base.execute(
-                f"SELECT place, {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
-            ).fetchall():
-                self._last_place = place
-                self._take_up(place, row)
-            self.forget_old_rows()
-            self._forget_what_is_over()
-            self._paces: dict[str, float] = dict(self._base.execute("SELECT kind, seconds FROM paces").fetchall())
-            self._checkup.begin()
+            with ExitStack() as failed:  # else the file would stay open where it cannot be used
+                failed.callback(self._base.close)
+                self._checkup = Checkup(self._base, path)
+                migrate(self._base)
+                self.backlog = Backlog()
+                """The unfinished jobs. Only this store changes it."""
+                self._last_place = 0.0
+                self.tally = Tally()
+                """The results that the ended jobs have. Only this store changes it."""
+                for principal, size, received in self._base.execute(f"SELECT {_RESULT} FROM jobs WHERE bytes > 0"):
+                    self.tally.add(principal, size, received=bool(received))
+                names = self._base.execute("SELECT name FROM facts WHERE name GLOB ?", (f"{CANCEL}*",)).fetchall()
+                self._to_cancel = {name.removeprefix(CANCEL) for (name,) in names}
+                for place, *row in self._base.execute(
+                    f"SELECT place, {COLUMNS} FROM jobs WHERE ending IS NULL ORDER BY place"
+                ).fetchall():
+                    self._last_place = place
+                    self._take_up(place, row)
+                self.forget_old_rows()
+                self._forget_what_is_over()
+                self._paces: dict[str, float] = dict(self._base.execute("SELECT kind, seconds FROM paces").fetchall())
+                self._checkup.begin()
+                failed.pop_all()
         except sqlite3.OperationalError:
             raise  # unreadable or full, not damaged
         except sqlite3.DatabaseError as error:
@@ -111,11 +114,15 @@ class JobStore:
 
     def _open(self) -> None:
         # What others lock is answered soon, not after the five seconds that are usual: the whole backend waits.
-        self._base = sqlite3.connect(self.path or ":memory:", isolation_level=None, timeout=BUSY_SECONDS)
-        self._base.execute("PRAGMA journal_mode = WAL")
-        self._base.execute("PRAGMA synchronous = FULL")
-        self._base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
-        self._base.execute("PRAGMA temp_store = MEMORY")  # sorting needs no file, and no folder that may be full
+        with ExitStack() as failed:
+            base = sqlite3.connect(self.path or ":memory:", isolation_level=None, timeout=BUSY_SECONDS)
+            failed.callback(base.close)
+            base.execute("PRAGMA journal_mode = WAL")
+            base.execute("PRAGMA synchronous = FULL")
+            base.execute("PRAGMA cache_size = -256")  # KiB: the process shall not grow with the file
+            base.execute("PRAGMA temp_store = MEMORY")  # sorting needs no file, and no folder that may be full
+            failed.pop_all()
+        self._base = base
         self._inode = None if self.path is None else _inode_of(self.path)
 
     # The file -----------------------------------------------------------------------------------------------

@@ -36,6 +36,9 @@ DESCRIPTORS = 32
 """More than a worker's line and the pipes to its process take."""
 END_SECONDS = 2.0
 """How long a worker may take to end by itself."""
+TAIL_BYTES = 4096
+"""Of what a worker has printed: the end of a traceback."""
+_IMPORT_ERROR = re.compile(r"(?:ModuleNotFoundError|ImportError): (.+)")
 _domains = (f"worker {number}" for number in itertools.count())
 """Authentication domains, one for each worker's line: no client's key, and no other worker's, opens it."""
 CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -57,6 +60,8 @@ class WorkerProcess:
                 keys = self._open(opened, context, door, options, device)
             except zmq.ZMQError as error:  # no descriptor is left, for one
                 raise OSError(error.errno, error.strerror) from error
+            self._said_before = _size(output_file(device))
+            self._device = device
             self._process = _start(output_file(device))
             self._outputs = Trimmer(output_file(device), places.start_log_file())
             opened.callback(self._close_input)
@@ -110,6 +115,19 @@ class WorkerProcess:
     def exit_code(self) -> int | None:
         """How the process ended, or None while it runs."""
         return self._process.poll()
+
+    @property
+    def import_error(self) -> str:
+        """Why a process that has ended could not even import what it needs; empty if that was not it."""
+        try:
+            with output_file(self._device).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(min(size, max(self._said_before, size - TAIL_BYTES)))
+                lines = file.read().decode("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return ""
+        match = _IMPORT_ERROR.fullmatch(lines[-1]) if lines else None
+        return match[1] if match else ""
 
     def send(self, message: ToWorker) -> None:
         """Hand a message to ZeroMQ. Only after `Ready`: before, nobody is at the other end. A process that has just
@@ -169,6 +187,13 @@ class WorkerProcess:
 def output_file(device: str) -> Path:
     """Where what libraries print in the workers of a device goes, and the stack of a crash."""
     return places.state_folder() / f"worker_output_{re.sub(r'[^a-z0-9]', '_', device.lower())}.log"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _start(path: Path) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -37,7 +38,6 @@ from .progress import Reporter
 
 log = logging.getLogger(__name__)
 
-LOG_FILE = "worker.log"
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 """The higher, the sooner Linux ends a process when memory runs out."""
 
@@ -126,8 +126,10 @@ class Keeper:
 class Worker:
     """Makes one clip after the other."""
 
-    def __init__(self, line: Line, maker: Maker) -> None:
+    def __init__(self, line: Line, maker: Maker, log: Path) -> None:
+        """log: where its faults are written."""
         self._line = line
+        self._log = log
         self._maker = maker
         self._loads_told = 0
 
@@ -151,10 +153,13 @@ class Worker:
             return error.as_event(task.job)
         except MemoryError:
             return Failure("out_of_memory").as_event(task.job)
+        except ImportError as error:  # what torch and diffusers import late
+            log.exception("A package cannot be imported.")
+            return Failure("environment_broken", detail=str(error)).as_event(task.job)
         except Exception as error:  # the outer edge: the job fails, the worker lives on
             log.exception("A job failed.")
             detail = type(error).__name__
-            return Failure("internal", detail=detail, log=places.state_folder() / LOG_FILE).as_event(task.job)
+            return Failure("internal", detail=detail, log=self._log).as_event(task.job)
 
     def _make(self, task: Task) -> Message:
         """Make one clip. Files, frames and progress are written and sent, the job's end is returned.
@@ -216,15 +221,21 @@ def maker_for(keys: WorkerKeys) -> Maker:
     return SamplingMaker(keys.device, keys.memory_budget)
 
 
+def log_file(device: str) -> Path:
+    """The log of a device's worker. Two that turned one log over would lose records, and on Windows could not."""
+    name = re.sub(r"[^a-z0-9]", "_", device.lower())
+    return places.state_folder() / ("worker.log" if device == "auto" else f"worker_{name}.log")
+
+
 def main() -> NoReturn:
     """Run the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business
     _die_with_parent()
     _go_first()
-    logs.start(places.state_folder() / LOG_FILE)
     keys = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerKeys)
+    logs.start(log_file(keys.device))
     threading.Thread(target=_watch_server, name="watch server", daemon=True).start()
-    Worker(Line(keys), maker_for(keys)).serve()
+    Worker(Line(keys), maker_for(keys), log_file(keys.device)).serve()
 
 
 def _watch_server() -> None:

@@ -10,9 +10,6 @@ The backend has its own Python. install.py says where in `places.install_file()`
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from typing import Any
 from shared_protocol import VERSION, connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
 from shared_protocol.machine import places
+from shared_protocol.machine.launcher import BACKEND, command_line, install_command, launcher_of
 from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
 from ..clip.words import Phrase, sentences
@@ -50,24 +48,22 @@ class Install:
     arguments: tuple[str, ...] = ()
 
 
-def command_line(*parts: str | Path) -> str:
-    """A command as one types it in this system's terminal."""
-    texts = [str(part) for part in parts]
-    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
-
-
 def _setup_command(root: Path | None = None) -> str:
-    return _install_command(root, SETUP)
+    return install_command(SETUP, root)
 
 
 def doctor_command(root: Path | None = None) -> str:
     """The command that says what is wrong with the set-up. It needs nothing of it."""
-    return _install_command(root, DOCTOR)
+    return install_command(DOCTOR, root)
 
 
-def _install_command(root: Path | None, name: str) -> str:
-    python = "py" if sys.platform == "win32" else "python3"
-    return command_line(python, root / "install.py" if root else "install.py", name)
+def backend_command(*words: str) -> str:
+    """A command of the backend, from any folder."""
+    try:
+        install = find()
+    except BackendError:  # the one meant is on another machine, and made none here
+        return command_line(BACKEND, *words)
+    return f"{launcher_of(install.python, install.root)} {command_line(*words)}"
 
 
 def find(file: Path | None = None) -> Install:
@@ -175,7 +171,7 @@ class BackendProcess:
 
 def read_profile(name: str) -> connection.Connection:
     """How the backend on another machine is reached. Raises BackendError."""
-    anew = f"python -m backend profile {name} --endpoint HOST:PORT --server-key FILE"
+    anew = backend_command("profile", name, "--endpoint", "HOST:PORT", "--server-key", "FILE")
     try:
         return connection.read_profile(places.profiles_folder() / f"{name}.json")
     except NoBackend:

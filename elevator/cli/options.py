@@ -29,7 +29,7 @@ _AGAIN = (
 def parser() -> argparse.ArgumentParser:
     """The command line's; what is not given is not in its namespace either."""
     made = ArgumentParser(
-        prog="python -m elevator",
+        prog="elevator",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,

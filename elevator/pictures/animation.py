@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..arguments import ArgumentParser
+from ..arguments import ArgumentParser, until_unread
 from ..errors import ElevatorError, RequestError
 from .clip_folder import frames_in
 from .footage import read_picture
@@ -71,4 +71,4 @@ def _frames(folder: Path) -> NDArray[np.uint8]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_unread(main))

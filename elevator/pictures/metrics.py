@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import ArgumentParser
+from ..arguments import ArgumentParser, until_unread
 from ..errors import RequestError
 from ..pixels import Pixels
 from .clip_folder import pictures_in
@@ -245,7 +245,7 @@ def _read(file: Path) -> Pixels:
     return frame
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="python -m elevator.pictures.metrics", description="Measure clips.")
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="PNG frames of a clip")
     parser.add_argument("--json", action="store_true", help="print an object of folders and their measures")
@@ -260,7 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps({name: each.as_dict() for name, each in metrics}, indent=1))
     else:
         print(table(metrics))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(until_unread(main))

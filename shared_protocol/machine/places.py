@@ -74,6 +74,11 @@ def log_file() -> Path:
     return state_folder() / "backend.log"
 
 
+def commands_log_file() -> Path:
+    """The faults of commands that are the backend's clients."""
+    return state_folder() / "commands.log"
+
+
 def start_log_file() -> Path:
     """What a backend said that was started in the background, before its own log was open or beside it."""
     return state_folder() / "backend_start.log"

@@ -22,6 +22,7 @@ from backend.installer.problem import Problem
 from shared_protocol import VERSION
 from shared_protocol.machine.processes import is_running
 
+ROOT = Path(__file__).resolve().parents[2]
 SETUP = ["setup", "--torch-index", "file:///no-index"]
 
 SLOW_BUILD = """
@@ -46,7 +47,7 @@ def install(copy: Path, env: dict[str, str], *arguments: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("command", ["setup", "demo", "test", "package", "doctor"])
+@pytest.mark.parametrize("command", ["setup", "demo", "test", "package", "doctor", "uninstall"])
 def test_help_explains_every_command(copy: Path, offline: dict[str, str], command: str) -> None:
     every = install(copy, offline, "--help")
     one = install(copy, offline, command, "--help")
@@ -81,6 +82,7 @@ def test_what_test_is_given_reaches_pytest(
     arguments: list[str], told: list[str], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backend.installer.readiness.make_ready", lambda environments, index: None)
+    monkeypatch.setattr("backend.installer.development.make_ready", lambda: None)
     monkeypatch.setattr("backend.installer.checks.check", lambda: 0)
     given: list[list[str]] = []
     monkeypatch.setattr("backend.installer.checks.test", lambda words: given.append(words) or 0)
@@ -114,25 +116,61 @@ def test_setup_tells_blender_and_is_quick_the_second_time(copy: Path, offline: d
     assert "Installing" not in second.stdout
 
 
-@pytest.mark.parametrize(("name", "word"), [("video-elevator", "generate"), ("elevator", "--t2v")])
-def test_commands_run_the_clone_from_any_folder(environment: Environment, name: str, word: str, tmp_path: Path) -> None:
-    """The environment's folder has spaces and letters that not every shell takes."""
+@pytest.fixture
+def with_commands(environment: Environment) -> Environment:
+    """A clone's environment, with this one's packages, in a folder with spaces and letters not every shell takes."""
     venv.create(environment.folder, symlinks=True)
     (site,) = environment.folder.glob("lib/python*/site-packages")
     (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    for room in ("backend", "elevator", "shared_protocol"):
+        (environment.folder.parent / room).symlink_to(ROOT / room)
     write_commands(environment)
+    return environment
+
+
+@pytest.mark.parametrize(("name", "word"), [("video-elevator", "generate"), ("elevator", "--t2v")])
+def test_commands_run_the_clone_from_any_folder(
+    with_commands: Environment, name: str, word: str, tmp_path: Path
+) -> None:
     (tmp_path / "backend.py").write_text("raise SystemExit('a file of the folder it is started in')", encoding="utf-8")
     env = {each: value for each, value in os.environ.items() if not each.startswith("PYTHON")}
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / name).symlink_to(with_commands.folder / "bin" / name)
+    moved = with_commands.folder.parent.rename(tmp_path / "moved")
+    (tmp_path / "links" / f"to {name}").symlink_to(moved / ".venv" / "bin" / name)
+    for program in (moved / ".venv" / "bin" / name, tmp_path / "links" / f"to {name}"):
+        command = [str(program), "--help"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert word in done.stdout
+
+
+def test_words_reach_the_command_as_they_are(with_commands: Environment) -> None:
+    (with_commands.folder.parent / "backend").unlink()
+    (with_commands.folder.parent / "backend").mkdir()
+    told = "import sys\ndef main():\n    print(sys.argv[1:])\n"
+    (with_commands.folder.parent / "backend" / "__main__.py").write_text(told, encoding="utf-8")
+    words = ["generate", "two  spaces", "", "-x", "$HOME `id` \"'\\ *", "ñ"]
     done = subprocess.run(
-        [environment.folder / "bin" / name, "--help"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
+        [with_commands.folder / "bin" / "video-elevator", *words], capture_output=True, encoding="utf-8", check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert word in done.stdout
+    assert done.stdout == f"{words}\n"
+
+
+def test_windows_gets_files_that_its_terminals_run(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written here; no Windows has run them."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    (environment.folder / "Scripts").mkdir(parents=True)
+    write_commands(environment)
+    written = {path.name: path.read_bytes() for path in (environment.folder / "Scripts").iterdir()}
+    assert written.keys() == {"video-elevator.cmd", "elevator.cmd"}
+    for text in written.values():
+        first, second, rest = text.split(b"\r\n")
+        assert (first, rest) == (b"@echo off", b"")
+        assert second.startswith(b'"%~dp0python.exe" -P -c "import sys;')
+        assert second.endswith(b'" "%~dp0..\\.." %*')
+        assert second.count(b'"') == 6
+        assert second.isascii(), "cmd.exe reads it in whatever code page"
 
 
 def test_doctor_says_what_is_missing_and_what_mends_it(copy: Path, offline: dict[str, str]) -> None:

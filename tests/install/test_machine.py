@@ -20,8 +20,19 @@ class TestPython:
     @pytest.mark.parametrize(("environment", "wanted"), [(BACKEND, r"3\.11 or newer"), (BLENDER, r"3\.11")])
     def test_missing_one_is_said(self, environment: Environment, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(interpreters, "_look_at", lambda command: ((3, 10), Path("python3.10")))
-        with pytest.raises(Problem, match=rf"{environment.name} needs Python {wanted} .* install Python {wanted}"):
+        with pytest.raises(Problem, match=rf'{environment.name} needs Python {wanted} .* "uv python install 3\.11"'):
             interpreters.need_python(environment)
+
+    def test_one_of_uv_is_found(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        python = folder / "cpython-3.11.14-linux-x86_64-gnu" / "bin" / "python3"
+        monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(folder))
+        monkeypatch.setenv("PYENV_ROOT", str(folder / "none"))
+        looked = {str(python): ((3, 11), python)}
+        monkeypatch.setattr(interpreters, "_look_at", lambda command: looked.get(command[0]))
+        assert interpreters.find_python(BLENDER) is None
+        python.parent.mkdir(parents=True)
+        python.touch()
+        assert interpreters.find_python(BLENDER) == python
 
     def test_newer_one_serves_the_backend_and_not_bpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(interpreters, "_look_at", lambda command: ((3, 13), Path("python3.13")))

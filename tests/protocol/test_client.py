@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import msgspec
 import pytest
@@ -195,6 +196,48 @@ def test_an_address_where_nobody_listens_is_noticed(backend: Backend) -> None:
     empty = msgspec.structs.replace(backend.connection, endpoint=f"tcp://127.0.0.1:{port}")
     with Client(empty, name="test") as client:
         assert "Nothing listens" in reason(client)
+
+
+def elsewhere(backend: Backend, endpoint: str) -> Connection:
+    """A profile: the backend's process is another machine's."""
+    return msgspec.structs.replace(backend.connection, endpoint=endpoint, pid=0, started=None)
+
+
+def test_a_backend_elsewhere_that_is_not_there_is_named(backend: Backend) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with Client(elsewhere(backend, f"tcp://127.0.0.1:{port}"), name="test") as client:
+        assert reason(client) == f"Nothing answers at 127.0.0.1, port {port}."
+
+
+def test_a_name_that_nobody_knows_is_named(backend: Backend) -> None:
+    with Client(elsewhere(backend, "tcp://no-such-machine.invalid:5577"), name="test") as client:
+        said = reason(client)
+        assert "no-such-machine.invalid" in said
+        assert "5577" in said
+
+
+def test_a_machine_that_takes_no_connection_is_named_soon(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full backlog takes the place of a firewall that says nothing."""
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.5)
+    with socket.socket() as deaf, ExitStack() as stack:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(4):
+            other = stack.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(deaf.getsockname())
+        with Client(elsewhere(backend, "tcp://{}:{}".format(*deaf.getsockname())), name="test") as client:
+            assert reason(client).startswith("Nothing answers at 127.0.0.1, port ")
+
+
+def test_a_backend_elsewhere_that_was_reached_is_waited_for(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.2)
+    with Client(elsewhere(backend, backend.connection.endpoint), name="test") as client:
+        backend.hear()
+        client.wait(SHORT)
+        assert client.lost is None
 
 
 def test_a_listener_that_says_nothing_is_noticed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:

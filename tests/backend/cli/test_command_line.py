@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
+from typing import Never
 
 import av
 import cv2
 import psutil
 import pytest
 
+from backend.__main__ import main
 from shared_protocol.machine import places
 from shared_protocol.messages import FailureCode
 from tests.backend.harness import ROOT, Running, command, run, until
@@ -207,6 +210,114 @@ def test_a_connection_file_that_others_can_read_is_refused(backend: Running) -> 
     failed = run("status")
     assert failed.returncode == 3
     assert "Others can read" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["generate", "--json"], "Give either a prompt"),
+        (["generate", "x", "--json", "--size", "big"], "argument --size"),
+        (["genrate", "x", "--json"], 'did you mean "generate"?'),
+        (["generate", "a", "fox", "--json"], 'put the prompt into quotes: "a fox"'),
+    ],
+)
+def test_scripts_are_told_of_what_is_not_understood(words: list[str], says: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    error = json.loads(done.stdout.splitlines()[-1])
+    assert (error["type"], error["code"], error["exit_code"]) == ("Error", "usage", 2)
+    assert says in error["message"]
+    assert "--help" in error["next_step"]
+    assert says in done.stderr
+
+
+def test_a_fault_of_a_command_is_kept_where_it_says(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(options: object) -> Never:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("backend.cli.control.status", fault)
+    assert main(["status"]) == 70
+    log = places.commands_log_file()
+    assert str(log) in capsys.readouterr().err
+    kept = log.read_text(encoding="utf-8")
+    assert "The command status failed." in kept
+    assert "| ZeroDivisionError: a fault" in kept
+    assert os.name != "posix" or log.stat().st_mode & 0o077 == 0
+
+
+def test_a_fault_that_cannot_be_kept_is_shown(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.cli.control.status", lambda options: 1 // 0)
+    home.mkdir(parents=True)
+    (home / "state").write_text("a file in its place", encoding="utf-8")
+    assert main(["status"]) == 70
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_json_is_utf_8_whatever_the_terminal_is(encoding: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("generate", "é 猫 →", "--from", str(tmp_path / "ß 影.csv"), "--json"),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    done = subprocess.run(
+        command("generate", "--from", str(tmp_path / "ß 影.csv"), "--json"),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert "ß 影.csv" in json.loads(done.stdout.decode("utf-8").splitlines()[-1])["message"]
+
+
+def test_a_home_that_cannot_be_written_is_said_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (["serve", "--fake"], ["generate", "x", "--fake", "--out", str(tmp_path / "out")], ["key", "studio"]):
+        failed = run(*words, ELEVATOR_HOME=str(tmp_path / "file" / "home"))
+        assert failed.returncode == 5, failed.stderr
+        assert "ELEVATOR_HOME" in failed.stderr
+        assert len(failed.stderr.splitlines()) == 1
+
+
+def test_commands_that_follow_find_a_backend(tmp_path: Path) -> None:
+    """The one that made the clip has ended meanwhile."""
+    assert make(tmp_path / "first", "--frames", "2").returncode == 0
+    assert until(lambda: not family())
+    listed = run("results")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    job = listed.stdout.splitlines()[1].split()[0]
+    assert run("results", job, "--out", str(tmp_path / "again")).returncode == 0
+    assert run("queue").returncode == 0
+    conformed = run("conform", job, "--fps", "16", "--out", str(tmp_path / "16"))
+    assert conformed.returncode == 0, conformed.stderr
+    assert run("cancel", job).returncode == 0
+    assert until(lambda: not family())
+
+
+def test_a_backend_elsewhere_that_is_not_there_is_said_soon() -> None:
+    assert run("key", "studio").returncode == 0
+    key = places.config_folder() / "keys" / "studio.pub"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    assert run("profile", "studio", "--endpoint", address, "--server-key", str(key)).returncode == 0
+    failed = run("queue", "--profile", "studio")
+    assert failed.returncode == 3
+    assert failed.stderr.startswith(f"Nothing answers at {address.replace(':', ', port ')}. Look whether")
+
+
+def test_the_style_that_was_meant_is_said(tmp_path: Path) -> None:
+    failed = make(tmp_path / "out", "--style", "plian", "--json")
+    assert failed.returncode == 1
+    assert 'There is no style "plian". Did you mean "plain"? Choose one of these' in failed.stderr
+    assert json.loads(failed.stdout.splitlines()[-1])["code"] == "unknown_style"
 
 
 def test_help_and_usage() -> None:

@@ -272,7 +272,7 @@ def test_a_profile_is_taken_by_its_name(
     monkeypatch.setenv("ELEVATOR_HOME", str(tmp_path / "another machine"))
     profile = profiles.profile_file("studio")
     connection.write(profile, msgspec.structs.replace(backend.connection, pid=0, started=None))
-    assert call("queue").code == 3
+    assert call("status").code == 3
     assert call("queue", "--profile", "studio").code == 0
     failed = call("queue", "--profile", "absent")
     assert failed.code == 1

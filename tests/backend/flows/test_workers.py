@@ -143,6 +143,20 @@ def test_a_job_that_always_crashes_fails_and_says_where_the_log_is(backend: Runn
         assert output_file("auto").exists()
 
 
+@pytest.mark.parametrize("package", ["torch", "diffusers"])
+def test_a_broken_environment_is_named_and_the_job_waits(package: str, tmp_path: Path) -> None:
+    """A package that is there by half: Python finds it and does not find what it needs."""
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("import not_there_any_more", encoding="utf-8")
+    with running(fake=False, PYTHONPATH=str(tmp_path)) as backend, backend.client() as client:
+        job = client.submit()
+        said = client.expect(Notice, lambda notice: notice.job == job).message
+        assert "environment is broken: No module named 'not_there_any_more'. Mend it with" in said
+        assert "install.py setup" in said
+        assert "memory" not in said
+        assert client.jobs().queue.stopped.startswith(said)
+
+
 def test_a_job_that_crashes_once_succeeds(backend: Running) -> None:
     with backend.client() as client:
         job = client.submit("fail:crash-once")

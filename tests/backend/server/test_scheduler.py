@@ -52,6 +52,7 @@ class Puppet:
     """Stands for a WorkerProcess."""
 
     socket = None
+    import_error = ""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid

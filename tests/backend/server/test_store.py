@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,7 +36,7 @@ def job(name: str, owner: Owner = ME, state: State = State.QUEUED) -> Job:
 
 
 def stored(path: Path) -> list[tuple[str, str]]:
-    with sqlite3.connect(path) as base:
+    with closing(sqlite3.connect(path)) as base:
         return base.execute("SELECT id, state FROM jobs ORDER BY place").fetchall()
 
 
@@ -163,7 +164,7 @@ def test_a_job_of_another_version_fails_and_the_others_stay(store: JobStore, pat
     store.add(job(A))
     store.add(job(B))
     store.close()
-    with sqlite3.connect(path) as base:
+    with closing(sqlite3.connect(path)) as base, base:
         base.execute("UPDATE jobs SET work = ? WHERE id = ?", (work, A))
     again = JobStore(path)
     assert names(again) == [B]
@@ -471,3 +472,32 @@ def test_ends_are_told_as_they_were(store: JobStore, path: Path) -> None:
     store.finish(end)
     store.close()
     assert JobStore(path).get(A).end == end  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("harm", ["no database", "a later one", "a column that is not there"])
+def test_one_that_cannot_be_used_is_not_left_open(path: Path, harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows could not put it aside; Python 3.13 warns."""
+    opened: list[sqlite3.Connection] = []
+    real = sqlite3.connect
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(real(*arguments, **options))
+        return opened[-1]
+
+    if harm == "no database":
+        path.write_bytes(b"no database at all" * 1000)
+    else:
+        JobStore(path).close()
+        with closing(real(path)) as base, base:
+            base.execute(
+                f"PRAGMA user_version = {SCHEMA_VERSION + 1}"
+                if harm == "a later one"
+                else "ALTER TABLE paces RENAME COLUMN kind TO another"
+            )
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises((DamagedStore, UnknownSchema, sqlite3.OperationalError)):
+        JobStore(path)
+    assert opened
+    for base in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            base.execute("SELECT 1")
