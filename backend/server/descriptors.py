@@ -32,6 +32,11 @@ def raise_limit() -> None:
             log.info("The limit of %d descriptors could not be raised: %s.", soft, error)
 
 
+def can_open() -> bool:
+    """Whether a file can be opened now. Where none can, nothing is said of files that could not be looked at."""
+    return bool(_close(_take(1)))
+
+
 def need(count: int) -> None:
     """Raise OSError if not so many are free. libzmq ends the process where it misses one while it opens a socket."""
     if not _close(_take(count)):

@@ -49,6 +49,7 @@ from shared_protocol.wire import Buffer, Incoming
 from ..failures import Denial, Failure, cannot_keep
 from ..serve_options import ServeOptions
 from ..styles.catalogue import Library
+from .descriptors import can_open
 from .devices import likely_device
 from .estimates import Estimates
 from .file_desk import FileDesk, Send, Stream
@@ -328,7 +329,7 @@ class Desk:
     def _look_at_styles(self, asked: str = "", *, but: Peer | None = None) -> None:
         """Read again what has changed of them on the disk, and tell everybody but one if the lists are others now."""
         before, notes = self._library.catalogue, self._notes
-        if not self._library.look(asked):
+        if not can_open() or not self._library.look(asked):
             return
         now = self._library.catalogue
         if (before.styles, notes) == (now.styles, self._notes):

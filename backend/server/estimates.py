@@ -33,6 +33,8 @@ class Estimates:
         """`catalogue`: the styles as they are now."""
         self._options, self._catalogue, self._scheduler, self._upload = options, catalogue, scheduler, upload
         self._weigher = Weigher()
+        # Once: neither changes, and to look takes a descriptor, which is not always to be had.
+        self._guess, self._machine = likely_device(options.device), machine_memory()
 
     def ask(self, client: bytes, clip: Generate) -> Estimate:
         """What a clip would take, with its memory if that is known already, or why it cannot be made."""
@@ -79,8 +81,8 @@ class Estimates:
     @property
     def _place(self) -> tuple[str, int]:
         """Where sampling happens, and bytes of memory there; 0 where only a worker knows, and none has told yet."""
-        device = self._scheduler.device or likely_device(self._options.device)
-        return device, self._scheduler.memory or (machine_memory() if device == "cpu" else 0)
+        device = self._scheduler.device or self._guess
+        return device, self._scheduler.memory or (self._machine if device == "cpu" else 0)
 
     def _resolved(self, clip: Generate) -> Sample:
         """Raises Failure."""

@@ -26,6 +26,7 @@ from ..orders import Order, Resample, Sample
 from ..styles.catalogue import Catalogue
 from ..styles.loras import by_name
 from ..styles.recipes import MOST_STEPS, NAMED, Recipe, total_calls
+from .descriptors import can_open
 from .paths import Outside, inside
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def resolve(
     if not fake and (missing := recipe.missing()) is not None:
         raise Failure("model_missing", folder=missing)
     order = _order(request, recipe)
-    if not fake:
+    if not fake and can_open():
         _check_models(order.sources)
     _check_length_of_order(order, uploaded(order, upload))
     notes = (*parse(order.prompt).notes, *parse(order.negative_prompt).notes)

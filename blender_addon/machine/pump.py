@@ -195,8 +195,11 @@ class Pump:
         if self.on_tick is not None:
             self.on_tick(Tick(time.perf_counter() - begin, messages, size, filled))
         self.announcer.tell()
+        made = self.models.made
         if self.commands.look() | self.models.look():
             self.session.changed = True
+        if self.models.made != made:
+            self.look_around()  # whoever is asked how it is looks at its styles, and tells of new ones
         if self.session.busy:
             return PERIOD
         return REST if self.session.waiting or looked_at or self.commands.running or self.models.running else None

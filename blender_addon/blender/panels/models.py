@@ -14,6 +14,8 @@ from .. import layouts
 from ..operators.models import OFFLINE
 from .shared import SidebarPanel
 
+TITLE_SHARE = 0.75
+"""Of a line; the button has the rest."""
 WORKS = {
     "list": "The models are being listed.",
     "get": "The models are being downloaded.",
@@ -73,7 +75,7 @@ def _draw_sets(layout: Any, context: Any, models: ModelCommands) -> None:
         layouts.text(layout, context, OFFLINE, icon="INFO")
     for each in models.sets:
         box = layout.box()
-        row = box.row()
+        row = box if each.is_here else box.split(factor=TITLE_SHARE)
         row.label(text=each.title, icon="CHECKMARK" if each.is_here else "IMPORT", translate=False)
         if not each.is_here:
             row.operator("elevator.get_models", text=_verb(each.size, each.missing)).name = each.name

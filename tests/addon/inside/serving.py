@@ -193,8 +193,10 @@ def check_models_are_got_and_found_with_a_click_each() -> None:
         tick_until(lambda: not models.running, seconds=60)
         assert bpy.ops.elevator.scan_models(directory=str(project.parent)) == {"FINISHED"}
         tick_until(lambda: models.pairs is not None and not models.running, seconds=60)
+        pump()._looked_at = float("-inf")
         assert bpy.ops.elevator.add_models(index=0) == {"FINISHED"}
         tick_until(lambda: not models.running, seconds=60)
+        assert pump()._looked_at > 0, "the backend is asked, and then tells of the new style"
         added = (fake.parent / "added").read_text(encoding="utf-8")
         assert added == f"--json -- {project.parent}/a.ckpt {project.parent}/b.ckpt", added
         assert models.problem is None

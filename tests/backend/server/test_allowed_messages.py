@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from backend.failures import WIRE, Denial, Failure, Wording
 from backend.orders import Task, to_worker
+from backend.server import requests
 from backend.server.hold import ADVICE, Hold
 from backend.server.jobs import Job, Owner, State
 from backend.server.requests import MOST_CALLS, MOST_PIXELS, ORDER_BYTES, resolve, resolve_conform
@@ -279,7 +280,10 @@ def test_of_too_many_warnings_the_last_counts_the_others(catalogue: Catalogue) -
     assert warnings[-1] == f"There are {57 - MOST_NOTES + 1} more such notes."
 
 
-def test_words_that_cannot_be_read_make_no_warning(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_words_that_cannot_be_read_make_no_warning(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "misfits", lambda sources: ())  # the folder is no model
     (tmp_path / "known_words.txt").write_bytes(b"caf\xe9\n")
     recipe = catalogue.recipes["plain"]
     unread = msgspec.structs.replace(recipe.sources, t2i=str(tmp_path), t2v=str(tmp_path))

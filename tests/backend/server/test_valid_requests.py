@@ -133,7 +133,7 @@ def test_whoever_asks_for_a_job_is_told_its_end_whatever_went_wrong(
         ServeOptions(),
         Library(tmp_path, tmp_path),
         kept,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
+        SimpleNamespace(device=None),  # type: ignore[arg-type]
         Peers(),
         "session",
         lambda identity, message, buffers: told.append(message),

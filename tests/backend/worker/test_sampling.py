@@ -197,7 +197,7 @@ def test_a_lora_that_is_broken_fails_its_job_only(backend: Running) -> None:
     with backend.client() as client:
         failed = client.end_of(client.submit(style="torn"))
         assert isinstance(failed, Failed)
-        assert failed.code == "model_unfit"
+        assert failed.code == "model_broken"
         assert "torn.safetensors" in failed.message
         clip(client)
 

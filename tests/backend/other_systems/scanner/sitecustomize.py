@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-HELD_SECONDS = 1.0
+HELD_SECONDS = 0.3
 HOME = os.environ["ELEVATOR_HOME"]
 _first_tried: dict[str, float] = {}
 
