@@ -25,7 +25,7 @@ DOCUMENTS = [
     *(ROOT / name for name in ("elevator/embedded/MODEL_CARD.md", "tests/true_shapes/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-COMMAND = re.compile(r"(?:python3? |\.venv/bin/|scripts/|pytest )")
+COMMAND = re.compile(r"(?:python3? |\.venv/bin/\w|scripts/\w|pytest )")
 """How a command begins, in a block of its own or between backticks."""
 
 ELSEWHERE = {
