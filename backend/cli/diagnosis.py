@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -83,8 +84,8 @@ def examine() -> Iterator[Finding]:
 
 def _packages() -> Finding:
     """Whether all packages have the versions of the lock file."""
-    lines = [text.partition("#")[0].strip() for text in BACKEND.lock.read_text(encoding="utf-8").splitlines()]
-    wanted = [Requirement(text) for text in lines if text]
+    lines = [re.split(r"[#\\]", text)[0].strip() for text in BACKEND.wanted.splitlines()]
+    wanted = [Requirement(text) for text in lines if text and not text.startswith("--hash")]
     wanted = [package for package in wanted if package.marker is None or package.marker.evaluate()]
     wrong = []
     for package in wanted:

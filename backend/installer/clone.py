@@ -29,14 +29,28 @@ class Environment:
     """Disk space that making it takes."""
     package: str = ""
     """One more pinned package, which differs between environments that share a lock file."""
+    torch_lock: Path | None = None
+    """torch's version, of which there are builds in several indexes: its own lock, for it cannot have hashes. What it
+    needs besides is in `lock`."""
 
     @property
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def wanted(self) -> str:
+        """All that belongs into it, as lock files say it."""
+        locks = [self.lock, *([self.torch_lock] if self.torch_lock else [])]
+        return "\n".join([*(lock.read_text(encoding="utf-8") for lock in locks), self.package])
+
 
 BACKEND = Environment(
-    folder=ROOT / ".venv", lock=ROOT / "requirements.lock", python=BACKEND_PYTHON, exactly=False, room_gb=2.5
+    folder=ROOT / ".venv",
+    lock=ROOT / "requirements.lock",
+    python=BACKEND_PYTHON,
+    exactly=False,
+    room_gb=2.5,
+    torch_lock=ROOT / "torch.lock",
 )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_PIN = re.compile(r"^([\w.-]+)==([\w.+!-]+)\s*(?:;\s*sys_platform\s*==\s*[\"'](\w+)[\"'])?\s*$")
+_PIN = re.compile(r"^([\w.-]+)==([\w.+!-]+)\s*(?:;\s*sys_platform\s*==\s*[\"'](\w+)[\"'])?\s*\\?$")
 
 
 @dataclass(frozen=True)

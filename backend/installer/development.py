@@ -29,7 +29,7 @@ def make_ready() -> None:
             "--no-input",
         ]
         run(
-            [*pip, "-r", LOCK, "-c", BACKEND.lock],
+            [*pip, "--no-deps", "-r", LOCK],  # both locks together are whole
             what=f"Installing what tests need into {BACKEND.name}",
             log=LOGS / f"pip{BACKEND.name}-development.log",
             busy_with=environments.pip_is_busy_with,

@@ -36,13 +36,17 @@ NOT_REACHED = {
         "the package index could not prove who it is, as behind a firewall that reads along. Give pip its certificate"
         " (pip config set global.cert FILE) and start again."
     ),
+    "DO NOT MATCH THE HASHES": (
+        "a package that came is not the file that the lock names. Either an index or something on the way has exchanged"
+        " it, or this system is none of those that are known: Linux with glibc, Windows, macOS."
+    ),
     "NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ConnectionResetError"
     "|Temporary failure in name resolution|getaddrinfo failed|Network is unreachable|RemoteDisconnected": (
         "the package index was not reached. Look whether this machine has a network, and start again: what is"
         " downloaded already is not lost."
     ),
 }
-"""What pip's log holds when it has met no index: why, as a person would say it."""
+"""What pip's log holds when it has met no index, or a false one: why, as a person would say it."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def lacks(environment: Environment, noted: Mapping[str, str] = NOTHING) -> str:
 
 def damages(environment: Environment) -> list[contents.Damage]:
     """Packages that are not there, or not as they were installed."""
-    wanted = contents.pins(environment.lock.read_text(encoding="utf-8") + f"\n{environment.package}")
+    wanted = contents.pins(environment.wanted)
     try:
         complete_at = (environment.folder / STAMP).stat().st_mtime
     except OSError:
@@ -104,7 +108,7 @@ def damages(environment: Environment) -> list[contents.Damage]:
 
 def wanted_stamp(environment: Environment) -> Mapping[str, str]:
     """What the stamp of a complete environment says at the least."""
-    lock = hashlib.sha256(environment.lock.read_bytes()).hexdigest()
+    lock = hashlib.sha256(environment.wanted.encode()).hexdigest()
     system = f"{sys.platform} {platform.machine()}"
     return {"lock": lock, "package": environment.package, "system": system}
 
@@ -139,16 +143,23 @@ def ensure(
     for each in damaged:
         if not each.replaces:
             contents.forget(environment.folder, each.package)
-    pip = _pip(environment, base)  # a damaged one is gone now
-    command = [*pip, "install", "--disable-pip-version-check", "--no-input", "-r", environment.lock]
-    if environment.package:
-        command.append(environment.package)
-    command += more.pip_arguments
-    what, log = f"Installing packages into {environment.name}", LOGS / f"pip{environment.name}.log"
-    run(command, what=what, log=log, busy_with=pip_is_busy_with, why=pips_reason)
+    pip = [*_pip(environment, base), "install", "--disable-pip-version-check", "--no-input"]  # a damaged one is gone
+    if environment.torch_lock is None:
+        package = [environment.package] if environment.package else []
+        _run_pip([*pip, "-r", environment.lock, *package, *more.pip_arguments], environment)
+    else:
+        # The lock is whole, and pip would ask for hashes of what it adds by itself, such as torch.
+        _run_pip([*pip, "--no-deps", "-r", environment.lock], environment)
+        _run_pip([*pip, "-r", environment.torch_lock, *more.pip_arguments], environment, "torch")
     if left := damages(environment):
         raise Problem(f"{environment.name} is not whole ({left[0]}): delete it and start again.")
     _write_stamp(environment, json.dumps({**wanted_stamp(environment), **more.noted}))
+
+
+def _run_pip(command: Sequence[str | Path], environment: Environment, part: str = "packages") -> None:
+    what = f"Installing {part} into {environment.name}"
+    log = LOGS / f"pip{environment.name}{'' if part == 'packages' else f'-{part}'}.log"
+    run(command, what=what, log=log, busy_with=pip_is_busy_with, why=pips_reason)
 
 
 def pip_is_busy_with(log: Path) -> str:

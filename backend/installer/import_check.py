@@ -43,7 +43,7 @@ LIMIT_S = 300.0
 
 def broken(environment: Environment) -> list[str]:
     """What does not load, each with the reason: of the packages alone that its lock file names. Takes seconds."""
-    wanted = contents.pins(environment.lock.read_text(encoding="utf-8") + f"\n{environment.package}")
+    wanted = contents.pins(environment.wanted)
     names = [module for package, module in MODULES.items() if package in wanted]
     return list(_tried(environment, names)) if names else []
 

@@ -26,8 +26,9 @@ def make_ready(wanted: Sequence[Environment], torch: torch_wheel.Wish = torch_wh
     noted = torch_wheel.settled(torch) if BACKEND in wanted else environments.NOTHING
 
     def ask_torch(pip: Sequence[str | Path]) -> environments.More:
+        assert BACKEND.torch_lock is not None
         wish = torch if noted else torch_wheel.wish_of(environments.noted(BACKEND))
-        choice = torch_wheel.choose(BACKEND.lock, pip, wish, _torch_of(BACKEND))
+        choice = torch_wheel.choose(BACKEND.torch_lock, pip, wish, _torch_of(BACKEND))
         say(choice.why)
         return environments.More(choice.pip_arguments, choice.noted, choice.room_gb)
 

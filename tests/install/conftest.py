@@ -51,7 +51,8 @@ def copy(folder: Path, root: Path) -> Path:
         shutil.copy(root / file, target / file)
     for file in ("install.py", "blender.lock"):
         shutil.copy(root / file, target)
-    (target / "requirements.lock").write_text('torch==1.0; python_version < "3"\n', encoding="utf-8")
+    (target / "requirements.lock").write_text("# nothing\n", encoding="utf-8")
+    (target / "torch.lock").write_text('torch==1.0; python_version < "3"\n', encoding="utf-8")
     return target
 
 

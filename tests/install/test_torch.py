@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import socket
@@ -73,8 +74,9 @@ def indices(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 @pytest.fixture
 def lock(environment: Environment) -> Path:
-    environment.lock.write_text("torch==9.9\n", encoding="utf-8")
-    return environment.lock
+    path = environment.lock.with_name("torch.lock")
+    path.write_text("torch==9.9\n", encoding="utf-8")
+    return path
 
 
 def on(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
@@ -282,6 +284,7 @@ class TestSetup:
     ) -> Environment:
         for build in ("cpu", "cu130", "rocm7.2"):
             wheel(shelf, build)
+        environment = dataclasses.replace(environment, torch_lock=lock)
         monkeypatch.setattr(readiness, "BACKEND", environment)
         monkeypatch.setattr(readiness, "BUILD", environment.folder.parent / "build")
         monkeypatch.setattr(readiness, "write_commands", lambda environment: None)
@@ -315,7 +318,7 @@ class TestSetup:
             assert self.build_in(backend) == "9.9+cu130"
         assert "Installing" not in capsys.readouterr().out
 
-        backend.lock.write_text("# a new release\ntorch==9.9\n", encoding="utf-8")
+        backend.lock.write_text("# a new release\n", encoding="utf-8")
         readiness.make_ready([backend])
         assert self.build_in(backend) == "9.9+cu130", "what was chosen stays"
 
