@@ -62,13 +62,13 @@ def read_profile(path: Path) -> Connection:
 
     Raises NoBackend if there is none, ConnectionFileError if the file is damaged or others can read it.
     """
-    connection = _read(path, kind="profile", mend="make it anew")
+    connection = _read(path, kind="profile")
     if connection.pid:
         raise ConnectionFileError(f"{path} is no profile: it is the connection file of a backend on its own machine.")
     return connection
 
 
-def _read(path: Path, *, kind: str, mend: str) -> Connection:
+def _read(path: Path, *, kind: str, mend: str = "") -> Connection:
     try:
         data = files.read(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -76,7 +76,7 @@ def _read(path: Path, *, kind: str, mend: str) -> Connection:
     except OSError as error:
         raise ConnectionFileError(f"The {kind} {path} cannot be read: {error.strerror}.") from error
     except ExposedFile:
-        raise ConnectionFileError(f"Others can read the {kind} {path}: {mend}.") from None
+        raise ConnectionFileError(f"Others can read the {kind} {path}{mend and f': {mend}'}.") from None
     try:
         return msgspec.json.decode(data, type=Connection)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -30,10 +30,10 @@ def launcher_of(python: Path, root: Path) -> str:
 
     In a clone it is short in the clone's folder and whole elsewhere.
     """
-    if not (root / "install.py").exists():  # a wheel's
+    if not os.path.exists(root / "install.py"):  # a wheel's, or a clone that this user may not look into
         return BACKEND if shutil.which(BACKEND) else command_line(python.with_name(BACKEND))
     program = python.with_name(BACKEND)
-    written = python.with_name(f"{BACKEND}.cmd" if sys.platform == "win32" else BACKEND).exists()
+    written = os.path.exists(python.with_name(f"{BACKEND}.cmd" if sys.platform == "win32" else BACKEND))
     own = python.parent.parent == root / ENVIRONMENT
     short = (lambda path: path.relative_to(root)) if own and _is_here(root) else Path
     return command_line(short(program)) if own and written else command_line(short(python), "-m", "backend")
@@ -47,7 +47,7 @@ def install_command(name: str, root: Path | None = None) -> str:
 
 def mending() -> str:
     """The command that makes a broken installation whole."""
-    return install_command("setup") if (ROOT / "install.py").exists() else "pip install --force-reinstall FILE.whl"
+    return install_command("setup") if os.path.exists(ROOT / "install.py") else "pip install --force-reinstall FILE.whl"
 
 
 def command_line(*parts: str | Path) -> str:

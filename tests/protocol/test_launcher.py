@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shlex
 import shutil
 import subprocess
@@ -69,3 +70,12 @@ def test_no_message_names_a_python_that_the_terminal_may_not_know(root: Path) ->
             for node in ast.walk(tree):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
                     assert "python -m backend" not in node.value, (file, node.lineno)
+
+
+def test_a_clone_that_may_not_be_looked_into_hinders_no_message(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_path: object, **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(os, "stat", refused)
+    assert launcher_of(clone / ".venv" / "bin" / "python", clone).endswith("video-elevator'")

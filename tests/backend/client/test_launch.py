@@ -34,4 +34,8 @@ def test_one_that_is_late_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other words")
 def test_a_home_that_cannot_be_made_is_said(home: Path) -> None:
     home.write_text("a file where a folder should be", encoding="utf-8")
-    assert problem() == f"The backend did not start: {home / 'state'}: Not a directory."
+    with pytest.raises(BackendError) as caught:
+        start_backend(fake=True, device="auto", grace=0.0)
+    assert (caught.value.code, caught.value.exit_code) == ("home_unwritable", 5)
+    assert "Not a directory" in caught.value.sentence
+    assert "ELEVATOR_HOME" in caught.value.next_step

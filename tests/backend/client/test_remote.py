@@ -178,7 +178,9 @@ def test_profiles_that_cannot_be_used(home: Path) -> None:
     run("profile", "gpu", "--endpoint", "gpu:1", "--server-key", KeyPair.fresh().public)
     path = profiles.profile_file("gpu")
     path.chmod(0o644)
-    with pytest.raises(BackendError, match=r"Others can read .* backend profile gpu"):
+    with pytest.raises(
+        BackendError, match=r"Others can read the profile .*gpu\.json\. Make it anew with .* profile gpu"
+    ):
         profiles.find_profile("gpu")
     path.chmod(0o600)
     with pytest.raises(ConnectionFileError):
