@@ -33,6 +33,7 @@ def register() -> None:
         previews,
         properties,
         queue_lines,
+        style_draft,
         thumbnails,
         translations,
     )
@@ -43,7 +44,7 @@ def register() -> None:
     _undo.append(estimates.unregister)
     _undo.append(previews.unregister)
     _undo.append(thumbnails.unregister)
-    for module in (translations, properties, queue_lines, preferences, operators, panels):
+    for module in (translations, properties, queue_lines, style_draft, preferences, operators, panels):
         module.register()
         _undo.append(module.unregister)
     # Blender as a Python module does not unregister add-ons at its end, and some versions then crash or hang.

@@ -169,7 +169,8 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
 def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
     """The style's LoRAs, with the weights that the request gives them, and those that it names in the folders that it
     may name files in."""
-    named = by_name(recipe.sources.loras, recipe.lora_folders)
+    off = [Lora(path=lora.path, weight=0.0) for lora in recipe.spare_loras]
+    named = by_name((*recipe.sources.loras, *off), recipe.lora_folders)
     found = []
     for choice in request.loras:
         if choice.name in named:

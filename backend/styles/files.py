@@ -35,6 +35,8 @@ class LoraEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str = ""
     path: str = ""
     weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
+    on: bool = True
+    """Whether it is on the model. One that is off is kept with its weight, and can be put on for a clip."""
 
     def __post_init__(self) -> None:
         if bool(self.name) == bool(self.path):

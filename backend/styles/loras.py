@@ -33,16 +33,22 @@ MOST_TAGS = 3
 Listed: TypeAlias = tuple[LoraView, ...]
 
 
-def listed(own: Iterable[Lora], folders: Iterable[Path], in_folder: Callable[[Path], Listed] | None = None) -> Listed:
-    """The style's own LoRAs, then those in the folders, by name; a name that is in two is the first folder's.
+def listed(
+    own: Iterable[Lora],
+    folders: Iterable[Path],
+    in_folder: Callable[[Path], Listed] | None = None,
+    spare: Iterable[Lora] = (),
+) -> Listed:
+    """The style's own LoRAs, those that it has switched off, then those in the folders, by name; a name that is in two
+    is the first folder's.
 
     in_folder: says what a folder holds, as `list_folder` does, which it is without it.
     """
-    folders, look = tuple(folders), in_folder or list_folder
+    own, folders, look = tuple(own), tuple(folders), in_folder or list_folder
     found: dict[str, LoraView] = {}
-    for name, lora in by_name(own, folders).items():
+    for number, (name, lora) in enumerate(by_name((*own, *spare), folders).items()):
         if len(found) < MOST_LORAS and _can_be_sent(name):
-            found[name] = _view(Path(lora.path), name, lora.weight, own=True)
+            found[name] = _view(Path(lora.path), name, lora.weight, own=number < len(own))
     for view in (view for folder in folders for view in look(folder)):
         if len(found) < MOST_LORAS:
             found.setdefault(view.name, view)

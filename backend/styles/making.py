@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from elevator import Lora
 from elevator.checkpoints import Identity, Kind, Layout, identify
 from elevator.checkpoints.fitting import misfits
 from elevator.checkpoints.header import read_header
@@ -13,7 +14,7 @@ from elevator.errors import ModelError
 from elevator.presets import FILE_NAME
 from shared_protocol.texts import cut
 
-from .files import BASES, Base, LoraEntry, PresetsOf, StyleFile, Unusable, own_bases, own_styles
+from .files import BASES, Base, LoraEntry, PresetsOf, StyleFile, Unusable, is_name, own_bases, own_styles
 from .loras import list_folder
 from .recipes import BaseRead, Recipe, read_base, recipe_of
 from .writing import exists, name_from
@@ -120,6 +121,25 @@ def checked(name: str, style: StyleFile, base: Base | None = None) -> Recipe:
         return BaseRead.of(base, own_bases())
 
     return recipe_of(name, style, own_styles(), base_of, list_folder)
+
+
+def base_names() -> tuple[str, ...]:
+    """Of all bases, the user's and ours, whether they can be used or not."""
+    names = {file.stem for folder in (own_bases(), BASES) for file in folder.glob("*.toml")}
+    return tuple(sorted(filter(is_name, names)))
+
+
+def presets_on(base: str) -> tuple[str, ...]:
+    """Names of a base's presets. Raises Unusable if there is no such base, or it has none."""
+    if names := tuple(read_base(BASES, base, lambda path: None).changes):
+        return names
+    raise Unusable(f'the base "{base}" has no presets')
+
+
+def lora_of(entry: LoraEntry, folders: Sequence[Path]) -> Lora:
+    """A LoRA as a style of the user's folder names it. folders: in whose first one a name is looked up."""
+    path = folders[0] / entry.name if entry.name and folders else own_styles() / (entry.path or entry.name)
+    return Lora(path=str(path), weight=entry.weight)
 
 
 def words_of(lora: Identity) -> list[str]:

@@ -51,6 +51,8 @@ class Recipe:
     """Plans by the names of presets, each with what the style's file changes."""
     lora_folders: tuple[Path, ...]
     """Where a LoRA is found that a client names."""
+    spare_loras: tuple[Lora, ...] = ()
+    """LoRAs that the style's file has switched off: a client can put them on."""
     fps: float
     thumbnail: bytes = b""
     """A PNG that shows what it looks like, or nothing."""
@@ -128,11 +130,12 @@ def recipe_of(
         _check_plans(plans)
     except ElevatorError as error:
         raise Unusable(str(error).rstrip(".")) from error
-    loras = [_lora(entry, folder, start / base.loras) for entry in file.loras]
+    loras = [_lora(entry, folder, start / base.loras) for entry in file.loras if entry.on]
+    spare = [_spare(entry, folder, start / base.loras) for entry in file.loras if not entry.on]
     folders = (start / base.loras, places.config_folder() / "loras")
     own = [Lora(path=str(path), weight=weight) for path, weight in loras]
     return Recipe(
-        style=_public(name, file, base, plans, listed(own, folders, in_folder)),
+        style=_public(name, file, base, plans, listed(own, folders, in_folder, spare)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
         sources=Sources.of(
@@ -140,7 +143,7 @@ def recipe_of(
             start / base.t2v,
             vae=start / base.vae if base.vae else None,
             prediction_type=base.prediction_type,
-            t2v_loras=[_lora(entry, start, start / base.loras) for entry in base.t2v_loras],
+            t2v_loras=[_lora(entry, start, start / base.loras) for entry in base.t2v_loras if entry.on],
             t2v_text=start / base.t2v_text if base.t2v_text else None,
             t2v_schedule=base.t2v_schedule,
             loras=loras,
@@ -150,6 +153,7 @@ def recipe_of(
         plan=plans[file.preset],
         presets=plans,
         lora_folders=folders,
+        spare_loras=tuple(spare),
         fps=base.fps,
     )
 
@@ -229,3 +233,8 @@ def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], l
 def _lora(entry: LoraEntry, start: Path, folder: Path) -> tuple[Path, float]:
     """Look up a LoRA: its path and weight. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
     return folder / entry.name if entry.name else start / entry.path, entry.weight
+
+
+def _spare(entry: LoraEntry, start: Path, folder: Path) -> Lora:
+    path, weight = _lora(entry, start, folder)
+    return Lora(path=str(path), weight=weight)

@@ -97,7 +97,7 @@ def find(name: str) -> tuple[Path, StyleFile]:
 def moved(style: StyleFile, folder: Path) -> StyleFile:
     """The style as a file of another folder says it: what lay beside it in `folder` is named by its whole path."""
     loras = [
-        LoraEntry(path=os.fspath(folder / lora.path), weight=lora.weight) if lora.path else lora for lora in style.loras
+        msgspec.structs.replace(lora, path=os.fspath(folder / lora.path)) if lora.path else lora for lora in style.loras
     ]
     embeddings = [os.fspath(folder / path) for path in style.embeddings]
     return msgspec.structs.replace(style, loras=tuple(loras), embeddings=tuple(embeddings))

@@ -751,4 +751,77 @@ GERMAN: dict[str, str] = {
     "{missing} of {size} are missing.": "{missing} von {size} fehlen.",
     "{size} are downloaded from the model hub.": "{size} werden vom Modell-Hub heruntergeladen.",
     "{size}, for graphics cards of {memory} GB.": "{size}, für Grafikkarten mit {memory} GB.",
+    # Styles
+    "A sentence about the style": "Ein Satz über den Stil",
+    "A style of your own.": "Ein eigener Stil.",
+    "An artist's words stand in front: write {place} where they go.": (
+        "Die eigenen Worte stehen vorn: schreib {place} dorthin, wo sie hingehören."
+    ),
+    "Another command about styles runs.": "Ein anderer Befehl zu Stilen läuft.",
+    "Base": "Grundlage",
+    "Change the chosen style: its words, LoRAs, quality and base. Of one that comes with the backend, a copy": (
+        "Den gewählten Stil ändern: seine Worte, LoRAs, Qualität und Grundlage. Von einem, der mit dem Backend"
+        " kommt, eine Kopie"
+    ),
+    "Choose LoRA File": "LoRA-Datei wählen",
+    "Choose a file.": "Wähle eine Datei.",
+    "Delete Style": "Stil löschen",
+    "Delete the chosen style and its picture. Its models, and the clips made in it, stay": (
+        "Den gewählten Stil und sein Bild löschen. Seine Modelle und die Clips, die darin entstanden sind, bleiben"
+    ),
+    "Description": "Beschreibung",
+    "Discard": "Verwerfen",
+    "Edit Style": "Stil ändern",
+    "Example": "Beispiel",
+    "Give the style a title.": "Gib dem Stil einen Titel.",
+    "Have the backend make a small clip of the style's example, and show a frame of it beside the style": (
+        "Das Backend einen kleinen Clip vom Beispiel des Stils machen lassen und ein Bild daraus neben dem Stil zeigen"
+    ),
+    "How much work goes into a clip in this style": "Wie viel Arbeit in einen Clip in diesem Stil geht",
+    "It comes with the backend.": "Er kommt mit dem Backend.",
+    "Keep what Look and Advanced set as a style of your own, on top of the chosen one": (
+        "Was unter Aussehen und Erweitert eingestellt ist, auf dem gewählten Stil als eigenen Stil behalten"
+    ),
+    "Leave the style as it was": "Den Stil lassen, wie er war",
+    "Make Picture": "Bild machen",
+    "My {style}": "Mein {style}",
+    "New Style": "Neuer Stil",
+    "Put a LoRA that the backend lists on the style": "Eine LoRA, die das Backend auflistet, auf den Stil legen",
+    "Put a LoRA's file on the style. It stays where it is": (
+        "Die Datei einer LoRA auf den Stil legen. Sie bleibt, wo sie ist"
+    ),
+    "Put it on; one that is off can be put on for a clip": (
+        "Auflegen; eine ausgeschaltete kann für einen Clip aufgelegt werden"
+    ),
+    "Save Style": "Stil speichern",
+    "Stop it": "Anhalten",
+    "Styles": "Stile",
+    "Take the LoRA off the style": "Die LoRA vom Stil nehmen",
+    "The backend has not told of its styles yet.": "Das Backend hat noch nichts von seinen Stilen gesagt.",
+    "The backend lists no other LoRA with this style. Choose its file instead.": (
+        "Das Backend listet keine andere LoRA mit diesem Stil auf. Wähle stattdessen ihre Datei."
+    ),
+    "The backend runs on another machine: its styles are looked after there.": (
+        "Das Backend läuft auf einem anderen Rechner: Um seine Stile kümmert man sich dort."
+    ),
+    "The style is being deleted.": "Der Stil wird gelöscht.",
+    "The style is being read.": "Der Stil wird gelesen.",
+    "The style is being written.": "Der Stil wird geschrieben.",
+    "The style {style} is deleted. Its models stay.": "Der Stil {style} wird gelöscht. Seine Modelle bleiben.",
+    "The style's picture is being made.": "Das Bild des Stils wird gemacht.",
+    "The two models that make the style's clips": "Die beiden Modelle, die die Clips des Stils machen",
+    "This style comes with the backend. Make a new one like it.": (
+        "Dieser Stil kommt mit dem Backend. Mach einen neuen wie ihn."
+    ),
+    "Title": "Titel",
+    "What clips in this style must not show": "Was in Clips dieses Stils nicht zu sehen sein darf",
+    "What goes around an artist's words, which stand where {prompt} is": (
+        "Was um die eigenen Worte herum steht, die bei {prompt} hinkommen"
+    ),
+    "What the style is called": "Wie der Stil heißt",
+    "Where its file is; empty: in the folder of the style's base": (
+        "Wo ihre Datei liegt; leer: im Ordner der Grundlage des Stils"
+    ),
+    "Words that the style knows well, such as for its picture": "Worte, die der Stil gut kennt, etwa für sein Bild",
+    "Write the style. The next clip in it is made so": "Den Stil schreiben. Der nächste Clip darin wird so gemacht",
 }

@@ -18,7 +18,7 @@ import zmq
 from shared_protocol.client import Client
 from shared_protocol.messages import AskThumbnail
 
-from ..blender import clips, strips
+from ..blender import clips, strips, style_draft
 from ..clip.actions import (
     Action,
     Copy,
@@ -47,6 +47,7 @@ from .deliveries import Deliveries
 from .frame_folder import FrameFolder
 from .model_commands import ModelCommands
 from .reading import Readings
+from .style_commands import StyleCommands
 from .style_list import StyleList
 from .timeline import Timeline
 
@@ -111,6 +112,9 @@ class Pump:
         self.announcer = Announcer(self.session)
         self.commands = BackendCommands()
         self.models = ModelCommands()
+        self.styles = StyleCommands()
+        self.scene_name = ""
+        """Of the scene that gets the style that is written next."""
         self._looked_at = self._asked = float("-inf")
         self._loading = False
 
@@ -171,6 +175,7 @@ class Pump:
         self._readings.close()
         self.commands.close()
         self.models.close()
+        self.styles.close()
         self._hang_up()
         self._client_id.close()
 
@@ -195,14 +200,16 @@ class Pump:
         if self.on_tick is not None:
             self.on_tick(Tick(time.perf_counter() - begin, messages, size, filled))
         self.announcer.tell()
-        made = self.models.made
-        if self.commands.look() | self.models.look():
+        made = self.models.made + self.styles.made
+        if self.commands.look() | self.models.look() | self.styles.look():
             self.session.changed = True
-        if self.models.made != made:
+            style_draft.follow(self.styles, self.models, self.scene_name)
+        if self.models.made + self.styles.made != made:
             self.look_around()  # whoever is asked how it is looks at its styles, and tells of new ones
         if self.session.busy:
             return PERIOD
-        return REST if self.session.waiting or looked_at or self.commands.running or self.models.running else None
+        commands = self.commands.running or self.models.running or self.styles.running
+        return REST if self.session.waiting or looked_at or commands else None
 
     def set_loading(self, loading: bool) -> None:
         """While a .blend is loaded nothing may touch the data; what was in the edit is no longer."""

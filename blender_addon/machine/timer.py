@@ -30,20 +30,35 @@ def the_pump() -> Pump:
     return _pump
 
 
-_asked_for_styles = False
+_asked: set[Callable[[], None]] = set()
+"""What was asked for because somebody looked; nothing is asked for twice by itself."""
 
 
 def ask_for_styles() -> None:
     """Have the backend say its styles soon, for a Blender that has never heard them; once. May be called in a draw."""
-    global _asked_for_styles
-    if not _asked_for_styles and not bpy.app.background:
-        _asked_for_styles = True
-        bpy.app.timers.register(_ask_for_styles, first_interval=PERIOD)
+    _ask_once(_ask_for_styles)
+
+
+def ask_for_models() -> None:
+    """Have it said soon which models there are to get; once. May be called in a draw."""
+    _ask_once(_ask_for_models)
+
+
+def _ask_once(question: Callable[[], None]) -> None:
+    if question not in _asked and not bpy.app.background:
+        _asked.add(question)
+        bpy.app.timers.register(question, first_interval=PERIOD)
 
 
 def _ask_for_styles() -> None:
     if _pump is not None:
         _pump.do(_pump.session.reach())
+
+
+def _ask_for_models() -> None:
+    if _pump is not None:
+        _pump.models.list()
+        _pump.do(())
 
 
 def _wake() -> None:

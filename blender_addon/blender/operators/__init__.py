@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from . import backend, clips, generate, loras, models, queue, settings, source
+from . import backend, clips, generate, loras, models, queue, settings, source, styles
 
 CLASSES = tuple(
-    each for module in (generate, clips, queue, backend, settings, loras, models, source) for each in module.CLASSES
+    each
+    for module in (generate, clips, queue, backend, settings, loras, styles, models, source)
+    for each in module.CLASSES
 )
 
 

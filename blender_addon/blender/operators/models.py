@@ -12,7 +12,7 @@ from ...clip import model_words
 from ...clip.words import Phrase
 from ...machine.timer import the_pump
 from ..translations import told
-from .shared import HIDDEN, confirm
+from .shared import HIDDEN, confirm, scene_name
 
 OFFLINE = "Blender's Preferences do not allow online access: System, Network, Allow Online Access."
 
@@ -74,9 +74,10 @@ class GetModels(_OfThisMachine, bpy.types.Operator):
         message = Phrase("{size} are downloaded from the model hub.", size=size)
         return confirm(self, context, event, title="Get Models", message=message, button="Get")
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         pump = the_pump()
+        pump.scene_name = scene_name(context)
         pump.models.get(self.name, offline=not bpy.app.online_access)
         pump.do(())
         return {"FINISHED"}
@@ -129,9 +130,10 @@ class AddModels(_OfThisMachine, bpy.types.Operator):
 
     index: IntProperty(options=HIDDEN)
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         pump = the_pump()
+        pump.scene_name = scene_name(context)
         pairs = pump.models.pairs or ()
         if not 0 <= self.index < len(pairs):
             return {"CANCELLED"}

@@ -10,6 +10,7 @@ import bpy
 from ...clip.link import Link
 from ...clip.words import Phrase
 from ...machine.timer import the_pump
+from .. import strips
 from ..translations import told
 
 HIDDEN: set[str] = {"SKIP_SAVE"}
@@ -26,6 +27,12 @@ class Connected:
             cls.poll_message_set("No backend is connected.")  # type: ignore[attr-defined]  # Operator has it
             return False
         return True
+
+
+def scene_name(context: Any) -> str:
+    """Name of the scene whose strips the artist edits, or nothing: a sequencer may show none."""
+    scene = strips.sequencer_scene(context)
+    return "" if scene is None else str(scene.name)
 
 
 def open_path(operator: Any, path: Path) -> set[str]:

@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 
 from ..operators.generate import GenerateClip
-from . import advanced, backend, clip, finished, look, models, queue, source, time_and_size
+from . import advanced, backend, clip, finished, look, models, queue, source, styles, time_and_size
 
-PANELS = (clip, queue, look, advanced, source, time_and_size, finished, models, backend)
+PANELS = (clip, queue, look, advanced, source, time_and_size, finished, styles, models, backend)
 CLASSES = tuple(each for module in PANELS for each in module.CLASSES)
 """In the order in which they stand in the sidebar: what is being made is in sight while the next clip is set up."""
 

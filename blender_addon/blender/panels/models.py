@@ -9,7 +9,7 @@ import bpy
 
 from ...clip import model_words
 from ...machine.model_commands import ModelCommands
-from ...machine.timer import the_pump
+from ...machine.timer import ask_for_models, the_pump
 from .. import layouts
 from ..operators.models import OFFLINE
 from .shared import SidebarPanel
@@ -37,6 +37,8 @@ class ModelsPanel(SidebarPanel, bpy.types.Panel):
         if pump.serving.profile:
             layouts.text(layout, context, "The backend runs on another machine: its models are looked after there.")
             return
+        if models.sets is None:
+            ask_for_models()
         row = layout.row(align=True)
         row.operator("elevator.list_models", text="Show Models" if models.sets is None else "Look Again")
         row.operator("elevator.scan_models", icon="FILE_FOLDER")

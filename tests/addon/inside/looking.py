@@ -188,7 +188,7 @@ def check_a_movies_frames_are_the_footage() -> None:
 
 def check_a_trimmed_image_strips_pictures_are_the_footage() -> None:
     open_project("images")
-    plate = generate("a plate", frames=6, frame_start=1)
+    plate = generate("a plate grain:20", frames=6, frame_start=1)  # no two frames alike, whatever the seed
     folder = part("blender.strips").folder(plate)
     plate.frame_final_start = 3
     strip = generate(frames=2, frame_start=4, footage=plate.name, strength=0.5)
@@ -314,14 +314,28 @@ def check_panels_ask_of_blender_what_it_has() -> None:
     part("blender.queue_lines").show(pump().session.jobs)
     _models_in_every_state()
     window_manager = bpy.context.window_manager
-    items = {"ELEVATOR_UL_queue": window_manager.elevator_queue, "ELEVATOR_UL_loras": settings.loras}
+    draft = window_manager.elevator_style
+    part("blender.style_draft").add_lora(draft, part("clip.style_content").LoraPart("x.pt", "/l/x.pt"))
+    items = {
+        "ELEVATOR_UL_queue": window_manager.elevator_queue,
+        "ELEVATOR_UL_loras": settings.loras,
+        "ELEVATOR_UL_style_loras": draft.loras,
+    }
     for panel in part("blender.panels").CLASSES:
         if hasattr(panel, "draw_item"):
             for item in items[panel.bl_idname]:
                 panel.draw_item(None, bpy.context, _Layout(), None, item, 0, None, "")
         else:
             panel.draw(SimpleNamespace(layout=_Layout()), bpy.context)
+    styles_panel, styles = part("blender.panels.styles").StylesPanel, pump().styles
+    for name in part("blender.panels.styles").WORKS:
+        draft.name = "" if draft.name else "mine"
+        styles._name, styles.problem = name, part("clip.job").Problem("It is broken.", "Mend it.")
+        styles_panel.draw(SimpleNamespace(layout=_Layout()), bpy.context)
+    draft.name = ""
+    draft.loras.clear()
     pump().models = part("machine.model_commands").ModelCommands()
+    pump().styles = part("machine.style_commands").StyleCommands()
 
 
 def _models_in_every_state() -> None:

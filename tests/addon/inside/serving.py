@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -157,10 +158,12 @@ elif sys.argv[2] == "get":
     while not (here / "go").exists():
         time.sleep(0.01)
     (here / "got").touch()
+    tell("Added", name="sd")
 elif sys.argv[2] == "scan":
     tell("FoundPair", t2i=sys.argv[-1] + "/a.ckpt", t2v=sys.argv[-1] + "/b.ckpt")
 else:
     (here / "added").write_text(" ".join(sys.argv[3:]))
+    tell("Added", name="mine")
 """
 """What the backend says of models, without a hub. The commands themselves have tests of their own."""
 
@@ -180,6 +183,7 @@ def check_models_are_got_and_found_with_a_click_each() -> None:
         assert bpy.ops.elevator.list_models() == {"FINISHED"}
         assert pump().tick() is not None, "it is looked at again"
         tick_until(lambda: models.sets is not None, seconds=60)
+        scene().elevator.style_name = ""
         if bpy.app.online_access:
             asked = _asked(part("blender.operators.models").GetModels, name="sd")
             assert "0 MB are downloaded" in asked["message"], asked
@@ -188,11 +192,13 @@ def check_models_are_got_and_found_with_a_click_each() -> None:
             tick_until(lambda: models.progress is not None, seconds=60)
             (fake.parent / "go").touch()
             tick_until(lambda: models.sets[0].is_here, seconds=60)
+            assert scene().elevator.style_name == "sd", "it had no style, so Generate makes a clip in this one"
         else:
             assert not _polls("get_models"), "Blender's user wants no connections"
         tick_until(lambda: not models.running, seconds=60)
         assert bpy.ops.elevator.scan_models(directory=str(project.parent)) == {"FINISHED"}
         tick_until(lambda: models.pairs is not None and not models.running, seconds=60)
+        scene().elevator.style_name = "neon"
         pump()._looked_at = float("-inf")
         assert bpy.ops.elevator.add_models(index=0) == {"FINISHED"}
         tick_until(lambda: not models.running, seconds=60)
@@ -200,9 +206,74 @@ def check_models_are_got_and_found_with_a_click_each() -> None:
         added = (fake.parent / "added").read_text(encoding="utf-8")
         assert added == f"--json -- {project.parent}/a.ckpt {project.parent}/b.ckpt", added
         assert models.problem is None
+        assert scene().elevator.style_name == "neon", "it stays what the artist has chosen"
         assert bpy.ops.elevator.add_models(index=1) == {"CANCELLED"}
     finally:
         INSTALL_FILE.write_text(told, encoding="utf-8")
+
+
+def check_styles_are_made_and_changed_with_a_click_each() -> None:
+    open_project("styles of one's own")
+    generate("a fox", frames=1)  # from then on the backend's styles are known
+    settings, styles, draft = scene().elevator, pump().styles, bpy.context.window_manager.elevator_style
+    own = part("shared_protocol.machine.places").config_folder() / "styles" / "fog_am_fluss.toml"
+    settings.style_name, settings.preset_name = "neon", "draft"
+    bpy.ops.elevator.add_lora(lora="sketch")
+    settings.loras[0].on, settings.loras[0].weight = False, 0.5
+    settings.plan.use_guidance, settings.plan.guidance = True, 5.0
+    assert not _polls("remove_style"), "it comes with the backend"
+    assert bpy.ops.elevator.new_style(title="Fög am Fluss") == {"FINISHED"}
+    assert not _polls("edit_style"), "one command at a time"
+    _done(styles)
+    assert settings.style_name == "fog_am_fluss", "it is chosen"
+    made = tomllib.loads(own.read_text(encoding="utf-8"))
+    assert (made["title"], made["preset"], made["plan"]) == ("Fög am Fluss", "draft", {"guidance": 5.0}), made
+    assert [(lora["name"], lora.get("on", True)) for lora in made["loras"]] == [("neon", True), ("sketch", False)], made
+    _told(settings)
+
+    assert bpy.ops.elevator.edit_style() == {"FINISHED"}
+    _done(styles)
+    assert (draft.name, draft.title, draft.base, draft.preset) == ("fog_am_fluss", "Fög am Fluss", "embedded", "draft")
+    assert [(lora.name, lora.on) for lora in draft.loras] == [("neon", True), ("sketch", False)]
+    draft.lora_index = 1
+    assert bpy.ops.elevator.remove_style_lora() == {"FINISHED"}
+    assert bpy.ops.elevator.add_style_lora(lora="sketch") == {"FINISHED"}
+    draft.prompt, draft.preset, draft.title = "fog", "fast", "t" * 64
+    draft.loras[0].weight = 9.0  # the property's end
+    lora = str(own.with_name("gone.safetensors"))
+    assert bpy.ops.elevator.add_style_lora_file(filepath=lora) == {"FINISHED"}
+    assert bpy.ops.elevator.save_style() == {"FINISHED"}
+    _done(styles)
+    assert "gone.safetensors" in styles.problem.sentence, styles.problem
+    assert draft.name, "what was typed is not lost"
+    assert bpy.ops.elevator.remove_style_lora() == {"FINISHED"}
+    assert bpy.ops.elevator.save_style() == {"FINISHED"}
+    _done(styles)
+    assert styles.problem is None, styles.problem
+    assert not draft.name
+    made = tomllib.loads(own.read_text(encoding="utf-8"))
+    assert (made["prompt"], made["preset"], made["plan"]) == ("{prompt}, fog", "fast", {"guidance": 5.0}), made
+    assert [(lora["name"], lora["weight"]) for lora in made["loras"] if "weight" in lora] == [("neon", 4.0)], made
+
+    _told(settings)
+    assert bpy.ops.elevator.style_picture() == {"FINISHED"}
+    _done(styles)
+    assert styles.problem is None, styles.problem
+    assert own.with_suffix(".png").is_file()
+    tick_until(lambda: part("blender.properties").style_of(settings).thumbnail != "", seconds=60)
+    assert bpy.ops.elevator.remove_style() == {"FINISHED"}
+    _done(styles)
+    assert not own.exists()
+    settings.style_name = ""
+
+
+def _done(styles: Any) -> None:
+    tick_until(lambda: not styles.running, seconds=60)
+
+
+def _told(settings: Any) -> None:
+    """Wait until the backend has told of the style."""
+    tick_until(lambda: part("blender.properties").style_of(settings) is not None, seconds=60)
 
 
 def check_the_log_is_opened() -> None:

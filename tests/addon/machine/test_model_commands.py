@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from blender_addon.machine.model_commands import Fetching, FoundPair, ModelCommands, ModelSet
+from blender_addon.machine.told_commands import ToldCommands
 from tests.addon.machine.test_backend_commands import say
 from tests.addon.machine.test_backend_process import home
 
@@ -32,6 +33,7 @@ elif words[1] == "get":
     while not (here / "go").exists():
         time.sleep(0.01)
     (here / "got").touch()
+    tell("Added", name="sd", base="b", style="s")
 elif words[1] == "scan":
     tell("FoundModel", path="/m/a.ckpt")
     tell("FoundPair", t2i="/m/a.ckpt", t2v="/m/b.ckpt", t2v_lora="", presets="x")
@@ -48,7 +50,7 @@ def backend(home: Path, tmp_path: Path) -> Path:
     return tmp_path / "backend"
 
 
-def finish(models: ModelCommands) -> None:
+def finish(models: ToldCommands) -> None:
     deadline = time.monotonic() + 60
     while models.running:
         models.look()
@@ -89,7 +91,7 @@ def test_a_download_tells_how_far_it_is_and_what_is_here_afterwards(backend: Pat
     (backend / "go").touch()
     finish(models)
     assert models.progress is None
-    assert models.made == 1
+    assert (models.made, models.added) == (1, "sd")
     assert models.sets is not None
     assert models.sets[0].is_here
 

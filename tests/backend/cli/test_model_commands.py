@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from backend.models.catalogue import read_catalogue
 from backend.models.stock import place_of
 from backend.styles.catalogue import read_catalogue as read_styles
 from shared_protocol.machine import places
@@ -69,6 +72,27 @@ def test_get_says_licences_first_and_makes_a_style_last(models: HubServer, call:
     assert 'so is a style "pair", which stays as it is' in again.out
     assert style.read_text(encoding="utf-8").endswith("# mine\n")
     assert again.err == ""
+
+
+def test_the_guides_first_style_is_what_is_typed_and_seen(
+    models: HubServer, call: Call, root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes and licences are the catalogue's; what comes after the download is that of a set that the hub here has."""
+    monkeypatch.chdir(root)
+    guide = (root / "docs" / "MODELS.md").read_text(encoding="utf-8")
+    session = guide.split("```console\n")[1].split("```")[0]
+    (_, first, seen), (_, second, _) = re.findall(r"^(\$ (.*)\n)((?:[^$].*\n)*)", session, re.MULTILINE)
+    name = "dreamshaper_animatelcm"
+    *before, here, step = seen.splitlines()
+    offline = call(*shlex.split(first)[1:], "--offline")
+    assert offline.out.splitlines() == before
+    done = call("models", "get", "pair")
+    folder, prompt = str(home / "config"), read_catalogue().sets[name].example_prompt
+    told = [
+        line.replace("pair", name).replace(folder, "~/.config/video_elevator") for line in done.out.splitlines()[-2:]
+    ]
+    assert [here, step] == [told[0], told[1].replace("'a fox'", f"'{prompt}'")]
+    assert step.endswith(second)
 
 
 def test_get_for_scripts(models: HubServer, call: Call) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from backend.styles.catalogue import read_catalogue
-from backend.styles.files import Base, StyleFile, read
+from backend.styles.files import Base, LoraEntry, StyleFile, read
 from backend.styles.recipes import PNG
+from elevator.presets import presets_for
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, running
 from tests.true_shapes.random_weights import write, write_embedding
@@ -137,7 +141,7 @@ def test_a_style_is_made_changed_copied_and_removed(home: Path, models: Path, ca
     assert style(home, "quiet_fog").title == "Quiet Fog", "nothing was written"
     assert call("styles", "edit", "quiet_fog", "--title", "Fog", "--lora", "neon:0.5").code == 0
     (lora,) = style(home, "quiet_fog").loras
-    assert (Path(lora.path).name, lora.weight) == ("neon", 0.5)
+    assert (lora.name, lora.path, lora.weight) == ("neon", "", 0.5), "by its name: the clone may be moved"
     assert call("styles", "edit", "quiet_fog", "--lora", "neon:0.8").code == 0
     assert [lora.weight for lora in style(home, "quiet_fog").loras] == [0.8], "another weight, not another LoRA"
     assert call("styles", "copy", "quiet_fog", "fog_2").code == 0
@@ -161,6 +165,89 @@ def test_trigger_words_are_added_where_they_are_missing(home: Path, models: Path
     assert style(home, "bare").prompt == "{prompt}"
 
 
+def test_a_lora_is_switched_off_and_kept(home: Path, call: Call) -> None:
+    assert call("styles", "copy", "neon", "mine", "--lora-off", "neon").code == 0
+    assert [(lora.name, lora.on) for lora in style(home, "mine").loras] == [("neon", False)]
+    recipe = read_catalogue().recipes["mine"]
+    assert recipe.sources.loras == ()
+    assert [(view.name, view.own, view.weight) for view in recipe.style.loras if view.name == "neon"] == [
+        ("neon", False, style(home, "mine").loras[0].weight)
+    ]
+    assert call("styles", "edit", "mine", "--lora-on", "neon").code == 0
+    assert style(home, "mine").loras[0].on
+    assert len(read_catalogue().recipes["mine"].sources.loras) == 1
+    call("styles", "edit", "mine", "--lora-off", "neon")
+    assert call("styles", "edit", "mine", "--lora", "neon:0.3").code == 0
+    assert [(lora.on, lora.weight) for lora in style(home, "mine").loras] == [(True, 0.3)], "who names it wants it"
+
+
+def test_settings_of_the_plan_are_set_and_taken_away(home: Path, call: Call) -> None:
+    made = call("styles", "new", "mine", "--set", "guidance=5", "--set", "lowpass.method=none")
+    assert made.code == 0, made.err
+    assert style(home, "mine").plan == {"guidance": 5, "lowpass": {"method": "none"}}
+    assert read_catalogue().recipes["mine"].plan.guidance == 5
+    assert call("styles", "edit", "mine", "--set", "guidance_t2i=4").code == 1, "there is no such setting"
+    assert call("styles", "edit", "mine", "--set", "guidance=6").code == 0
+    assert style(home, "mine").plan == {"guidance": 6, "lowpass": {"method": "none"}}
+    assert call("styles", "edit", "mine", "--no-plan").code == 0
+    assert style(home, "mine").plan == {}
+
+
+def test_any_of_the_files_keys_comes_as_json(home: Path, models: Path, call: Call) -> None:
+    call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt", "--name", "mine")
+    ink = str(models / "ink.safetensors")
+    content = {"title": "-Fog-", "loras": [{"path": ink, "weight": 0.5, "on": True}], "plan": {"eta": 0.5}}
+    done = call("styles", "edit", "mine", "--content", json.dumps(content), "--json")
+    assert done.code == 0, done.err
+    assert done.lines[0]["settings"]["title"] == "-Fog-"
+    wanted = style(home, "mine")
+    assert (wanted.title, wanted.plan, wanted.preset) == ("-Fog-", {"eta": 0.5}, "published")
+    assert wanted.loras == (LoraEntry(path=ink, weight=0.5),)
+    assert wanted.prompt == "{prompt}, ink wash, sumi", "what a new LoRA is called up by"
+    call("styles", "edit", "mine", "--prompt", "{prompt}")
+    shown = call("styles", "show", "mine", "--json").lines[0]["settings"]
+    assert call("styles", "edit", "mine", "--content", json.dumps(shown)).code == 0
+    assert style(home, "mine").prompt == "{prompt}", "the LoRA was there before"
+    assert style(home, "mine") == msgspec.structs.replace(wanted, prompt="{prompt}")
+
+
+def test_loras_are_named_as_a_client_sees_them(home: Path, models: Path, call: Call) -> None:
+    call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt", "--name", "mine")
+    own = home / "config" / "loras" / "sumi.safetensors"
+    own.parent.mkdir(parents=True)
+    own.write_bytes((models / "ink.safetensors").read_bytes())
+    call("styles", "edit", "mine", "--lora", models / "ink.safetensors", "--no-words")
+    names = [view.name for view in read_catalogue().recipes["mine"].style.loras]
+    assert names == ["ink.safetensors", "sumi.safetensors"]
+    loras = [{"name": "ink.safetensors", "on": False}, {"name": "sumi.safetensors", "weight": 0.25}]
+    done = call("styles", "copy", "mine", "other", "--content", json.dumps({"loras": loras}))
+    assert done.code == 0, done.err
+    assert style(home, "other").loras == (
+        LoraEntry(path=str(models / "ink.safetensors"), on=False),
+        LoraEntry(path=str(own), weight=0.25),
+    )
+    missing = call("styles", "edit", "other", "--content", '{"loras": [{"name": "gone"}]}')
+    assert missing.code == 1
+    assert 'there is no LoRA "gone"' in missing.err
+
+
+def test_bases_are_listed_with_their_presets(home: Path, models: Path, call: Call) -> None:
+    call("models", "add", models / "DreamShaper 8.safetensors", models / "lavie_base.pt", "--name", "mine")
+    (home / "config" / "bases" / "broken.toml").write_text("t2i =", encoding="utf-8")
+    done = call("styles", "bases", "--json")
+    assert done.code == 0
+    told = {line["name"]: (line["own"], line["presets"]) for line in done.lines}
+    assert told["mine"] == (True, list(read_presets_of_lavie()))
+    assert told["embedded"][0] is False
+    assert "published" in told["embedded"][1]
+    assert "broken" not in told
+    assert 'The base "broken" was skipped' in done.err
+
+
+def read_presets_of_lavie() -> Mapping[str, object]:
+    return presets_for("lavie")
+
+
 def test_ours_is_changed_as_a_copy(home: Path, call: Call) -> None:
     assert call("styles", "edit", "neon", "--title", "My Neon").code == 0
     assert read_catalogue().recipes["neon"].style.title == "My Neon"
@@ -181,6 +268,10 @@ def test_ours_is_changed_as_a_copy(home: Path, call: Call) -> None:
         (("new", "x", "--title", "t" * 65), '"title" must have at most 64 letters'),
         (("copy", "nowhere", "x"), 'there is no style "nowhere"'),
         (("edit", "plain", "--no-lora", "ink"), 'the style has no LoRA "ink"'),
+        (("edit", "plain", "--lora-off", "ink"), 'the style has no LoRA "ink"'),
+        (("edit", "plain", "--content", '{"prmpt": "x"}'), "prmpt"),
+        (("edit", "plain", "--content", '{"plan": 3}'), '"plan"'),
+        (("edit", "plain", "--set", "stpes=3"), "stpes"),
         (("remove", "plain"), "comes with the product and stays"),
         (("remove", "../x"), "is not there"),
         (("thumbnail", "plain"), "is not your own"),
@@ -194,6 +285,15 @@ def test_what_cannot_be_done_is_said_and_writes_nothing(
     assert says in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not (home / "config" / "styles").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "[" * 5000, "1"])
+def test_content_that_is_no_object_is_a_mistake_of_the_command_line(
+    home: Path, call: Call, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call("styles", "edit", "plain", "--content", content)
+    assert "it is no JSON object" in capsys.readouterr().err
 
 
 def test_show_is_the_file(home: Path, call: Call) -> None:

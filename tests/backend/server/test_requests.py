@@ -70,6 +70,21 @@ def test_loras_are_found_in_the_bases_folder_and_in_the_users(catalogue: Catalog
     ]
 
 
+def test_a_lora_that_the_style_has_switched_off_can_be_put_on(home: Path) -> None:
+    styles = home / "config" / "styles"
+    styles.mkdir(parents=True)
+    off = home / "elsewhere" / "off.safetensors"
+    text = f"""title = "Mine"\nbase = "embedded"\npreset = "draft"\nexample_prompt = "x"
+loras = [{{ name = "neon" }}, {{ path = '{off}', weight = 0.5, on = false }}]\n"""
+    (styles / "mine.toml").write_text(text, encoding="utf-8")
+    catalogue = read_catalogue()
+    order, _ = resolve(request(style="mine"), catalogue, fake=True)
+    assert [Path(lora.path).name for lora in order.sources.loras] == ["neon"]
+    on = (LoraChoice(name="off.safetensors", weight=0.7), LoraChoice(name="neon", weight=0))
+    order, _ = resolve(request(style="mine", loras=on), catalogue, fake=True)
+    assert [(Path(lora.path), lora.weight) for lora in order.sources.loras] == [(off, 0.7)]
+
+
 @pytest.mark.parametrize("name", ["t2i", "../t2i", "none such", "/etc/passwd", "weights/loras/sketch"])
 def test_nothing_but_loras_can_be_named(catalogue: Catalogue, name: str) -> None:
     """The folder around the LoRAs holds the base's models, and the one around that everything."""

@@ -40,6 +40,17 @@ def test_own_ones_come_first_and_are_named_as_in_their_folder(tmp_path: Path) ->
     )
 
 
+def test_those_that_a_style_has_switched_off_come_next_with_their_weights(tmp_path: Path) -> None:
+    on, off = write(tmp_path / "a" / "on.safetensors"), write(tmp_path / "b" / "off.safetensors")
+    write(tmp_path / "mine" / "more.safetensors")
+    found = listed([Lora(str(on), 0.5)], [tmp_path / "mine"], spare=[Lora(str(off), 0.7)])
+    assert found == (
+        LoraView(name="on.safetensors", weight=0.5, own=True),
+        LoraView(name="off.safetensors", weight=0.7),
+        LoraView(name="more.safetensors"),
+    )
+
+
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
