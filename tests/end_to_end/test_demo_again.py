@@ -57,8 +57,15 @@ def test_all_styles_one_after_another_replaces_it_too(place: Path, blender_pytho
     assert all(strip["found"] for strip in strips)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["The backend starts", "Making the clip", "Painting, "])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("The backend starts", signal.SIGTERM),
+        ("Making the clip", signal.SIGINT),
+        ("Painting, ", signal.SIGINT),
+        *(pytest.param(moment, signal.SIGTERM, marks=pytest.mark.long) for moment in ("Making the clip", "Painting, ")),
+    ],
+)
 def test_stopping_it_leaves_nothing(place: Path, moment: str, number: signal.Signals) -> None:
     env = {**environment(place), "ELEVATOR_FAKE_STEP_SECONDS": "1"}
     with subprocess.Popen(

@@ -181,7 +181,7 @@ def test_doctor_says_what_is_missing_and_what_mends_it(copy: Path, offline: dict
     assert not (copy / ".venv").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_stopping_leaves_no_process_and_the_next_try_succeeds(
     copy: Path, offline: dict[str, str], number: signal.Signals
 ) -> None:

@@ -168,8 +168,8 @@ def test_shapes_are_those_of_the_loaded_models(t2v):
 @pytest.mark.parametrize(
     ("t2i", "t2v", "options"),
     [
-        ("sd1_folder", "motion_v3.ckpt", {"dtype": torch.bfloat16}),
-        ("sd2.safetensors", "zeroscope", {"prediction_type": "v_prediction"}),
+        pytest.param("sd1_folder", "motion_v3.ckpt", {"dtype": torch.bfloat16}, marks=pytest.mark.long),
+        pytest.param("sd2.safetensors", "zeroscope", {"prediction_type": "v_prediction"}, marks=pytest.mark.long),
         ("sd1.ckpt", "lavie.pt", {}),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_folder_without_weights_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("t2v", "settings"),
     [
-        ("zeroscope", {"tile": 64}),
+        pytest.param("zeroscope", {"tile": 64}, marks=pytest.mark.long),
         ("animatediff", {"chunk": 3, "window": 3, "overlap": 2, "video_guidance": 1.0}),
         ("lavie", {"cache_interval": 2}),
     ],

@@ -52,7 +52,7 @@ def costs(network):
     return image_costs() | video
 
 
-@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("kind", [pytest.param("zeroscope", marks=pytest.mark.long), "animatelcm", "lavie"])
 def test_presets_take_their_share_of_the_published_arithmetic(kind):
     presets, flops = presets_for(kind), costs(NETWORKS[kind])
     published = total(published_counts(presets["published"].plan), flops)
