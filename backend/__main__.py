@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     # Whoever is asked to end leaves in order, too: what it started must not stay behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -91,11 +92,12 @@ def _note_exception(path: Path, words: str) -> None:
         warn(f"It could not be logged: {error}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str | None = None) -> argparse.ArgumentParser:
+    """wanted: the command that is asked for, if that is known."""
     parser = _Parser(prog=launcher(), description=__doc__.partition("\n\n")[2])
     parser.add_argument("--version", action="version", version=VERSION)
     commands: Any = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_commands(commands)
+    add_commands(commands, wanted)
     return parser
 
 

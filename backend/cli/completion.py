@@ -63,9 +63,8 @@ class Command:
     """Words that follow it, as `install` follows `service`."""
 
 
-def add_completion(commands: Commands) -> None:
-    """Add it to the command line."""
-    command = commands.add_parser("completion", help="print what a shell completes this command line with")
+def add_completion(command: argparse.ArgumentParser, commands: Commands) -> None:
+    """Its options. commands: what is completed."""
     command.add_argument("shell", choices=tuple(SHELLS), help="whose script")
     command.set_defaults(run=partial(print_completion, commands))
 

@@ -6,7 +6,6 @@ import argparse
 import ipaddress
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shared_protocol import connection
 from shared_protocol.connection import Connection
@@ -17,21 +16,19 @@ from ..failures import EXIT_DONE
 from ..server.keys import KeyPair, check_public_key, read_pair, read_public_key, write_pair
 from .failures import CommandFailure
 
-if TYPE_CHECKING:
-    from elevator.arguments import Commands
-
 _NAME = re.compile(r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])\Z)[a-z0-9][a-z0-9_-]{0,63}")
 """Names of files on every operating system; Windows takes some words for devices."""
 _ADDRESS = re.compile(r"(?:tcp://)?(?:\[(?P<six>[^\[\]/]+)\]|(?P<host>[^\[\]/:]+)):(?P<port>[0-9]{1,5})")
 
 
-def add_keys(commands: Commands) -> None:
-    """Add `key` and `profile` to the command line."""
-    command = commands.add_parser("key", help="make a key, with which a client reaches a backend on another machine")
+def add_key(command: argparse.ArgumentParser) -> None:
+    """Options of `key`."""
     command.add_argument("name", type=parse_name, metavar="NAME", help="of the key, such as this machine's")
     command.set_defaults(run=make_key)
 
-    command = commands.add_parser("profile", help="note how a backend on another machine is reached")
+
+def add_profile(command: argparse.ArgumentParser) -> None:
+    """Options of `profile`."""
     command.add_argument("name", type=parse_name, metavar="NAME", help="of the profile")
     command.add_argument("--endpoint", type=parse_endpoint, required=True, metavar="ADDRESS", help="tcp://HOST:PORT")
     command.add_argument(

@@ -21,7 +21,7 @@ from .serving import add_backend_options, add_serve_options
 from .units import Service, Unwritable, checked
 
 if TYPE_CHECKING:
-    from elevator.arguments import ArgumentParser, Commands
+    from elevator.arguments import ArgumentParser
 
 ALWAYS = ("-m", "backend", "serve", "--stay", "--wait")
 """A service stays; and where another backend runs when it begins, such as Blender's, its turn comes when that ends."""
@@ -29,9 +29,8 @@ FOLDERS = ("ELEVATOR_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"
 """Variables that say where the product's folders are: a service does not get a terminal's."""
 
 
-def add_service(commands: Commands) -> None:
-    """Add it to the command line."""
-    command = commands.add_parser("service", help="have the system start a backend, and start it again if it fails")
+def add_service(command: ArgumentParser) -> None:
+    """Its actions and their options."""
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     install = actions.add_parser("install", help="start one now and at every login, with these options of serve")
     add_backend_options(install)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from elevator.cli import values
 from elevator.cli.shared import add
@@ -33,18 +32,14 @@ from ..server.only_one import OnlyOne, only_one
 from .keys import parse_bind
 from .output import warn
 
-if TYPE_CHECKING:
-    from elevator.arguments import Commands
-
 log = logging.getLogger(__name__)
 
 TURN_SECONDS = 1.0
 """How often `--wait` looks whether the other backend has ended."""
 
 
-def add_serve(commands: Commands) -> None:
-    """Add it to the command line."""
-    command = commands.add_parser("serve", help="serve Blender and the command line until told to stop")
+def add_serve(command: argparse.ArgumentParser) -> None:
+    """Its options."""
     add_backend_options(command)
     command.add_argument("--stay", action="store_true", help="do not end when nobody is connected")
     command.add_argument(

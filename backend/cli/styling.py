@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +15,7 @@ from ..styles.catalogue import read_catalogue
 from ..styles.files import BASES, STYLES, StyleFile, Unusable, own_bases, own_styles
 from ..styles.recipes import read_base
 from ..styles.toml_text import toml_text
+from .actions import add_action
 from .failures import CommandFailure
 from .output import Output, typed, warn
 from .serving import add_backend_options
@@ -24,38 +24,39 @@ from .style_lines import BaseLine, Removed, StyleLine, found, line_of, see_list
 from .style_pictures import run_thumbnail
 
 if TYPE_CHECKING:
-    from elevator.arguments import ArgumentParser, Commands
+    from elevator.arguments import ArgumentParser
 
 
-def add_styles(commands: Commands) -> None:
-    """Add it to the command line."""
-    command = commands.add_parser("styles", help="see, make, copy, change and remove styles, and have pictures made")
+def add_styles(command: ArgumentParser) -> None:
+    """Its actions and their options."""
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _action(actions, "list", "say which styles there are, and what is wrong with others", run_list)
-    _action(actions, "bases", "say which bases there are, and their presets", run_bases)
-    _action(actions, "show", "say what a style's file says", run_show).add_argument("name", metavar="NAME")
+    add_action(actions, "list", "say which styles there are, and what is wrong with others", run_list)
+    add_action(actions, "bases", "say which bases there are, and their presets", run_bases)
+    add_action(actions, "show", "say what a style's file says", run_show).add_argument("name", metavar="NAME")
 
-    action = _action(actions, "new", "write a style", run_new)
+    action = add_action(actions, "new", "write a style", run_new)
     action.add_argument("name", metavar="NAME", help="or title, from which the name is made")
     add_settings(action, base="embedded")
     _add_overwrite(action)
 
-    action = _action(actions, "copy", "write a style like another one", run_copy)
+    action = add_action(actions, "copy", "write a style like another one", run_copy)
     action.add_argument("name", metavar="NAME")
     action.add_argument("new", metavar="NEW", help="or title, from which the name is made")
     add_settings(action)
     add_removals(action)
     _add_overwrite(action)
 
-    action = _action(actions, "edit", "change a style; one of ours is copied first, and the copy is changed", run_edit)
+    action = add_action(
+        actions, "edit", "change a style; one of ours is copied first, and the copy is changed", run_edit
+    )
     action.add_argument("name", metavar="NAME")
     add_settings(action)
     add_removals(action)
 
-    action = _action(actions, "remove", "delete a style of your own and its picture", run_remove)
+    action = add_action(actions, "remove", "delete a style of your own and its picture", run_remove)
     action.add_argument("name", metavar="NAME")
 
-    action = _action(
+    action = add_action(
         actions,
         "thumbnail",
         "have the backend make a small clip, and keep a frame as picture",
@@ -66,13 +67,6 @@ def add_styles(commands: Commands) -> None:
     action.add_argument("--quiet", action="store_true", help="show no progress")
     add_backend_options(action, START_GRACE)
     action.set_defaults(profile=None)
-
-
-def _action(actions: Commands, name: str, about: str, run: Callable[[argparse.Namespace], int]) -> ArgumentParser:
-    action = actions.add_parser(name, help=about, description=f"{about[:1].upper()}{about[1:]}.")
-    action.add_argument("--json", action="store_true", help="print one JSON object a line (docs/COMMANDS.md)")
-    action.set_defaults(run=run)
-    return action
 
 
 def _add_overwrite(action: ArgumentParser) -> None:

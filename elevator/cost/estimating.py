@@ -128,12 +128,13 @@ def estimate(
             plan.video_spans,
         )
         guided = _repeated(t2i.guided, z, plan)
-        single = _repeated(t2i.with_prompt, z, plan)
         refining = measure(lambda: result(t2v.guided(z, 0))) if once.refining else NOTHING
         decoding = measure(lambda: decoded(own.vae, z[:1].float(), plan.tile))
+    prompts = 1 if plan.guidance == 1 else 2  # a call with one prompt takes its share of a guided one
+    single = guided.flops(once.correction + once.inverting, once.shallow_correction + once.shallow_inverting)
     flops = (
         guided.flops(once.painting, once.shallow_painting)
-        + single.flops(once.correction + once.inverting, once.shallow_correction + once.shallow_inverting)
+        + single // prompts
         + once.refining * refining.flops
         + frames * decoding.flops
     )

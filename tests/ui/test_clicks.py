@@ -340,26 +340,60 @@ def test_a_waiting_blender_sees_the_next_backend(studio: Studio) -> None:
         two.picture("two_blenders")
 
 
-def test_models_are_shown_with_their_sizes(window: Window) -> None:
-    """Nothing is downloaded: the sets come from the backend's own catalogue."""
-    window.open("models")
-    # Its place is below what is needed more often, and it is closed: here it is the only one.
+def alone(window: Window, panel: str) -> None:
+    """Let the sidebar have this panel alone, opened by a click on its title: it is closed, and below what is needed
+    more often."""
     window.say(
         "import sys, bpy\n"
         "panels = sys.modules['bl_ext.user_default.video_elevator.blender.panels']\n"
         "for each in reversed(panels.CLASSES):\n"
-        "    if issubclass(each, bpy.types.Panel) and each.__name__ != 'ModelsPanel':\n"
+        f"    if issubclass(each, bpy.types.Panel) and each.__name__ != {panel!r}:\n"
         "        bpy.utils.unregister_class(each)\n"
     )
     window.do("sleep", 1)
     left, top, _, _ = window.ask("boxes()")["UI"]
     window.point(left + 60, top + 14)
     window.do("click", 1, "sleep", 1)
-    models = "__import__('sys').modules['bl_ext.user_default.video_elevator.machine.timer'].the_pump().models"
-    window.do("sleep", 1)
-    window.click("elevator.list_models(")
-    window.until(lambda: window.ask(f"bool({models}.sets) and not {models}.running"))
+
+
+PUMP = "__import__('sys').modules['bl_ext.user_default.video_elevator.machine.timer'].the_pump()"
+
+
+def test_models_are_shown_with_their_sizes(window: Window) -> None:
+    """Nothing is downloaded: the sets come from the backend's own catalogue, as soon as the panel is opened."""
+    window.open("models")
+    alone(window, "ModelsPanel")
+    window.until(lambda: window.ask(f"bool({PUMP}.models.sets) and not {PUMP}.models.running"))
     window.do("sleep", 1)
     window.picture("models", window.ask("boxes()")["UI"])
-    assert window.ask(f"{models}.problem is None")
-    assert window.ask(f"len({models}.sets)") > 3
+    assert window.ask(f"{PUMP}.models.problem is None")
+    assert window.ask(f"len({PUMP}.models.sets)") > 3
+
+
+def test_a_style_is_made_and_changed_with_clicks(window: Window) -> None:
+    window.open("styles")
+    job = generate(window, "a fox")
+    window.until(lambda: is_filled(window, job))
+    window.say("scene().elevator.style_name = 'neon'; scene().elevator.preset_name = 'draft'")
+    alone(window, "StylesPanel")
+    window.picture("styles", window.ask("boxes()")["UI"])
+    window.click("elevator.new_style(")
+    window.do("sleep", 0.5)
+    window.picture("styles_new")
+    window.keys("Return")
+    window.until(lambda: window.ask("scene().elevator.style_name") == "my_neon")
+    window.until(lambda: window.ask(f"any(style.name == 'my_neon' for style in {PUMP}.session.backend.styles)"))
+    window.click("elevator.edit_style(")
+    window.until(lambda: window.ask("bpy.context.window_manager.elevator_style.name") == "my_neon")
+    window.do("sleep", 1)
+    window.picture("styles_edited", window.ask("boxes()")["UI"])
+    window.say("bpy.context.window_manager.elevator_style.title = 'Night'")
+    window.click("elevator.save_style(")
+    window.until(lambda: not window.ask("bpy.context.window_manager.elevator_style.name"))
+    window.until(
+        lambda: (
+            window.ask(f"[style.title for style in {PUMP}.session.backend.styles if style.name == 'my_neon']")
+            == ["Night"]
+        )
+    )
+    assert window.ask(f"{PUMP}.styles.problem is None")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Never
 
@@ -15,7 +17,9 @@ import cv2
 import psutil
 import pytest
 
+from backend import __main__
 from backend.__main__ import main
+from backend.cli.arguments import COMMANDS
 from shared_protocol.machine import places
 from shared_protocol.messages import FailureCode
 from tests.backend.harness import ROOT, Running, command, run, until
@@ -326,3 +330,30 @@ def test_help_and_usage() -> None:
     assert run("generate", "x", "--out", "y", "--size", "big").returncode == 2
     assert run("generate", "x", "--out", "y", "--seed", "-1").returncode == 2
     assert FailureCode
+
+
+def options_of(parser: argparse.ArgumentParser, name: str) -> set[str]:
+    (action,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return {text for each in action.choices[name]._actions for text in each.option_strings or (each.dest,)}
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "completion"])
+def test_a_command_that_is_asked_for_has_all_its_options(name: str) -> None:
+    asked = __main__._parser(name)
+    assert options_of(asked, name) == options_of(__main__._parser(), name)
+    assert options_of(asked, "serve" if name not in ("serve", "completion") else "queue") == (
+        {"-h", "--help"} if name != "completion" else options_of(__main__._parser(), "queue")
+    )
+
+
+def test_a_server_begins_without_what_only_other_commands_need() -> None:
+    """A clip is waited for from Blender's click on."""
+    code = (
+        "import sys; from backend import __main__; __main__._parser('serve');"
+        "print(*(name for name in sys.modules if name.startswith('backend.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = set(done.stdout.split())
+    assert "backend.cli.serving" in names
+    others = ("styling", "models", "service", "report", "diagnosis", "queueing", "batch")
+    assert not names & {f"backend.cli.{other}" for other in others}
