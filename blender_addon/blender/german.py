@@ -824,4 +824,44 @@ GERMAN: dict[str, str] = {
     ),
     "Words that the style knows well, such as for its picture": "Worte, die der Stil gut kennt, etwa für sein Bild",
     "Write the style. The next clip in it is made so": "Den Stil schreiben. Der nächste Clip darin wird so gemacht",
+    # Model files
+    "All files are as they came: {count}.": "Alle Dateien sind, wie sie kamen: {count}.",
+    "Another set that is here needs all of these files: nothing was deleted.": (
+        "Ein anderer Satz, der hier ist, braucht alle diese Dateien: Nichts wurde gelöscht."
+    ),
+    "Check Files": "Dateien prüfen",
+    "Delete Models": "Modelle löschen",
+    "Delete these models, but for what another set needs. Clips and styles stay; they can be got again": (
+        "Diese Modelle löschen, bis auf das, was ein anderer Satz braucht. Clips und Stile bleiben; Modelle"
+        " lassen sich wieder holen"
+    ),
+    "Download again what is damaged or missing of the model files": (
+        "Noch einmal herunterladen, was an den Modelldateien beschädigt ist oder fehlt"
+    ),
+    "Files that were got again: {count}.": "Noch einmal geholte Dateien: {count}.",
+    "Model Files": "Modelldateien",
+    "Model files are being deleted.": "Modelldateien werden gelöscht.",
+    "Nothing was got yet.": "Es wurde noch nichts geholt.",
+    "Pack for Another Machine": "Für anderen Rechner packen",
+    "Read all model files that were got, and compare them with their hashes": (
+        "Alle geholten Modelldateien lesen und mit ihren Prüfsummen vergleichen"
+    ),
+    "Repair Files": "Dateien reparieren",
+    "Take In a Pack": "Ein Paket aufnehmen",
+    "Take in models and styles that another machine has packed. What is here already stays": (
+        "Modelle und Stile aufnehmen, die ein anderer Rechner gepackt hat. Was schon hier ist, bleibt"
+    ),
+    "The model files are being checked and mended.": "Die Modelldateien werden geprüft und repariert.",
+    "The model files are being checked.": "Die Modelldateien werden geprüft.",
+    "The models are being packed.": "Die Modelle werden gepackt.",
+    "The models are being taken in.": "Die Modelle werden aufgenommen.",
+    "Up to {size} are deleted. Styles that use them make no clips then.": (
+        "Bis zu {size} werden gelöscht. Stile, die sie verwenden, machen dann keine Clips."
+    ),
+    "Write all models that were got, and your own styles, into a file for another machine": (
+        "Alle geholten Modelle und die eigenen Stile in eine Datei für einen anderen Rechner schreiben"
+    ),
+    "{size} are new here.": "{size} sind hier neu.",
+    "{size} are packed in {path}.": "{size} sind in {path} gepackt.",
+    "{size} were deleted.": "{size} wurden gelöscht.",
 }

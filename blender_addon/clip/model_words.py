@@ -41,3 +41,33 @@ def name_of(path: str) -> str:
 def pair(t2i: str, t2v: str) -> str:
     """Two models that would make a style."""
     return Phrase("{image} with {motion}", image=name_of(t2i), motion=name_of(t2v))
+
+
+def checked(count: int) -> str:
+    """Files that were compared with their hashes, all of which are whole."""
+    return Phrase("All files are as they came: {count}.", count=count) if count else Phrase("Nothing was got yet.")
+
+
+def repaired(count: int) -> str:
+    """Files that were downloaded again."""
+    return Phrase("Files that were got again: {count}.", count=count)
+
+
+def removed(size: int) -> str:
+    """Files that were deleted."""
+    return Phrase("{size} were deleted.", size=gigabytes(size))
+
+
+def kept() -> str:
+    """Nothing was deleted."""
+    return Phrase("Another set that is here needs all of these files: nothing was deleted.")
+
+
+def packed(size: int, path: str) -> str:
+    """What was written for another machine."""
+    return Phrase("{size} are packed in {path}.", size=gigabytes(size), path=path)
+
+
+def unpacked(size: int, _path: str) -> str:
+    """What was taken in from another machine."""
+    return Phrase("{size} are new here.", size=gigabytes(size))

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from ..clip import model_words
 from .told_commands import Error, ToldCommands
 
 MOST_PAIRS = 50
@@ -47,6 +48,35 @@ class Added(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class CheckedFile(msgspec.Struct, frozen=True, tag=True):
+    """A model file that was compared with its hash."""
+
+    path: str
+    problem: str = ""
+    """What is wrong with it; empty: nothing."""
+
+
+class GotFile(msgspec.Struct, frozen=True, tag=True):
+    """A model file that was downloaded."""
+
+    path: str
+
+
+class RemovedFile(msgspec.Struct, frozen=True, tag=True):
+    """A model file that was deleted."""
+
+    size: int
+    """Bytes."""
+
+
+class Bundle(msgspec.Struct, frozen=True, tag=True):
+    """Models, bases and styles that were written for another machine, or taken in from one."""
+
+    path: str
+    size: int
+    """Bytes."""
+
+
 class Fetching(msgspec.Struct, frozen=True, tag=True):
     """How far a download is."""
 
@@ -55,7 +85,8 @@ class Fetching(msgspec.Struct, frozen=True, tag=True):
     seconds_left: float | None = None
 
 
-_Line: TypeAlias = ModelSet | FoundPair | Fetching | Added | Error
+_Heard: TypeAlias = ModelSet | FoundPair | CheckedFile | GotFile | RemovedFile | Bundle
+_Line: TypeAlias = _Heard | Fetching | Added | Error
 _LINE = msgspec.json.Decoder(_Line)
 
 
@@ -74,7 +105,9 @@ class ModelCommands(ToldCommands):
         """Of the download that runs."""
         self.added = ""
         """The style that was made of models last and is not yet offered."""
-        self._heard: list[ModelSet | FoundPair] = []
+        self.result = ""
+        """What the last command has done, where nothing else shows it."""
+        self._heard: list[_Heard] = []
         self._added = ""
 
     def list(self) -> None:
@@ -93,9 +126,29 @@ class ModelCommands(ToldCommands):
         """Make a style of two models, where they lie."""
         self._begin("add", pair.t2i, pair.t2v, *([pair.t2v_lora] if pair.t2v_lora else []))
 
+    def verify(self) -> None:
+        """Compare all files that were got with their hashes."""
+        self._begin("verify")
+
+    def repair(self, *, offline: bool) -> None:
+        """Download again what is damaged or missing."""
+        self._begin("repair", options=["--offline"] if offline else [])
+
+    def remove(self, name: str) -> None:
+        """Delete the files of a set, but for what another set that is here needs."""
+        self._begin("remove", name, options=["--yes"])
+
+    def pack(self, path: str) -> None:
+        """Write all models, bases and styles of the user's into a file, for another machine."""
+        self._begin("export", path)
+
+    def unpack(self, path: str) -> None:
+        """Take in what another machine has packed."""
+        self._begin("import", path)
+
     def _begin(self, name: str, *values: str, options: Sequence[str] = ()) -> None:
         if self._start(name, *values, options=options):
-            self._heard, self._added = [], ""
+            self._heard, self._added, self.result = [], "", ""
 
     def _hear(self, line: bytes) -> None:
         try:
@@ -112,15 +165,37 @@ class ModelCommands(ToldCommands):
             self._heard.append(told)
 
     def _took(self, name: str) -> None:
-        if name == "list":
-            self.sets = tuple(each for each in self._heard if isinstance(each, ModelSet))
-        elif name == "scan":
-            self.pairs = tuple(each for each in self._heard if isinstance(each, FoundPair))[:MOST_PAIRS]
-        else:
-            self.made += 1
-            self.added = self._added
-        if name == "get":
+        heard = self._heard
+        match name:
+            case "list":
+                self.sets = tuple(each for each in heard if isinstance(each, ModelSet))
+            case "scan":
+                self.pairs = tuple(each for each in heard if isinstance(each, FoundPair))[:MOST_PAIRS]
+            case "verify" | "export":
+                self.result = _result(name, heard)
+            case _:
+                self.made += 1
+                self.added = self._added
+        if name in ("get", "repair", "remove", "import"):
             self.list()
+            self.result = _result(name, heard)
 
     def _ended(self) -> None:
         self.progress = None
+
+
+def _result(name: str, heard: Sequence[_Heard]) -> str:
+    """What a command has done, by what it has said."""
+    got = sum(isinstance(each, GotFile) for each in heard)
+    checked = sum(isinstance(each, CheckedFile) for each in heard)
+    gone = [each.size for each in heard if isinstance(each, RemovedFile)]
+    bundle = next((each for each in heard if isinstance(each, Bundle)), None)
+    if name == "verify" or (name == "repair" and not got):
+        return model_words.checked(checked)
+    if name == "repair":
+        return model_words.repaired(got)
+    if name == "remove":
+        return model_words.removed(sum(gone)) if gone else model_words.kept()
+    if bundle is not None:
+        return (model_words.packed if name == "export" else model_words.unpacked)(bundle.size, bundle.path)
+    return ""

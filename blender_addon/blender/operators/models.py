@@ -142,4 +142,132 @@ class AddModels(_OfThisMachine, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (ListModels, GetModels, StopModels, ScanModels, AddModels)
+class RemoveModels(_OfThisMachine, bpy.types.Operator):
+    """Delete these models, but for what another set needs. Clips and styles stay; they can be got again"""
+
+    bl_idname = "elevator.remove_models"
+    bl_label = "Delete Models"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    name: StringProperty(options=HIDDEN)
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Say first how much it is."""
+        found = next((each for each in the_pump().models.sets or () if each.name == self.name), None)
+        if found is None:
+            return {"CANCELLED"}
+        size = model_words.gigabytes(found.size - found.missing)
+        message = Phrase("Up to {size} are deleted. Styles that use them make no clips then.", size=size)
+        return confirm(self, context, event, title="Delete Models", message=message, button="Delete")
+
+    def execute(self, _context: Any) -> set[str]:
+        """Begin; the timer goes on."""
+        pump = the_pump()
+        pump.models.remove(self.name)
+        pump.do(())
+        return {"FINISHED"}
+
+
+class VerifyModels(_OfThisMachine, bpy.types.Operator):
+    """Read all model files that were got, and compare them with their hashes"""
+
+    bl_idname = "elevator.verify_models"
+    bl_label = "Check Files"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        """Begin; the timer goes on."""
+        pump = the_pump()
+        pump.models.verify()
+        pump.do(())
+        return {"FINISHED"}
+
+
+class RepairModels(_OfThisMachine, bpy.types.Operator):
+    """Download again what is damaged or missing of the model files"""
+
+    bl_idname = "elevator.repair_models"
+    bl_label = "Repair Files"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Online access must be allowed."""
+        if not bpy.app.online_access:
+            cls.poll_message_set(OFFLINE)
+            return False
+        return super().poll(context)
+
+    def execute(self, _context: Any) -> set[str]:
+        """Begin; the timer goes on."""
+        pump = the_pump()
+        pump.models.repair(offline=not bpy.app.online_access)
+        pump.do(())
+        return {"FINISHED"}
+
+
+class PackModels(_OfThisMachine, bpy.types.Operator):
+    """Write all models that were got, and your own styles, into a file for another machine"""
+
+    bl_idname = "elevator.pack_models"
+    bl_label = "Pack for Another Machine"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options=HIDDEN)
+    filter_glob: StringProperty(default="*.zip", options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Ask for the file."""
+        self.filepath = "models.zip"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        """Begin; the timer goes on."""
+        if not self.filepath:
+            self.report({"ERROR"}, told("Choose a file."))
+            return {"CANCELLED"}
+        pump = the_pump()
+        pump.models.pack(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".zip"))
+        pump.do(())
+        return {"FINISHED"}
+
+
+class UnpackModels(_OfThisMachine, bpy.types.Operator):
+    """Take in models and styles that another machine has packed. What is here already stays"""
+
+    bl_idname = "elevator.unpack_models"
+    bl_label = "Take In a Pack"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options=HIDDEN)
+    filter_glob: StringProperty(default="*.zip", options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Ask for the file."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        """Begin; the timer goes on."""
+        if not self.filepath:
+            self.report({"ERROR"}, told("Choose a file."))
+            return {"CANCELLED"}
+        pump = the_pump()
+        pump.models.unpack(bpy.path.abspath(self.filepath))
+        pump.do(())
+        return {"FINISHED"}
+
+
+CLASSES = (
+    ListModels,
+    GetModels,
+    StopModels,
+    ScanModels,
+    AddModels,
+    RemoveModels,
+    VerifyModels,
+    RepairModels,
+    PackModels,
+    UnpackModels,
+)

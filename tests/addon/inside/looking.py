@@ -345,6 +345,7 @@ def _models_in_every_state() -> None:
     models.pairs = (commands.FoundPair("/m/a.ckpt", "/m/b.ckpt"),)
     models.progress, models._name = commands.Fetching(1, 5, 9.0), "get"
     models.problem = part("clip.job").Problem("It does not fit.", "Choose another.")
+    part("blender.panels.models").ModelFilesMenu.draw(SimpleNamespace(layout=_Layout()), bpy.context)
 
 
 class _Drawn:

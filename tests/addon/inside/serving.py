@@ -161,6 +161,13 @@ elif sys.argv[2] == "get":
     tell("Added", name="sd")
 elif sys.argv[2] == "scan":
     tell("FoundPair", t2i=sys.argv[-1] + "/a.ckpt", t2v=sys.argv[-1] + "/b.ckpt")
+elif sys.argv[2] == "remove":
+    (here / "got").unlink()
+    tell("RemovedFile", size=5)
+elif sys.argv[2] in ("verify", "repair"):
+    tell("CheckedFile", path="a")
+elif sys.argv[2] in ("export", "import"):
+    tell("Bundle", path=sys.argv[-1], files=1, size=5)
 else:
     (here / "added").write_text(" ".join(sys.argv[3:]))
     tell("Added", name="mine")
@@ -208,6 +215,22 @@ def check_models_are_got_and_found_with_a_click_each() -> None:
         assert models.problem is None
         assert scene().elevator.style_name == "neon", "it stays what the artist has chosen"
         assert bpy.ops.elevator.add_models(index=1) == {"CANCELLED"}
+        for operator, given, said in (
+            ("verify_models", {}, "All files are as they came: 1."),
+            ("pack_models", {"filepath": str(project.parent / "pack")}, f"are packed in {project.parent}/pack.zip."),
+            ("unpack_models", {"filepath": str(project.parent / "pack.zip")}, "are new here."),
+        ):
+            assert getattr(bpy.ops.elevator, operator)(**given) == {"FINISHED"}
+            tick_until(lambda: not models.running, seconds=60)
+            assert said in models.result, (operator, models.result, models.problem)
+        if bpy.app.online_access:
+            assert bpy.ops.elevator.repair_models() == {"FINISHED"}
+            tick_until(lambda: not models.running, seconds=60)
+            asked = _asked(part("blender.operators.models").RemoveModels, name="sd")
+            assert "0 MB are deleted" in asked["message"], asked
+            assert bpy.ops.elevator.remove_models(name="sd") == {"FINISHED"}
+            tick_until(lambda: not models.running, seconds=60)
+            assert not models.sets[0].is_here
     finally:
         INSTALL_FILE.write_text(told, encoding="utf-8")
 

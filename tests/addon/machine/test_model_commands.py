@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ elif words[1] == "get":
         time.sleep(0.01)
     (here / "got").touch()
     tell("Added", name="sd", base="b", style="s")
+elif words[1] == "verify":
+    tell("CheckedFile", path="a", problem="")
+    tell("CheckedFile", path="b", problem="")
+elif words[1] == "repair":
+    tell("CheckedFile", path="a", problem="it is cut short")
+    tell("GotFile", model="m", path="a", size=1, sha256="", published=True)
+elif words[1] == "remove":
+    if words[-1] != "shared":
+        tell("RemovedFile", path="a", size=2_000_000_000)
+        tell("RemovedFile", path="b", size=500_000_000)
+elif words[1] in ("export", "import"):
+    tell("Bundle", path=words[-1], files=3, size=4_100_000_000, notes=[])
 elif words[1] == "scan":
     tell("FoundModel", path="/m/a.ckpt")
     tell("FoundPair", t2i="/m/a.ckpt", t2v="/m/b.ckpt", t2v_lora="", presets="x")
@@ -126,6 +139,36 @@ def test_folders_and_pairs_may_be_called_like_options(backend: Path) -> None:
     models.add(FoundPair("-a", "-b", "-c"))
     finish(models)
     assert words(backend) == ["models", "add", "--json", "--", "-a", "-b", "-c"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "typed", "said"),
+    [
+        (lambda models: models.verify(), ["verify"], "All files are as they came: 2."),
+        (lambda models: models.repair(offline=True), ["repair", "--offline"], "Files that were got again: 1."),
+        (lambda models: models.remove("sd"), ["remove", "--yes", "--", "sd"], "2.5 GB were deleted."),
+        (lambda models: models.remove("shared"), ["remove", "--yes", "--", "shared"], "nothing was deleted"),
+        (lambda models: models.pack("/a b.zip"), ["export", "--", "/a b.zip"], "4.1 GB are packed in /a b.zip."),
+        (lambda models: models.unpack("-a.zip"), ["import", "--", "-a.zip"], "4.1 GB are new here."),
+    ],
+)
+def test_what_was_done_with_files_is_said(
+    backend: Path, ask: Callable[[ModelCommands], None], typed: list[str], said: str
+) -> None:
+    models = ModelCommands()
+    ask(models)
+    deadline = time.monotonic() + 60
+    while not (backend / "words").exists() or not (backend / "words").read_bytes().endswith(b"]"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    told = words(backend)  # before it is asked what is here now
+    finish(models)
+    assert told == ["models", typed[0], "--json", *typed[1:]]
+    assert said in models.result
+    assert (models.sets is not None) == (typed[0] not in ("verify", "export")), "what is here may have changed"
+    models.scan("/elsewhere")
+    assert models.result == "", "it was about another command"
+    finish(models)
 
 
 def test_what_fails_says_why_in_the_commands_own_words(backend: Path) -> None:
