@@ -206,6 +206,7 @@ class Pump:
             style_draft.follow(self.styles, self.models, self.scene_name)
         if self.models.made + self.styles.made != made:
             self.look_around()  # whoever is asked how it is looks at its styles, and tells of new ones
+            looked_at = True
         if self.session.busy:
             return PERIOD
         commands = self.commands.running or self.models.running or self.styles.running

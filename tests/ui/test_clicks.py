@@ -6,6 +6,8 @@ The backend makes test pictures, which takes a few seconds for each clip.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -340,13 +342,13 @@ def test_a_waiting_blender_sees_the_next_backend(studio: Studio) -> None:
         two.picture("two_blenders")
 
 
-def alone(window: Window, panel: str) -> None:
-    """Let the sidebar have this panel alone, opened by a click on its title: it is closed, and below what is needed
-    more often."""
+@contextmanager
+def alone(window: Window, panel: str) -> Iterator[None]:
+    """The sidebar has this panel alone, opened by a click on its title: it is closed, and below what is needed more
+    often."""
+    room = "import sys, bpy\npanels = sys.modules['bl_ext.user_default.video_elevator.blender.panels'].CLASSES\n"
     window.say(
-        "import sys, bpy\n"
-        "panels = sys.modules['bl_ext.user_default.video_elevator.blender.panels']\n"
-        "for each in reversed(panels.CLASSES):\n"
+        f"{room}for each in reversed(panels):\n"
         f"    if issubclass(each, bpy.types.Panel) and each.__name__ != {panel!r}:\n"
         "        bpy.utils.unregister_class(each)\n"
     )
@@ -354,6 +356,12 @@ def alone(window: Window, panel: str) -> None:
     left, top, _, _ = window.ask("boxes()")["UI"]
     window.point(left + 60, top + 14)
     window.do("click", 1, "sleep", 1)
+    try:
+        yield
+    finally:
+        window.say(
+            f"{room}for each in panels:\n    if not each.is_registered:\n        bpy.utils.register_class(each)\n"
+        )
 
 
 PUMP = "__import__('sys').modules['bl_ext.user_default.video_elevator.machine.timer'].the_pump()"
@@ -362,12 +370,12 @@ PUMP = "__import__('sys').modules['bl_ext.user_default.video_elevator.machine.ti
 def test_models_are_shown_with_their_sizes(window: Window) -> None:
     """Nothing is downloaded: the sets come from the backend's own catalogue, as soon as the panel is opened."""
     window.open("models")
-    alone(window, "ModelsPanel")
-    window.until(lambda: window.ask(f"bool({PUMP}.models.sets) and not {PUMP}.models.running"))
-    window.do("sleep", 1)
-    window.picture("models", window.ask("boxes()")["UI"])
-    assert window.ask(f"{PUMP}.models.problem is None")
-    assert window.ask(f"len({PUMP}.models.sets)") > 3
+    with alone(window, "ModelsPanel"):
+        window.until(lambda: window.ask(f"bool({PUMP}.models.sets) and not {PUMP}.models.running"))
+        window.do("sleep", 1)
+        window.picture("models", window.ask("boxes()")["UI"])
+        assert window.ask(f"{PUMP}.models.problem is None")
+        assert window.ask(f"len({PUMP}.models.sets)") > 3
 
 
 def test_a_style_is_made_and_changed_with_clicks(window: Window) -> None:
@@ -375,25 +383,25 @@ def test_a_style_is_made_and_changed_with_clicks(window: Window) -> None:
     job = generate(window, "a fox")
     window.until(lambda: is_filled(window, job))
     window.say("scene().elevator.style_name = 'neon'; scene().elevator.preset_name = 'draft'")
-    alone(window, "StylesPanel")
-    window.picture("styles", window.ask("boxes()")["UI"])
-    window.click("elevator.new_style(")
-    window.do("sleep", 0.5)
-    window.picture("styles_new")
-    window.keys("Return")
-    window.until(lambda: window.ask("scene().elevator.style_name") == "my_neon")
-    window.until(lambda: window.ask(f"any(style.name == 'my_neon' for style in {PUMP}.session.backend.styles)"))
-    window.click("elevator.edit_style(")
-    window.until(lambda: window.ask("bpy.context.window_manager.elevator_style.name") == "my_neon")
-    window.do("sleep", 1)
-    window.picture("styles_edited", window.ask("boxes()")["UI"])
-    window.say("bpy.context.window_manager.elevator_style.title = 'Night'")
-    window.click("elevator.save_style(")
-    window.until(lambda: not window.ask("bpy.context.window_manager.elevator_style.name"))
-    window.until(
-        lambda: (
-            window.ask(f"[style.title for style in {PUMP}.session.backend.styles if style.name == 'my_neon']")
-            == ["Night"]
+    with alone(window, "StylesPanel"):
+        window.picture("styles", window.ask("boxes()")["UI"])
+        window.click("elevator.new_style(")
+        window.do("sleep", 0.5)
+        window.picture("styles_new")
+        window.keys("Return")
+        window.until(lambda: window.ask("scene().elevator.style_name") == "my_neon")
+        window.until(lambda: window.ask(f"any(style.name == 'my_neon' for style in {PUMP}.session.backend.styles)"))
+        window.click("elevator.edit_style(")
+        window.until(lambda: window.ask("bpy.context.window_manager.elevator_style.name") == "my_neon")
+        window.do("sleep", 1)
+        window.picture("styles_edited", window.ask("boxes()")["UI"])
+        window.say("bpy.context.window_manager.elevator_style.title = 'Night'")
+        window.click("elevator.save_style(")
+        window.until(lambda: not window.ask("bpy.context.window_manager.elevator_style.name"))
+        window.until(
+            lambda: (
+                window.ask(f"[style.title for style in {PUMP}.session.backend.styles if style.name == 'my_neon']")
+                == ["Night"]
+            )
         )
-    )
-    assert window.ask(f"{PUMP}.styles.problem is None")
+        assert window.ask(f"{PUMP}.styles.problem is None")

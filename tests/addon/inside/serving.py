@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -291,7 +292,13 @@ def check_styles_are_made_and_changed_with_a_click_each() -> None:
 
 
 def _done(styles: Any) -> None:
-    tick_until(lambda: not styles.running, seconds=60)
+    """Wait for the end of a command. Nobody but Blender's timer calls the tick, and only if that asks for another."""
+    deadline, again, made = time.monotonic() + 60, None, styles.made
+    while styles.running:
+        again = pump().tick()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert again is not None or styles.made == made, "the backend is asked for its styles in the next tick"
 
 
 def _told(settings: Any) -> None:
