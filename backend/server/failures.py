@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, BackendError, Wording
+from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, OPEN_DISK, BackendError, Wording
 
 StartCode: TypeAlias = Literal[
     "queue_too_new",
     "queue_replaced",
     "queue_damaged",
     "lock_taken",
+    "disk_open",
     "key_exposed",
     "key_damaged",
     "key_file_unfit",
@@ -38,6 +39,7 @@ START: dict[StartCode, Wording] = {
         "Nothing needs to be done: the other one has the queue.",
         EXIT_NO_BACKEND,
     ),
+    "disk_open": OPEN_DISK,
     "key_exposed": Wording(
         "Others can read the key file {file}, so it proves nothing any more.",
         "Delete it, and make a new one.",

@@ -7,8 +7,8 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -120,6 +120,36 @@ def make_folder(folder: Path) -> None:
     if not folder.parent.exists():
         make_folder(folder.parent)  # mkdir(parents=True) would open these to all
     folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def keeps_modes(folder: Path) -> bool:
+    """Whether the disk of a folder keeps files their owner's alone: exFAT and FAT do not, nor do Windows' disks under
+    WSL and many shares, and there `chmod` changes nothing. Tried with a file only where others can read the folder.
+
+    Raises OSError.
+    """
+    if os.name != "posix" or not stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        return True
+    with _tried_in(folder) as descriptor:
+        return not stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077
+
+
+@contextmanager
+def _tried_in(folder: Path) -> Iterator[int]:
+    """A file of our own that is gone afterwards. Where it needs a name, the folder gets its old time back: who only
+    looks changes nothing."""
+    try:
+        descriptor = os.open(folder, os.O_WRONLY | getattr(os, "O_TMPFILE", 0), 0o600)
+    except OSError:  # not Linux, or a disk that cannot do it
+        before = folder.stat()
+        tried = folder / f".{uuid.uuid4().hex}{UNFINISHED}"
+        descriptor = os.open(tried, _WRITE_NEW, 0o600)
+        os.unlink(tried)
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def read(path: Path) -> bytes:

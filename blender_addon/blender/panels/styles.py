@@ -14,6 +14,7 @@ from ...machine.timer import the_pump
 from .. import layouts, strips, style_draft
 from ..operators.styles import FAR
 from ..properties import style_of
+from ..typed import text_of
 from .shared import InScene, fields
 
 WORKS = {
@@ -95,7 +96,7 @@ def _draw_draft(layout: Any, context: Any, draft: Any) -> None:
     column.prop(draft, "base")
     column.prop(draft, "preset")
     column.prop(draft, "prompt")
-    if style_content.PLACE not in draft.prompt:
+    if style_content.PLACE not in text_of(draft, "prompt"):
         said = Phrase("An artist's words stand in front: write {place} where they go.", place=style_content.PLACE)
         layouts.text(layout, context, said, icon="INFO")
     column = fields(layout)
