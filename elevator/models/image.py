@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,6 +40,8 @@ _VAES = ("first_stage_model.", "vae.", "")
 _ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """Layers of a VAE's attention, as diffusers named them before 0.17."""
 _CHOOSE = "choose a checkpoint of SD 1.x or SD 2.x, a file or a folder in diffusers layout"
+_PROJECTION = "model.diffusion_model.input_blocks.1.1.proj_in.weight"
+"""A linear layer in SD 2.x, a convolution before."""
 _SD2_LAYERS = 23
 """Of OpenCLIP's 24 that SD 2.x uses."""
 _LDM_LAYERS = 2
@@ -97,7 +99,8 @@ def _check(identity: Identity) -> None:
     if identity.channels not in (None, 4):
         does = CHANNELS.get(identity.channels)
         why = f"as models that {does} do" if does else "and 4 is what pictures have here"
-        raise ModelError(f"{path} takes {identity.channels} channels, {why}; choose the model that it was made from.")
+        step = "the model that it was made from" if identity.channels == 9 else "a checkpoint that paints from words"
+        raise ModelError(f"{path} takes {identity.channels} channels, {why}; choose {step}.")
 
 
 def _from_file(
@@ -146,11 +149,12 @@ def load_text_encoder(read: Reader, path: Path) -> Generator[Loading, None, Text
     return (yield from read.component("text", path, lambda: _text_encoder(read, path, load_tensors(path), family)))
 
 
-def _family(identity: Identity, names: Iterable[str]) -> Family:
-    """The file's family; one of unknown width is known by the layout of its text encoder."""
+def _family(identity: Identity, shapes: Mapping[str, tuple[int, ...]]) -> Family:
+    """The file's family; one of unknown width is known by the layout of its text encoder, or its UNet's layers."""
     if identity.family in (Family.SD1, Family.SD2):
         return identity.family
-    return Family.SD2 if any(name.startswith(OPENCLIP) for name in names) else Family.SD1
+    linear = len(shapes.get(_PROJECTION, ())) == 2
+    return Family.SD2 if linear or any(name.startswith(OPENCLIP) for name in shapes) else Family.SD1
 
 
 def _text_encoder(

@@ -258,7 +258,7 @@ def _expect_class(folder: Path, cls: type[Any]) -> None:
     found = config.get("_class_name") or (names[0] if isinstance(names, list) and names else None)
     fitting = _TEXT_ENCODERS if cls is CLIPTextModel else {cls.__name__}
     if found is not None and str(found) not in fitting:
-        raise ModelError(f"{folder} holds a model of the class {found}; choose a folder with a {cls.__name__}.")
+        raise ModelError(f"{folder} holds a model of the class {found}; choose one of the class {cls.__name__}.")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -56,7 +56,9 @@ def read_embedding(path: Path) -> Embedding:
     own = " ".join(name.split()) if isinstance(name, str) and name not in NAMELESS else ""
     names = [own, " ".join(path.stem.split())] if path.stem not in FILE_NAMES else [own or path.stem]
     token, *aliases = dict.fromkeys(each for each in names if each)
-    return Embedding(token, vectors, tuple(each for each in aliases if each.casefold() != token.casefold()))
+    # A letter alone is a word of many prompts.
+    also = tuple(each for each in aliases if len(each) > 1 and each.casefold() != token.casefold())
+    return Embedding(token, vectors, also)
 
 
 def _content(path: Path) -> Any:

@@ -289,12 +289,11 @@ def snapshot(where: Path) -> dict[str, Any]:
     return {"t2v": write("adapter_v2_folder", path, "tiny")}
 
 
-ZEROSCOPE = {"t2v": "zeroscope"}
 T2I, T2V = "text-to-image model", "text-to-video model"
 LIGHTNING = "PyTorch Lightning, as in v1-5-pruned.ckpt"
 V_YAML = 'model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params:\n    parameterization: "v"\n'
 WHOLE = "choose a checkpoint with its own text encoder and VAE, or a folder in diffusers layout."
-PAINTS = "choose the model that it was made from."
+PAINTS = "choose a checkpoint that paints from words."
 FOLDERS = "choose a checkpoint of SD 1.x or SD 2.x, a file or a folder in diffusers layout."
 
 CASES = [
@@ -334,25 +333,25 @@ CASES = [
         refused="model.ckpt holds code (omegaconf.dictconfig.DictConfig) besides weights and is refused, because "
         "reading it could run that code; choose the same model as a .safetensors file.",
     ),
-    Case(T2I, "SD 2.x, one file", "Stability, web UI", single("sd2", **ZEROSCOPE)),
+    Case(T2I, "SD 2.x, one file", "Stability, web UI", single("sd2", t2v="zeroscope")),
     Case(
         T2I,
         "SD 2.x, text encoder under `conditioner.embedders.0.model`",
         "Stability's generative-models, as sd_turbo.safetensors",
-        single("sd2", renamed(OPENCLIP, "conditioner.embedders.0.model."), **ZEROSCOPE),
+        single("sd2", renamed(OPENCLIP, "conditioner.embedders.0.model."), t2v="zeroscope"),
     ),
     Case(
         T2I,
         "SD 2.x, text encoder in transformers' names",
         "older ComfyUI",
-        single("sd2", in_transformers_names, **ZEROSCOPE),
+        single("sd2", in_transformers_names, t2v="zeroscope"),
         holds=lambda models: models.t2i_text.encoder.config.hidden_act == "gelu",
     ),
     Case(
         T2I,
         "SD 2.x of 768 pixels, told by its weights",
         "v2-1_768-ema-pruned.safetensors",
-        single("sd2", deviating, **ZEROSCOPE),
+        single("sd2", deviating, t2v="zeroscope"),
         holds=predicts_v,
         told="predicts v; said to be a guess",
     ),
@@ -360,7 +359,7 @@ CASES = [
         T2I,
         "SD 2.x of 768 pixels, with its `.yaml`",
         "web UI, Forge",
-        single("sd2", beside=V_YAML, **ZEROSCOPE),
+        single("sd2", beside=V_YAML, t2v="zeroscope"),
         holds=predicts_v,
         told="predicts v",
     ),
@@ -368,7 +367,7 @@ CASES = [
         T2I,
         "SD 2.x of 768 pixels, told by `global_step`",
         "v2-1_768-ema-pruned.ckpt",
-        single("sd2", lambda found: {"state_dict": found, "global_step": 110000}, name="model.ckpt", **ZEROSCOPE),
+        single("sd2", lambda found: {"state_dict": found, "global_step": 110000}, name="model.ckpt", t2v="zeroscope"),
         holds=predicts_v,
         told="predicts v",
     ),
@@ -376,7 +375,7 @@ CASES = [
         T2I,
         "the empty tensors `v_pred` and `ztsnr`",
         "ComfyUI, kohya's scripts",
-        single("sd2", adding(v_pred=torch.zeros(0), ztsnr=torch.zeros(0)), **ZEROSCOPE),
+        single("sd2", adding(v_pred=torch.zeros(0), ztsnr=torch.zeros(0)), t2v="zeroscope"),
         holds=ends_in_noise,
         told="predicts v, zero terminal SNR",
     ),
@@ -432,7 +431,8 @@ CASES = [
         "9 channels",
         "inpainting models",
         single("sd1", of_width(9)),
-        refused=f"model.safetensors takes 9 channels, as models that fill in parts of a picture do; {PAINTS}",
+        refused="model.safetensors takes 9 channels, as models that fill in parts of a picture do; choose the "
+        "model that it was made from.",
     ),
     Case(
         T2I,
@@ -581,7 +581,7 @@ CASES = [
         "folder of another class",
         "TAESD",
         as_class("vae", {".": {"_class_name": "AutoencoderTiny", "latent_channels": 4}}),
-        refused="model holds a model of the class AutoencoderTiny; choose a folder with a AutoencoderKL.",
+        refused="model holds a model of the class AutoencoderTiny; choose one of the class AutoencoderKL.",
     ),
     Case("embedding", "`string_to_param`, pickle", "web UI", embedding("a1111_pt", "badhands.pt")),
     Case("embedding", "`emb_params`", "web UI", embedding("a1111", "badhands.safetensors")),

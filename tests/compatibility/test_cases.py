@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ def working(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_what_becomes_of_it(case: Case, working: dict[str, Path], tmp_path: Path) -> None:
-    sources = Sources.of(**(working | case.build(tmp_path)))
+    files: dict[str, Any] = {**working, **case.build(tmp_path)}
+    sources = Sources.of(**files)
     if case.refused:
         with pytest.raises(ModelError) as caught:
             load_models(sources)

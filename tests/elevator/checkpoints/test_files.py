@@ -342,7 +342,7 @@ class Reduced:
     [
         lambda: CALLBACK(),
         lambda: Reduced(CALLBACK, ("x",)),
-        lambda: Reduced(copyreg._reconstructor, (CALLBACK, object, None)),
+        lambda: Reduced(vars(copyreg)["_reconstructor"], (CALLBACK, object, None)),
         lambda: Reduced(collections.OrderedDict, (CALLBACK,)),
     ],
     ids=["an object of it", "a call", "an object in the older way", "given to another"],
