@@ -68,11 +68,9 @@ def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None,
     """Load a T2I, with another VAE or prediction type than its own if they are given."""
     path, prediction_type = sources.t2i_path, sources.prediction_type
     vae = None if sources.vae is None else Path(sources.vae)
-    identity = identify(path)
-    if path.is_dir() and not (path / "unet" / "config.json").is_file() and identity.class_name:
-        raise ModelError(f"{path} holds a model of the class {identity.class_name}; {_CHOOSE}.")
     if path.is_dir():
-        expect(path / "unet", "UNet2DConditionModel")
+        _check_folder(path)
+    identity = identify(path)
     _check(identity)
     if not path.is_dir():
         return (yield from _from_file(read, identity, vae, prediction_type))
@@ -84,6 +82,16 @@ def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None,
     schedule = Schedule.from_config(config)
     own = yield from (_vae(read, vae) if vae else read.folder(AutoencoderKL, path / "vae", torch.float32))
     return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family)
+
+
+def _check_folder(path: Path) -> None:
+    """Raise ModelError, which names the class, if this is a folder of another kind of model."""
+    named = next((file for name in ("model_index.json", "config.json") if (file := path / name).is_file()), None)
+    if named is not None and not (path / "unet" / "config.json").is_file():
+        name = read_config(named).get("_class_name")
+        if name is not None and name != "StableDiffusionPipeline":
+            raise ModelError(f"{path} holds a model of the class {name}; {_CHOOSE}.")
+    expect(path / "unet", "UNet2DConditionModel")
 
 
 def _check(identity: Identity) -> None:
