@@ -1,19 +1,19 @@
 """Which files a clip is made of, and whether they are still the same. Importing this imports no torch.
 
-The names of files in a model's folder are those that diffusers and transformers read: safetensors first, PyTorch's
-files where there are none.
+Which of the files in a model's folder are read, `elevator.checkpoints.folders` says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checkpoints.folders import chosen_files
 from .checkpoints.identity import LORA_FILE
+from .checkpoints.training import yaml_beside
 from .errors import ModelError, RequestError
 from .pictures.clip_folder import pictures_in
 from .sidecar import File, Pictures
@@ -31,10 +31,6 @@ _CONFIGS = {
 }
 _TEXT = ("text_encoder", "tokenizer")
 _LAVIE_CONFIG = "unet2d_config.json"
-_WEIGHTS = (
-    re.compile(r"(diffusion_pytorch_model|model)(-\d+-of-\d+)?\.safetensors"),
-    re.compile(r"(diffusion_pytorch_model|pytorch_model)(-\d+-of-\d+)?\.bin"),
-)
 
 
 @dataclass(frozen=True)
@@ -115,6 +111,8 @@ def _pictures(pictures: Pictures, frames: int) -> Iterator[tuple[str, Path, Iter
 
 def _t2i(path: Path, own_vae: bool) -> Iterator[Path]:
     yield from _one(path, "unet", *_TEXT, "scheduler", *(["vae"] if own_vae else []))
+    if path.is_file() and (settings := yaml_beside(path)) is not None:
+        yield settings
 
 
 def _t2v(path: Path, own_text: bool) -> Iterator[Path]:
@@ -140,5 +138,4 @@ def _part(folder: Path) -> Iterator[Path]:
     """Configs and weights of one part; none if there is no such folder."""
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     yield from (file for file in files if file.name in _CONFIGS)
-    kinds = ([file for file in files if pattern.fullmatch(file.name)] for pattern in _WEIGHTS)
-    yield from next((kind for kind in kinds if kind), [])
+    yield from chosen_files(folder)

@@ -40,7 +40,7 @@ class Sources(msgspec.Struct, frozen=True):
     SD 1.4."""
     t2v_schedule: str | None = None
     """`animatediff`, `lavie`, `lcm`, `lightning` or `stable_diffusion`; None: what the folder's scheduler says, else by
-    kind. Files of motion modules with lcm or lightning in their names are taken so."""
+    kind, as `elevator.checkpoints.training` tells it of motion modules."""
     t2v_loras: tuple[Lora, ...] = ()
     """That belong to motion modules alone, as AnimateLCM's does."""
     loras: tuple[Lora, ...] = ()

@@ -59,13 +59,10 @@ def is_t2v(found: Found) -> bool:
 
 
 def presets_of(t2v: Found) -> Presets:
-    """Whose presets fit, by what it is and, for motion modules, by its name, which alone tells how it was trained."""
+    """Whose presets fit, by what it is and, for motion modules, by how they were distilled."""
     if t2v.kind is Kind.T2V:
         return "lavie" if t2v.layout is Layout.LAVIE else "zeroscope"
-    name = f"{Path(t2v.path).name} {t2v.title}".lower()
-    if "lightning" in name:
-        return "lightning"
-    return "animatelcm" if "lcm" in name else "animatediff"
+    return t2v.distilled or "animatediff"
 
 
 def is_lora_of_animatelcm(found: Found) -> bool:

@@ -18,6 +18,7 @@ import msgspec
 
 from elevator.checkpoints import Algorithm, Family, Kind, Layout, identify
 from elevator.checkpoints.header import NeedsTorch
+from elevator.checkpoints.training import Distilled
 from elevator.errors import ModelError
 from shared_protocol.machine import places
 from shared_protocol.machine.files import make_folder, write
@@ -52,6 +53,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """That the UNet takes: 4, or 9 if it fills in parts of pictures."""
     algorithm: Algorithm | None = None
     """Of a LoRA."""
+    distilled: Distilled | None = None
+    """How a motion module was made fast."""
     base_model: str | None = None
     trigger_words: tuple[str, ...] = ()
     problem: str = ""
@@ -72,7 +75,7 @@ class Scan:
 
 
 class _Memory(msgspec.Struct, frozen=True):
-    version: int = 1
+    version: int = 2
     seen: dict[str, Found] = {}
 
 
@@ -149,6 +152,7 @@ def _identified(candidate: _Candidate, *, torch: bool) -> tuple[Found, bool]:
         title=_hub_title(path, told.title),
         channels=told.channels,
         algorithm=told.algorithm,
+        distilled=told.distilled,
         base_model=told.base_model,
         trigger_words=told.trigger_words,
         problem=problem,
@@ -254,7 +258,7 @@ def _recall() -> dict[str, Found]:
         memory = msgspec.json.decode(memory_file().read_bytes(), type=_Memory)
     except (OSError, msgspec.DecodeError):
         return {}
-    return memory.seen if memory.version == 1 else {}
+    return memory.seen if memory.version == 2 else {}
 
 
 def _remember(seen: dict[str, Found]) -> None:

@@ -159,13 +159,12 @@ def with_words(template: str, words: Sequence[str]) -> str:
 
 
 def presets_of(t2v: Identity) -> PresetsOf:
-    """Whose presets fit: motion modules tell by their names alone how they were trained."""
+    """Whose presets fit."""
     if t2v.kind is Kind.T2V and t2v.layout is Layout.LAVIE:
         return "lavie"
     if t2v.kind is Kind.T2V:
         return "zeroscope"
-    told = f"{t2v.path.name} {t2v.title}".lower()
-    return "lightning" if "lightning" in told else "animatelcm" if "lcm" in told else "animatediff"
+    return t2v.distilled or "animatediff"
 
 
 def _identified(path: Path) -> Identity:

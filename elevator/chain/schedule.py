@@ -103,11 +103,15 @@ class Schedule:
         )
 
     @classmethod
-    def of(cls, name: str, prediction_type: str = "epsilon") -> Schedule:
-        """One of the `KNOWN` schedules. Raises ModelError for another name or prediction type."""
+    def of(cls, name: str, prediction_type: str = "epsilon", *, zero_snr: bool = False) -> Schedule:
+        """One of the `KNOWN` schedules. Raises ModelError for another name or prediction type.
+
+        zero_snr: its levels rescaled to zero terminal SNR, and visited from the very last one (2305.08891, sec. 3.3).
+        """
         if name not in KNOWN:
             raise ModelError(f"There is no schedule called {name!r}; choose one of {', '.join(sorted(KNOWN))}.")
-        return cls.from_config({**_STABLE_DIFFUSION, **KNOWN[name], "prediction_type": prediction_type})
+        noisiest = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if zero_snr else {}
+        return cls.from_config({**_STABLE_DIFFUSION, **KNOWN[name], "prediction_type": prediction_type, **noisiest})
 
     def with_steps(self, steps: int) -> Schedule:
         """The same levels with S = `steps` timesteps. Raises PlanError if they do not fit."""

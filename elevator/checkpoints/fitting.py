@@ -18,7 +18,7 @@ from ..sources import Sources
 from .folders import weight_files
 from .header import NeedsTorch, read_header
 from .identity import Identity, identify
-from .kinds import Algorithm, Family, Kind, Layout
+from .kinds import CHANNELS, Algorithm, Family, Kind, Layout
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 MOST_KEPT = 4096
@@ -111,6 +111,11 @@ def misfits(sources: Sources, known: Known = KNOWN) -> tuple[Misfit, ...]:
     return tuple(_Judge(sources, known).misfits())
 
 
+def unfit(field: str, identity: Identity, known: Known = KNOWN) -> str:
+    """Why this cannot be what a field of Sources names, whatever else a style consists of: a clause, or empty."""
+    return _Judge(Sources(t2i="", t2v=""), known)._unfit(field, identity.path, identity)
+
+
 class _Judge:
     """Looks at one set of files."""
 
@@ -176,12 +181,15 @@ class _Judge:
                 if fits and identity.family in (Family.SDXL, Family.OTHER):
                     return f"{path} is of {identity.family}, and SD 1.x or SD 2.x is needed"
                 if fits and identity.channels not in (None, 4):
-                    return f"{path} fills in parts of pictures ({identity.channels} channels) and paints no whole ones"
+                    made = f"is made to {CHANNELS.get(identity.channels, 'do something else')}"
+                    return f"{path} {made} ({identity.channels} channels), and one that paints from words is needed"
             case "t2v":
                 layout = kind is Kind.MOTION_MODULE or identity.layout is Layout.LAVIE or path.is_dir()
                 fits = kind in _VIDEO and layout
+                if fits and kind is Kind.MOTION_MODULE and identity.channels not in (None, 4):
+                    return f"{path} moves a picture that it is given, and one that makes clips from words is needed"
             case "vae":
-                fits = kind is Kind.VAE and (path.is_dir() or identity.layout is Layout.LDM)
+                fits = kind is Kind.VAE
                 if fits and identity.family is Family.OTHER:
                     return f"{path} is a VAE of another latent space than that of SD 1.x and SD 2.x"
             case "t2v_text":
@@ -192,7 +200,8 @@ class _Judge:
                     return f"{path} is a {identity.algorithm}, and plain LoRAs alone are read"
             case _:
                 fits = kind is Kind.EMBEDDING
-        return "" if fits else f"{path} is {_a(kind)}, not {_a(ROLES[field])}"
+        what = f"of the class {identity.class_name}" if kind is Kind.OTHER and identity.class_name else _a(kind)
+        return "" if fits else f"{path} is {what}, not {_a(ROLES[field])}"
 
     def _swapped(self) -> Misfit | None:
         t2i, t2v = (self._found.get(path) for path in (self._sources.t2i_path, self._sources.t2v_path))

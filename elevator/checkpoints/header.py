@@ -8,8 +8,9 @@ tensor name → `dtype`, `shape` and `data_offsets` (two byte positions after th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,13 +20,13 @@ from ..errors import ModelError
 from .outline import ZIP, Damaged, HoldsCode, Tensor, Unclear, outline
 
 T = TypeVar("T")
-WRAPPERS = ("state_dict", "ema")
+WRAPPERS = ("state_dict", "model_state_dict", "ema", "model", "module")
 """Names under which trainers put the weights beside other things; LaVie's are under `ema`."""
 MAX_HEADER = 100_000_000
 """Bytes; the safetensors library reads no longer header either."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
-PARALLEL = "module."
-"""What PyTorch's parallel training puts before each name."""
+AROUND = re.compile(r"(?:module\.|_orig_mod\.)+")
+"""What PyTorch's parallel training and its compiler put before each name."""
 PICKLE = b"\x80"
 """How PyTorch's files from before version 1.6 start; those of today start with `ZIP`."""
 
@@ -37,6 +38,7 @@ class NeedsTorch(ModelError):
 class _Entry(msgspec.Struct, gc=False):
     shape: tuple[Count, ...]
     data_offsets: tuple[Count, Count]
+    dtype: str = ""
 
 
 class _Metadata(msgspec.Struct, rename={"metadata": "__metadata__"}):
@@ -45,6 +47,15 @@ class _Metadata(msgspec.Struct, rename={"metadata": "__metadata__"}):
 
 _METADATA, _TEXTS = msgspec.json.Decoder(_Metadata), msgspec.json.Decoder(dict[str, str])
 _ENTRIES = msgspec.json.Decoder(dict[str, _Entry])
+_DTYPES = {
+    "BF16": "bfloat16",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}
+"""Types by safetensors' names, as torch calls them; those of whole numbers stay as they are."""
 _NO_ENTRY = b'{"shape": [], "data_offsets": [0, 0]}'
 
 
@@ -53,12 +64,16 @@ class Header:
     """What a file says about its weights."""
 
     shapes: Mapping[str, tuple[int, ...]]
-    """By tensor name, without `PARALLEL`."""
+    """By tensor name, without what is `AROUND` it."""
     metadata: Mapping[str, str]
     size: int
     """Of the whole file, in bytes."""
     pickled: bool
     """Whether it is a PyTorch file."""
+    stored: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    """Types of the tensors by name, and where their values lie: in a safetensors file, `start` is a position in it."""
+    step: int | None = None
+    """Of the training run, where a PyTorch file says it."""
 
 
 def read_header(path: Path, *, torch: bool = True) -> Header:
@@ -101,17 +116,28 @@ def _parsed(path: Path, text: bytes, size: int) -> Header:
         raise ModelError(_cut_short(path))
     if not entries:
         raise ModelError(f"{path} holds no weights; choose a model file.")
-    shapes = {name.removeprefix(PARALLEL): entry.shape for name, entry in entries.items()}
-    return Header(shapes, metadata, size, pickled=False)
+    begin = 8 + len(text)
+    stored = {
+        plain_name(name): Tensor(entry.shape, _DTYPES.get(entry.dtype, entry.dtype), "", begin + entry.data_offsets[0])
+        for name, entry in entries.items()
+    }
+    shapes = {name: tensor.shape for name, tensor in stored.items()}
+    return Header(shapes, metadata, size, pickled=False, stored=stored)
+
+
+def plain_name(name: str) -> str:
+    """A tensor's name without what is `AROUND` it."""
+    found = AROUND.match(name)
+    return name[found.end() :] if found else name
 
 
 def _of_pickle(path: Path, size: int, torch: bool) -> Header:
     if path.suffix == ".safetensors":  # torch goes by the name, and would hand it to safetensors
         raise ModelError(f"{path} is a PyTorch file in spite of its name; rename it to end in .ckpt.")
     try:
-        content: Any = outline(path)
-        shapes = named(path, content, Tensor, dict)
-        sizes = {name: tensor.shape for name, tensor in shapes.items()}
+        content: Any = outline(path).content
+        stored = named(path, content, Tensor, dict)
+        sizes = {name: tensor.shape for name, tensor in stored.items()}
     except HoldsCode as code:
         raise ModelError(
             f"{path} holds code ({code}) besides weights and is refused, because reading it could run that code; "
@@ -126,11 +152,12 @@ def _of_pickle(path: Path, size: int, torch: bool) -> Header:
             raise NeedsTorch(f"What {path} holds is known once it is loaded; nothing needs to be done.") from error
         from .weights import load_pickle, named_tensors  # torch is slow to import, and most files need none of it
 
-        content = load_pickle(path, "meta")
+        content, stored = load_pickle(path, "meta"), {}
         sizes = {name: tuple(tensor.shape) for name, tensor in named_tensors(path, content).items()}
     texts = dict(content).items() if isinstance(content, dict) else ()
     metadata = {str(key): text for key, text in texts if isinstance(text, str)}
-    return Header(sizes, metadata, size, pickled=True)
+    step = content.get("global_step") if isinstance(content, dict) else None
+    return Header(sizes, metadata, size, pickled=True, stored=stored, step=step if isinstance(step, int) else None)
 
 
 def named(path: Path, content: Any, tensor: type[T], nested: type | tuple[type, ...]) -> dict[str, T]:
@@ -140,13 +167,13 @@ def named(path: Path, content: Any, tensor: type[T], nested: type | tuple[type, 
     textual inversion are. Raises ModelError if there are none.
     """
     for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict) and content[wrapper]:
             content = content[wrapper]
     tensors: dict[str, T] = {}
     for name, value in content.items() if isinstance(content, dict) else ():
         several: Any = value if isinstance(value, nested) else None
         inner = {name: value} if several is None else {f"{name}.{key}": item for key, item in several.items()}
-        tensors |= {str(key).removeprefix(PARALLEL): item for key, item in inner.items() if isinstance(item, tensor)}
+        tensors |= {plain_name(str(key)): item for key, item in inner.items() if isinstance(item, tensor)}
     if not tensors:
         raise ModelError(f"{path} holds no weights by name; choose a model file.")
     return tensors

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import ModelError
 from .header import Header, read_header
@@ -26,11 +26,16 @@ from .kinds import (
     Kind,
     Layout,
 )
+from .training import PREDICTIONS, Distilled, Objective, Prediction, distilled_of, objective_of
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 """The LoRA in a folder as diffusers and peft write it."""
 FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "model", "learned_embeds")
 """What diffusers and transformers call any model's file; its folder's name says more."""
+WEIGHTS = {".safetensors", ".bin", ".ckpt", ".pt", ".pth"}
+"""How names of files of weights end."""
+NAMELESS = ("*", "emb_params")
+"""What stands in an embedding's file where no name does."""
 PARTS = ("unet", "motion_adapter")
 """Folders in a pipeline's folder that say what it is."""
 BASE_NAMES = ("ss_sd_model_name", "ss_base_model_version", "sd_checkpoint_name")
@@ -38,13 +43,6 @@ BASE_NAMES = ("ss_sd_model_name", "ss_base_model_version", "sd_checkpoint_name")
 TRIGGER_WORDS = 5
 """How many of the tags that a LoRA was trained on count as its trigger words."""
 
-Prediction = Literal["epsilon", "v_prediction", "sample"]
-_PREDICTIONS: dict[str, Prediction] = {
-    "epsilon": "epsilon",
-    "v": "v_prediction",
-    "v_prediction": "v_prediction",
-    "sample": "sample",
-}
 _TEXT_INPUT = re.compile(
     r"attn2[._](?:processor\.)?to_k(?:\.weight|(?:_lora|\.lora)\.down\.weight|\.lora_(?:down|A)(?:\.default)?\.weight"
     r"|\.hada_w1_b)$"
@@ -52,6 +50,9 @@ _TEXT_INPUT = re.compile(
 _ENCODER_INPUT = re.compile(
     r"(?:token_embedding\.weight|self_attn[._](?:q_proj|to_q)(?:\.lora_linear_layer|_lora|\.lora)?[._](?:down|A)\.weight)$"
 )
+
+
+_WHOLE = "{} holds a whole UNet beside its motion modules; the text-to-image model's own layers are used instead."
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ class Identity:
     """That it was trained on, by name."""
     trigger_words: tuple[str, ...] = ()
     """The most frequent first."""
+    zero_snr: bool = False
+    """Whether the network was trained on levels of noise whose last is noise alone."""
+    distilled: Distilled | None = None
+    """How a motion module was made fast, where it was."""
+    class_name: str | None = None
+    """That a folder's config names."""
+    notes: tuple[str, ...] = ()
+    """A sentence for each thing that is a guess, or that is left out."""
 
 
 def identify(path: Path, *, torch: bool = True) -> Identity:
@@ -96,6 +105,8 @@ def identify(path: Path, *, torch: bool = True) -> Identity:
         return _of_component(path)
     if (path / LORA_FILE).is_file():
         return identify(path / LORA_FILE, torch=torch)
+    if inside := sorted(file.name for file in path.iterdir() if file.suffix in WEIGHTS):
+        raise ModelError(f"{path} is a folder with files of weights, such as {inside[0]}; choose one of them.")
     raise ModelError(f"{path} holds no model; choose a model file or a folder in diffusers layout.")
 
 
@@ -110,19 +121,27 @@ def _of_file(path: Path, header: Header) -> Identity:
     algorithm = next((algorithm for mark, algorithm in ALGORITHMS if mark in names), None)
     kind, layout = _lora(names) if algorithm else _structure(names, header)
     first = header.shapes.get("conv_in.weight", header.shapes.get("model.diffusion_model.input_blocks.0.0.weight", ()))
+    channels = first[1] if len(first) == 4 else None
+    family = _family(kind, names, header)
+    objective = objective_of(path, header, family, channels, whole=kind in (Kind.T2I, Kind.UNET))
+    distilled, guess = distilled_of(path, layout, header) if kind is Kind.MOTION_MODULE else (None, "")
+    beside = _WHOLE.format(path.name) if kind is Kind.MOTION_MODULE and "\nconv_in.weight\n" in names else ""
     return Identity(
         path=path,
         kind=kind,
-        family=_family(kind, names, header),
+        family=family,
         layout=layout,
         size=header.size,
         title=metadata.get("modelspec.title") or metadata.get("ss_output_name") or metadata.get("name") or _name(path),
-        channels=first[1] if len(first) == 4 else None,
-        prediction=_prediction(header),
+        channels=channels,
+        prediction=objective.prediction,
         width=_vectors(header)[-1] if kind is Kind.EMBEDDING else _text_width(header),
         algorithm=algorithm,
         base_model=next((metadata[key] for key in BASE_NAMES if key in metadata), None),
-        trigger_words=_trigger_words(metadata),
+        trigger_words=_names_of(path, header) if kind is Kind.EMBEDDING else _trigger_words(metadata),
+        zero_snr=objective.zero_snr,
+        distilled=distilled,
+        notes=tuple(note for note in (objective.note, guess, beside) if note),
     )
 
 
@@ -161,7 +180,7 @@ def _family(kind: Kind, names: str, header: Header) -> Family:
     if kind is Kind.EMBEDDING:
         return Family.SDXL if "clip_g" in header.shapes else family_of_width(_vectors(header)[-1])
     if kind is Kind.VAE:
-        latents = header.shapes.get("decoder.conv_in.weight", ())
+        latents = next((shape for name, shape in header.shapes.items() if name.endswith("decoder.conv_in.weight")), ())
         return Family.OTHER if len(latents) == 4 and latents[1] != 4 else _stated_family(header)
     if any(mark in names for mark in OTHER_FAMILIES):
         return Family.OTHER
@@ -195,16 +214,6 @@ def _stated_family(header: Header) -> Family:
     return found[0] if found else Family.UNKNOWN
 
 
-def _prediction(header: Header) -> Prediction | None:
-    metadata = {key: value.lower() for key, value in header.metadata.items() if len(value) < 100}
-    if stated := _PREDICTIONS.get(metadata.get("modelspec.prediction_type", "")):
-        return stated
-    version = metadata.get("ss_base_model_version", "")
-    if "v_pred" in header.shapes or metadata.get("ss_v_parameterization") == "true" or version.endswith("_v"):
-        return "v_prediction"
-    return "epsilon" if version.startswith("sd_") or metadata.get("ss_v_parameterization") == "false" else None
-
-
 def _trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """The phrase that the file names, or the most frequent tags of all the folders that it was trained on."""
     if phrase := metadata.get("modelspec.trigger_phrase"):
@@ -220,6 +229,14 @@ def _trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(tag for tag, _ in counts.most_common(TRIGGER_WORDS) if tag)
 
 
+def _names_of(path: Path, header: Header) -> tuple[str, ...]:
+    """The names by which prompts call an embedding: the one in its file, and the file's."""
+    (only, *more), named = header.shapes, header.metadata.get("name")
+    own = named or ("" if more or only in NAMELESS or only.startswith("string_to_param.") else only)
+    names = [own, "" if path.stem in FILE_NAMES else path.stem]
+    return tuple(dict.fromkeys(name for name in names if name and name not in NAMELESS)) or (path.stem,)
+
+
 def _of_pipeline(path: Path) -> Identity:
     """A folder of parts: a whole pipeline, or as much of one as a T2V needs."""
     if (path / "unet" / "config.json").is_file():
@@ -231,8 +248,9 @@ def _of_pipeline(path: Path) -> Identity:
         kind, family, channels, width = _of_config(_config(path / "motion_adapter" / "config.json"))
     else:
         kind, family, channels, width = Kind.OTHER, Family.OTHER, None, None
-    scheduler = path / "scheduler" / "scheduler_config.json"
-    stated = _config(scheduler).get("prediction_type", "epsilon") if scheduler.is_file() else ""
+    index = path / "model_index.json"
+    distilled, note = _distilled(path, kind)
+    objective = _scheduled(path / "scheduler" / "scheduler_config.json")
     return Identity(
         path=path,
         kind=kind,
@@ -241,21 +259,63 @@ def _of_pipeline(path: Path) -> Identity:
         size=_folder_size(path),
         title=path.name,
         channels=channels,
-        prediction=_PREDICTIONS.get(str(stated)),
+        prediction=objective.prediction,
         width=width,
+        zero_snr=objective.zero_snr,
+        distilled=distilled,
+        class_name=_class_name(_config(index)) if index.is_file() else None,
+        notes=(note,) if note else (),
     )
 
 
+def _scheduled(file: Path) -> Objective:
+    """What a folder's scheduler says, if there is one."""
+    if not file.is_file():
+        return Objective()
+    config = _config(file)
+    stated = PREDICTIONS.get(str(config.get("prediction_type", "epsilon")))
+    return Objective(stated, zero_snr=config.get("rescale_betas_zero_snr") is True)
+
+
+def _distilled(path: Path, kind: Kind) -> tuple[Distilled | None, str]:
+    """Of a folder with motion modules: by its scheduler, or else by names."""
+    if kind is not Kind.MOTION_MODULE:
+        return None, ""
+    file = path / "scheduler" / "scheduler_config.json"
+    if file.is_file() and _config(file).get("_class_name") == "LCMScheduler":
+        return "animatelcm", ""
+    return distilled_of(path, Layout.FOLDER, None)
+
+
 def _of_component(path: Path) -> Identity:
-    kind, family, channels, width = _of_config(_config(path / "config.json"))
-    return Identity(path, kind, family, Layout.COMPONENT, _folder_size(path), path.name, channels, width=width)
+    config = _config(path / "config.json")
+    kind, family, channels, width = _of_config(config)
+    distilled, note = _distilled(path, kind)
+    return Identity(
+        path=path,
+        kind=kind,
+        family=family,
+        layout=Layout.COMPONENT,
+        size=_folder_size(path),
+        title=path.name,
+        channels=channels,
+        width=width,
+        distilled=distilled,
+        class_name=_class_name(config),
+        notes=(note,) if note else (),
+    )
+
+
+def _class_name(config: Mapping[str, Any]) -> str | None:
+    """The class that a config names, in diffusers' way or transformers'."""
+    names = config.get("architectures")
+    name = config.get("_class_name") or (names[0] if isinstance(names, list) and names else None)
+    return None if name is None else str(name)
 
 
 def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None, int | None]:
     """Kind, family, a UNet's input channels and the width of text embeddings from a part's config."""
-    names = config.get("architectures")
-    name = config.get("_class_name") or (names[0] if isinstance(names, list) and names else None)
-    kind = CLASSES.get(str(name), Kind.OTHER)
+    kind = CLASSES.get(str(_class_name(config)), Kind.OTHER)
     if kind is Kind.VAE:
         return kind, Family.UNKNOWN if config.get("latent_channels") == 4 else Family.OTHER, None, None
     if kind is Kind.MOTION_MODULE:

@@ -93,7 +93,6 @@ STRUCTURES: tuple[tuple[tuple[str, ...], Kind, Layout], ...] = (
     (("\nmodel.diffusion_model.input_blocks.", "\nconditioner."), Kind.T2I, Layout.LDM),
     (("\nmodel.diffusion_model.input_blocks.",), Kind.UNET, Layout.LDM),
     (("controlnet_cond_embedding.",), Kind.OTHER, Layout.DIFFUSERS),
-    ((".motion_modules.", "\nconv_in.weight\n"), Kind.T2V, Layout.DIFFUSERS),
     ((".motion_modules.", ".temporal_transformer."), Kind.MOTION_MODULE, Layout.ANIMATEDIFF),
     ((".motion_modules.",), Kind.MOTION_MODULE, Layout.DIFFUSERS),
     ((".attn_temp.",), Kind.T2V, Layout.LAVIE),
@@ -104,6 +103,8 @@ STRUCTURES: tuple[tuple[tuple[str, ...], Kind, Layout], ...] = (
     (("\ndown_blocks.0.resnets.", "\nconv_in.weight\n", ".attn2.to_k."), Kind.UNET, Layout.DIFFUSERS),
     (("encoder.down.0.block.",), Kind.VAE, Layout.LDM),
     (("\nencoder.down_blocks.0.resnets.",), Kind.VAE, Layout.DIFFUSERS),
+    (("\nvae.encoder.down_blocks.0.resnets.",), Kind.VAE, Layout.DIFFUSERS),
+    (("\nfirst_stage_model.encoder.down_blocks.0.resnets.",), Kind.VAE, Layout.DIFFUSERS),
     (("encoder.layers.0.self_attn.q_proj.", "token_embedding."), Kind.TEXT_ENCODER, Layout.DIFFUSERS),
     (("transformer.resblocks.0.",), Kind.TEXT_ENCODER, Layout.LDM),
     (("encoder.block.0.layer.0.SelfAttention.",), Kind.TEXT_ENCODER, Layout.DIFFUSERS),
@@ -121,13 +122,22 @@ OTHER_FAMILIES = (
     "\ntransformer.blocks.",
 )
 SDXL_MARKS = (
-    "\nconditioner.embedders.",
+    "\nconditioner.embedders.0.transformer.",
+    "\nconditioner.embedders.1.",
     "lora_te1_",
     "lora_te2_",
     "\ntext_encoder_2.",
     "\nclip_g\n",
     "\nadd_embedding.",
 )
+
+CHANNELS = {
+    5: "paint after a map of depth",
+    7: "enlarge a picture",
+    8: "change a picture as they are told (InstructPix2Pix)",
+    9: "fill in parts of a picture",
+}
+"""What models do whose UNet takes so many channels, where a model that paints from words alone takes 4."""
 
 CLASSES = {
     "UNet2DConditionModel": Kind.UNET,

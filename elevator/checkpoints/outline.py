@@ -32,6 +32,24 @@ _HARMLESS = re.compile(
     r"|(?:builtins|__builtin__) (?:bytearray|complex|object|set)"
 )
 """Names that torch reads without running any code."""
+_NUMBERS = re.compile(r"numpy(?:\._?core)?(?:\.multiarray (?:scalar|_reconstruct)| dtype| ndarray|\.dtypes \w+DType)")
+"""What trainers leave of NumPy beside the weights, such as the best loss. Nobody needs it here, so that something empty
+may stand in for what makes it."""
+_NEVER = ("builtins", "__builtin__", "nt", "os", "posix", "subprocess", "sys")
+"""Modules whose functions no file of weights has a reason to name."""
+_STORAGES = {
+    "BFloat16": "bfloat16",
+    "Bool": "bool",
+    "Byte": "uint8",
+    "Char": "int8",
+    "Double": "float64",
+    "Float": "float32",
+    "Half": "float16",
+    "Int": "int32",
+    "Long": "int64",
+    "Short": "int16",
+}
+"""torch's types of numbers by its names for storages."""
 _TENSORS = tuple(f"torch._utils _rebuild_{kind}" for kind in ("tensor_v2", "tensor", "meta_tensor_no_storage"))
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, EOFError, OverflowError, RecursionError)
 
@@ -50,9 +68,26 @@ class HoldsCode(Exception):
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor's shape."""
+    """A tensor's shape, and where its values lie."""
 
     shape: tuple[int, ...]
+    dtype: str = ""
+    """As torch calls it; empty where the file does not say it in a way that is followed here."""
+    record: str = ""
+    """Its storage's file in the zip's folder `data`."""
+    start: int = 0
+    """In the storage, numbers."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a PyTorch file holds."""
+
+    content: Any
+    """Dicts, texts, numbers, `Tensor`s."""
+    named: frozenset[str]
+    """Names such as `pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint` that the file names beside its
+    weights without calling them: something empty may stand in for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +95,16 @@ class _Name:
     """Something of a module."""
 
     full: str
+    foreign: bool = False
+    """Whether it is none that torch knows as harmless; then it must not be called."""
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """Where numbers lie."""
+
+    dtype: str
+    record: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +115,8 @@ class _Other:
 _MARK = object()
 
 
-def outline(path: Path) -> Any:
-    """What a PyTorch file holds: dicts, texts, numbers, `Tensor`s. Raises Unclear, Damaged, HoldsCode and OSError."""
+def outline(path: Path) -> Outline:
+    """The structure of a PyTorch file. Raises Unclear, Damaged, HoldsCode and OSError."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -90,14 +135,14 @@ def outline(path: Path) -> Any:
         raise Unclear from error
 
 
-def _followed(file: IO[bytes]) -> Any:
-    """The value of the pickle that begins here. Raises Unclear, HoldsCode and any of `_DAMAGE`."""
+def _followed(file: IO[bytes]) -> Outline:
+    """What the pickle that begins here makes. Raises Unclear, HoldsCode and any of `_DAMAGE`."""
     machine = _Machine()
     for count, (code, argument, _) in enumerate(pickletools.genops(file)):
         if count > MOST_STEPS:
             raise Unclear
         if code.name == "STOP":
-            return machine.stack.pop()
+            return Outline(machine.stack.pop(), frozenset(machine.named))
         machine.follow(code.name, argument)
     raise Unclear
 
@@ -107,6 +152,8 @@ class _Machine:
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
+        self.named: set[str] = set()
+        """What something empty must stand in for."""
         self._memo: dict[int, Any] = {}
 
     def follow(self, name: str, argument: Any) -> None:
@@ -150,21 +197,31 @@ class _Machine:
             case "APPEND" | "APPENDS" | "ADDITEMS" | "SETITEM" | "SETITEMS":
                 self._fill(name)
             case "GLOBAL":
-                stack.append(_named(*str(argument).split(" ", 1)))
+                stack.append(self._name(*str(argument).split(" ", 1)))
             case "STACK_GLOBAL":
                 module, what = stack[-2:]
-                stack[-2:] = [_named(str(module), str(what))]
+                stack[-2:] = [self._name(str(module), str(what))]
+            case "INST":
+                raise HoldsCode(str(argument).replace(" ", "."))
             case "BINPERSID":
-                stack[-1] = _Other()
+                stack[-1] = _storage(stack[-1])
             case "REDUCE" | "NEWOBJ":
                 called, arguments = stack[-2:]
                 stack[-2:] = [_result(called, arguments)]
             case "BUILD":
                 stack.pop()
+                _refuse_foreign(stack[-1])
             case _ if isinstance(argument, str | int | float | bytes):
                 stack.append(argument)
             case _:
                 raise Unclear
+
+    def _name(self, module: str, name: str) -> _Name:
+        """Something of a module. Raises HoldsCode for what no file of weights names, and Unclear for torch's own."""
+        found = _named(module, name)
+        if found.foreign or _NUMBERS.fullmatch(found.full):
+            self.named.add(found.full.replace(" ", "."))
+        return found
 
     def _to_mark(self) -> list[Any]:
         """Everything above the last mark, which goes too."""
@@ -187,22 +244,45 @@ class _Machine:
 
 
 def _named(module: str, name: str) -> _Name:
-    if not _HARMLESS.fullmatch(f"{module} {name}"):
-        if module.partition(".")[0] == "torch":
-            raise Unclear  # torch knows which of its own are harmless
+    full = f"{module} {name}"
+    if _HARMLESS.fullmatch(full) or _NUMBERS.fullmatch(full):
+        return _Name(full)
+    root = module.partition(".")[0]
+    if root == "torch":
+        raise Unclear  # torch knows which of its own are harmless
+    if root in _NEVER:
         raise HoldsCode(f"{module}.{name}")
-    return _Name(f"{module} {name}")
+    return _Name(full, foreign=True)
+
+
+def _refuse_foreign(value: Any) -> None:
+    """Raise HoldsCode if this is, or a tuple holds, what must not be called."""
+    for each in value if isinstance(value, tuple) else (value,):
+        if isinstance(each, _Name) and each.foreign:
+            raise HoldsCode(each.full.replace(" ", "."))
+
+
+def _storage(place: Any) -> _Storage | _Other:
+    """What a persistent id stands for: ("storage", its class, its key, its device, how many numbers it has)."""
+    if isinstance(place, tuple) and len(place) > 2 and isinstance(place[1], _Name):
+        name = place[1].full.rpartition(" ")[2].removesuffix("Storage")
+        return _Storage(_STORAGES.get(name, ""), str(place[2]))
+    return _Other()
 
 
 def _result(called: Any, arguments: Any) -> Any:
     """What a call gives, as far as that matters here."""
     if not isinstance(called, _Name):
         raise Unclear
+    _refuse_foreign(called)
+    _refuse_foreign(arguments)
     if called.full in _TENSORS:
-        shape = arguments[2]
-        if isinstance(shape, tuple) and all(isinstance(side, int) for side in shape):
-            return Tensor(shape)
-        raise Unclear
+        storage, start, shape = arguments[:3]
+        if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
+            raise Unclear
+        if isinstance(storage, _Storage) and isinstance(start, int):
+            return Tensor(shape, storage.dtype, storage.record, start)
+        return Tensor(shape)
     match called.full:
         case "torch._utils _rebuild_parameter" | "torch._utils _rebuild_parameter_with_state":
             return arguments[0]

@@ -10,7 +10,7 @@ import struct
 from contextvars import ContextVar
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..memory import is_shortage
-from .header import PARALLEL, named, read_header
-from .outline import ZIP
+from .header import named, plain_name, read_header
+from .outline import ZIP, Damaged, HoldsCode, Unclear, outline
 
 if TYPE_CHECKING:
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -54,7 +54,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if mode:
             return _shapes(path, mode)
-        return {name.removeprefix(PARALLEL): tensor for name, tensor in load_file(path).items()}
+        return {plain_name(name): tensor for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path} is not a readable safetensors file; download or copy it again.") from error
 
@@ -70,7 +70,7 @@ def _shapes(path: Path, mode: FakeTensorMode) -> dict[str, Tensor]:
     with safe_open(path, "np") as file, mode:
         parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         return {
-            name.removeprefix(PARALLEL): torch.empty(part.get_shape(), dtype=_getdtype(part.get_dtype()))
+            plain_name(name): torch.empty(part.get_shape(), dtype=_getdtype(part.get_dtype()))
             for name, part in parts.items()
         }
 
@@ -88,7 +88,7 @@ def load_pickle(path: Path, device: str = "cpu") -> Any:
     try:
         # Mapped into memory, the weights of a zip are never read for their shapes; the old format cannot be mapped.
         # The first textual inversions lie in a ParameterDict, which runs no code either.
-        with torch.serialization.safe_globals([nn.ParameterDict]):
+        with torch.serialization.safe_globals([nn.ParameterDict, *_stand_ins(path)]):
             return torch.load(path, map_location=device, weights_only=True, mmap=is_zip and device == "meta")
     except UnpicklingError as error:
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
@@ -101,6 +101,28 @@ def load_pickle(path: Path, device: str = "cpu") -> Any:
         if is_shortage(error):
             raise
         raise ModelError(broken) from error
+
+
+def _stand_ins(path: Path) -> list[tuple[type, str]]:
+    """Something empty for each thing that the file names and does not call, by its name."""
+    try:
+        named = outline(path).named
+    except (Damaged, HoldsCode, OSError, Unclear):  # torch says in which sentence it is refused
+        return []
+    return [(type(name.rpartition(".")[2], (_Empty,), {}), name) for name in named]
+
+
+class _Empty:
+    """Takes what it is given, and keeps nothing."""
+
+    def __new__(cls, *arguments: Any) -> Self:
+        return super().__new__(cls)
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
 def named_tensors(path: Path, content: Any) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from ..arguments import though_unread
 from ..errors import ElevatorError
 from ..pictures.clip_folder import record_path
 from ..sidecar import Sidecar
+from . import identifying
 from .clip_options import SEVERAL, SINGLE, ClipOptions, clip_again, new_clip
 from .options import parser
 
@@ -22,6 +23,9 @@ WITH_AGAIN = {*SINGLE, *SEVERAL, "again", "force", "device", "dtype", "offload",
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
+    words = sys.argv[1:] if arguments is None else [str(word) for word in arguments]
+    if identifying.is_meant(words):
+        return identifying.main(words[1:])
     grammar = parser()
     given = vars(grammar.parse_args(arguments))
     if problem := _misunderstood(given):

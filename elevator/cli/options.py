@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     made = ArgumentParser(
         prog="elevator",
         description=__doc__,
+        epilog="elevator identify FILE ... says what models' files are; elevator identify --help says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )

@@ -61,6 +61,20 @@ def vae_config(tensors: Tensors) -> Config:
     }
 
 
+def diffusers_vae_config(tensors: Tensors) -> Config:
+    """As `vae_config`, of weights under diffusers' names."""
+    level = "encoder.down_blocks.{}.resnets.0.conv1.weight"
+    blocks = _count(tensors, level)
+    return {
+        "latent_channels": len(tensors["encoder.conv_out.weight"]) // 2,
+        "block_out_channels": [len(tensors[level.format(b)]) for b in range(blocks)],
+        "layers_per_block": _count(tensors, "encoder.down_blocks.0.resnets.{}.conv1.weight"),
+        "down_block_types": ["DownEncoderBlock2D"] * blocks,
+        "up_block_types": ["UpDecoderBlock2D"] * blocks,
+        "scaling_factor": 0.18215,
+    }
+
+
 def text_config(tensors: Tensors, family: Family) -> Config:
     """The config of a `CLIPTextModel` by its weights, under transformers' names."""
     vocabulary, width = tensors["embeddings.token_embedding.weight"].shape

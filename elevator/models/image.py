@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,16 +22,28 @@ from transformers import CLIPTextModel
 from ..chain.schedule import Schedule
 from ..checkpoints import Family, Identity, Kind, Layout, identify
 from ..checkpoints.header import read_header
+from ..checkpoints.kinds import CHANNELS
+from ..checkpoints.training import OPENCLIP
 from ..checkpoints.weights import load_tensors
 from ..errors import ModelError
 from ..sources import Sources
 from ..text import TextEncoder
-from .configs import text_config, unet_config, vae_config
+from .configs import diffusers_vae_config, text_config, unet_config, vae_config
 from .reading import Loading, Reader, clip_tokenizer, expect, plain_names, read_config
 
 _VAE = "first_stage_model."
 _VAE_LAYERS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
-_CLIP, _OPENCLIP = "cond_stage_model.transformer.", "cond_stage_model.model."
+_CLIP = ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer.")
+"""Before the names of SD 1.x's text encoder, in Stability's first code and in its later one."""
+_VAES = ("first_stage_model.", "vae.", "")
+"""Before the names of a VAE of its own."""
+_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""Layers of a VAE's attention, as diffusers named them before 0.17."""
+_CHOOSE = "choose a checkpoint of SD 1.x or SD 2.x, a file or a folder in diffusers layout"
+_PROJECTION = "model.diffusion_model.input_blocks.1.1.proj_in.weight"
+"""A linear layer in SD 2.x, a convolution before."""
+_SD2_LAYERS = 23
+"""Of OpenCLIP's 24 that SD 2.x uses."""
 _LDM_LAYERS = 2
 """Residual blocks a level in every UNet of Stable Diffusion's own layout."""
 
@@ -48,6 +60,8 @@ class ImageModel:
     vae_folder: Path | None
     """Where a map from its latents to colours may lie."""
     family: Family
+    notes: tuple[str, ...] = ()
+    """A sentence for each thing that is a guess."""
 
 
 def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
@@ -55,7 +69,7 @@ def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None,
     path, prediction_type = sources.t2i_path, sources.prediction_type
     vae = None if sources.vae is None else Path(sources.vae)
     if path.is_dir():
-        expect(path / "unet", "UNet2DConditionModel")
+        _check_folder(path)
     identity = identify(path)
     _check(identity)
     if not path.is_dir():
@@ -70,6 +84,16 @@ def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None,
     return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family)
 
 
+def _check_folder(path: Path) -> None:
+    """Raise ModelError, which names the class, if this is a folder of another kind of model."""
+    named = next((file for name in ("model_index.json", "config.json") if (file := path / name).is_file()), None)
+    if named is not None and not (path / "unet" / "config.json").is_file():
+        name = read_config(named).get("_class_name")
+        if name is not None and name != "StableDiffusionPipeline":
+            raise ModelError(f"{path} holds a model of the class {name}; {_CHOOSE}.")
+    expect(path / "unet", "UNet2DConditionModel")
+
+
 def _check(identity: Identity) -> None:
     """Raise ModelError if this is no T2I that the sampler can use."""
     path = identity.path
@@ -81,10 +105,10 @@ def _check(identity: Identity) -> None:
     if identity.family in (Family.SDXL, Family.OTHER):
         raise ModelError(f"{path} is of {identity.family}; choose a checkpoint of SD 1.x or SD 2.x.")
     if identity.channels not in (None, 4):
-        raise ModelError(
-            f"{path} takes {identity.channels} channels, as models that fill in parts of a picture do; "
-            "choose the model that it was made from."
-        )
+        does = CHANNELS.get(identity.channels)
+        why = f"as models that {does} do" if does else "and 4 is what pictures have here"
+        step = "the model that it was made from" if identity.channels == 9 else "a checkpoint that paints from words"
+        raise ModelError(f"{path} takes {identity.channels} channels, {why}; choose {step}.")
 
 
 def _from_file(
@@ -96,14 +120,18 @@ def _from_file(
     if vae is None and not any(name.startswith(_VAE) for name in names):
         raise ModelError(f"{path} holds no VAE; name one for it too, such as that of {family}.")
     tensors = cache(lambda: load_tensors(path))  # a pickle is read whole, so only if a part of it is needed
-    own_vae = read.component("VAE", path, lambda: _ldm_vae(read, _under(tensors(), _VAE), path))
+    own_vae = read.component("VAE", path, lambda: _vae_file(read, _under(tensors(), _VAE), path))
+    prediction = prediction_type or identity.prediction or "epsilon"
+    # Where a network predicts epsilon, a level of noise alone says nothing about the picture.
+    zero_snr = identity.zero_snr and prediction == "v_prediction"
     return ImageModel(
         unet=(yield from read.component("UNet", path, lambda: _unet(read, tensors(), identity, family))),
         text=(yield from read.component("text", path, lambda: _text_encoder(read, path, tensors(), family))),
         vae=(yield from _vae(read, vae) if vae else own_vae),
-        schedule=Schedule.of("stable_diffusion", prediction_type or identity.prediction or "epsilon"),
+        schedule=Schedule.of("stable_diffusion", prediction, zero_snr=zero_snr),
         vae_folder=None,
         family=family,
+        notes=() if prediction_type else identity.notes,
     )
 
 
@@ -115,7 +143,7 @@ def _unet(
         unet = convert_ldm_unet_checkpoint(tensors, {"layers_per_block": _LDM_LAYERS})
         config = unet_config(unet, family)
     except (LookupError, StopIteration) as error:
-        raise ModelError(f"{path} lacks layers of a UNet of {family}; download it again.") from error
+        raise ModelError(f"{path} lacks layers of a UNet of {family}; choose another file.") from error
     return (yield from read.weights(UNet2DConditionModel, config, unet, path))
 
 
@@ -129,38 +157,58 @@ def load_text_encoder(read: Reader, path: Path) -> Generator[Loading, None, Text
     return (yield from read.component("text", path, lambda: _text_encoder(read, path, load_tensors(path), family)))
 
 
-def _family(identity: Identity, names: Iterable[str]) -> Family:
-    """The file's family; one of unknown width is known by the layout of its text encoder."""
+def _family(identity: Identity, shapes: Mapping[str, tuple[int, ...]]) -> Family:
+    """The file's family; one of unknown width is known by the layout of its text encoder, or its UNet's layers."""
     if identity.family in (Family.SD1, Family.SD2):
         return identity.family
-    return Family.SD2 if any(name.startswith(_OPENCLIP) for name in names) else Family.SD1
+    linear = len(shapes.get(_PROJECTION, ())) == 2
+    return Family.SD2 if linear or any(name.startswith(OPENCLIP) for name in shapes) else Family.SD1
 
 
 def _text_encoder(
     read: Reader, path: Path, tensors: Mapping[str, Tensor], family: Family
 ) -> Generator[Loading, None, TextEncoder]:
     try:
-        text = _openclip(tensors) if family is Family.SD2 else _clip(tensors)
+        text = _openclip(tensors) if any(name.startswith(OPENCLIP) for name in tensors) else _clip(tensors, family)
         config = text_config(text, family)
     except LookupError as error:
-        raise ModelError(f"{path} lacks layers of the text encoder of {family}; download it again.") from error
+        raise ModelError(f"{path} lacks layers of the text encoder of {family}; choose another file.") from error
     encoder = yield from read.weights(CLIPTextModel, config, text, path)
     return TextEncoder(clip_tokenizer(path, encoder), encoder)
 
 
 def _vae(read: Reader, path: Path) -> Generator[Loading, None, Any]:
-    """A VAE of its own: a folder in diffusers layout or a file in Stable Diffusion's."""
+    """A VAE of its own: a folder in diffusers layout, or a file."""
     if path.is_dir():
         return (yield from read.folder(AutoencoderKL, path, torch.float32))
     identity = identify(path)
-    if identity.kind is not Kind.VAE or identity.layout is not Layout.LDM:
-        raise ModelError(f"{path} is no VAE in Stable Diffusion's own layout ({identity.kind}); choose another file.")
+    if identity.kind is not Kind.VAE:
+        raise ModelError(f"{path} is no VAE ({identity.kind}); choose another file.")
 
     def own() -> Generator[Loading, None, Any]:
         tensors = load_tensors(path)
-        return (yield from _ldm_vae(read, _under(tensors, _VAE) or tensors, path))
+        found = next(found for prefix in _VAES if (found := _under(tensors, prefix)))
+        return (yield from _vae_file(read, found, path))
 
     return (yield from read.component("VAE", path, own))
+
+
+def _vae_file(read: Reader, tensors: Mapping[str, Tensor], path: Path) -> Generator[Loading, None, Any]:
+    """tensors: under Stable Diffusion's own names or diffusers', without a prefix."""
+    if not any(name.startswith("encoder.down_blocks.") for name in tensors):
+        return (yield from _ldm_vae(read, tensors, path))
+    named: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(_VAE_LAYERS):
+            *outer, layer, kind = name.split(".")
+            plain = ".".join((*outer, _ATTENTION.get(layer, layer), kind)) if ".attentions." in name else name
+            # Attention is of linear layers, which files that were converted from Stable Diffusion's may hold as 1 × 1.
+            named[plain] = tensor.flatten(1) if ".attentions." in name and tensor.ndim == 4 else tensor
+    try:
+        config = diffusers_vae_config(named)
+    except LookupError as error:
+        raise ModelError(f"{path} lacks layers of a VAE; choose another file.") from error
+    return (yield from read.weights(AutoencoderKL, config, named, path, torch.float32))
 
 
 def _ldm_vae(read: Reader, tensors: Mapping[str, Tensor], path: Path) -> Generator[Loading, None, Any]:
@@ -170,21 +218,26 @@ def _ldm_vae(read: Reader, tensors: Mapping[str, Tensor], path: Path) -> Generat
         config = vae_config(tensors)
         converted = convert_ldm_vae_checkpoint(tensors, config)
     except LookupError as error:
-        raise ModelError(f"{path} lacks layers of a VAE; download it again or choose another file.") from error
+        raise ModelError(f"{path} lacks layers of a VAE; choose another file.") from error
     return (yield from read.weights(AutoencoderKL, config, converted, path, torch.float32))
 
 
-def _clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _clip(tensors: Mapping[str, Tensor], family: Family) -> dict[str, Tensor]:
     """CLIP's text encoder under transformers' names; merged checkpoints leave `text_model` out or in."""
-    return plain_names(_under(tensors, _CLIP))
+    found = plain_names(next((each for prefix in _CLIP if (each := _under(tensors, prefix))), {}))
+    last = f"encoder.layers.{_SD2_LAYERS}."
+    return {name: tensor for name, tensor in found.items() if family is not Family.SD2 or not name.startswith(last)}
 
 
 def _openclip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """OpenCLIP's, whose last layer and projection SD 2.x does not use."""
+    first, later = OPENCLIP
+    tensors = {
+        f"{first}{name.removeprefix(later)}" if name.startswith(later) else name: t for name, t in tensors.items()
+    }
     # For the width, where the file lacks the projection that diffusers would read it from.
-    width = SimpleNamespace(config=SimpleNamespace(hidden_size=tensors[f"{_OPENCLIP}positional_embedding"].shape[1]))
-    converted = plain_names(convert_open_clip_checkpoint(width, tensors))
-    return {name: tensor for name, tensor in converted.items() if not name.startswith("text_projection")}
+    width = SimpleNamespace(config=SimpleNamespace(hidden_size=tensors[f"{first}positional_embedding"].shape[1]))
+    return plain_names(convert_open_clip_checkpoint(width, tensors))
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ import torch
 
 from .. import devices
 from ..chain.cross_frame import ClipAttention
+from ..checkpoints.identity import WEIGHTS
 from ..errors import ModelError
 from ..memory import enough_for
 from ..presets import presets_of
@@ -27,7 +28,7 @@ from .image import ImageModel, load_image_model
 from .offload import Offloader
 from .pair import InflatedT2I, Models, Reading, factor
 from .preview import latent_rgb
-from .reading import WEIGHTS, Component, Components, Loading, Reader, read_config, stamp_of
+from .reading import Component, Components, Loading, Reader, read_config, stamp_of
 from .video import VideoModel, load_video_model
 
 __all__ = ["WEIGHTS", "Component", "Components", "Loading", "Reader", "load_models", "loading", "stamp_of"]
@@ -91,6 +92,7 @@ def loading(
         reading=Reading(read.device, dtype, read.count, read.waiting),
         offloader=offloader,
         components=read.components,
+        guesses=image.notes + video.notes,
     )
 
 

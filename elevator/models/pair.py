@@ -121,6 +121,8 @@ class Models:
     loras_on_t2v: bool = False
     bare: Models | None = field(default=None, repr=False)
     """These without LoRAs; None: they have none."""
+    guesses: tuple[str, ...] = ()
+    """A sentence for each thing about the models' files that is a guess, or that is left out."""
 
     @property
     def loads(self) -> int:
@@ -235,9 +237,9 @@ class Models:
         )
 
     def notes(self, prompt: str) -> tuple[str, ...]:
-        """One sentence for each thing in prompt and LoRAs that the T2I does not take as it may have been meant."""
+        """One sentence for each thing in prompt, LoRAs and files that is not taken as it may have been meant."""
         partial = tuple(f"{each}; the others do nothing here." for each in self.loras if each.matched < each.keys)
-        return self.t2i_text.notes(prompt) + partial
+        return self.t2i_text.notes(prompt) + partial + self.guesses
 
     def denoisers(
         self, prompts: Prompts, frames: int, plan: Plan, schedules: tuple[Schedule, Schedule]

@@ -28,8 +28,9 @@ SPAN = 32 * 2**20
 """Bytes of weights that are read between two reports."""
 PAGE = 1024
 """Elements of a tensor that lie in one page of memory at most; in float32, exactly."""
-WEIGHTS = {".safetensors", ".bin", ".ckpt", ".pt", ".pth"}
-"""How names of files of weights end."""
+_BESIDES = ("text_projection", "logit_scale", "vision_model.", "visual_projection")
+"""Of CLIP's tensors, those that no text encoder of Stable Diffusion needs."""
+_TEXT_ENCODERS = {"CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Reader(Reading):
         """A network with its config. Raises ModelError if the folder does not hold one."""
         if not (folder / "config.json").is_file():
             raise ModelError(f"{folder} has no config.json; choose a model folder in diffusers layout.")
+        _expect_class(folder, cls)
         return (yield from self.component(cls.__name__, folder, lambda: self._folder(cls, folder, dtype)))
 
     def _folder(self, cls: type[Loaded], folder: Path, dtype: torch.dtype | None) -> Generator[Loading, None, Loaded]:
@@ -107,6 +109,10 @@ class Reader(Reading):
         try:
             network = _empty(cls, folder)
             tensors = _held(network, files)
+        except Mismatch as error:
+            raise ModelError(
+                f"The weights in {folder} do not fit its config.json ({error}); choose another."
+            ) from error
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, ModelError) as error:
             if is_shortage(error):
                 raise
@@ -133,7 +139,7 @@ class Reader(Reading):
         if wrong:
             raise ModelError(
                 f"{path} has {len(wrong)} tensors that a {cls.__name__} should not have, lacks, or has in another "
-                f"shape, such as {wrong[0]}; download it again or choose another file."
+                f"shape, such as {wrong[0]}; choose another file."
             )
         loaded: Loaded = yield from self._filled(network, tensors, dtype)
         return loaded
@@ -190,8 +196,12 @@ def _empty(cls: type[Any], folder: Path) -> Any:
         return cls.from_config(cls.load_config(folder, local_files_only=True))
 
 
+class Mismatch(Exception):
+    """Weights are of another network than the config says."""
+
+
 def _held(network: Any, files: Iterable[Path]) -> dict[str, Tensor]:
-    """The tensors of files that the network has a place for. Raises ValueError if one does not fit or is missing."""
+    """The tensors of files that the network has a place for. Raises Mismatch if one does not fit or is missing."""
     tensors = {name: tensor for file in files for name, tensor in load_tensors(file).items()}
     if isinstance(network, CLIPTextModel):
         tensors = plain_names(tensors)
@@ -200,7 +210,7 @@ def _held(network: Any, files: Iterable[Path]) -> dict[str, Tensor]:
     places = network.state_dict()
     wrong = sorted(_misfits(dict(network.named_parameters()), tensors))
     if wrong:
-        raise ValueError(f"{len(wrong)} tensors are missing or of another shape, such as {wrong[0]}")
+        raise Mismatch(f"{len(wrong)} tensors are missing or of another shape, such as {wrong[0]}")
     return {name: tensor for name, tensor in tensors.items() if name in places}
 
 
@@ -212,12 +222,13 @@ def _misfits(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> set
 def plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A text encoder's tensors as transformers 5 names them.
 
-    That is without `text_model`, and with positions that are counted, not stored.
+    That is without `text_model`, and with positions that are counted, not stored. What CLIP has besides, to compare
+    texts with pictures, is left out.
     """
     return {
         name.removeprefix("text_model."): tensor
         for name, tensor in tensors.items()
-        if not name.endswith("position_ids")
+        if not name.endswith("position_ids") and not name.startswith(_BESIDES)
     }
 
 
@@ -238,6 +249,16 @@ def expect(folder: Path, *classes: str) -> str:
     if name not in classes:
         raise ModelError(f"{folder} holds a {name}; choose a folder with a {' or '.join(classes)}.")
     return name
+
+
+def _expect_class(folder: Path, cls: type[Any]) -> None:
+    """Raise ModelError, which names the class, if a folder's config is that of another one."""
+    config = read_config(folder / "config.json")
+    names = config.get("architectures")
+    found = config.get("_class_name") or (names[0] if isinstance(names, list) and names else None)
+    fitting = _TEXT_ENCODERS if cls is CLIPTextModel else {cls.__name__}
+    if found is not None and str(found) not in fitting:
+        raise ModelError(f"{folder} holds a model of the class {found}; choose one of the class {cls.__name__}.")
 
 
 def read_config(path: Path) -> dict[str, Any]:

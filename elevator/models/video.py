@@ -42,6 +42,8 @@ class VideoModel:
     schedule: Schedule
     kind: str
     """Of its presets."""
+    notes: tuple[str, ...] = ()
+    """A sentence for each thing that is a guess."""
 
 
 def load_video_model(read: Reader, sources: Sources, t2i: ImageModel) -> Generator[Loading, None, VideoModel]:
@@ -57,7 +59,8 @@ def load_video_model(read: Reader, sources: Sources, t2i: ImageModel) -> Generat
         text = yield from load_text_encoder(read, beside)
     else:
         text = t2i.text
-    return VideoModel(network, text, _schedule(sources, beside, kind, t2i), kind)
+    notes = identity.notes if sources.t2v_schedule is None else ()
+    return VideoModel(network, text, _schedule(sources, beside, kind, t2i), kind, notes)
 
 
 def _network(
@@ -66,9 +69,9 @@ def _network(
     """The network, whatever kind the file or folder says that it is, and the name of that kind."""
     path = sources.t2v_path
     if identity.kind is Kind.MOTION_MODULE:
-        _check_motion_family(identity, t2i)
+        _check_motion_module(identity, t2i)
         adapter = yield from _motion_adapter(read, identity)
-        return T2V(_on_t2i(adapter, sources, t2i), on_t2i=True), _motion_kind(identity)
+        return T2V(_on_t2i(adapter, sources, t2i), on_t2i=True), identity.distilled or "animatediff"
     if sources.t2v_loras:
         raise ModelError(f"{path} is no motion module and takes no LoRAs; leave the T2V's LoRAs out.")
     if identity.layout is Layout.LAVIE:
@@ -85,8 +88,13 @@ def _network(
     return T2V((yield from read.folder(UNet3DConditionModel, unet)), on_t2i=False), "zeroscope"
 
 
-def _check_motion_family(identity: Identity, t2i: ImageModel) -> None:
+def _check_motion_module(identity: Identity, t2i: ImageModel) -> None:
     """Motion modules of one family have the widths of another's layers, so that shapes would not tell."""
+    if identity.channels not in (None, 4):
+        raise ModelError(
+            f"{identity.path} moves a picture that it is given (its input has {identity.channels} channels); "
+            "choose a motion module that makes clips from words."
+        )
     families = {identity.family, t2i.family}
     if not families & {Family.UNKNOWN} and len(families) > 1:
         raise ModelError(
@@ -105,18 +113,13 @@ def _motion_adapter(read: Reader, identity: Identity) -> Generator[Loading, None
 
 
 def _motion_file(read: Reader, path: Path) -> Generator[Loading, None, MotionAdapter]:
-    tensors = load_tensors(path)
+    # A training run may have saved the whole UNet beside them.
+    tensors = {name: tensor for name, tensor in load_tensors(path).items() if ".motion_modules." in name}
     # Positions are sines that diffusers computes itself; files hold two tables of them a block, one, or none.
     positions = next((tensor.shape[-2] for name, tensor in tensors.items() if name.endswith(".pe")), MAX_FRAMES)
     layers = {name: tensor for name, tensor in tensors.items() if not name.endswith(".pe")}
     converted = convert_animatediff_checkpoint_to_diffusers(layers)
     return (yield from read.weights(MotionAdapter, motion_config(converted, positions), converted, path))
-
-
-def _motion_kind(identity: Identity) -> str:
-    """Distilled motion modules look like all others: only their files' names tell."""
-    name = identity.path.name.lower()
-    return "animatelcm" if "lcm" in name else "lightning" if "lightning" in name else "animatediff"
 
 
 def _on_t2i(adapter: MotionAdapter, sources: Sources, t2i: ImageModel) -> UNetMotionModel:
@@ -159,7 +162,7 @@ def _lavie(read: Reader, path: Path) -> Generator[Loading, None, LaVieUNet]:
     try:
         config = lavie_config(tensors) | (read_config(beside) if beside.is_file() else {})
     except (LookupError, StopIteration) as error:
-        raise ModelError(f"{path} lacks layers of LaVie's UNet; download it again.") from error
+        raise ModelError(f"{path} lacks layers of LaVie's UNet; choose another file.") from error
     return (yield from read.weights(LaVieUNet, config, tensors, path))
 
 

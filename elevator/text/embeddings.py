@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..checkpoints.header import read_header
+from ..checkpoints.identity import FILE_NAMES, NAMELESS
 from ..checkpoints.weights import load_pickle, load_tensors
 from ..errors import ModelError
 from ..sharing import sharing_copy
 
-_NAMELESS = ("*", "emb_params")
 _SDXL = {"clip_l", "clip_g"}
 
 
@@ -33,10 +33,12 @@ class Embedding:
     """As it is written in prompts, in any case; may hold spaces."""
     vectors: Tensor
     """(n, D), float32."""
+    aliases: tuple[str, ...] = ()
+    """Other names by which prompts may call it: its file's, by which AUTOMATIC1111's web UI and ComfyUI go."""
 
 
 def read_embedding(path: Path) -> Embedding:
-    """Read a textual inversion file; without a token of its own it is called as the file is, without suffix.
+    """Read a textual inversion file, which prompts call by the name in it and by its file's, without suffix.
 
     Raises ModelError if there is no file, it is broken, holds more than numbers, or is no such embedding.
     """
@@ -51,8 +53,12 @@ def read_embedding(path: Path) -> Embedding:
     vectors = vectors.detach().float().reshape(-1, vectors.shape[-1])
     if not vectors.numel() or not torch.isfinite(vectors).all():
         raise ModelError(f"{path} holds vectors that are empty or not finite; download or train it again.")
-    words = name.split() if isinstance(name, str) and name not in _NAMELESS else []
-    return Embedding(" ".join(words or path.stem.split()), vectors)
+    own = " ".join(name.split()) if isinstance(name, str) and name not in NAMELESS else ""
+    names = [own, " ".join(path.stem.split())] if path.stem not in FILE_NAMES else [own or path.stem]
+    token, *aliases = dict.fromkeys(each for each in names if each)
+    # A letter alone is a word of many prompts.
+    also = tuple(each for each in aliases if len(each) > 1 and each.casefold() != token.casefold())
+    return Embedding(token, vectors, also)
 
 
 def _content(path: Path) -> Any:

@@ -121,10 +121,17 @@ class TextEncoder:
         """One sentence for each thing in the prompt that is not read as it may have been meant."""
         parsed = parse(prompt)
         rest = " ".join(self._words.sub(" ", fragment.text) for fragment in parsed.fragments)
-        return parsed.notes + tuple(
+        shared = (
+            f"“{name}” is the file's name of several embeddings and is read as plain words; write {' or '.join(own)}."
+            for name, own in self._ambiguous.items()
+            if re.search(rf"(?<!\w){_spelled(name)}(?!\w)", rest, re.IGNORECASE)
+        )
+        absent = (
             f"No embedding {name} is loaded and it is read as plain words; add its file or leave it out."
             for name in dict.fromkeys(_NAMED.findall(rest))
+            if re.sub(r"^embedding:|[<>]", "", name, flags=re.IGNORECASE).casefold() not in self._ambiguous
         )
+        return (*parsed.notes, *shared, *absent)
 
     def _runs(self, prompt: str) -> Iterator[TokenRun]:
         """The prompt's tokens, one in each run; the vectors of an embedding are one run."""
@@ -134,7 +141,7 @@ class TextEncoder:
                 yield from (
                     TokenRun((token,), fragment.weight) for token in self._ids(fragment.text[end : word.start()])
                 )
-                yield TokenRun(self._learned[word.lastindex or 0], fragment.weight)
+                yield TokenRun(self._learned[self._names[(word.lastindex or 0) - 2][1]], fragment.weight)
                 end = word.end()
             yield from (TokenRun((token,), fragment.weight) for token in self._ids(fragment.text[end:]))
 
@@ -143,27 +150,54 @@ class TextEncoder:
         return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     @cached_property
-    def _ordered(self) -> list[Embedding]:
-        """The embeddings with longer names first, so that they win over names that are parts of theirs."""
-        return sorted(self.embeddings, key=lambda embedding: -len(embedding.token))
+    def _called(self) -> dict[str, list[int]]:
+        """Numbers of the embeddings that have a file's name besides their own, by that name."""
+        own = {embedding.token.casefold() for embedding in self.embeddings}
+        called: dict[str, list[int]] = {}
+        for number, embedding in enumerate(self.embeddings):
+            for alias in embedding.aliases:
+                if alias.casefold() not in own:  # who is called so inside goes first
+                    called.setdefault(alias.casefold(), []).append(number)
+        return called
+
+    @cached_property
+    def _ambiguous(self) -> dict[str, list[str]]:
+        """Files' names that several embeddings have, with their own names."""
+        several = {name: numbers for name, numbers in self._called.items() if len(numbers) > 1}
+        return {name: [self.embeddings[number].token for number in numbers] for name, numbers in several.items()}
+
+    @cached_property
+    def _names(self) -> list[tuple[str, int]]:
+        """Names and whose they are; longer ones first, so that they win over names that are parts of theirs."""
+        names = [(embedding.token, number) for number, embedding in enumerate(self.embeddings)]
+        names += [(name, numbers[0]) for name, numbers in self._called.items() if len(numbers) == 1]
+        return sorted(names, key=lambda each: -len(each[0]))
 
     @cached_property
     def _words(self) -> re.Pattern[str]:
-        """The embeddings' names as whole words, each a group; without embeddings it never matches."""
-        names = (r"\s+".join(map(re.escape, embedding.token.split())) for embedding in self._ordered)
-        groups = "|".join(f"({name})" for name in names)
-        return re.compile(rf"(?<!\w)(?:embedding:)?(?:{groups or '(?!)'})(?!\w)", re.IGNORECASE)
+        """The embeddings' names as whole words, each a group from the second on; without embeddings it never matches.
+
+        The first group is a bracket in which diffusers' prompts have a name. ComfyUI's may name the file with its end.
+        """
+        groups = "|".join(f"({_spelled(name)})" for name, _ in self._names)
+        end = r"(?:\.(?:pt|bin|safetensors)\b)?"
+        return re.compile(rf"(?<!\w)(<)?(?:embedding:)?(?:{groups or '(?!)'}){end}(?(1)>)(?!\w)", re.IGNORECASE)
 
     @cached_property
-    def _learned(self) -> dict[int, tuple[int, ...]]:
-        """Number of a name's group in `_words` → the ids of its vectors."""
+    def _learned(self) -> list[tuple[int, ...]]:
+        """The ids of each embedding's vectors."""
         first = self.encoder.get_input_embeddings().num_embeddings
-        ends = accumulate((len(embedding.vectors) for embedding in self._ordered), initial=first)
-        return {group: tuple(range(*span)) for group, span in enumerate(pairwise(ends), start=1)}
+        ends = accumulate((len(embedding.vectors) for embedding in self.embeddings), initial=first)
+        return [tuple(range(*span)) for span in pairwise(ends)]
 
     @cached_property
     def _reader(self) -> Any:
         """The encoder, knowing the embeddings' vectors under the ids of `_learned`."""
         if not self.embeddings:
             return self.encoder
-        return extended(self.encoder, torch.cat([embedding.vectors for embedding in self._ordered]))
+        return extended(self.encoder, torch.cat([embedding.vectors for embedding in self.embeddings]))
+
+
+def _spelled(name: str) -> str:
+    """A pattern for a name with any blanks between its words."""
+    return r"\s+".join(map(re.escape, name.split()))

@@ -363,8 +363,10 @@ def found(name: str, kind: Kind, family: Family = Family.SD1, layout: Layout = L
 T2I = found("dream.safetensors", Kind.T2I, channels=4)
 SD2 = found("sd21.safetensors", Kind.T2I, Family.SD2)
 MOTION = found("mm_sd_v15_v2.ckpt", Kind.MOTION_MODULE, layout=Layout.ANIMATEDIFF)
-LCM = found("AnimateLCM_sd15_t2v.ckpt", Kind.MOTION_MODULE, layout=Layout.ANIMATEDIFF)
-LIGHTNING = found("animatediff_lightning_4step.safetensors", Kind.MOTION_MODULE, layout=Layout.DIFFUSERS)
+LCM = found("AnimateLCM_sd15_t2v.ckpt", Kind.MOTION_MODULE, layout=Layout.ANIMATEDIFF, distilled="animatelcm")
+LIGHTNING = found(
+    "animatediff_lightning_4step.safetensors", Kind.MOTION_MODULE, layout=Layout.DIFFUSERS, distilled="lightning"
+)
 ZEROSCOPE = found("zeroscope", Kind.T2V, Family.SD2, Layout.FOLDER)
 LAVIE = found("lavie_base.pt", Kind.T2V, layout=Layout.LAVIE)
 

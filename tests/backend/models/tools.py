@@ -13,7 +13,9 @@ from tests.elevator.checkpoints.written import ldm_checkpoint, write
 
 TEMPORAL = "motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.to_q.weight"
 DOWN = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
-MOTION = {f"{side}_blocks.{n}.{TEMPORAL}": (320, 320) for side in ("down", "up") for n in range(4)}
+LCM_MOTION = {f"{side}_blocks.{n}.{TEMPORAL}": (320, 320) for side in ("down", "up") for n in range(4)}
+"""AnimateLCM's module has no table of positions."""
+MOTION = LCM_MOTION | {f"up_blocks.0.{TEMPORAL.replace('to_q.weight', 'pos_encoder.pe')}": (1, 32, 320)}
 LORA = {DOWN: (8, 768), DOWN.replace("down.weight", "up.weight"): (320, 8)}
 VAE = {"encoder.down.0.block.0.conv1.weight": (128, 128, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3)}
 EMBEDDING = {"emb_params": (2, 768)}
@@ -60,7 +62,7 @@ def a1111(folder: Path) -> Path:
 def comfyui(folder: Path, extra: str = "") -> Path:
     """ComfyUI, and its list of folders elsewhere."""
     model(folder / "models" / "checkpoints" / "comfy.safetensors", SD1)
-    model(folder / "models" / "animatediff_models" / "AnimateLCM_sd15_t2v.safetensors", MOTION)
+    model(folder / "models" / "animatediff_models" / "AnimateLCM_sd15_t2v.safetensors", LCM_MOTION)
     model(folder / "models" / "loras" / "AnimateLCM_sd15_t2v_lora.safetensors", LORA)
     model(folder / "custom_nodes" / "ComfyUI-AnimateDiff-Evolved" / "models" / "own.safetensors", MOTION)
     model(folder / "output" / "thing.safetensors", SD1)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import collections
+import copyreg
 import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given
@@ -19,8 +24,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from elevator import ModelError
-from elevator.checkpoints import Identity, identify
+from elevator.checkpoints import Identity, Kind, identify
+from elevator.checkpoints.header import read_header
 from elevator.checkpoints.weights import load_pickle, load_tensors
+from tests.compatibility.cases_models import class_of, importable
 from tests.elevator.checkpoints.written import header, ldm_checkpoint, write
 from tests.elevator.golden import FOLDER
 
@@ -288,3 +295,76 @@ def test_any_bytes_are_identified_or_refused(data):
         except ModelError:
             with pytest.raises(ModelError):
                 load_tensors(path)
+
+
+CALLBACK = class_of("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["today's format", "the format before 1.6"])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {CALLBACK: {"best": 0.1}},
+        [CALLBACK, {"class": CALLBACK}],
+        {"loss": np.float64(0.5), "epoch": np.int64(3)},
+        {"losses": np.arange(3.0)},
+    ],
+    ids=["a class as a key", "a class as a value", "numbers of NumPy", "an array of NumPy"],
+)
+def test_what_a_pickle_merely_names_is_stood_in_for(tmp_path, beside, zipped):
+    path = tmp_path / "x.ckpt"
+    with importable(CALLBACK):
+        torch.save(
+            {"state_dict": {"a.weight": torch.ones(2)}, "x": beside}, path, _use_new_zipfile_serialization=zipped
+        )
+    assert "pytorch_lightning" not in sys.modules
+    assert torch.equal(load_tensors(path)["a.weight"], torch.ones(2))
+    assert identify(path).kind is Kind.OTHER
+    assert "pytorch_lightning" not in sys.modules
+    if not zipped:
+        return
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)  # the stand-ins are gone again
+
+
+class Reduced:
+    """Calls a class that is not here, in one of the ways that a pickle has."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        lambda: CALLBACK(),
+        lambda: Reduced(CALLBACK, ("x",)),
+        lambda: Reduced(vars(copyreg)["_reconstructor"], (CALLBACK, object, None)),
+        lambda: Reduced(collections.OrderedDict, (CALLBACK,)),
+    ],
+    ids=["an object of it", "a call", "an object in the older way", "given to another"],
+)
+def test_what_a_pickle_calls_is_refused_by_name(tmp_path, called):
+    with importable(CALLBACK):
+        torch.save({"state_dict": {"a.weight": torch.ones(2)}, "callbacks": called()}, tmp_path / "x.ckpt")
+    name = rf"({re.escape(CALLBACK.__module__)}\.ModelCheckpoint|copy_reg\._reconstructor)"
+    refused(tmp_path / "x.ckpt", rf"holds code \({name}\) besides weights and is refused")
+
+
+@pytest.mark.parametrize("name", ["os\nsystem", "builtins\neval", "subprocess\nrun"])
+def test_what_no_file_of_weights_names_is_refused_uncalled(tmp_path, name):
+    text = b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01c" + name.encode() + b"\ns."
+    with zipfile.ZipFile(tmp_path / "x.ckpt", "w") as archive:
+        archive.writestr("x/data.pkl", text)
+        archive.writestr("x/version", "3")
+    refused(tmp_path / "x.ckpt", rf"holds code \({name.replace(chr(10), '.')}\) besides weights")
+
+
+@pytest.mark.parametrize("around", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+@pytest.mark.parametrize("wrapper", ["model_state_dict", "model", "module"])
+def test_what_trainers_put_around_names_is_left_out(tmp_path, around, wrapper):
+    torch.save({wrapper: {f"{around}a.weight": torch.ones(2)}, "epoch": 3}, tmp_path / "x.pt")
+    assert load_tensors(tmp_path / "x.pt").keys() == read_header(tmp_path / "x.pt").shapes.keys() == {"a.weight"}

@@ -206,7 +206,7 @@ def test_an_inpainting_model_is_found(models: Path, tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "inpainting.safetensors")
     sources = of(models, str(tmp_path / "inpainting.safetensors"), "mm_v2.ckpt")
     (misfit,) = misfits(sources, Known())
-    assert "fills in parts of pictures (9 channels)" in misfit.what
+    assert "is made to fill in parts of a picture (9 channels)" in misfit.what
     with pytest.raises(ModelError):
         load_models(sources)
 

@@ -190,7 +190,9 @@ def test_what_diffusers_and_transformers_write(part, kind):
 def test_a_motion_network_saved_whole(tmp_path):
     models("animatediff").t2v.unet.save_pretrained(tmp_path / "unet")
     assert identify(tmp_path).kind is identify(tmp_path / "unet").kind is Kind.T2V
-    assert identify(next((tmp_path / "unet").glob("*.safetensors"))).kind is Kind.T2V
+    (file,) = (tmp_path / "unet").glob("*.safetensors")
+    assert identify(file).kind is Kind.MOTION_MODULE, "on another image model, its motion modules alone are of use"
+    assert "holds a whole UNet beside its motion modules" in identify(file).notes[0]
 
 
 def test_a_lora_folder_is_its_file(tmp_path):

@@ -261,3 +261,67 @@ def test_broken_files_are_refused_or_read(tmp_path_factory, data):
     path.write_bytes(content)
     with suppress(ModelError):
         read_embedding(path)
+
+
+def a1111(path, name):
+    torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": V}, "name": name}, path)
+    return read_embedding(path)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "badhands, blurry",
+        "BadHands, blurry",
+        "embedding:badhands, blurry",
+        "embedding:badhands.pt, blurry",
+        "<badhands>, blurry",
+        "training-run-7, blurry",
+        "<training-run-7>, blurry",
+    ],
+)
+def test_an_embedding_has_the_name_in_its_file_and_the_files(tmp_path, prompt):
+    """The web UI and ComfyUI go by the file's name, which is what its page tells."""
+    encoder = text_encoder().with_embeddings([a1111(tmp_path / "badhands.pt", "training-run-7")])
+    expected = text_encoder().with_embeddings([Embedding("<x>", V)])("<x>, blurry")
+    assert torch.equal(encoder(prompt), expected)
+    assert encoder.notes(prompt) == ()
+
+
+def test_names_that_differ_in_case_alone_are_one(tmp_path):
+    assert a1111(tmp_path / "BadHands.pt", "badhands").aliases == ()
+    assert a1111(tmp_path / "two words.pt", "x").aliases == ("two words",)
+
+
+@pytest.mark.parametrize("name", ["learned_embeds.bin", "model.bin"])
+def test_a_name_that_any_file_has_is_none(tmp_path, name):
+    torch.save({"<cat>": V}, tmp_path / name)
+    assert read_embedding(tmp_path / name).aliases == ()
+
+
+def test_the_name_inside_goes_before_another_ones_file(tmp_path):
+    first, second = a1111(tmp_path / "day.pt", "night"), Embedding("day", vectors(2, seed=9))
+    encoder = text_encoder().with_embeddings([first, second])
+    assert torch.equal(encoder("a day"), text_encoder().with_embeddings([second])("a day"))
+    assert torch.equal(encoder("a night"), text_encoder().with_embeddings([first])("a night"))
+    assert encoder.notes("a day, a night") == ()
+
+
+def test_a_files_name_that_two_have_does_nothing_and_is_said(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    both = [a1111(tmp_path / folder / "hands.pt", f"run-{folder}") for folder in ("one", "two")]
+    encoder = text_encoder().with_embeddings(both)
+    for prompt in ("hands", "(Hands:1.2)", "embedding:hands"):
+        assert torch.equal(encoder(prompt), text_encoder()(prompt))
+        assert encoder.notes(prompt) == (
+            "“hands” is the file's name of several embeddings and is read as plain words; write run-one or run-two.",
+        )
+    assert encoder.notes("run-one, run-two, handshake") == ()
+
+
+def test_brackets_that_do_not_close_stay_in_the_prompt(tmp_path):
+    encoder = text_encoder().with_embeddings([Embedding("toy", V)])
+    assert not torch.equal(encoder("<toy"), encoder("toy"))
+    assert not torch.equal(encoder("toy>"), encoder("toy"))
+    assert torch.equal(encoder("<toy>"), encoder("toy"))

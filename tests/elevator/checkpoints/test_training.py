@@ -1,0 +1,169 @@
+"""What models were trained for, by what their files say and by what they are called."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from elevator.checkpoints import Layout, identify
+from elevator.checkpoints.header import read_header
+from elevator.checkpoints.training import distilled_of
+from elevator.checkpoints.values import values_of
+
+BIAS = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
+WIDE = torch.linspace(-0.3, 0.3, 320)
+"""With a deviation above that of models that predict epsilon."""
+
+
+def sd2(**others: torch.Tensor) -> dict[str, torch.Tensor]:
+    """As many of a SD 2.x's tensors as say what it is."""
+    unet = "model.diffusion_model.input_blocks."
+    return {
+        f"{unet}0.0.weight": torch.zeros(8, 4, 3, 3),
+        f"{unet}1.1.transformer_blocks.0.attn2.to_k.weight": torch.zeros(8, 1024),
+        "cond_stage_model.model.ln_final.weight": torch.zeros(8),
+        **others,
+    }
+
+
+def prediction(path: Path) -> str | None:
+    return identify(path).prediction
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_a_wide_bias_means_v_and_is_said_to_be_a_guess(tmp_path, dtype, suffix):
+    path = tmp_path / f"model{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(sd2(**{BIAS: WIDE.to(dtype)}), path)
+    identity = identify(path)
+    assert identity.prediction == "v_prediction"
+    (note,) = identity.notes
+    assert note.startswith(f"model{suffix} is taken as a model that predicts v, by its weights; if its pictures are")
+    held = values_of(path, read_header(path), BIAS)
+    assert torch.equal(torch.tensor(held), WIDE.to(dtype).float())
+
+
+def test_a_narrow_bias_another_width_and_other_channels_say_nothing(tmp_path):
+    path = tmp_path / "model.safetensors"
+    first, text = "model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.ln_final.weight"
+    reads = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+    for others in (
+        {BIAS: WIDE / 10},
+        {BIAS: WIDE, first: torch.zeros(8, 9, 3, 3)},  # SD 2.0's for filling in predicts epsilon
+    ):
+        save_file(sd2(**others), path)
+        assert (prediction(path), identify(path).notes) == (None, ())
+    sd1 = {name: tensor for name, tensor in sd2(**{BIAS: WIDE}).items() if name != text}
+    save_file(sd1 | {reads: torch.zeros(8, 768)}, path)
+    assert prediction(path) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "predicts"), [(110000, "v_prediction"), (140000, "v_prediction"), (220000, "epsilon"), (875000, "epsilon")]
+)
+def test_the_published_pickles_are_known_by_their_steps(tmp_path, step, predicts):
+    torch.save({"state_dict": sd2(), "global_step": step}, tmp_path / "model.ckpt")
+    assert prediction(tmp_path / "model.ckpt") == predicts
+    torch.save({"state_dict": sd2(), "global_step": step + 1}, tmp_path / "model.ckpt")
+    assert prediction(tmp_path / "model.ckpt") is None
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".yml"])
+@pytest.mark.parametrize(
+    ("text", "predicts"),
+    [
+        ('model:\n  params:\n    parameterization: "v"\n', "v_prediction"),
+        ("\ufeffmodel:\r\n  params:\r\n    parameterization: v\r\n", "v_prediction"),
+        ("    parameterization: 'eps'\n", "epsilon"),
+        ("model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n", "epsilon"),
+        ("# parameterization: v\nnotes: none\n", None),
+        ("\udcff", None),
+    ],
+)
+def test_the_settings_beside_a_file(tmp_path, suffix, text, predicts):
+    save_file(sd2(), tmp_path / "model.safetensors")
+    (tmp_path / f"model{suffix}").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert prediction(tmp_path / "model.safetensors") == predicts
+
+
+def test_what_a_file_states_goes_before_what_is_guessed(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file(sd2(**{BIAS: WIDE}), path, {"modelspec.prediction_type": "epsilon"})
+    assert (prediction(path), identify(path).notes) == ("epsilon", ())
+    (tmp_path / "model.yaml").write_text("target: LatentDiffusion")
+    save_file(sd2(**{BIAS: WIDE}), path)
+    assert (prediction(path), identify(path).notes) == ("epsilon", ())
+    save_file(sd2(v_pred=torch.zeros(0)), path)
+    assert prediction(path) == "v_prediction"
+    assert not identify(path).zero_snr
+    save_file(sd2(v_pred=torch.zeros(0), ztsnr=torch.zeros(0)), path)
+    assert identify(path).zero_snr
+
+
+def test_values_that_are_not_there(tmp_path):
+    path = tmp_path / "model.ckpt"
+    torch.save(sd2(**{BIAS: WIDE}), path, _use_new_zipfile_serialization=False)
+    assert values_of(path, read_header(path), BIAS) == ()
+    save_file(sd2(**{BIAS: torch.zeros(4, dtype=torch.int64)}), tmp_path / "whole.safetensors")
+    header = read_header(tmp_path / "whole.safetensors")
+    assert values_of(tmp_path / "whole.safetensors", header, BIAS) == ()
+    assert values_of(tmp_path / "whole.safetensors", header, "none") == ()
+    save_file(sd2(**{BIAS: WIDE}), tmp_path / "gone.safetensors")
+    header = read_header(tmp_path / "gone.safetensors")
+    (tmp_path / "gone.safetensors").write_bytes(struct.pack("<Q", 0))
+    assert values_of(tmp_path / "gone.safetensors", header, BIAS) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("AnimateLCM_sd15_t2v.ckpt", "animatelcm"),
+        ("animatelcm.safetensors", "animatelcm"),
+        ("sd15_lcm-v2.ckpt", "animatelcm"),
+        ("LCMMotion.ckpt", "animatelcm"),
+        ("animatediff_lightning_4step_comfyui.safetensors", "lightning"),
+        ("AnimateDiffLightning.safetensors", "lightning"),
+        ("mm_calcmotion_v2.ckpt", None),
+        ("filmcamera.ckpt", None),
+        ("enlightning.ckpt", None),
+        ("mm_sd_v15_v2.ckpt", None),
+        ("AnimateLCM/diffusion_pytorch_model.safetensors", "animatelcm"),
+        ("AnimateLCM/diffusion_pytorch_model.fp16.safetensors", "animatelcm"),
+        ("AnimateLCM/motion_adapter/diffusion_pytorch_model.safetensors", "animatelcm"),
+        ("AnimateLCM/mm_sd_v15_v2.ckpt", None),
+        ("models--wangfuyun--AnimateLCM/snapshots/3d4d00fc113225e1/diffusion_pytorch_model.safetensors", "animatelcm"),
+        ("models--ByteDance--AnimateDiff-Lightning/snapshots/0123456789ab/model.safetensors", "lightning"),
+        ("lightning/tools/mine/diffusion_pytorch_model.safetensors", None),
+    ],
+)
+def test_names_count_as_words_and_the_guess_is_said(tmp_path, name, kind):
+    path = tmp_path / "all" / name
+    path.parent.mkdir(parents=True)
+    save_file({"down_blocks.0.motion_modules.0.pos_embed.pe": torch.zeros(1, 8, 8)}, path)
+    found, note = distilled_of(path, Layout.DIFFUSERS, read_header(path))
+    assert found == kind
+    assert bool(note) == (kind is not None)
+    if kind:
+        assert note.startswith(f"{path.name} is taken as Animate")
+        assert note.endswith("; if it is another, set t2v_schedule.")
+
+
+def test_a_module_without_positions_is_animatelcm_by_any_name(tmp_path):
+    path = tmp_path / "mm_sd_v15_v2.safetensors"
+    block = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0"
+    save_file({f"{block}.to_q.weight": torch.zeros(8, 8)}, path)
+    assert (identify(path).distilled, identify(path).notes) == ("animatelcm", ())
+    save_file({f"{block}.to_q.weight": torch.zeros(8, 8), f"{block}.pos_encoder.pe": torch.zeros(1, 8, 8)}, path)
+    assert identify(path).distilled is None
+
+
+def test_a_folder_with_lcms_scheduler_is_animatelcm(tmp_path):
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "motion_adapter").mkdir()
+    (tmp_path / "motion_adapter" / "config.json").write_text('{"_class_name": "MotionAdapter"}')
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text('{"_class_name": "LCMScheduler"}')
+    assert (identify(tmp_path).distilled, identify(tmp_path).notes) == ("animatelcm", ())
