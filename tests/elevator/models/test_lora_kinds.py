@@ -232,6 +232,7 @@ def test_every_kind_equals_pefts_forward_pass_from_its_own_folder(tmp_path, kind
         assert relative_error(plain, expected) > 1e-3
 
 
+@pytest.mark.slow
 def test_one_file_of_all_kinds_is_weighed_on_shapes_alone(tmp_path):
     """As an estimate of memory has it: the same networks, of which no value is computed."""
     names = [name for name, module in base().named_modules() if name.endswith(("to_q", "to_k", "to_v", "conv1"))]

@@ -115,6 +115,7 @@ def output(unet):
     return unet(z, 500, text).sample
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Already found a `peft_config`")
 @pytest.mark.parametrize("place", ["of the T2V", "of the clip"])
 @pytest.mark.parametrize("layout", LAYOUTS)
