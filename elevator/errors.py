@@ -30,7 +30,7 @@ class ModelError(ElevatorError):
 
 
 class LoraError(ModelError):
-    """A LoRA is missing or broken, or fits no layer of the T2I."""
+    """A LoRA is missing or broken, or fits no layer of the models."""
 
 
 class NumericsError(ElevatorError):

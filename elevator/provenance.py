@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .checkpoints.folders import chosen_files
-from .checkpoints.identity import LORA_FILE
+from .checkpoints.lora_files import LORA_FILE, config_of, lora_files
 from .checkpoints.training import yaml_beside
 from .errors import ModelError, RequestError
 from .pictures.clip_folder import pictures_in
@@ -95,7 +95,9 @@ def _roots(sources: Sources) -> Iterator[tuple[str, Path, Iterable[Path]]]:
     for name, loras in (("t2v_loras", sources.t2v_loras), ("loras", sources.loras)):
         for number, lora in enumerate(loras, start=1):
             path = Path(lora.path)
-            yield f"{name} {number}", path, [path / LORA_FILE if path.is_dir() else path]
+            files = lora_files(path) or (path / LORA_FILE,)
+            configs = [config for file in files if (config := config_of(file))]
+            yield f"{name} {number}", path, [*files, *configs]
     for number, embedding in enumerate(sources.embeddings, start=1):
         yield f"embeddings {number}", Path(embedding), [Path(embedding)]
 

@@ -42,9 +42,9 @@ class Sources(msgspec.Struct, frozen=True):
     """`animatediff`, `lavie`, `lcm`, `lightning` or `stable_diffusion`; None: what the folder's scheduler says, else by
     kind, as `elevator.checkpoints.training` tells it of motion modules."""
     t2v_loras: tuple[Lora, ...] = ()
-    """That belong to motion modules alone, as AnimateLCM's does."""
+    """On a T2V of motion modules alone: on those, or on its own copy of the T2I's layers, as AnimateLCM's is."""
     loras: tuple[Lora, ...] = ()
-    """On the T2I and its text encoder."""
+    """On the T2I and its text encoder; those for motion modules on these."""
     embeddings: tuple[str, ...] = ()
     """Textual inversion files."""
     loras_on_t2v: bool = False

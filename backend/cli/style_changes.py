@@ -19,7 +19,7 @@ from elevator.errors import ModelError
 
 from ..styles import making, writing
 from ..styles.files import LoraEntry, StyleFile, Unusable, own_styles, path_in
-from ..styles.loras import by_name
+from ..styles.loras import by_name, own_name
 from ..styles.recipes import Recipe
 from .failures import CommandFailure
 from .output import warn
@@ -220,5 +220,5 @@ def _other(style: StyleFile, field: str, kept: Sequence[object], otherwise: str)
 
 
 def _names(path: str) -> Collection[str]:
-    """What a file may be called: its path, its name, its name without its ending."""
-    return {path, Path(path).name, Path(path).stem}
+    """What a file may be called: its path, its name, its name without its ending, as styles list it."""
+    return {path, Path(path).name, Path(path).stem, own_name(Path(path))}

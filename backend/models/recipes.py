@@ -34,7 +34,10 @@ def base_of(catalogue: Catalogue, name: str) -> dict[str, object]:
 
 
 def style_of(catalogue: Catalogue, name: str, base: str) -> dict[str, object]:
-    """The keys of a style for the set of this name, on the base of that name."""
+    """The keys of a style for the set of this name, on the base of that name.
+
+    LoRAs that are got with the set, but are not always on, are in the style switched off.
+    """
     made = catalogue.sets[name]
     style: dict[str, object] = {
         "title": made.title,
@@ -43,7 +46,10 @@ def style_of(catalogue: Catalogue, name: str, base: str) -> dict[str, object]:
         "preset": made.preset,
         "example_prompt": made.example_prompt,
     }
-    return {**style, "loras": _loras(catalogue, made.loras)} if made.loras else style
+    loras = _loras(catalogue, made.loras)
+    also = [name for name in made.also if catalogue.models[name].kind in ("lora", "motion_lora")]
+    loras += [{"path": place(catalogue, name), "weight": 1.0, "on": False} for name in also]
+    return {**style, "loras": loras} if loras else style
 
 
 def place(catalogue: Catalogue, model: str) -> str:

@@ -18,6 +18,7 @@ import msgspec
 
 from elevator.checkpoints import Algorithm, Family, Kind, Layout, identify
 from elevator.checkpoints.header import NeedsTorch
+from elevator.checkpoints.lora_files import LORA_NAMES, LORA_PARTS, lora_files
 from elevator.checkpoints.training import Distilled
 from elevator.errors import ModelError
 from shared_protocol.machine import places
@@ -29,7 +30,7 @@ from .layouts import HUB_MODEL, Place, places_of
 
 FOLDER_MARKS = ("model_index.json", "unet/config.json", "motion_adapter/config.json", "config.json")
 """Any of these makes a folder one model, in diffusers' layout."""
-LORA_FILE = "pytorch_lora_weights.safetensors"
+_PARTS = ("diffusion_pytorch_model", "pytorch_model", "model.", "pytorch_lora", "adapter_model")
 _LEFT_OUT = frozenset({"__pycache__", "node_modules", "site-packages", "blobs"})
 MOST_ENTRIES = 2_000_000
 """Files and folders that are looked at: somebody may name a whole disk, or a folder that leads into itself."""
@@ -223,12 +224,12 @@ def is_one_model(folder: Path, names: set[str]) -> bool:
         first, _, rest = mark.partition("/")
         if first in names and (not rest or (folder / first / rest).is_file()):
             return first != "config.json" or any(_is_part(name) for name in names)
-    return LORA_FILE in names
+    return not names.isdisjoint(LORA_NAMES) or (not names.isdisjoint(LORA_PARTS) and bool(lora_files(folder)))
 
 
 def _is_part(name: str) -> bool:
     """Whether a file's name is that of a folder's weights in diffusers' layout."""
-    return is_weights(name) and name.startswith(("diffusion_pytorch_model", "pytorch_model", "model.", "pytorch_lora"))
+    return is_weights(name) and name.startswith(_PARTS)
 
 
 def _of_file(path: Path, stat: os.stat_result) -> _Candidate:

@@ -14,7 +14,8 @@ import msgspec
 
 from elevator import Lora
 from elevator.checkpoints.header import read_header
-from elevator.checkpoints.identity import LORA_FILE
+from elevator.checkpoints.identity import FILE_NAMES
+from elevator.checkpoints.lora_files import lora_files
 from elevator.errors import ModelError
 from shared_protocol.messages import FILE_NAME_LENGTH, MOST_LORAS, LoraView
 from shared_protocol.texts import sentence
@@ -62,7 +63,8 @@ def list_folder(folder: Path, look_at: Callable[[Path], None] = lambda path: Non
     for path in sorted(_in(folder, look_at)):
         name = path.relative_to(folder).as_posix()
         if len(views) < 2 * MOST_LORAS and _can_be_sent(name):  # some may be styles' own
-            look_at(path / LORA_FILE if path.is_dir() else path)
+            for file in lora_files(path):
+                look_at(file)
             views.append(_view(path, name))
     return tuple(views)
 
@@ -91,13 +93,19 @@ def fitting(views: Sequence[View], room: int) -> tuple[View, ...]:
 
 
 def _name(path: Path, folders: tuple[Path, ...]) -> str:
-    folder = next((folder for folder in folders if path.is_relative_to(folder)), path.parent)
-    return path.relative_to(folder).as_posix()
+    """As in its folder of LoRAs, else its own."""
+    folder = next((folder for folder in folders if path.is_relative_to(folder)), None)
+    return own_name(path) if folder is None else path.relative_to(folder).as_posix()
+
+
+def own_name(path: Path) -> str:
+    """Of a file or folder; of its folder, if every model's file is called as it is."""
+    return path.parent.name if path.stem in FILE_NAMES else path.name
 
 
 def _in(folder: Path, look_at: Callable[[Path], None]) -> Iterator[Path]:
-    """LoRAs below a folder: files, and folders in diffusers' layout. Links are followed, and no folder is looked at
-    twice."""
+    """LoRAs below a folder: files, and folders as diffusers or peft writes them. Links are followed, and no folder is
+    looked at twice."""
     looked = 0
     todo, seen = [folder], {os.path.realpath(folder)}
     while todo and looked < MOST_LOOKED_AT:
@@ -109,7 +117,7 @@ def _in(folder: Path, look_at: Callable[[Path], None]) -> Iterator[Path]:
                     if (real := os.path.realpath(path)) in seen:
                         continue
                     seen.add(real)
-                    if (path / LORA_FILE).is_file():
+                    if lora_files(path):
                         yield path
                     else:
                         todo.append(path)
@@ -121,7 +129,7 @@ def _in(folder: Path, look_at: Callable[[Path], None]) -> Iterator[Path]:
 
 
 def _view(path: Path, name: str, weight: float = 1.0, *, own: bool = False) -> LoraView:
-    file = path / LORA_FILE if path.is_dir() else path
+    file = next(iter(lora_files(path)), path)
     words = _words(file, file.stat().st_mtime_ns) if file.is_file() else ""
     return LoraView(name=name, weight=weight, own=own, words=words)
 

@@ -18,7 +18,7 @@ from ..sources import Sources
 from .folders import weight_files
 from .header import NeedsTorch, read_header
 from .identity import Identity, identify
-from .kinds import CHANNELS, Algorithm, Family, Kind, Layout
+from .kinds import CHANNELS, REFUSED_ALGORITHMS, Family, Kind, Layout
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 MOST_KEPT = 4096
@@ -195,9 +195,9 @@ class _Judge:
             case "t2v_text":
                 fits = (path / "text_encoder").is_dir() if path.is_dir() else kind is Kind.T2I
             case "loras" | "t2v_loras":
-                fits = kind is Kind.LORA
-                if fits and identity.algorithm is not Algorithm.LORA:
-                    return f"{path} is a {identity.algorithm}, and plain LoRAs alone are read"
+                fits = kind in (Kind.LORA, Kind.MOTION_LORA)
+                if fits and identity.algorithm in REFUSED_ALGORITHMS:
+                    return f"{path} is a LoRA of a kind that is not read ({identity.algorithm})"
             case _:
                 fits = kind is Kind.EMBEDDING
         what = f"of the class {identity.class_name}" if kind is Kind.OTHER and identity.class_name else _a(kind)
@@ -218,11 +218,15 @@ class _Judge:
             yield from self._video(t2i, t2v, on_t2i)
         for field, path in self._sources.paths():
             each = self._found[path]
+            if field == "loras" and each and each.kind is Kind.MOTION_LORA and t2v and not self._has_motion(t2v):
+                what = f"{path} is a LoRA for motion modules, and {t2v.path} has none"
+                yield Misfit(field, path, "unfit", what, _STEPS[field])
+                continue
             if field in ("loras", "t2v_loras", "embeddings") and t2i and each and (differ := _differ(each, t2i)):
                 what = f"{path} is {_a(each.kind)} for {differ[0]}, but {t2i.path} is of {differ[1]}"
                 yield Misfit(field, path, "unfit", what, f"Choose one that was made for {differ[1]}.")
         both = self._sources.loras and self._sources.loras_on_t2v
-        if both and t2v and t2v.kind is Kind.T2V and self._network(t2v.path) != "UNetMotionModel":
+        if both and t2v and not self._has_motion(t2v):
             what = f"{t2v.path} has no layers of the text-to-image model, so that LoRAs cannot go to it"
             yield Misfit("t2v", t2v.path, "unfit", what, "Leave loras_on_t2v out of the style.")
 
@@ -269,6 +273,10 @@ class _Judge:
         if scales[0] != scales[1]:
             what = f"the latents of {t2v} are scaled by {scales[0]}, and those of {vae or t2i} by {scales[1]}"
             yield Misfit("t2v", t2v, "unfit", what, "Choose a text-to-video model that was made for this VAE.")
+
+    def _has_motion(self, t2v: Identity) -> bool:
+        """Whether it is made of motion modules and the T2I's layers."""
+        return t2v.kind is not Kind.T2V or self._network(t2v.path) == "UNetMotionModel"
 
     def _network(self, path: Path) -> object:
         """The class that a T2V's config names."""

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,10 @@ from .kinds import (
     Kind,
     Layout,
 )
+from .lora_files import lora_files
 from .training import PREDICTIONS, Distilled, Objective, Prediction, distilled_of, objective_of
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
-"""The LoRA in a folder as diffusers and peft write it."""
-FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "model", "learned_embeds")
+FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "adapter_model", "model", "learned_embeds")
 """What diffusers and transformers call any model's file; its folder's name says more."""
 WEIGHTS = {".safetensors", ".bin", ".ckpt", ".pt", ".pth"}
 """How names of files of weights end."""
@@ -45,11 +44,12 @@ TRIGGER_WORDS = 5
 
 _TEXT_INPUT = re.compile(
     r"attn2[._](?:processor\.)?to_k(?:\.weight|(?:_lora|\.lora)\.down\.weight|\.lora_(?:down|A)(?:\.default)?\.weight"
-    r"|\.hada_w1_b)$"
+    r"|\.hada_w1_b|\.a2\.weight|\.diff)$"
 )
 _ENCODER_INPUT = re.compile(
     r"(?:token_embedding\.weight|self_attn[._](?:q_proj|to_q)(?:\.lora_linear_layer|_lora|\.lora)?[._](?:down|A)\.weight)$"
 )
+_MOTION_LEVEL = re.compile(r"up_blocks[._](\d+)[._]motion_modules")
 
 
 _WHOLE = "{} holds a whole UNet beside its motion modules; the text-to-image model's own layers are used instead."
@@ -103,8 +103,11 @@ def identify(path: Path, *, torch: bool = True) -> Identity:
         return _of_pipeline(path)
     if (path / "config.json").is_file():
         return _of_component(path)
-    if (path / LORA_FILE).is_file():
-        return identify(path / LORA_FILE, torch=torch)
+    if files := lora_files(path):
+        first = identify(files[0], torch=torch)
+        if files[0].parent == path:
+            return first
+        return replace(first, path=path, title=path.name, size=sum(file.stat().st_size for file in files))
     if inside := sorted(file.name for file in path.iterdir() if file.suffix in WEIGHTS):
         raise ModelError(f"{path} is a folder with files of weights, such as {inside[0]}; choose one of them.")
     raise ModelError(f"{path} holds no model; choose a model file or a folder in diffusers layout.")
@@ -118,7 +121,7 @@ def family_of_width(width: object) -> Family:
 def _of_file(path: Path, header: Header) -> Identity:
     names = "\n".join(("", *header.shapes, ""))
     metadata = {key: value for key, value in header.metadata.items() if value not in ("", "None")}
-    algorithm = next((algorithm for mark, algorithm in ALGORITHMS if mark in names), None)
+    algorithm = _algorithm(names, header)
     kind, layout = _lora(names) if algorithm else _structure(names, header)
     first = header.shapes.get("conv_in.weight", header.shapes.get("model.diffusion_model.input_blocks.0.0.weight", ()))
     channels = first[1] if len(first) == 4 else None
@@ -135,7 +138,7 @@ def _of_file(path: Path, header: Header) -> Identity:
         title=metadata.get("modelspec.title") or metadata.get("ss_output_name") or metadata.get("name") or _name(path),
         channels=channels,
         prediction=objective.prediction,
-        width=_vectors(header)[-1] if kind is Kind.EMBEDDING else _text_width(header),
+        width=_vectors(header)[-1] if kind is Kind.EMBEDDING else _text_width(header, kind),
         algorithm=algorithm,
         base_model=next((metadata[key] for key in BASE_NAMES if key in metadata), None),
         trigger_words=_names_of(path, header) if kind is Kind.EMBEDDING else _trigger_words(metadata),
@@ -149,9 +152,17 @@ def _name(path: Path) -> str:
     return path.resolve().parent.name if path.stem in FILE_NAMES else path.stem
 
 
+def _algorithm(names: str, header: Header) -> Algorithm | None:
+    """A LoRA's; None if the file is none."""
+    found = next((algorithm for mark, algorithm in ALGORITHMS if mark in names), None)
+    if found is Algorithm.OFT and any(len(s) == 4 for name, s in header.shapes.items() if name.endswith(".oft_blocks")):
+        return Algorithm.BOFT
+    return found
+
+
 def _lora(names: str) -> tuple[Kind, Layout]:
     """Kind and layout of a file of low-rank tensors."""
-    kind = Kind.MOTION_LORA if ".motion_modules." in names else Kind.LORA
+    kind = Kind.MOTION_LORA if "motion_modules" in names else Kind.LORA
     return kind, next((layout for mark, layout in LORA_LAYOUTS if mark in names), Layout.PEFT)
 
 
@@ -177,6 +188,8 @@ def _family(kind: Kind, names: str, header: Header) -> Family:
     """From the widths of layers where they tell, then from the metadata."""
     if kind is Kind.MOTION_MODULE:
         return _motion_family({name.split(".")[1] for name in header.shapes if name.startswith("up_blocks.")})
+    if kind is Kind.MOTION_LORA:
+        return _motion_family({found[1] for name in header.shapes if (found := _MOTION_LEVEL.search(name))})
     if kind is Kind.EMBEDDING:
         return Family.SDXL if "clip_g" in header.shapes else family_of_width(_vectors(header)[-1])
     if kind is Kind.VAE:
@@ -198,8 +211,10 @@ def _width(pattern: re.Pattern[str], header: Header) -> int | None:
     return next(fitting, None)
 
 
-def _text_width(header: Header) -> int | None:
+def _text_width(header: Header, kind: Kind) -> int | None:
     """Of the text embeddings that cross-attention reads, or else of those that a text encoder gives."""
+    if kind is Kind.MOTION_LORA:
+        return None  # motion modules read no text
     return _width(_TEXT_INPUT, header) or _width(_ENCODER_INPUT, header)
 
 

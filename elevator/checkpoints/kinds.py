@@ -58,7 +58,19 @@ class Algorithm(StrEnum):
     LOHA = "LoHa"
     LOKR = "LoKr"
     DORA = "DoRA"
+    GLORA = "GLoRA"
+    FULL = "full difference"
+    IA3 = "IA3"
+    OFT = "OFT"
+    BOFT = "BOFT"
+    PEFT_OFT = "OFT as peft writes it"
+    PEFT_BOFT = "BOFT as peft writes it"
+    ADALORA = "AdaLoRA"
+    VERA = "VeRA"
 
+
+REFUSED_ALGORITHMS = (Algorithm.PEFT_OFT, Algorithm.PEFT_BOFT, Algorithm.ADALORA, Algorithm.VERA)
+"""That are known by their names alone."""
 
 WIDTHS = {
     768: Family.SD1,
@@ -70,6 +82,11 @@ WIDTHS = {
 """Families by the width of the text embeddings that cross-attention reads."""
 
 ALGORITHMS = (
+    (".lora_E", Algorithm.ADALORA),
+    (".vera_lambda_", Algorithm.VERA),
+    (".oft_R", Algorithm.PEFT_OFT),
+    (".oft_r\n", Algorithm.PEFT_OFT),
+    (".boft_R", Algorithm.PEFT_BOFT),
     (".hada_w1_", Algorithm.LOHA),
     (".lokr_w1", Algorithm.LOKR),
     (".dora_scale", Algorithm.DORA),
@@ -78,7 +95,15 @@ ALGORITHMS = (
     (".lora_A.", Algorithm.LORA),
     ("lora.down.", Algorithm.LORA),
     (".lora_linear_layer.", Algorithm.LORA),
+    (".oft_blocks\n", Algorithm.OFT),
+    (".a2.weight\n", Algorithm.GLORA),
+    (".on_input\n", Algorithm.IA3),
+    (".ia3_l\n", Algorithm.IA3),
+    (".diff\n", Algorithm.FULL),
+    (".diff_b\n", Algorithm.FULL),
+    (".w_norm\n", Algorithm.FULL),
 )
+"""Marks in names, of which each ends with a line; the first that is there counts. A file may hold several kinds."""
 
 LORA_LAYOUTS = (
     ("\nlora_", Layout.KOHYA),

@@ -59,9 +59,9 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--t2v-schedule", metavar="NAME", help="of timesteps, instead of the T2V's own")
     group.add_argument(
-        "--t2v-lora", type=_lora, action="append", metavar="LORA[:WEIGHT]", help="for motion modules alone"
+        "--t2v-lora", type=_lora, action="append", metavar="LORA[:WEIGHT]", help="for a T2V of motion modules alone"
     )
-    add(group, "--lora", " (a file or folder, for the T2I)", type=_lora)
+    add(group, "--lora", " (a file or folder, for the T2I or motion modules)", type=_lora)
     group.add_argument(
         "--embedding", type=values.path, action="append", metavar="PATH", help="textual inversion; may be repeated"
     )

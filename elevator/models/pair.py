@@ -25,7 +25,7 @@ from ..presets import Preset
 from ..prompt_schedule import Prompts
 from ..sources import Sources
 from ..text import Embedding, TextEncoder, read_embedding
-from . import deep_cache, lora
+from . import deep_cache, loras
 from .offload import Offloader
 from .preview import LatentRgb, to_pixels
 
@@ -68,12 +68,12 @@ class T2V:
 
 @dataclass(frozen=True)
 class AppliedLora:
-    """A LoRA in use, and how much of its file the T2I could take."""
+    """A LoRA in use, and how much of its file the models could take."""
 
     path: Path
     weight: float
     matched: int
-    """Keys that fit a layer of the T2I or of its text encoder."""
+    """Keys that fit a layer of the T2I, of its text encoder or of the motion modules."""
     keys: int
     """Keys of the file."""
 
@@ -170,14 +170,14 @@ class Models:
         loras = [(Path(lora.path), lora.weight) for lora in sources.loras]
         return self.with_loras(loras, sources.loras_on_t2v).with_embeddings(map(Path, sources.embeddings))
 
-    def with_loras(self, loras: Iterable[tuple[Path, float]], on_t2v: bool = False) -> Models:
+    def with_loras(self, files: Iterable[tuple[Path, float]], on_t2v: bool = False) -> Models:
         """These models with exactly the given (path, weight) LoRAs on the T2I and its text encoder; () takes all away.
 
-        on_t2v: also on the T2V's layers of the same names, and on its text encoder if it reads the T2I's: a choice
-        for AnimateDiff, whose layers are the T2I's. The base is neither changed nor read again.
-        Raises LoraError if a file is broken, made for another family, or fits no layer.
+        LoRAs for motion modules go on those. on_t2v: the others also on the T2V's layers of the same names, and on its
+        text encoder if it reads the T2I's: a choice for AnimateDiff, whose layers are the T2I's. The base is neither
+        changed nor read again. Raises LoraError if a file is broken, made for another family, or fits no layer.
         """
-        wanted = [(Path(path), float(weight)) for path, weight in loras]
+        wanted = [(Path(path), float(weight)) for path, weight in files]
         for path, weight in wanted:
             if not math.isfinite(weight):
                 raise LoraError(f"The weight of {path} is {weight}; give a finite number such as 1.")
@@ -188,19 +188,27 @@ class Models:
             raise LoraError("This T2V has no layers of the T2I, so LoRAs cannot go to it; leave them to the T2I.")
         if not wanted:
             return bare._with_text(self.embeddings)
-        files = [(lora.read(path), weight) for path, weight in wanted]
-        t2i: Any = lora.merged(bare.t2i.unet, files)
-        t2v = replace(bare.t2v, unet=lora.merged(bare.t2v.unet, files)) if on_t2v else bare.t2v
-        text = replace(bare.t2i_text, encoder=lora.merged(bare.t2i_text.encoder, files, target="text_encoder"))
+        read = [(loras.read(path), weight) for path, weight in wanted]
+        motion = bare.t2v.unet
+        for lora, _ in read:
+            if lora.for_motion and not bare.t2v.on_t2i:
+                raise LoraError(
+                    f"{lora.path} is a LoRA for motion modules, and this T2V has none; "
+                    "take it away, or choose a motion module as the T2V."
+                )
+        if bare.t2v.on_t2i:
+            motion = loras.merged(loras.merged(motion, read) if on_t2v else motion, read, "motion")
+        text = replace(bare.t2i_text, encoder=loras.merged(bare.t2i_text.encoder, read, "text_encoder"))
         shared = on_t2v and bare.t2v_text.encoder is bare.t2i_text.encoder
+        encoder = bare.t2i_text.encoder
         applied = tuple(
-            AppliedLora(path, weight, *lora.matches(bare.t2i.unet, bare.t2i_text.encoder, file))
-            for (path, weight), (file, _) in zip(wanted, files, strict=True)
+            AppliedLora(path, weight, loras.matches(bare.t2i.unet, encoder, lora, bare.t2v.unet), lora.keys)
+            for (path, weight), (lora, _) in zip(wanted, read, strict=True)
         )
         return replace(
             bare,
-            t2i=replace(bare.t2i, unet=t2i),
-            t2v=t2v,
+            t2i=replace(bare.t2i, unet=loras.merged(bare.t2i.unet, read)),
+            t2v=bare.t2v if motion is bare.t2v.unet else replace(bare.t2v, unet=motion),
             t2i_text=text,
             t2v_text=text if shared else bare.t2v_text,
             loras=applied,

@@ -14,10 +14,11 @@ from torch import nn
 
 from ..chain.schedule import Schedule
 from ..checkpoints import Family, Identity, Kind, Layout, identify
+from ..checkpoints.lora_files import LORA_FILE
 from ..checkpoints.weights import load_tensors
 from ..errors import ModelError
 from ..sources import Sources
-from . import lora
+from . import loras
 from .configs import lavie_config, motion_config
 from .image import ImageModel, load_text_encoder
 from .lavie import LaVieUNet
@@ -123,13 +124,14 @@ def _motion_file(read: Reader, path: Path) -> Generator[Loading, None, MotionAda
 
 
 def _on_t2i(adapter: MotionAdapter, sources: Sources, t2i: ImageModel) -> UNetMotionModel:
-    """A motion model that shares the tensors of the T2I's UNet, but for the layers that the T2V's LoRAs change."""
-    unet = t2i.unet
-    own = sources.t2v_path / lora.FILE_NAME
-    files = [(own, 1.0)] if own.is_file() else []
-    files += [(Path(each.path), each.weight) for each in sources.t2v_loras]
-    if files:
-        unet = lora.merged(unet, [(lora.read(path), weight) for path, weight in files])
+    """A motion model that shares the tensors of the T2I's UNet and of the motion modules, but for the layers of either
+    that the T2V's LoRAs change."""
+    unet: nn.Module = t2i.unet
+    own = sources.t2v_path / LORA_FILE
+    paths = [(own, 1.0)] if own.is_file() else []
+    paths += [(Path(each.path), each.weight) for each in sources.t2v_loras]
+    files = [(loras.read(path), weight) for path, weight in paths]
+    unet = loras.merged(unet, files)
     try:
         with init_empty_weights():  # every parameter comes from the two, so none of its own takes memory
             motion: Any = UNetMotionModel.from_unet2d(unet, adapter, load_weights=False)
@@ -140,7 +142,8 @@ def _on_t2i(adapter: MotionAdapter, sources: Sources, t2i: ImageModel) -> UNetMo
             f"The motion adapter in {sources.t2v_path} does not fit this T2I; "
             "use a T2I of the family it was trained on."
         ) from error
-    return motion.eval().requires_grad_(False)
+    changed: UNetMotionModel = loras.merged(motion.eval().requires_grad_(False), files, "motion")
+    return changed
 
 
 def _share(network: nn.Module, part: nn.Module) -> None:

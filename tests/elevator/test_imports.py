@@ -22,7 +22,7 @@ def test_light_modules_import_nothing_heavy(module):
 
 
 def test_sampling_imports_no_diffusers():
-    modules = "elevator.sampler, elevator.models.lora, elevator.models.preview"
+    modules = "elevator.sampler, elevator.models.loras, elevator.models.preview"
     code = f"import {modules}, sys; sys.exit('diffusers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from backend.styles.catalogue import read_catalogue
 from backend.styles.files import Base, LoraEntry, StyleFile, read
@@ -179,6 +181,22 @@ def test_a_lora_is_switched_off_and_kept(home: Path, call: Call) -> None:
     call("styles", "edit", "mine", "--lora-off", "neon")
     assert call("styles", "edit", "mine", "--lora", "neon:0.3").code == 0
     assert [(lora.on, lora.weight) for lora in style(home, "mine").loras] == [(True, 0.3)], "who names it wants it"
+
+
+def test_a_lora_for_the_camera_is_called_as_it_is_listed(home: Path, models: Path, tmp_path: Path, call: Call) -> None:
+    """Those of the hub lie in files of one name, each in a folder of its own."""
+    file = tmp_path / "camera_pan_left" / "diffusion_pytorch_model.safetensors"
+    file.parent.mkdir()
+    layer = "unet.down_blocks.0.motion_modules.0.transformer_blocks.0.attn1.processor"
+    save_file({f"{layer}.to_q_lora.{side}.weight": torch.ones(2, 2) for side in ("down", "up")}, file)
+    pair = models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt"
+    assert call("models", "add", *pair, file, "--name", "mine").code == 0
+    assert [lora.path for lora in style(home, "mine").loras] == [str(file)]
+    assert call("styles", "edit", "mine", "--lora-off", "camera_pan_left").code == 0
+    assert read_catalogue().recipes["mine"].style.loras[0].name == "camera_pan_left"
+    assert not style(home, "mine").loras[0].on
+    assert call("styles", "edit", "mine", "--lora", "camera_pan_left:0.8").code == 0
+    assert [(lora.path, lora.weight, lora.on) for lora in style(home, "mine").loras] == [(str(file), 0.8, True)]
 
 
 def test_settings_of_the_plan_are_set_and_taken_away(home: Path, call: Call) -> None:

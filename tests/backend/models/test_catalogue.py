@@ -120,6 +120,14 @@ def test_a_base_and_a_style_can_be_written_from_every_set(ours: Catalogue) -> No
         assert len(base.t2v_loras) == len(made.t2v_loras)
 
 
+def test_loras_that_come_with_a_set_lie_in_its_style_switched_off(ours: Catalogue) -> None:
+    """So that they are listed for it, and can be put on for a clip."""
+    style = msgspec.convert(style_of(ours, "counterfeit_animatediff", "b"), StyleFile)
+    assert [Path(lora.path).parent.name for lora in style.loras] == list(ours.sets["counterfeit_animatediff"].also)
+    assert len(style.loras) == 8
+    assert {(lora.weight, lora.on) for lora in style.loras} == {(1.0, False)}
+
+
 def test_the_names_of_files_are_those_from_which_schedules_are_told(ours: Catalogue) -> None:
     """elevator takes files with lcm or lightning in their names for such modules."""
     for made in ours.sets.values():

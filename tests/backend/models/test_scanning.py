@@ -65,6 +65,18 @@ def look(*folders: Path) -> Scan:
     return look_through(folders, torch=False)
 
 
+def test_pefts_folders_are_one_lora_each(tmp_path: Path) -> None:
+    """With its settings beside it, or one in a folder for each network."""
+    for part in ("one", "two/unet", "two/text_encoder"):
+        (tmp_path / part).mkdir(parents=True)
+        write("lora_peft", tmp_path / part / "adapter_model.safetensors", "tiny")
+        (tmp_path / part / "adapter_config.json").write_text('{"lora_alpha": 8}', encoding="utf-8")
+    assert sorted((Path(found.path).name, found.kind) for found in look(tmp_path).found) == [
+        ("one", Kind.LORA),
+        ("two", Kind.LORA),
+    ]
+
+
 def test_automatic1111(tmp_path: Path) -> None:
     folder = tools.a1111(tmp_path / "stable-diffusion-webui")
     before = state(folder)

@@ -75,6 +75,19 @@ def test_broken_files_are_listed_without_words(tmp_path: Path) -> None:
     assert [(view.name, view.words) for view in listed([], [tmp_path])] == [("l.safetensors", ""), ("m.pt", "")]
 
 
+def test_a_file_that_is_called_as_all_are_has_its_folders_name() -> None:
+    """As the LoRAs of the hub for the camera are, each in a folder of its own."""
+    left, right = (Lora(f"/m/camera_pan_{side}/diffusion_pytorch_model.safetensors", 1.0) for side in ("left", "right"))
+    assert by_name([left, right], []) == {"camera_pan_left": left, "camera_pan_right": right}
+
+
+def test_pefts_folders_are_one_lora_each(tmp_path: Path) -> None:
+    write(tmp_path / "one" / "adapter_model.safetensors", **{"modelspec.trigger_phrase": "ink"})
+    write(tmp_path / "two" / "unet" / "adapter_model.safetensors")
+    write(tmp_path / "two" / "text_encoder" / "adapter_model.safetensors")
+    assert listed([], [tmp_path]) == (LoraView(name="one", words="ink"), LoraView(name="two"))
+
+
 def test_two_files_of_one_name_have_two_names() -> None:
     first, second = Lora("/a/x.pt", 1.0), Lora("/b/x.pt", 0.5)
     assert by_name([first, second], []) == {"x.pt": first, "x.pt (2)": second}

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from elevator import Sources, load_models
 from elevator.checkpoints import fitting
@@ -39,6 +41,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, family in FOLDERS.items():
         write(family, folder / name, "tiny")
     write("lora_kohya", folder / "ink.safetensors", "tiny", rank=2)
+    layer = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0"
+    width = torch.load(folder / "mm_v2.ckpt", weights_only=True)[f"{layer}.to_q.weight"].shape[0]
+    sides = {"down": torch.ones(2, width), "up": torch.ones(width, 2)}
+    pan = {f"{layer}.processor.to_q_lora.{side}.weight": tensor for side, tensor in sides.items()}
+    torch.save({"state_dict": pan}, folder / "v2_lora_PanLeft.ckpt")
+    save_file({"lora_unet_mid_block_attentions_0_proj_in.lora_E": torch.ones(2, 1)}, folder / "ada.safetensors")
     write_embedding(folder / "cat.pt", "a1111_pt", "<cat>", width=64)
     write_embedding(folder / "wide.safetensors", "a1111", "<wide>", width=128)
     return folder
@@ -56,6 +64,7 @@ RIGHT: list[tuple[str, str, dict[str, str | list[str]]]] = [
     ("sd1.safetensors", "mm_v2.ckpt", {}),
     ("sd1.ckpt", "adapter", {"vae": "vae.safetensors"}),
     ("sd1", "AnimateLCM_sd15_t2v.ckpt", {"loras": ["ink.safetensors"], "embeddings": ["cat.pt"]}),
+    ("sd1", "mm_v2.ckpt", {"loras": ["v2_lora_PanLeft.ckpt", "ink.safetensors"]}),
     ("sd1", "zeroscope", {}),
     ("sd1", "lavie_base.pt", {}),
     ("sd2", "lavie_base.pt", {"t2v_text": "sd1"}),
@@ -67,6 +76,9 @@ WRONG: list[tuple[str, str, dict[str, str | list[str]], str]] = [
     ("sd1.safetensors", "ink.safetensors", {}, "ink.safetensors is a LoRA, not a text-to-video model"),
     ("sd1.safetensors", "mm_v2.ckpt", {"loras": ["mm_v2.ckpt"]}, "mm_v2.ckpt is a motion module, not a LoRA"),
     ("sd1", "mm_v2.ckpt", {"embeddings": ["ink.safetensors"]}, "ink.safetensors is a LoRA, not an embedding"),
+    ("sd1", "mm_v2.ckpt", {"loras": ["ada.safetensors"]}, "is a LoRA of a kind that is not read (AdaLoRA)"),
+    ("sd1", "zeroscope", {"loras": ["v2_lora_PanLeft.ckpt"]}, "PanLeft.ckpt is a LoRA for motion modules, and "),
+    ("sd1", "lavie_base.pt", {"loras": ["v2_lora_PanLeft.ckpt"]}, "lavie_base.pt has none"),
     ("sd1", "mm_v2.ckpt", {"vae": "sd1.safetensors"}, "sd1.safetensors is a text-to-image checkpoint, not a VAE"),
     ("sd1", "mm_v2.ckpt", {"embeddings": ["wide.safetensors"]}, "for text embeddings of width 128, but "),
 ]
@@ -78,7 +90,7 @@ def test_what_fits_is_found_no_fault_with_and_loads(
 ) -> None:
     sources = of(models, t2i, t2v, **more)
     assert misfits(sources, Known()) == ()
-    if (t2i, t2v) in (("sd1.safetensors", "mm_v2.ckpt"), ("sd1", "zeroscope")):
+    if (t2i, t2v) in (("sd1.safetensors", "mm_v2.ckpt"), ("sd1", "mm_v2.ckpt"), ("sd1", "zeroscope")):
         load_models(sources)
 
 

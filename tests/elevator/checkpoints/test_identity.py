@@ -134,6 +134,31 @@ LORAS = {
     ),
     "LoHa": (lora(f"{KOHYA}.hada_w1_b", f"{KOHYA}.hada_w1_a"), SD1, Layout.KOHYA, "LoHa"),
     "LoKr": ({f"{KOHYA}.lokr_w1": (8, 8)}, UNKNOWN, Layout.KOHYA, "LoKr"),
+    "GLoRA": ({f"{KOHYA}.a1.weight": (768, 8), f"{KOHYA}.a2.weight": (8, 768)}, SD1, Layout.KOHYA, "GLoRA"),
+    "full difference": ({f"{KOHYA}.diff": (320, 768)}, SD1, Layout.KOHYA, "full difference"),
+    "norms alone": ({f"lora_unet_{FLAT}_norm1.w_norm": (320,)}, UNKNOWN, Layout.KOHYA, "full difference"),
+    "IA3": ({f"{KOHYA}.weight": (320,), f"{KOHYA}.on_input": ()}, UNKNOWN, Layout.KOHYA, "IA3"),
+    "peft IA3": ({f"base_model.model.{BLOCK}.attn2.to_k.ia3_l": (320, 1)}, UNKNOWN, Layout.PEFT, "IA3"),
+    "OFT": ({f"{KOHYA}.oft_blocks": (80, 4, 4)}, UNKNOWN, Layout.KOHYA, "OFT"),
+    "BOFT": ({f"{KOHYA}.oft_blocks": (3, 80, 4, 4)}, UNKNOWN, Layout.KOHYA, "BOFT"),
+    "peft OFT": (
+        {f"base_model.model.{BLOCK}.attn2.to_k.oft_R.weight": (80, 6)},
+        UNKNOWN,
+        Layout.PEFT,
+        "OFT as peft writes it",
+    ),
+    "LyCORIS alone": (
+        lora(f"lycoris_{FLAT}_attn2_to_k.lora_down.weight", "lycoris_b.lora_up.weight"),
+        SD1,
+        Layout.KOHYA,
+        "LoRA",
+    ),
+    "peft itself": (
+        lora(f"base_model.model.{BLOCK}.attn2.to_k.lora_A.weight", "base_model.model.b.lora_B.weight", 1024),
+        SD2,
+        Layout.PEFT,
+        "LoRA",
+    ),
     "DoRA": (lora(f"{KOHYA}.lora_down.weight", f"{KOHYA}.dora_scale"), SD1, Layout.KOHYA, "DoRA"),
     "peft DoRA": (
         lora(f"{DIFFUSERS}.to_k.lora_A.weight", f"{DIFFUSERS}.to_k.lora_magnitude_vector.weight"),
@@ -199,6 +224,22 @@ def test_a_lora_folder_is_its_file(tmp_path):
     file = write(tmp_path / "pytorch_lora_weights.safetensors", LORAS["peft"][0])
     assert identify(tmp_path) == identify(file)
     assert identify(tmp_path).title == tmp_path.name
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "pytorch_lora_weights.bin", "adapter_model.bin"])
+def test_other_files_of_a_lora_folder(tmp_path, name):
+    file = write(tmp_path / name, LORAS["peft"][0])
+    assert identify(tmp_path) == identify(file)
+    assert identify(tmp_path).title == tmp_path.name
+
+
+def test_a_lora_of_two_networks_is_one_folder(tmp_path):
+    for part in ("unet", "text_encoder"):
+        (tmp_path / part).mkdir()
+        write(tmp_path / part / "adapter_model.safetensors", LORAS["peft itself"][0])
+    identity = identify(tmp_path)
+    assert (identity.path, identity.title, identity.kind, identity.family) == (tmp_path, tmp_path.name, Kind.LORA, SD2)
+    assert identity.size == sum(file.stat().st_size for file in tmp_path.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from elevator import LoraError, Plan, Sources, elevate, load_models
-from elevator.models.lora import merged, read
+from elevator.models.loras import merged, read
 from tests.elevator.golden import FOLDER, Call, models, relative_error
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -203,14 +203,14 @@ def test_missing_broken_and_unsupported_files(lora, tmp_path):
     base = models("zeroscope")
     with pytest.raises(LoraError, match=r"no LoRA at .*nowhere; choose a folder"):
         base.with_loras(((tmp_path / "nowhere", 1.0),))
-    with pytest.raises(LoraError, match=f"no LoRA at .*{FILE}; choose a folder"):
+    with pytest.raises(LoraError, match=f"no LoRA at .*; choose a folder that holds {FILE}"):
         base.with_loras(((tmp_path, 1.0),))
     broken = shutil.copytree(folder, tmp_path / "broken") / FILE
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(LoraError, match="not a readable safetensors file"):
         base.with_loras(((broken, 1.0),))
     save_file({"unet.a.to_q.lora_magnitude_vector": torch.ones(2)}, tmp_path / "dora.safetensors")
-    with pytest.raises(LoraError, match="is a DoRA"):
+    with pytest.raises(LoraError, match="holds no complete LoRA layer"):
         base.with_loras(((tmp_path / "dora.safetensors", 1.0),))
     with pytest.raises(LoraError, match=r"weight of .* is nan; give a finite number"):
         base.with_loras(((folder, float("nan")),))
@@ -248,18 +248,46 @@ KEY = "lora_unet_down_blocks_0_attentions_0_proj_in"
 @pytest.mark.parametrize(
     ("file", "sentence"),
     [
-        ({f"{KEY}.hada_w1_a": torch.ones(2, 2)}, "is a LoHa, which is not supported; train or download a plain LoRA"),
-        ({f"{KEY}.lokr_w1": torch.ones(2, 2)}, "is a LoKr"),
-        ({f"{KEY}.lora_down.weight": torch.ones(2, 2), f"{KEY}.dora_scale": torch.ones(2)}, "is a DoRA"),
+        (
+            {f"{KEY}.oft_R.weight": torch.ones(2, 2)},
+            r"of a kind that is not read \(OFT as peft .*download a plain LoRA",
+        ),
+        ({f"{KEY}.boft_R": torch.ones(2, 2)}, r"is a LoRA of a kind that is not read \(BOFT as peft"),
+        ({f"{KEY}.lora_A": torch.ones(2, 2), f"{KEY}.lora_E": torch.ones(2)}, r"not read \(AdaLoRA\)"),
+        ({f"{KEY}.vera_lambda_b": torch.ones(2)}, r"not read \(VeRA\)"),
+        ({f"{KEY}.hada_w1_a": torch.ones(2, 2)}, "holds no complete LoRA layer"),
+        ({f"{KEY}.lokr_w1": torch.ones(2, 2)}, "holds no complete LoRA layer"),
+        ({f"{KEY}.lora_down.weight": torch.ones(2, 2), f"{KEY}.dora_scale": torch.ones(2)}, "holds no complete LoRA"),
         ({f"{KEY}.lora_down.weight": torch.ones(2, 2)}, "holds no complete LoRA layer"),
         ({"encoder.down.0.block.0.conv1.weight": torch.ones(2, 2)}, r"is no LoRA but .* \(VAE\); choose a LoRA"),
     ],
-    ids=["LoHa", "LoKr", "DoRA", "half", "VAE"],
+    ids=["OFT of peft", "BOFT of peft", "AdaLoRA", "VeRA", "half a LoHa", "half a LoKr", "half a DoRA", "half", "VAE"],
 )
-def test_what_is_no_plain_lora_is_refused(tmp_path, file, sentence):
+def test_what_cannot_be_read_is_refused(tmp_path, file, sentence):
     save_file(file, tmp_path / "lora.safetensors")
     with pytest.raises(LoraError, match=sentence):
         read(tmp_path / "lora.safetensors")
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_numbers_that_are_not_finite_are_said_when_the_file_is_read(tmp_path, broken, dtype):
+    """As a training leaves them whose loss has become NaN, and half precision where it overflows."""
+    held = {key: tensor.to(dtype) for key, tensor in wide(768)[1].items()}
+    name = next(key for key in held if "lora_up" in key)
+    held[name][0, 0] = broken
+    save_file(held, tmp_path / "spoilt.safetensors")
+    with pytest.raises(
+        LoraError, match=rf"spoilt\.safetensors holds numbers that are not finite, in {name}: its training"
+    ):
+        read(tmp_path / "spoilt.safetensors")
+
+
+def test_a_weight_that_the_precision_cannot_hold_is_said_with_the_file(tmp_path):
+    unet, own = wide(768)
+    save_file(own, tmp_path / "own.safetensors")
+    with pytest.raises(LoraError, match=r"weight of .*own\.safetensors is too great: down_blocks.* becomes infinite"):
+        merged(unet.to(torch.float16), [(read(tmp_path / "own.safetensors"), 1e6)])
 
 
 @pytest.mark.parametrize("settings", ["{", "[]", '{"lora_alpha": "much"}', '{"alpha_pattern": {"(": 1}}'])

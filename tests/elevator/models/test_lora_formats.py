@@ -21,7 +21,9 @@ from safetensors.torch import save_file
 from transformers import AutoTokenizer, CLIPTextModel
 
 from elevator import LoraError
-from elevator.models import lora
+from elevator.models import loras as lora
+from elevator.models.loras.algorithms import LowRankPair
+from elevator.models.loras.names import ldm_names
 from tests.elevator.golden import FOLDER, models, relative_error
 
 RANK, ALPHA = 4, 2.0
@@ -34,7 +36,7 @@ TEXT_LAYERS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 def matches(read):
     """How many of a LoRA's keys fit the bases, and how many it has."""
     unet, text = bases()
-    return lora.matches(unet, text, read)
+    return lora.matches(unet, text, read), read.keys
 
 
 @cache
@@ -132,13 +134,50 @@ def attention_processors(tensors):
     return file
 
 
-LDM = {own: ldm for ldm, own in lora._ldm_names(bases()[0]).items()}
+LDM = {own: ldm for ldm, own in ldm_names(bases()[0]).items()}
 SD = {
     "block_out_channels": (32, 32, 64, 64),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
     "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
     "layers_per_block": 2,
 }
+
+
+def peft(tensors, before="", adapter=""):
+    """As peft writes it, under names that do not tell the two networks apart; α is in a config beside the file."""
+    return {
+        f"{before}base_model.model.{layer if part == 'unet' else text_name(layer)}.lora_{side}{adapter}.weight": tensor
+        for (part, layer, side), tensor in tensors.items()
+    }
+
+
+def wrapped_peft(tensors):
+    """As peft's files become in a pipeline's."""
+    return {
+        f"{part}.base_model.model.{layer if part == 'unet' else text_name(layer)}.lora_{side}.weight": tensor
+        for (part, layer, side), tensor in tensors.items()
+    }
+
+
+def comfy(tensors, unet="diffusion_model.", text="text_encoders.clip_l.transformer."):
+    """As ComfyUI's LoraSave writes it: the checkpoint's own names."""
+    down_up = {"A": "down", "B": "up"}
+    return {
+        f"{unet}{LDM[layer]}.lora_{down_up[side]}.weight"
+        if part == "unet"
+        else f"{text}{text_name(layer)}.lora_{down_up[side]}.weight": tensor
+        for (part, layer, side), tensor in tensors.items()
+    }
+
+
+def renamed(written, **prefixes):
+    """What another tool writes, with other words before the layers' names."""
+    return lambda tensors: {
+        next((key.replace(old, new, 1) for old, new in prefixes.items() if key.startswith(old)), key): tensor
+        for key, tensor in written(tensors).items()
+    }
+
+
 STYLES = {
     "kohya": (kohya, "all", ALPHA),
     "kohya with the names of the original layout": (lambda t: kohya(t, name=LDM.__getitem__), "all", ALPHA),
@@ -146,11 +185,33 @@ STYLES = {
     "older diffusers": (older_diffusers, "all", RANK),
     "attention processors": (attention_processors, "attention", RANK),
 }
+OTHERS = {
+    "peft": (peft, "all", RANK),
+    "peft with the adapter's name": (lambda t: peft(t, adapter=".my_style"), "all", RANK),
+    "peft in a pipeline": (wrapped_peft, "all", RANK),
+    "ComfyUI": (comfy, "all", RANK),
+    "ComfyUI, as in a checkpoint": (
+        lambda t: comfy(t, "model.diffusion_model.", "cond_stage_model.transformer."),
+        "all",
+        RANK,
+    ),
+    "a bare text encoder's name": (lambda t: comfy(t, text="clip_l."), "all", RANK),
+    "OneTrainer": (renamed(kohya, lora_te_="lora_te1_"), "all", ALPHA),
+    "OneTrainer with dots": (renamed(kohya, lora_unet_="lora_unet.", lora_te_="lora_te."), "all", ALPHA),
+    "LyCORIS alone": (renamed(kohya, lora_unet_="lycoris_", lora_te_="lycoris_"), "all", ALPHA),
+    "compiled and in parallel": (
+        renamed(diffusers, **{"unet.": "unet._orig_mod.", "text_encoder.": "text_encoder.module."}),
+        "all",
+        RANK,
+    ),
+    "no words before the names": (renamed(diffusers, **{"unet.": "", "text_encoder.": ""}), "all", RANK),
+}
+"""Those that diffusers does not load for Stable Diffusion."""
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", [*STYLES, *OTHERS])
 def test_every_style_of_names_equals_pefts_forward_pass(tmp_path, style):
-    written, layers, alpha = STYLES[style]
+    written, layers, alpha = {**STYLES, **OTHERS}[style]
     reference = trained(layers, alpha)
     file = written(reference.tensors())
     save_file(file, tmp_path / "lora.safetensors")
@@ -188,7 +249,7 @@ def test_names_of_the_original_layout_are_those_of_diffusers_conversion(config, 
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config({**bases()[0].config, **config})
     layers = {name.removesuffix(".weight") for name, weight in unet.named_parameters() if weight.ndim > 1}
-    ours = {ldm: name for ldm, name in lora._ldm_names(unet).items() if name in layers}
+    ours = {ldm: name for ldm, name in ldm_names(unet).items() if name in layers}
     assert set(ours.values()) == layers, "each layer has such a name"
     # The conversion finds an upsampling by its ending alone, in whichever place after the attention it stands.
     assert {ldm: name for ldm, name in ours.items() if "upsamplers" in name} == {
@@ -220,7 +281,7 @@ def test_a_motion_network_takes_the_loras_of_its_t2i(tmp_path):
     save_file(kohya(trained("all").tensors()), tmp_path / "lora.safetensors")
     read = lora.read(tmp_path / "lora.safetensors")
     motion = models("animatediff").t2v.unet
-    assert lora.matches(motion, bases()[1], read) == matches(read)
+    assert (lora.matches(motion, bases()[1], read), read.keys) == matches(read)
     merged, t2i = lora.merged(motion, [(read, 0.7)]), lora.merged(bases()[0], [(read, 0.7)])
     for name, weight in t2i.named_parameters():
         assert torch.equal(merged.get_parameter(name), weight), name
@@ -269,8 +330,11 @@ def test_each_part_has_its_own_settings(tmp_path):
         metadata={"lora_adapter_metadata": json.dumps(metadata)},
     )
     read = lora.read(tmp_path / "lora.safetensors")
-    assert {pair.scale for pair in read.pairs["unet"].values()} == {2.0}
-    assert {pair.scale for pair in read.pairs["text_encoder"].values()} == {0.5}
+    scales = {
+        target: {each.weight.scale for each in layers.values() if isinstance(each.weight, LowRankPair)}
+        for target, layers in read.layers.items()
+    }
+    assert scales == {"unet": {2.0}, "motion": set(), "text_encoder": {0.5}}
 
 
 @pytest.mark.parametrize(
@@ -294,6 +358,37 @@ def test_shapes_that_do_not_fit_are_refused(tmp_path, shapes):
         LoraError, match=r"another shape than this T2I at down_blocks\.0\.resnets\.0\.conv1; use a LoRA"
     ):
         lora.merged(bases()[0], [(lora.read(tmp_path / "lora.safetensors"), 1.0)])
+
+
+@pytest.mark.parametrize("parts", [("unet", "text_encoder"), ("unet",), ("text_encoder",)])
+def test_pefts_folders_of_two_networks_are_one_lora(tmp_path, parts):
+    """As training scripts that use peft save them, each with its own settings."""
+    reference, alphas = trained("all", 8.0), {"unet": 8.0, "text_encoder": 8.0}
+    for part in parts:
+        (tmp_path / "style" / part).mkdir(parents=True)
+        own = {key: tensor for key, tensor in reference.tensors().items() if key[0] == part}
+        save_file(peft(own), tmp_path / "style" / part / "adapter_model.safetensors")
+        config = {"r": RANK, "lora_alpha": alphas[part], "peft_type": "LORA"}
+        (tmp_path / "style" / part / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    read = lora.read(tmp_path / "style")
+    assert [target for target, layers in read.layers.items() if layers] == [
+        p for p in ("unet", "text_encoder") if p in parts
+    ]
+    unet, text = bases()
+    ours = outputs(lora.merged(unet, [(read, 1.0)]), lora.merged(text, [(read, 1.0)], target="text_encoder"))
+    changed, plain = outputs(reference.unet, reference.text), outputs(*bases())
+    for part, result, expected in zip(
+        alphas, ours, (c if p in parts else n for p, c, n in zip(alphas, changed, plain, strict=True)), strict=True
+    ):
+        assert relative_error(result, expected) < 1e-5, part
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"lora_alpha": "much"}'])
+def test_an_unreadable_config_of_pefts_is_named(tmp_path, config):
+    save_file(peft(trained("all").tensors()), tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(LoraError, match=r"adapter_config\.json.*; download or"):
+        lora.read(tmp_path)
 
 
 SHAPES = st.lists(st.integers(0, 3), max_size=4).map(tuple)
