@@ -9,7 +9,6 @@ if sys.version_info < (3, 10):  # noqa: UP036 - this is the file that meets an o
     sys.exit("install.py needs Python 3.10 or newer: this is {}.{}.".format(*sys.version_info))
 
 import argparse
-import io
 from pathlib import Path
 
 from backend.installer import checks, demo, development, doctor, extension, readiness, uninstall
@@ -19,6 +18,7 @@ from backend.installer.problem import Interrupted, Problem
 from backend.installer.terminal import say
 from backend.installer.torch_wheel import KINDS, Wish
 from elevator.arguments import ArgumentParser, until_unread
+from shared_protocol.machine.places import NoHome
 
 EPILOG = """\
 Every command may be repeated at any time: what is complete is left alone, what an earlier try left half-finished is
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         raise  # `until_unread` knows what that means
-    except (Problem, OSError) as error:
+    except (Problem, NoHome, OSError) as error:
         sentence = (
             f"{error.filename}: {error.strerror}." if isinstance(error, OSError) and error.filename else str(error)
         )
@@ -175,7 +175,4 @@ def _parser() -> ArgumentParser:
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a sign must not end the work
     sys.exit(until_unread(lambda: main(sys.argv[1:])))

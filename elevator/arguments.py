@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -123,24 +125,60 @@ def _meant(word: str, words: Iterable[str]) -> str:
 
 EXIT_UNREAD = 141
 """As a shell tells it of a command that SIGPIPE ended."""
+EXIT_UNWRITTEN = 1
 
 
 def until_unread(command: Callable[[], int]) -> int:
     """Run a command. Returns its exit code, or EXIT_UNREAD if whoever reads its output has left, as `… | head` does.
 
     What it says ends it neither where an encoding lacks a sign, as a Windows pipe's does, nor where there is no output
-    at all.
+    at all. Where the output cannot be written, as on a disk that is full, one sentence says so, and the code is
+    EXIT_UNWRITTEN.
     """
     _prepare_streams()
     try:
         try:
             return command()
         finally:
-            sys.stdout.flush()
+            _flush()
     except BrokenPipeError:
-        # Python flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return EXIT_UNREAD
+    except _Unwritten as error:
+        drop_output()
+        print(f"The output cannot be written: {error}.", file=sys.stderr)
+        return EXIT_UNWRITTEN
+
+
+class _Unwritten(Exception):
+    """The text is the system's reason."""
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if sys.platform == "win32" and error.errno == errno.EINVAL:  # what it says of a pipe whose reader has left
+            raise BrokenPipeError from error
+        raise _Unwritten(error.strerror) from error
+
+
+def drop_output() -> None:
+    """Let nothing more be written to standard output, which takes nothing: Python flushes at its end, and would
+    complain."""
+    with suppress(OSError, ValueError):  # one that is no file has nothing to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def though_unread(say: Callable[[], None]) -> None:
+    """Say what was done. It is done, whether anybody reads that or not, so no output that fails is told."""
+    try:
+        say()
+        sys.stdout.flush()
+    except OSError:
+        drop_output()
 
 
 def _prepare_streams() -> None:

@@ -60,6 +60,9 @@ def with_steps(plan: Plan, steps: int) -> Plan:
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Pixels:
-    """A picture as (H, W, 3) of `size`, (W, H): scaled so that it covers that, and the middle cut out."""
+    """A picture as (H, W, 3) of `size`, (W, H): scaled so that it covers that, and the middle cut out. What is
+    transparent lies on black."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    if image.has_transparency_data:  # the colours below are whatever a program has left there
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image.convert("RGBA"))
     return np.array(ImageOps.fit(image.convert("RGB"), size))  # a copy, because torch wants to be able to write

@@ -6,6 +6,7 @@ versions may have more fields, which are ignored; a later `format` is refused. I
 
 from __future__ import annotations
 
+import codecs
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -139,6 +140,7 @@ def decode(data: bytes, path: Path) -> Sidecar:
 
     Raises RequestError if it is none or a later format's, and PlanError if its plan is impossible.
     """
+    data = data.removeprefix(codecs.BOM_UTF8)  # of Notepad, where somebody has looked into it
     try:
         found = msgspec.json.decode(data, type=_Format).format
         if found != FORMAT:

@@ -18,7 +18,7 @@ def known_words(folder: Path) -> frozenset[str] | None:
     path = folder / FILE_NAME
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     return frozenset(line.strip().lower() for line in lines if line.strip())
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from .edited import NoText, text_of
 from .errors import ConnectionFileError, ExposedFile, NoBackend
 from .machine import files
 from .machine.processes import is_running
@@ -78,8 +79,10 @@ def _read(path: Path, *, kind: str, mend: str = "") -> Connection:
     except ExposedFile:
         raise ConnectionFileError(f"Others can read the {kind} {path}{mend and f': {mend}'}.") from None
     try:
-        return msgspec.json.decode(data, type=Connection)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.decode(text_of(data), type=Connection)
+    except NoText as error:
+        raise ConnectionFileError(f"The {kind} {path} is damaged: {error}.") from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ConnectionFileError(f"The {kind} {path} is damaged: {mend}.") from error
 
 

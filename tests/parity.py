@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from elevator import ElevatorError, LowPass, Models, Plan, Sources, load_models
-from elevator.arguments import ArgumentParser
+from elevator.arguments import ArgumentParser, until_unread
 from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Text
 from elevator.chain.denoiser import Denoiser
@@ -226,4 +226,4 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.backends.cudnn.allow_tf32 = False  # its 10 bits of mantissa alone are an error of 1e-3
-    sys.exit(main())
+    sys.exit(until_unread(main))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path, PurePath
@@ -14,18 +13,19 @@ from typing import Any
 
 from elevator import Plan
 from elevator.cli import values
+from shared_protocol import tables
 from shared_protocol.messages import LoraChoice
+from shared_protocol.tables import Record, TableError
 
 from ..client.api import Wish
 from .failures import CommandFailure
 from .values import lora
 
-DELIMITERS = ",;\t"
 SEVERAL = "|"
 """Between several LoRAs in one cell."""
 _PLAN = tuple(field.name for field in fields(Plan))
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-Record = Mapping[str, Any]
+_EXPONENT = re.compile(r"[+-]?\d+([.,]\d+)?e[+-]?\d+", re.IGNORECASE)
+_SHARE = re.compile(r"(\d+(?:[.,]\d+)?)\s*%")
 
 
 @dataclass(frozen=True)
@@ -74,59 +74,24 @@ def read_rows(path: Path, wish: Wish, fps: Fraction | None) -> tuple[list[Row], 
 def _records(path: Path) -> Iterator[tuple[int, Record | Wrong]]:
     """Line number and columns of each row that is not empty. Raises BackendError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        for line in tables.read(path.read_bytes(), path.name):
+            yield line.number, Wrong(line.content) if isinstance(line.content, str) else _checked(path, line.content)
     except OSError as error:
         raise CommandFailure("batch_unread", file=path, detail=error.strerror) from error
-    except UnicodeDecodeError as error:
-        raise CommandFailure("batch_unread", file=path, detail="it is not written in UTF-8") from error
-    return _objects(text) if path.suffix.lower() in (".jsonl", ".ndjson") else _cells(path, text)
+    except TableError as error:
+        raise CommandFailure("batch_unread", file=path, detail=error) from error
 
 
-def _objects(text: str) -> Iterator[tuple[int, Record | Wrong]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            yield number, Wrong(f"It is no JSON: {error}.")
-            continue
-        yield number, found if isinstance(found, dict) else Wrong("It is no JSON object: write {…}.")
-
-
-def _cells(path: Path, text: str) -> Iterator[tuple[int, Record | Wrong]]:
-    head, _, _ = text.lstrip("\r\n").partition("\n")
-    delimiter = max(DELIMITERS, key=head.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    columns: list[str] | None = None
-    try:
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
-                continue
-            if columns is None:
-                columns = [cell.lower() for cell in cells]
-                _check_columns(path, columns)
-            elif any(cells[len(columns) :]):
-                yield reader.line_num, Wrong(f"It has {len(cells)} cells, but the header {len(columns)}.")
-            else:
-                decimal = _decimal_points if delimiter == ";" else str
-                yield reader.line_num, {name: decimal(cell) for name, cell in zip(columns, cells, strict=False)}
-    except csv.Error as error:
-        raise CommandFailure("batch_unread", file=path, detail=f"line {reader.line_num}: {error}") from error
-
-
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    for column in columns:
-        if not _is_known(column):
-            raise CommandFailure("batch_unread", file=path, detail=_unknown(column))
-        if columns.count(column) > 1:
-            raise CommandFailure("batch_unread", file=path, detail=f'it has two columns "{column}"')
-
-
-def _decimal_points(cell: str) -> str:
-    """Spreadsheets that separate cells with semicolons write 0,5 for 0.5."""
-    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
+def _checked(path: Path, record: Record) -> Record:
+    """Raises BackendError for columns of a table that there are not: all rows of it have them."""
+    if path.suffix.lower() not in tables.JSON_ENDINGS:
+        unknown = [column for column in record if not _is_known(column)]
+        if unknown and len(unknown) == len(record):
+            names = "its first line must name the columns, such as prompt"
+            raise CommandFailure("batch_unread", file=path, detail=f"{_unknown(unknown[0])}; {names}")
+        if unknown:
+            raise CommandFailure("batch_unread", file=path, detail=_unknown(unknown[0]))
+    return record
 
 
 def _is_known(column: str) -> bool:
@@ -149,7 +114,7 @@ def _row(number: int, where: str, record: Record, defaults: tuple[Wish, Fraction
         if column in _COLUMNS:
             own[column] = _value(column, value, start)
         else:
-            settings.append((column, values.plain(value) if isinstance(value, str) else value))
+            settings.append((column, _setting(value) if isinstance(value, str) else value))
     wish, fps = defaults
     fps = own.pop("fps", fps)
     folder = own.pop("out", f"{number:04d}")
@@ -165,28 +130,45 @@ def _row(number: int, where: str, record: Record, defaults: tuple[Wish, Fraction
 def _value(column: str, value: Any, start: Path) -> Any:
     try:
         return _COLUMNS[column](value, start)
-    except argparse.ArgumentTypeError as error:
-        raise Wrong(f"{column}: {error}.") from error
-    except (ValueError, TypeError) as error:
-        raise Wrong(f"{column}: {value!r} cannot be used here.") from error
+    except (argparse.ArgumentTypeError, ValueError, TypeError) as error:
+        reason = f"{error}" if isinstance(error, argparse.ArgumentTypeError) else f"{value!r} cannot be used here"
+        raise Wrong(f"{column}: {reason}.") from error
+
+
+def _setting(cell: str) -> Any:
+    """A setting of the sampler: a JSON value, or TRUE or FALSE, or a text."""
+    truth = tables.truth(cell)
+    return values.plain(tables.plain_number(cell)) if truth is None else truth
 
 
 def _text(value: Any, start: Path) -> str:
     if not isinstance(value, str):
-        raise TypeError
+        raise argparse.ArgumentTypeError(f"{value!r} is no text: write it in quotes")
     return value
 
 
 def _whole(value: Any, start: Path) -> int:
-    if isinstance(value, bool | float):
-        raise TypeError
-    return int(value)
+    if isinstance(value, float) and value.is_integer():  # for JSON, 16.0 is the same number as 16
+        return int(value)
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):  # a seed that a spreadsheet has rounded is another one
+        raise argparse.ArgumentTypeError(f'"{value}" is rounded: write a whole number with all of its digits')
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        raise argparse.ArgumentTypeError(f"{value!r} is no whole number: write it like 16")
+    return values.whole(tables.plain_number(value) if isinstance(value, str) else str(value))
+
+
+def _seed(value: Any, start: Path) -> int | None:
+    number = _whole(value, start)
+    return None if number == values.RANDOM_SEED else number
 
 
 def _number(value: Any, start: Path) -> float:
-    if isinstance(value, bool):
-        raise TypeError
-    return float(value)
+    if isinstance(value, str) and (share := _SHARE.fullmatch(value)):
+        number = float(share[1].replace(",", ".")) / 100
+        raise argparse.ArgumentTypeError(f'"{value}" is no number: write {number:g}')
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        raise argparse.ArgumentTypeError(f"{value!r} is no number: write it like 0.8")
+    return values.number(str(value))
 
 
 def _loras(value: Any, start: Path) -> tuple[LoraChoice, ...]:
@@ -199,7 +181,7 @@ def _rate(value: Any, start: Path) -> Fraction:
 
 
 def _path(value: Any, start: Path) -> Path:
-    return start / _text(value, start)
+    return start / os.path.expanduser(_text(value, start))
 
 
 def _paths(value: Any, start: Path) -> tuple[Path, ...]:
@@ -221,7 +203,7 @@ _COLUMNS: dict[str, Callable[[Any, Path], Any]] = {
     "frames": _whole,
     "width": _whole,
     "height": _whole,
-    "seed": _whole,
+    "seed": _seed,
     "lora": _loras,
     "footage": _paths,
     "strength": _number,

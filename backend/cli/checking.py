@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from shared_protocol import wire
+from shared_protocol import mistakes, wire
 from shared_protocol.errors import ProtocolError
 from shared_protocol.messages import Generate
 
@@ -32,7 +32,7 @@ def check_limits(request: Generate) -> None:
     try:
         wire.decode_request(wire.encode(request))
     except (ProtocolError, ValueError) as error:
-        raise Failure("bad_request", detail=str(error.__cause__ or error).rstrip(".")) from error
+        raise Failure("bad_request", detail=mistakes.of_request(error.__cause__ or error).rstrip(".")) from error
 
 
 def _hashed(path: Path, pictures: dict[str, Path]) -> str:

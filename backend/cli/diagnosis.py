@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,7 @@ from shared_protocol import VERSION, connection
 from shared_protocol.client import Client
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
-from shared_protocol.machine import locks, places
+from shared_protocol.machine import files, locks, places
 from shared_protocol.machine.launcher import install_command, launcher
 from shared_protocol.messages import AskStatus, Status
 
@@ -150,6 +150,9 @@ def _styles() -> Iterator[Finding]:
 
 def _folders() -> Iterator[Finding]:
     """Whether we can write where we must, and others cannot read or write there."""
+    if (open_disk := _open_disk()) is not None:
+        yield open_disk
+        return
     for what, folder, mask in (
         ("state", places.state_folder(), 0o077),
         ("data", places.data_folder(), 0o077),
@@ -166,8 +169,20 @@ def _folders() -> Iterator[Finding]:
             yield Finding(f"the {what} folder {folder} can be written, and by nobody else")
 
 
+def _open_disk() -> Finding | None:
+    """What is wrong with a disk on which every file is everybody's: there no chmod mends anything."""
+    for folder in (places.state_folder(), places.config_folder(), places.data_folder()):
+        with suppress(OSError):  # what cannot be written is said elsewhere
+            if folder.exists() and not files.keeps_modes(folder):
+                what = f"the disk of {folder} keeps nothing to its owner, as exFAT does, and Windows' disks do under WSL"
+                return Finding(what, "name a folder on another disk in the variable ELEVATOR_HOME")
+    return None
+
+
 def _secrets() -> Iterator[Finding]:
     """Whether others can read a file with a secret, or write one that says who may come in."""
+    if _open_disk() is not None:
+        return  # said already
     config, state, data = places.config_folder(), places.state_folder(), places.data_folder()
     secret = [*config.glob("keys/*.key"), *config.glob("profiles/*.json"), *state.glob("*.log*")]
     secret += [path for path in (places.connection_file(), *data.glob("queue*.db*")) if path.exists()]

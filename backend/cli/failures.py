@@ -17,6 +17,7 @@ CommandCode: TypeAlias = Literal[
     "rows_failed",
     "folder_unnamable",
     "no_home",
+    "output_unwritten",
     "style_exists",
     "style_unwritten",
     "models_unfit",
@@ -90,6 +91,11 @@ COMMAND: dict[CommandCode, Wording] = {
     "no_home": Wording(
         "No folder of this user is known, in which settings and results could lie.",
         "Name one in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
+    ),
+    "output_unwritten": Wording(
+        "What this command says cannot be written: {detail}.",
+        "Let its output go elsewhere.",
         EXIT_TO_CHANGE,
     ),
     "no_service_manager": Wording(

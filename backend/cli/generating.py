@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 
-from elevator.arguments import nearest
+from elevator.arguments import nearest, though_unread
 from elevator.cli import values
 from elevator.cli.shared import default_folder
 from elevator.pictures.clip_folder import is_film
@@ -50,7 +50,7 @@ def generate(options: argparse.Namespace) -> int:
             paths = last.fetch(options.out, overwrite=options.overwrite)
         except BackendError as error:
             raise lost(error, job) from error
-    saved(output, last, paths)
+    though_unread(lambda: saved(output, last, paths))
     return EXIT_DONE
 
 
@@ -86,7 +86,7 @@ def _check_usage(options: argparse.Namespace) -> None:
 
 def _wish(options: argparse.Namespace) -> Wish:
     """What the options ask for; of a file's rows, what they do not say themselves."""
-    seed = options.seed
+    seed = None if options.seed == values.RANDOM_SEED else options.seed
     if seed is None and options.source is None:  # a default --out is named after it; rows draw their own
         seed = random.randrange(MAX_SEED)
     width, height = options.size or (None, None)

@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+from elevator.arguments import drop_output
 from shared_protocol.machine.launcher import command_line, launcher
 
 from ..failures import BackendError
+from .failures import CommandFailure
 
 _STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What does something to a terminal instead of being seen there."""
@@ -89,7 +91,7 @@ class Output:
     def say(self, text: str) -> None:
         """Print a text for people."""
         if not self.json:
-            print(shown(text), flush=True)
+            _print(shown(text))
 
     def line(self, record: msgspec.Struct, **more: object) -> None:
         """Print a line for scripts: all fields of `record` but the name of its request, and `more`."""
@@ -98,13 +100,24 @@ class Output:
     def object(self, fields: Mapping[str, Any]) -> None:
         """Print a line for scripts."""
         if self.json:
-            print(json_line(fields), flush=True)
+            _print(json_line(fields))
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows below each other, for people."""
         widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
         for row in (head, *rows):
             self.say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print(text: str) -> None:
+    """Raises BrokenPipeError if nobody reads it any longer, and BackendError if it cannot be written."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise CommandFailure("output_unwritten", detail=error.strerror) from error
 
 
 def _fields(record: msgspec.Struct) -> Iterable[tuple[str, Any]]:

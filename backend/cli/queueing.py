@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from elevator.arguments import though_unread
 from shared_protocol.messages import Cancelled, Jobs, JobView
 from shared_protocol.texts import duration
 
@@ -89,7 +90,7 @@ def conform(options: argparse.Namespace) -> int:
             paths = job.fetch(options.out, overwrite=options.overwrite)
         except BackendError as error:
             raise lost(error, job) from error
-    saved(output, job, paths)
+    though_unread(lambda: saved(output, job, paths))
     return EXIT_DONE
 
 
@@ -104,7 +105,8 @@ def _fetch(backend: Backend, options: argparse.Namespace, output: Output) -> Non
     job = backend.job(view.job)
     with ProgressLine(quiet=options.quiet or options.json) as line:  # stopping to look leaves the job alone
         Watcher(line, output, quiet=options.quiet).follow(job)
-    saved(output, job, job.fetch(options.out, overwrite=options.overwrite))
+    paths = job.fetch(options.out, overwrite=options.overwrite)
+    though_unread(lambda: saved(output, job, paths))
 
 
 def _place(text: str) -> int:

@@ -28,6 +28,7 @@ from ..serve_options import (
     SILENCE_SECONDS,
     ServeOptions,
 )
+from ..server.keys import check_disk
 from ..server.only_one import OnlyOne, only_one
 from .keys import parse_bind
 from .output import warn
@@ -68,6 +69,7 @@ def serve(options: argparse.Namespace) -> int:
     )
     try:
         logs.start(places.log_file())
+        check_disk(places.state_folder())
     except OSError as error:
         raise cannot_write_home(places.state_folder(), error) from error
     try:

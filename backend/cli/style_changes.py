@@ -18,7 +18,7 @@ from elevator.cli.values import nested, weighted
 from elevator.errors import ModelError
 
 from ..styles import making, writing
-from ..styles.files import LoraEntry, StyleFile, Unusable, own_styles
+from ..styles.files import LoraEntry, StyleFile, Unusable, own_styles, path_in
 from ..styles.loras import by_name
 from ..styles.recipes import Recipe
 from .failures import CommandFailure
@@ -131,7 +131,7 @@ def refuse(recipe: Recipe, before: StyleFile | None) -> None:
     had = set[str]()
     if before is not None:
         had |= {making.lora_of(lora, recipe.lora_folders).path for lora in before.loras}
-        had |= {os.fspath(own_styles() / path) for path in before.embeddings}
+        had |= {os.fspath(path_in(own_styles(), path)) for path in before.embeddings}
     for misfit in misfits(recipe.sources):
         own = {lora.path for lora in recipe.sources.loras} | set(recipe.sources.embeddings)
         if str(misfit.path) in own - had:
@@ -209,7 +209,7 @@ def _merged(table: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 def _key(lora: LoraEntry) -> str:
     """The same for two entries of one LoRA."""
-    return lora.name or os.path.normpath(own_styles() / lora.path)
+    return lora.name or os.path.normpath(path_in(own_styles(), lora.path))
 
 
 def _other(style: StyleFile, field: str, kept: Sequence[object], otherwise: str) -> StyleFile:

@@ -120,7 +120,7 @@ CLIENT: dict[ClientCode, Wording] = {
         EXIT_INTERNAL,
     ),
     "no_picture": Wording(
-        "{file} holds no PNG picture that can be used.",
+        "{file} {detail}.",
         "Give PNG files of at most 64 MB.",
         EXIT_TO_CHANGE,
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from elevator.pictures.clip_folder import pictures_in
+from elevator.pictures.png import fault
 from shared_protocol.messages import MAX_UPLOAD_BYTES, Chunk, Offer
 from shared_protocol.wire import CHUNK_BYTES, Buffer
 
@@ -19,7 +20,6 @@ FootagePaths: TypeAlias = Sequence[str | PathLike[str]] | str | PathLike[str]
 Piece: TypeAlias = tuple[Offer | Chunk, Sequence[Buffer]]
 WINDOW = 4
 """How many chunks are under way at once."""
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def footage_files(footage: FootagePaths) -> list[Path]:
@@ -30,7 +30,7 @@ def footage_files(footage: FootagePaths) -> list[Path]:
         return paths
     found = list(pictures_in(paths[0]))
     if not found:
-        raise ClientFailure("no_picture", file=paths[0])
+        raise ClientFailure("no_picture", file=paths[0], detail="holds no PNG picture")
     return found
 
 
@@ -40,9 +40,11 @@ def read_picture(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_UPLOAD_BYTES + 1)
     except OSError as error:
-        raise ClientFailure("no_picture", file=path) from error
-    if not data.startswith(_PNG) or len(data) > MAX_UPLOAD_BYTES:
-        raise ClientFailure("no_picture", file=path)
+        raise ClientFailure("no_picture", file=path, detail=f"cannot be read: {error.strerror}") from error
+    if len(data) > MAX_UPLOAD_BYTES:
+        raise ClientFailure("no_picture", file=path, detail="is too large")
+    if (why := fault(data)) is not None:
+        raise ClientFailure("no_picture", file=path, detail=why)
     return data
 
 

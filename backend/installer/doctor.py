@@ -82,7 +82,7 @@ def _imports(environment: Environment, remedy: str) -> Iterator[Finding]:
 
 def _blender_was_told() -> bool:
     try:
-        told = json.loads(places.install_file().read_text(encoding="utf-8"))
+        told = json.loads(places.install_file().read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return False
     return bool(told == {"python": str(python_of(BACKEND)), "root": str(ROOT), "version": VERSION})

@@ -137,11 +137,11 @@ def _portable(path: Path) -> tuple[bytes, list[str]]:
     if path.suffix != ".toml":
         return data, []
     here = os.fspath(places.models_folder())
-    text = data.decode("utf-8", errors="surrogateescape")
+    text = data.decode("utf-8-sig", errors="surrogateescape")
     for written in {here.replace("\\", "\\\\"), here, places.models_folder().as_posix()}:
         text = text.replace(written, MODELS_HERE)
     with suppress(ValueError, RecursionError):  # that it is no TOML is said where it is used
-        outside = [each for each in _texts(tomllib.loads(text)) if os.path.isabs(each)]
+        outside = [each for each in _texts(tomllib.loads(text)) if os.path.isabs(each) or each.startswith(("~", "$"))]
         return text.encode("utf-8", errors="surrogateescape"), [
             f"{path.name} names {each}, which is not in the folder of models and so not in the export."
             for each in outside

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from elevator.presets import presets_for
+from shared_protocol.edited import text_of
 from shared_protocol.machine import places
 
 from .failures import ModelFailure
@@ -193,12 +194,12 @@ def _read(file: Path) -> _CatalogueFile:
     try:
         if not file.is_file() or file.stat().st_size > FILE_BYTES:
             raise ModelFailure("catalogue_unread", file=file, detail=f"it is no file of at most {FILE_BYTES} bytes")
-        return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _CatalogueFile)
+        return msgspec.convert(tomllib.loads(text_of(file.read_bytes())), _CatalogueFile)
     except OSError as error:
         raise ModelFailure("catalogue_unread", file=file, detail=error.strerror) from error
     except RecursionError:
         raise ModelFailure("catalogue_unread", file=file, detail="it is nested too deeply") from None
-    except ValueError as error:  # tomllib, msgspec and the reading of UTF-8 say all of it by this
+    except ValueError as error:  # tomllib, msgspec and `text_of` say all of it by this
         raise ModelFailure("catalogue_unread", file=file, detail=str(error).rstrip(".")) from error
 
 

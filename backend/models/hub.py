@@ -26,6 +26,7 @@ from typing import Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 from shared_protocol import VERSION
+from shared_protocol.edited import NoText, text_of
 
 from .failures import ModelFailure
 
@@ -85,10 +86,10 @@ def token() -> str | None:
         os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"), "huggingface"
     )
     try:
-        text = Path(os.environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")).read_text(encoding="ascii")
-    except (OSError, ValueError):
+        text = text_of(Path(os.environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")).read_bytes(), wide=True)
+    except (OSError, NoText):
         return None
-    return text.strip() or None
+    return text.strip() if text.isascii() and text.strip() else None
 
 
 def endpoint() -> str:

@@ -13,6 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared_protocol.edited import NoText, text_of
+
 EXTRA_PATHS = "extra_model_paths.yaml"
 """In which ComfyUI is told of folders elsewhere."""
 HUB_MODEL = "models--"
@@ -119,9 +121,13 @@ def _text_of(file: Path) -> str:
     try:
         if file.stat().st_size > _SETTINGS_BYTES:
             return ""
-        return file.read_text(encoding="utf-8-sig", errors="replace")
+        data = file.read_bytes()
     except OSError:
         return ""
+    try:
+        return text_of(data, wide=True)
+    except NoText:  # some of it may still be understood
+        return data.decode("utf-8", "replace")
 
 
 def _written(text: str) -> Path:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -117,10 +118,16 @@ class Discretion:
         """The folders that texts may name."""
         catalogue = self._catalogue()
         if self._folders is None or self._folders[0] is not catalogue:
-            ours = (places.data_folder(), places.state_folder(), places.config_folder(), ROOT, Path.home())
+            ours = (places.data_folder(), places.state_folder(), places.config_folder(), ROOT, *_homes())
             named = (path for recipe in catalogue.recipes.values() for _, path in recipe.sources.paths())
             self._folders = (catalogue, _folders((*ours, *named)))
         return self._folders[1]
+
+
+def _homes() -> Iterator[Path]:
+    """The user's own folder, if there is one."""
+    with suppress(RuntimeError):
+        yield Path.home()
 
 
 def _folders(paths: Iterable[Path]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ StartCode: TypeAlias = Literal[
     "queue_replaced",
     "queue_damaged",
     "lock_taken",
+    "disk_open",
     "key_exposed",
     "key_damaged",
     "key_file_unfit",
@@ -37,6 +38,12 @@ START: dict[StartCode, Wording] = {
         "The file {file} was deleted while the backend ran, and another one has begun, so this one has ended.",
         "Nothing needs to be done: the other one has the queue.",
         EXIT_NO_BACKEND,
+    ),
+    "disk_open": Wording(
+        "The disk of {folder} keeps nothing to its owner, as exFAT does, and Windows' disks do under WSL; so keys cannot "
+        "lie there.",
+        "Name a folder on another disk in the variable ELEVATOR_HOME.",
+        EXIT_TO_CHANGE,
     ),
     "key_exposed": Wording(
         "Others can read the key file {file}, so it proves nothing any more.",

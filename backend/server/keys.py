@@ -14,6 +14,7 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
+from shared_protocol.edited import text_of
 from shared_protocol.errors import ExposedFile
 from shared_protocol.machine import files
 
@@ -65,7 +66,7 @@ def read_public_key(path: Path) -> str:
     _check_key_file(path.stat())  # before it is opened, for to open a device may do something
     with os.fdopen(os.open(path, _READ_AT_ONCE), "rb") as file:
         _check_key_file(os.fstat(file.fileno()))  # it may be another by now
-        key = file.read(1024).decode("ascii", "replace").strip()
+        key = text_of(file.read(1024), wide=True).strip()  # PowerShell's > writes UTF-16
     check_public_key(key)
     return key
 
@@ -82,6 +83,8 @@ def check_public_key(key: str) -> None:
     """Raises ValueError with the reason why this is no Z85 key."""
     if len(key) != 40:
         raise ValueError("a Z85 key has 40 characters")
+    if not key.isascii():
+        raise ValueError("a character in it is not of Z85")
     try:
         z85.decode(key)
     except KeyError:
@@ -109,11 +112,18 @@ def write_pair(path: Path, pair: KeyPair) -> None:
     """Write a pair that is not there yet, readable by its owner alone, and beside it its public key as `*.pub`, which
     nobody else can write: else it would not be believed, here or where it is copied to.
 
-    Raises FileExistsError and OSError.
+    Raises FileExistsError and OSError, and BackendError where no file is its owner's alone.
     """
     files.make_folder(path.parent)
+    check_disk(path.parent)
     files.write(path, msgspec.json.encode(pair), replace=False)
     _write_public(path, pair)
+
+
+def check_disk(folder: Path) -> None:
+    """Raises BackendError if others can read whatever is written into a folder, and OSError."""
+    if not files.keeps_modes(folder):
+        raise StartFailure("disk_open", folder=folder)
 
 
 def _write_public(path: Path, pair: KeyPair) -> None:
@@ -130,6 +140,7 @@ def read_pair(path: Path) -> KeyPair:
         if zmq.curve_public(pair.secret.encode()).decode() != pair.public:
             raise ValueError("the keys are no pair")
     except ExposedFile:
+        check_disk(path.parent)
         raise StartFailure("key_exposed", file=path) from None
     except (msgspec.DecodeError, ValueError, zmq.ZMQError) as error:
         raise StartFailure("key_damaged", file=path) from error

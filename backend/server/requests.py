@@ -180,7 +180,7 @@ def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
             paths = [inside(folder, choice.name) for folder in recipe.lora_folders]
         except Outside as error:
             raise Failure("lora_missing", name=choice.name, detail=str(error).rstrip(".")) from error
-        path = next((path for path in paths if os.path.exists(path)), None)
+        path = next((path for path in paths if os.path.isfile(path) or os.path.isdir(path)), None)
         if path is None:
             raise Failure("lora_missing", name=choice.name, detail="there is no such file")
         found.append(Lora(path=str(path), weight=choice.weight))

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 import zmq
 
-from shared_protocol import VERSION, connection, wire
+from shared_protocol import VERSION, connection, mistakes, wire
 from shared_protocol.connection import Connection as ConnectionFile
 from shared_protocol.errors import ProtocolError, VersionMismatch
 from shared_protocol.machine import files, places
@@ -205,7 +205,7 @@ class Server:
 
     def _refuse_unreadable(self, identity: bytes, principal: str, error: ProtocolError) -> None:
         if error.job is not None and self._peers.get(identity, principal) is not None:
-            failed = self._desk.unreadable(error.job, _which_field(error))
+            failed = self._desk.unreadable(error.job, mistakes.of_request(error.__cause__ or error))
             self._send(identity, msgspec.structs.replace(failed, request_id=error.request_id))
             return
         code: Literal["version", "malformed"] = "version" if isinstance(error, VersionMismatch) else "malformed"
@@ -299,10 +299,3 @@ TOO_MUCH = (
     f"This client has sent more than {MOST_REQUESTS} requests or {MOST_BYTES >> 20} MiB ahead of their answers:"
     " wait for answers before you send more."
 )
-
-
-def _which_field(error: ProtocolError) -> str:
-    """ "Expected `int` <= 1024 - at `$.frames`" → "frames: expected `int` <= 1024", as a person would say it."""
-    what, _, where = str(error.__cause__ or error).partition(" - at ")
-    field = where.strip("`").removeprefix("$.")
-    return f"{field}: {what[:1].lower()}{what[1:]}" if field else what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
+from shared_protocol.edited import text_of
 from shared_protocol.machine import places
 from shared_protocol.messages import MOST_LORAS, MOST_PRESETS, Frames, Name, Prompt, Sentence, SidePx
 
@@ -109,6 +111,17 @@ def is_name(text: str) -> bool:
     return _NAME.match(text) is not None
 
 
+def path_in(start: Path, text: str) -> Path:
+    """The path that a file names, from `start` on if it is relative: `~` and variables of the environment, `$NAME` and on
+    Windows `%NAME%`, are filled in as a shell would, unless a file is called so."""
+    literal = start / text
+    if text.startswith("~") or "$" in text or "%" in text:
+        filled = os.path.expandvars(os.path.expanduser(text))
+        if filled != text and "\0" not in text and not os.path.lexists(literal):
+            return start / filled
+    return literal
+
+
 def own_styles() -> Path:
     """The folder of the user's own styles."""
     return places.config_folder() / "styles"
@@ -119,13 +132,18 @@ def own_bases() -> Path:
     return places.config_folder() / "bases"
 
 
+def _lines(text: str) -> str:
+    """The text with the ends of lines that TOML knows, whatever the editor writes."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read(path: Path, kind: type[K]) -> K:
     """What stands in a file. Raises Unusable."""
     name = f"{path.parent.name}/{path.name}"  # a base and its style may be called the same
     try:
         if not path.is_file() or path.stat().st_size > FILE_BYTES:  # to read a pipe would take for ever
             raise Unusable(f"{name} is no file, or larger than {FILE_BYTES} bytes")
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(_lines(text_of(path.read_bytes())))
     except OSError as error:
         raise Unusable(f"{name} cannot be read: {error.strerror}") from error
     except RecursionError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -95,15 +96,19 @@ def _name(path: Path, folders: tuple[Path, ...]) -> str:
 
 
 def _in(folder: Path, look_at: Callable[[Path], None]) -> Iterator[Path]:
-    """LoRAs below a folder: files, and folders in diffusers' layout."""
+    """LoRAs below a folder: files, and folders in diffusers' layout. Links are followed, and no folder is looked at
+    twice."""
     looked = 0
-    todo = [folder]
+    todo, seen = [folder], {os.path.realpath(folder)}
     while todo and looked < MOST_LOOKED_AT:
         try:
             look_at(here := todo.pop())
             for path in sorted(here.iterdir()):
                 looked += 1
-                if path.is_dir() and not path.is_symlink():
+                if path.is_dir():
+                    if (real := os.path.realpath(path)) in seen:
+                        continue
+                    seen.add(real)
                     if (path / LORA_FILE).is_file():
                         yield path
                     else:

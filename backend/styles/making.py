@@ -14,7 +14,7 @@ from elevator.errors import ModelError
 from elevator.presets import FILE_NAME
 from shared_protocol.texts import cut
 
-from .files import BASES, Base, LoraEntry, PresetsOf, StyleFile, Unusable, is_name, own_bases, own_styles
+from .files import BASES, Base, LoraEntry, PresetsOf, StyleFile, Unusable, is_name, own_bases, own_styles, path_in
 from .loras import list_folder
 from .recipes import BaseRead, Recipe, read_base, recipe_of
 from .writing import exists, name_from
@@ -138,7 +138,7 @@ def presets_on(base: str) -> tuple[str, ...]:
 
 def lora_of(entry: LoraEntry, folders: Sequence[Path]) -> Lora:
     """A LoRA as a style of the user's folder names it. folders: in whose first one a name is looked up."""
-    path = folders[0] / entry.name if entry.name and folders else own_styles() / (entry.path or entry.name)
+    path = folders[0] / entry.name if entry.name and folders else path_in(own_styles(), entry.path or entry.name)
     return Lora(path=str(path), weight=entry.weight)
 
 

@@ -22,7 +22,7 @@ from shared_protocol.texts import listed as listed_words
 
 from ..root import ROOT
 from . import mistakes
-from .files import Base, LoraEntry, PresetNames, StyleFile, Unusable, is_name, own_bases, read
+from .files import Base, LoraEntry, PresetNames, StyleFile, Unusable, is_name, own_bases, path_in, read
 from .loras import Listed, listed
 
 NAMED = 8
@@ -130,25 +130,25 @@ def recipe_of(
         _check_plans(plans)
     except ElevatorError as error:
         raise Unusable(str(error).rstrip(".")) from error
-    loras = [_lora(entry, folder, start / base.loras) for entry in file.loras if entry.on]
-    spare = [_spare(entry, folder, start / base.loras) for entry in file.loras if not entry.on]
-    folders = (start / base.loras, places.config_folder() / "loras")
+    folders = (path_in(start, base.loras), places.config_folder() / "loras")
+    loras = [_lora(entry, folder, folders[0]) for entry in file.loras if entry.on]
+    spare = [_spare(entry, folder, folders[0]) for entry in file.loras if not entry.on]
     own = [Lora(path=str(path), weight=weight) for path, weight in loras]
     return Recipe(
         style=_public(name, file, base, plans, listed(own, folders, in_folder, spare)),
         template=file.prompt,
         negative_prompt=file.negative_prompt,
         sources=Sources.of(
-            start / base.t2i,
-            start / base.t2v,
-            vae=start / base.vae if base.vae else None,
+            path_in(start, base.t2i),
+            path_in(start, base.t2v),
+            vae=path_in(start, base.vae) if base.vae else None,
             prediction_type=base.prediction_type,
-            t2v_loras=[_lora(entry, start, start / base.loras) for entry in base.t2v_loras if entry.on],
-            t2v_text=start / base.t2v_text if base.t2v_text else None,
+            t2v_loras=[_lora(entry, start, folders[0]) for entry in base.t2v_loras if entry.on],
+            t2v_text=path_in(start, base.t2v_text) if base.t2v_text else None,
             t2v_schedule=base.t2v_schedule,
             loras=loras,
             loras_on_t2v=file.loras_on_t2v,
-            embeddings=[folder / embedding for embedding in file.embeddings],
+            embeddings=[path_in(folder, embedding) for embedding in file.embeddings],
         ),
         plan=plans[file.preset],
         presets=plans,
@@ -188,7 +188,7 @@ def _changes(base: Base, start: Path, look_at: LookAt) -> Mapping[str, Change]:
         if isinstance(base.presets, str):
             found = presets_for(base.presets)
         else:
-            look_at(own := start / base.t2v / FILE_NAME)
+            look_at(own := path_in(start, base.t2v) / FILE_NAME)
             if not own.is_file():
                 raise Unusable(f"its base names no presets, and there is no {own}")
             found = read_presets(own)
@@ -232,7 +232,7 @@ def _public(name: str, file: StyleFile, base: Base, plans: Mapping[str, Plan], l
 
 def _lora(entry: LoraEntry, start: Path, folder: Path) -> tuple[Path, float]:
     """Look up a LoRA: its path and weight. `start`: where its path starts; `folder`: the base's folder of LoRAs."""
-    return folder / entry.name if entry.name else start / entry.path, entry.weight
+    return folder / entry.name if entry.name else path_in(start, entry.path), entry.weight
 
 
 def _spare(entry: LoraEntry, start: Path, folder: Path) -> Lora:

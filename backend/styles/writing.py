@@ -14,7 +14,7 @@ import msgspec
 from shared_protocol.machine import files
 
 from . import mistakes
-from .files import BASES, STYLES, Base, LoraEntry, StyleFile, Unusable, is_name, own_bases, own_styles, read
+from .files import BASES, STYLES, Base, LoraEntry, StyleFile, Unusable, is_name, own_bases, own_styles, path_in, read
 from .toml_text import toml_text
 
 K = TypeVar("K", Base, StyleFile)
@@ -97,9 +97,9 @@ def find(name: str) -> tuple[Path, StyleFile]:
 def moved(style: StyleFile, folder: Path) -> StyleFile:
     """The style as a file of another folder says it: what lay beside it in `folder` is named by its whole path."""
     loras = [
-        msgspec.structs.replace(lora, path=os.fspath(folder / lora.path)) if lora.path else lora for lora in style.loras
+        msgspec.structs.replace(lora, path=os.fspath(path_in(folder, lora.path))) if lora.path else lora for lora in style.loras
     ]
-    embeddings = [os.fspath(folder / path) for path in style.embeddings]
+    embeddings = [os.fspath(path_in(folder, path)) for path in style.embeddings]
     return msgspec.structs.replace(style, loras=tuple(loras), embeddings=tuple(embeddings))
 
 

@@ -36,11 +36,12 @@ def read_init_pictures(order: Sample, pictures: Mapping[str, str]) -> Generator[
     size = (order.width, order.height)
     notes: dict[str, None] = {}
 
-    def read(path: str) -> Pixels:
+    def read(path: str, which: str) -> Pixels:
         try:
             pixels = read_picture(Path(path))
-        except RequestError as error:
-            raise Failure("footage_missing", detail=str(error).partition(";")[0]) from error
+        except RequestError as error:  # the file is an upload here, whose name tells its owner nothing
+            detail = str(error).partition(";")[0].replace(path, which)
+            raise Failure("footage_missing", detail=detail) from error
         if pixels.shape[1::-1] != size:
             given = f"{pixels.shape[1]} × {pixels.shape[0]}"
             notes[f"Footage of {given} pixels is resized to the clip's {size[0]} × {size[1]}."] = None
@@ -52,9 +53,9 @@ def read_init_pictures(order: Sample, pictures: Mapping[str, str]) -> Generator[
         fit="stretch",
     )
     footage = []
-    for path in files.footage:
-        footage.append(read(path))
+    for number, path in enumerate(files.footage, 1):
+        footage.append(read(path, f"picture {number} of the footage"))
         yield Advance("loading", 0, 0)
     frames = np.stack(footage) if footage else None
-    anchor = None if files.anchor is None else read(files.anchor)
+    anchor = None if files.anchor is None else read(files.anchor, "the anchor")
     return InitPictures(frames, anchor, tuple(notes), files)

@@ -181,12 +181,9 @@ def _records(table: str | PathLike[str] | Iterable[Row]) -> list[dict[str, Any]]
         return [dict(row) for row in table]
     path = Path(table)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return rows.records(text, lines_of_json=path.suffix.lower() in (".jsonl", ".ndjson"))
+        return rows.records(path.read_bytes(), path.name)
     except OSError as error:
         stop("batch_refused", f"{path} cannot be read: {error.strerror}.", "Choose another file.")
-    except UnicodeDecodeError:
-        stop("batch_refused", f"{path} is not written in UTF-8.", "Save it so.")
     except rows.RowError as error:
         stop("batch_refused", f"{path.name}: {error}", "Mend it; nothing was submitted.")
 

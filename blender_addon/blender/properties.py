@@ -28,6 +28,7 @@ from ..clip.words import Phrase
 from ..machine.timer import the_pump
 from . import plan_properties, strips, thumbnails
 from .translations import told
+from .typed import text_of
 
 UNKNOWN = "UNKNOWN"
 RATES = (
@@ -106,7 +107,7 @@ def size_of(settings: Any, style: Style, scene: Any) -> tuple[int, int]:
 
 def prompt_of(settings: Any) -> str:
     """The prompt: the field, or the text that stands for it."""
-    return settings.prompt if settings.prompt_text is None else " ".join(settings.prompt_text.as_string().split())
+    return text_of(settings, "prompt") if settings.prompt_text is None else " ".join(settings.prompt_text.as_string().split())
 
 
 def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
@@ -115,7 +116,7 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
     width, height = size_of(settings, style, scene) if style else (0, 0)
     return Wish(
         prompt=prompt_of(settings),
-        negative_prompt=settings.negative_prompt,
+        negative_prompt=text_of(settings, "negative_prompt"),
         style=settings.style_name,
         preset=settings.preset_name if style and settings.preset_name in style.presets else "",
         frames=frames_of(settings, style, scene) if style else 0,
@@ -217,12 +218,11 @@ def _edited(_settings: Any, _context: Any) -> None:
 
 
 class WishFields(bpy.types.PropertyGroup):
-    """What to generate."""
+    """What to generate. Texts have no `maxlen`, which Blender counts in bytes: `clip.wish` says what is too long."""
 
     prompt: StringProperty(
         name="Prompt",
         description="What the clip shows, in words",
-        maxlen=limits.PROMPT.most,
         options={"TEXTEDIT_UPDATE"},
         update=_edited,
     )
@@ -232,9 +232,7 @@ class WishFields(bpy.types.PropertyGroup):
         type=bpy.types.Text,
         update=_edited,
     )
-    negative_prompt: StringProperty(
-        name="Without", description="What the clip must not show", maxlen=limits.PROMPT.most, update=_edited
-    )
+    negative_prompt: StringProperty(name="Without", description="What the clip must not show", update=_edited)
     style_name: StringProperty(description="Name of the style; empty: the backend's first")
     style: EnumProperty(
         name="Style",

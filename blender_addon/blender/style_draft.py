@@ -9,11 +9,12 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from ..clip import limits, quality, style_content
+from ..clip import quality, style_content
 from ..clip.style_content import LoraPart
 from ..machine.model_commands import ModelCommands
 from ..machine.style_commands import StyleCommands, StyleLine
 from .translations import told
+from .typed import text_of
 
 _items: dict[str, list[tuple[str, str, str]]] = {}
 """Blender does not keep the strings of a changing enumeration: somebody must."""
@@ -84,8 +85,8 @@ class BaseFields(bpy.types.PropertyGroup):
 class StyleDraft(bpy.types.PropertyGroup):
     """What the style shall be; its name is the style's. Without one, none is being changed."""
 
-    title: StringProperty(name="Title", description="What the style is called", maxlen=64)
-    description: StringProperty(name="Description", description="A sentence about the style", maxlen=1000)
+    title: StringProperty(name="Title", description="What the style is called")
+    description: StringProperty(name="Description", description="A sentence about the style")
     base_name: StringProperty()
     base: EnumProperty(
         name="Base",
@@ -105,15 +106,11 @@ class StyleDraft(bpy.types.PropertyGroup):
     prompt: StringProperty(
         name="Prompt",
         description="What goes around an artist's words, which stand where {prompt} is",
-        maxlen=limits.PROMPT.most,
     )
-    negative_prompt: StringProperty(
-        name="Without", description="What clips in this style must not show", maxlen=limits.PROMPT.most
-    )
+    negative_prompt: StringProperty(name="Without", description="What clips in this style must not show")
     example_prompt: StringProperty(
         name="Example",
         description="Words that the style knows well, such as for its picture",
-        maxlen=limits.PROMPT.most,
     )
     loras: CollectionProperty(type=StyleLoraFields)
     lora_index: IntProperty()
@@ -158,13 +155,13 @@ def content_of(draft: Any) -> dict[str, Any]:
     """The draft by the keys of a style's file."""
     parts = [LoraPart(each.name, each.path, each.weight, each.on) for each in draft.loras]
     return {
-        "title": draft.title.strip(),
-        "description": draft.description.strip(),
+        "title": text_of(draft, "title").strip(),
+        "description": text_of(draft, "description").strip(),
         "base": draft.base_name,
         "preset": draft.preset_name,
-        "prompt": style_content.with_place(draft.prompt),
-        "negative_prompt": draft.negative_prompt.strip(),
-        "example_prompt": draft.example_prompt.strip(),
+        "prompt": style_content.with_place(text_of(draft, "prompt")),
+        "negative_prompt": text_of(draft, "negative_prompt").strip(),
+        "example_prompt": text_of(draft, "example_prompt").strip(),
         "loras": [part.entry for part in parts],
     }
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared_protocol import tables
 from shared_protocol.messages import LoraChoice
 
-DELIMITERS = ",;\t"
 SEVERAL = "|"
 """Between several LoRAs in one cell."""
 TEXTS = ("prompt", "negative_prompt", "style", "preset")
@@ -18,6 +17,8 @@ NUMBERS = ("frames", "width", "height", "seed", "frame_start", "channel")
 PICTURES = ("footage", "strength", "anchor")
 OTHERS = ("lora", "fps", "out")
 """In an edit the scene's frame rate holds, and clips' folders have names of their own: `fps` and `out` say nothing."""
+RANDOM_SEED = -1
+"""What other tools call a random seed."""
 COLUMNS = (*TEXTS, *NUMBERS, *PICTURES, *OTHERS)
 """Any other column is a setting of the sampler."""
 
@@ -37,9 +38,17 @@ class Row:
     channel: int | None = None
 
 
-def records(text: str, *, lines_of_json: bool) -> list[dict[str, Any]]:
-    """The rows of a table, by the names of their columns. Raises RowError."""
-    return list(_objects(text) if lines_of_json else _cells(text))
+def records(data: bytes, name: str) -> list[dict[str, Any]]:
+    """The rows of a file of this name, by the names of their columns. Raises RowError."""
+    found = []
+    try:
+        for line in tables.read(data, name):
+            if isinstance(line.content, str):
+                raise RowError(f"Line {line.number}: {line.content}")
+            found.append(dict(line.content))
+    except tables.TableError as error:
+        raise RowError(f"It cannot be used: {error}.") from error
+    return found
 
 
 def row(record: Mapping[str, Any]) -> Row:
@@ -47,6 +56,8 @@ def row(record: Mapping[str, Any]) -> Row:
     told = {name: value for name, value in record.items() if value not in (None, "")}
     wish: dict[str, Any] = {name: _text(name, told.pop(name)) for name in TEXTS if name in told}
     wish |= {name: _whole(name, told.pop(name)) for name in NUMBERS if name in told}
+    if wish.get("seed") == RANDOM_SEED:
+        del wish["seed"]
     frame_start, channel = wish.pop("frame_start", None), wish.pop("channel", None)
     if "lora" in told:
         wish["loras"] = loras(told.pop("lora"))
@@ -79,49 +90,6 @@ def settings(told: Mapping[str, Any]) -> dict[str, Any]:
     return table
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                found = json.loads(line)
-            except ValueError as error:
-                raise RowError(f"Line {number} is no JSON: {error}.") from error
-            if not isinstance(found, dict):
-                raise RowError(f"Line {number} is no JSON object: write {{…}}.")
-            yield found
-
-
-def _cells(text: str) -> Iterator[dict[str, Any]]:
-    head, _, _ = text.lstrip("\r\n").partition("\n")
-    delimiter = max(DELIMITERS, key=head.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    columns: list[str] = []
-    try:
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
-                continue
-            if not columns:
-                columns = [cell.lower() for cell in cells]
-                double = next((name for name in columns if columns.count(name) > 1), None)
-                if double is not None:
-                    raise RowError(f'There are two columns "{double}".')
-                continue
-            if any(cells[len(columns) :]):
-                raise RowError(f"Line {reader.line_num} has {len(cells)} cells, but the header {len(columns)}.")
-            if delimiter == ";":
-                cells = [_decimal_point(cell) for cell in cells]
-            yield dict(zip(columns, cells, strict=False))
-    except csv.Error as error:
-        raise RowError(f"Line {reader.line_num}: {error}.") from error
-
-
-def _decimal_point(cell: str) -> str:
-    """Spreadsheets that separate cells with semicolons write 0,5 for 0.5."""
-    whole, comma, part = cell.partition(",")
-    return f"{whole}.{part}" if comma and whole.lstrip("+-").isdecimal() and part.isdecimal() else cell
-
-
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise RowError(f"{name}: {value!r} is no text.")
@@ -130,11 +98,11 @@ def _text(name: str, value: Any) -> str:
 
 def _whole(name: str, value: Any) -> int:
     try:
-        if isinstance(value, bool | float):
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise TypeError
-        return int(value)
+        return int(tables.plain_number(value) if isinstance(value, str) else value)
     except (ValueError, TypeError):
-        raise RowError(f"{name}: {value!r} is no whole number.") from None
+        raise RowError(f"{name}: {value!r} is no whole number: write it like 16.") from None
 
 
 def _lora(value: Any) -> LoraChoice:
@@ -151,8 +119,10 @@ def _lora(value: Any) -> LoraChoice:
 
 
 def _plain(text: str) -> Any:
-    """A JSON value; what is none is a text."""
+    """A JSON value, or TRUE or FALSE; what is none is a text."""
+    if (truth := tables.truth(text)) is not None:
+        return truth
     try:
-        return json.loads(text)
+        return json.loads(tables.plain_number(text))
     except ValueError:
         return text

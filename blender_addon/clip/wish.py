@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import msgspec
 
+from shared_protocol import mistakes
 from shared_protocol.messages import Generate, JobView, LoraChoice, Setting, Style
 
 from . import limits, sizes
@@ -196,7 +197,7 @@ def _check_types(request: Generate) -> None:
     try:
         msgspec.convert(msgspec.to_builtins(request), Generate)
     except msgspec.ValidationError as error:
-        sentence = Phrase("This clip cannot be asked for: {error}.", error=str(error))
+        sentence = Phrase("This clip cannot be asked for: {error}.", error=mistakes.of_request(error))
         raise WishError(sentence, "Change what is named there.") from error
 
 

@@ -70,7 +70,7 @@ def find(file: Path | None = None) -> Install:
     """Read what install.py has told. Raises BackendError with the command to run."""
     path = file or places.install_file()
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        told: Any = json.loads(path.read_text(encoding="utf-8-sig"))
         arguments = told.get("arguments", [])
         install = Install(Path(told["python"]), Path(told["root"]), str(told["version"]), tuple(map(str, arguments)))
     except FileNotFoundError:

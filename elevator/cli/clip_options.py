@@ -17,6 +17,7 @@ from ..provenance import pictures_of
 from ..sidecar import ClipSettings, Device, Pictures, Sidecar
 from ..sources import Lora, Sources
 from .shared import default_folder
+from .values import RANDOM_SEED
 
 if TYPE_CHECKING:
     from ..models.pair import Models
@@ -56,7 +57,8 @@ def new_clip(given: Mapping[str, Any]) -> ClipOptions:
     init = given.get("init")
     frames = FRAMES if init is None else min(FRAMES, len(pictures_of(Path(init))))
     frames = given.get("frames", frames)
-    seed = given.get("seed", random.randrange(2**31))
+    seed = given.get("seed", RANDOM_SEED)
+    seed = random.randrange(2**31) if seed == RANDOM_SEED else seed
     prompts = {0: given["prompt"]} if "prompt" in given else {}
     prompts |= dict(given.get("travel", ()))
     places: dict[str, Any] = {name: given.get(name) for name in (*SINGLE, "prediction_type", "t2v_schedule")}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..arguments import though_unread
 from ..errors import ElevatorError
 from ..pictures.clip_folder import record_path
 from ..sidecar import Sidecar
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:  # the outer edge: a fault of ours has a code of its own
         log.exception("Something went wrong that should not.")
         return INTERNAL
-    print(_summary(options, made))
+    though_unread(lambda: print(_summary(options, made)))
     return DONE
 
 

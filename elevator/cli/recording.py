@@ -23,7 +23,7 @@ from ..models.loading import load_models
 from ..models.pair import Models
 from ..pictures.clip_folder import RECORD, SHEET, frame_name, frames_in, is_film, record_path
 from ..pictures.film import Film
-from ..pictures.footage import read_picture, resized
+from ..pictures.footage import check_pictures, read_picture, resized
 from ..pictures.rates import exact
 from ..pictures.sheet import encoded_sheet
 from ..pixels import Pixels
@@ -36,6 +36,10 @@ from ..vocabulary import known_words, unknown_words
 from .clip_options import ClipOptions
 
 
+PICTURES = ("init", "footage", "anchor")
+"""Sources that are pictures."""
+
+
 def make(options: ClipOptions) -> Sidecar:
     """Make a clip; returns its sidecar, which lies in `options.out` then, the last of the files to appear there.
 
@@ -46,6 +50,7 @@ def make(options: ClipOptions) -> Sidecar:
     check_folder(options.out, options.overwrite)
     files = []
     named = source_files(options.sources, options.pictures, options.frames)
+    check_pictures(file.path for file in named if file.source.split()[0] in PICTURES)
     with tqdm(named, desc="hashing", unit="file", disable=_hidden(options), leave=False) as bar:
         for file in bar:
             bar.set_postfix_str(file.path.name)

@@ -21,10 +21,10 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": values.setting, "action": "append", "metavar": "KEY=VALUE"},
     ),
     "--lora": ("at weight 1 if none is given; may be repeated", {"action": "append", "metavar": "LORA[:WEIGHT]"}),
-    "--frames": ("length", {"type": int, "metavar": "N"}),
+    "--frames": ("length", {"type": values.frames, "metavar": "N"}),
     "--size": ("in pixels", {"type": values.size, "metavar": "WxH"}),
     "--seed": (
-        "the same seed gives the same clip (default: a random one)",
+        "the same seed gives the same clip (default, or -1: a random one)",
         {"type": values.seed, "metavar": "N"},
     ),
     "--footage": (
@@ -33,7 +33,7 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "--strength": (
         "how much of the footage is made anew, 0 to 1 (default: 0.8)",
-        {"type": float, "metavar": "SHARE"},
+        {"type": values.share, "metavar": "SHARE"},
     ),
     "--anchor": ("the picture that is frame 0", {"type": values.path, "metavar": "PNG"}),
     "--fps": ("frames a second", {"type": values.rate, "metavar": "N[/D]"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Iterable
 from fractions import Fraction
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_SEED = 2**63 - 1
+RANDOM_SEED = -1
+"""What other tools call a random seed."""
 
 
 def text(text: str) -> str:
@@ -28,12 +31,49 @@ def path(name: str) -> str:
     return str(Path(text(name)).absolute())
 
 
-def seed(text: str) -> int:
+def whole(text: str) -> int:
     """ "3" → 3."""
-    number = int(text)
-    if not 0 <= number <= MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{number} is not between 0 and {MAX_SEED}")
-    return number
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'"{text}" is no whole number: write it like 16') from None
+
+
+def number(text: str) -> float:
+    """ "0.5" → 0.5; no infinite one."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        other = text.replace(",", ".")
+        like = other if re.fullmatch(r"[+-]?\d+\.\d+", other) else "0.8"
+        raise argparse.ArgumentTypeError(f'"{text}" is no number: write it like {like}')
+    return found
+
+
+def share(text: str) -> float:
+    """ "0.5" → 0.5, from 0 to 1."""
+    found = number(text)
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return found
+
+
+def frames(text: str) -> int:
+    """ "16" → 16, from 1 on."""
+    count = whole(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is too few: write 1 or more")
+    return count
+
+
+def seed(text: str) -> int:
+    """ "3" → 3; RANDOM_SEED stands for a random one."""
+    found = whole(text)
+    if found != RANDOM_SEED and not 0 <= found <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{found} is not between 0 and {MAX_SEED}, nor -1 for a random one")
+    return found
 
 
 def device(text: str) -> str:

@@ -15,6 +15,7 @@ SHEET = "contact_sheet.jpg"
 FILMS = (".mp4", ".webm", ".gif")
 """How the names of films end: a clip may be one of these instead of a folder."""
 _FRAME = re.compile(r"frame_([0-9]{4,})\.png")
+_DIGITS = re.compile(r"([0-9]{1,400})")
 
 
 def frame_name(index: int) -> str:
@@ -41,7 +42,9 @@ def frames_in(folder: Path) -> tuple[Path, ...]:
 
 
 def pictures_in(folder: Path) -> tuple[Path, ...]:
-    """The PNGs of a folder of pictures, in the order of their names; of a clip's folder, its frames alone.
+    """The PNGs of a folder of pictures, in the order of their names, in which numbers count as numbers: f2 comes before
+    f10. Hidden files are left out, also those that macOS puts beside each file on other disks (`._f2.png`). Of a clip's
+    folder, its frames alone.
 
     None if there is no such folder. Raises OSError.
     """
@@ -49,4 +52,11 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
     if (folder / frame_name(0)).exists():
         return frames_in(folder)
     files = folder.iterdir() if folder.is_dir() else ()
-    return tuple(sorted(path for path in files if path.suffix.lower() == ".png"))
+    found = (path for path in files if path.suffix.lower() == ".png" and not path.name.startswith("."))
+    return tuple(sorted((path for path in found if not path.is_dir()), key=lambda path: natural(path.name)))
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """A key that sorts names as people count: runs of digits by their number, the rest by its letters in any case."""
+    parts = _DIGITS.split(name.casefold())
+    return (tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts if part), name)

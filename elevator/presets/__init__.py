@@ -33,12 +33,14 @@ class Preset:
 def read_presets(path: Path) -> Mapping[str, Preset]:
     """The presets of a file, in its order. Raises PlanError, which names the file, if one is impossible."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PlanError(f"The presets in {path} cannot be read; copy the model's folder again.") from error
     except RecursionError:
         raise PlanError(f"The presets in {path} are nested too deeply; correct the file or delete it.") from None
-    except ValueError as error:  # tomllib and the reading of UTF-8 say all of it by this
+    except UnicodeDecodeError as error:
+        raise PlanError(f"The presets in {path} are not stored as UTF-8 text; save them so in the editor.") from error
+    except ValueError as error:  # tomllib says all of it by this
         raise PlanError(f"The presets in {path} are not TOML ({error}); correct the file or delete it.") from error
     found: dict[str, Preset] = {}
     for name, table in tables.items():

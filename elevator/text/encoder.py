@@ -22,7 +22,7 @@ KEPT = 16
 _FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL"}
 """By width."""
 # How embeddings are named by diffusers' tokens and by ComfyUI's prefix, whether or not they are loaded.
-_NAMED = re.compile(r"<[^<>\s]+>|\bembedding:[^\s,]+", re.IGNORECASE)
+_NAMED = re.compile(r"<[^<>\s:]+>|\bembedding:[^\s,]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 Source of the syntax: AUTOMATIC1111's web UI ("Attention/emphasis"). What else of its syntax is met gets a note. Read
 as plain words: a bracket without a partner, prompt editing `[a:b:0.5]` and `[a|b]`, AND, and a weight that is no
-number. Left out: BREAK, and tags such as `<lora:name:0.8>`. Weights are held between 0 and 3.
+number. Left out: BREAK, and tags such as `<lora:name:0.8>`. Weights are held between 0 and 3. Of other tools' syntax,
+`OTHERS` has what is known: it is read as plain words, and a note says so.
 
 This module imports no torch, so that any process can show the notes.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -29,6 +30,30 @@ _MARK = re.compile(
     """,
     re.VERBOSE,
 )
+
+OTHERS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # Dynamic Prompts and ComfyUI.
+    (re.compile(r"\{[^{}]*\|[^{}]*\}"), "nothing is chosen at random here, so write one of its parts"),
+    (re.compile(r"(?<!\w)__[~@!&*]?\w[\w./*-]*?__(?!\w)"), "no lists of words are read here, so write a word"),
+    # Braces for weight, as NovelAI has them.
+    (re.compile(r"\{[^{}|]*\}"), "write (words:1.1) for more weight"),
+    # SwarmUI's and other tags than those of LoRAs.
+    (re.compile(r"<(?!lora:|lyco:|hypernet:)[a-z_]+(?:\[[^\]<>]*\])?:[^<>]+>", re.IGNORECASE), "write the words that you mean"),
+    # InvokeAI's and Compel's weights.
+    (re.compile(r"\)(?:\++|-+|\d+\.?\d*)(?![\w.])"), "write (words:1.2) for another weight"),
+    (re.compile(r"(?<=\w\w)\+{2,}(?!\w)"), "write (words:1.2) for more weight"),
+    (re.compile(r"\)\.(?:and|blend|swap)\(", re.IGNORECASE), "describe all in one prompt"),
+    # Midjourney's parameters and weights.
+    (re.compile(r"(?<!\S)--[a-z]\w*(?:\s+[\d:.]+(?!\S))?", re.IGNORECASE), "settings of a clip stand outside of the prompt"),
+    (re.compile(r"(?<=\w)::(?:-?\d+\.?\d*)?(?!\w)"), "write (words:1.2) for another weight"),
+    # Regions of a picture, as extensions of the web UI have them.
+    (re.compile(r"\b(?:ADDCOL|ADDROW|ADDCOMM|ADDBASE)\b"), "a prompt holds for the whole picture"),
+    # Brackets of Chinese and Japanese keyboards.
+    (re.compile(r"（[^（）]*[:：][^（）]*）"), "write (words:1.2) with plain brackets"),
+)
+"""Syntax that other tools have, and what to write instead."""
+_PROMPT_EDITING = re.compile(r"\[[^\[\]]*\]|\\.")
+"""Has its notes already; and signs that shall be plain."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +112,15 @@ def parse(prompt: str) -> ParsedPrompt:
     pieces.append(Fragment(prompt[end:], weights[-1]))
     runs = groupby((piece for piece in pieces if piece.text), key=lambda piece: piece.weight)
     fragments = (Fragment("".join(piece.text for piece in run), weight) for weight, run in runs)
-    return ParsedPrompt(tuple(fragments), tuple(dict.fromkeys(notes)))
+    return ParsedPrompt(tuple(fragments), tuple(dict.fromkeys((*notes, *_notes_of_others(prompt)))))
+
+
+def _notes_of_others(prompt: str) -> Iterator[str]:
+    """A note for each thing that other tools would understand."""
+    rest = _PROMPT_EDITING.sub(" ", prompt)
+    for pattern, instead in OTHERS:
+        for found in pattern.finditer(rest):
+            yield f"“{_short(found[0])}” is read as plain words; {instead}."
 
 
 def _effect(prompt: str, mark: re.Match[str], partner: re.Match[str] | None) -> _Effect:

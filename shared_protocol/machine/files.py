@@ -122,6 +122,23 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def keeps_modes(folder: Path) -> bool:
+    """Whether the disk of a folder keeps files their owner's alone: exFAT and FAT do not, nor do Windows' disks under WSL
+    and many shares, and there `chmod` changes nothing. Tried with a file only where others can read the folder.
+
+    Raises OSError.
+    """
+    if os.name != "posix" or not stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        return True
+    tried = folder / f".{uuid.uuid4().hex}{UNFINISHED}"
+    descriptor = os.open(tried, _WRITE_NEW, 0o600)
+    try:
+        return not stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077
+    finally:
+        os.close(descriptor)
+        os.unlink(tried)
+
+
 def read(path: Path) -> bytes:
     """The file, or its first bytes if it is larger than any of ours.
 

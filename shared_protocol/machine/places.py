@@ -12,21 +12,48 @@ from pathlib import Path
 APP = "video_elevator"
 
 
+class NoHome(RuntimeError):
+    """Nobody knows a folder of this user's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No folder of this user is known, in which settings and results could lie: "
+            "name one in the variable ELEVATOR_HOME."
+        )
+
+
 def _home(variable: str, fallback: Path) -> Path:
     value = os.environ.get(variable, "")
     return Path(value) if os.path.isabs(value) else fallback
 
 
 def _folder(xdg_variable: str, xdg_fallback: str, windows_variable: str, part: str) -> Path:
-    moved = os.environ.get("ELEVATOR_HOME")
-    if moved:
-        return Path(moved) / part
-    home = Path.home()
+    moved = _moved()
+    if moved is not None:
+        return moved / part
+    try:
+        home = Path.home()
+    except RuntimeError as error:  # no HOME, and an account without a folder, as in many containers
+        raise NoHome from error
     if sys.platform == "win32":
         return _home(windows_variable, home / "AppData" / "Local") / APP / part
     if sys.platform == "darwin":
         return home / "Library" / "Application Support" / APP / part
     return _home(xdg_variable, home / xdg_fallback) / APP
+
+
+def _moved() -> Path | None:
+    """The folder that ELEVATOR_HOME names. A relative one starts where this process has been started; the processes that
+    it starts work in other folders, and so are told the whole path."""
+    value = os.environ.get("ELEVATOR_HOME")
+    if not value:
+        return None
+    path = Path(os.path.expanduser(value))
+    if not path.is_absolute():
+        path = path.absolute()
+    if str(path) != value:
+        os.environ["ELEVATOR_HOME"] = str(path)
+    return path
 
 
 def config_folder() -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from elevator.arguments import EXIT_UNREAD, ArgumentParser, nearest
+from elevator.arguments import EXIT_UNREAD, EXIT_UNWRITTEN, ArgumentParser, nearest
 from tests.unread import unread
 
 
@@ -25,6 +25,30 @@ def test_a_reader_that_has_enough_gets_no_traceback(command: str, root: Path) ->
     script = f"import sys; from elevator.arguments import until_unread; sys.exit(until_unread({command}))"
     done = unread([sys.executable, "-c", script], root)
     assert (done.returncode, done.stderr) == (EXIT_UNREAD, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+@pytest.mark.parametrize("flush", [True, False])
+def test_output_that_cannot_be_written_is_one_sentence(flush: bool, root: Path) -> None:
+    script = (
+        "import sys; from elevator.arguments import though_unread, until_unread\n"
+        f"sys.exit(until_unread(lambda: {'though_unread(lambda: print(1)) or 0' if flush else 'print(1) or 0'}))"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=root, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == (0 if flush else EXIT_UNWRITTEN), "what is done is done"
+    assert done.stderr == ("" if flush else "The output cannot be written: No space left on device.\n")
+
+
+def test_what_is_done_is_done_though_nobody_reads_it(root: Path) -> None:
+    script = (
+        "import sys; from elevator.arguments import though_unread, until_unread\n"
+        "sys.exit(until_unread(lambda: though_unread(lambda: print('a clip is saved')) or 0))"
+    )
+    done = unread([sys.executable, "-c", script], root)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 MODULES = ("backend", "elevator", "elevator.pictures.metrics", "elevator.pictures.animation")

@@ -161,3 +161,13 @@ def test_only_its_own_session_removes_it(path: Path) -> None:
     path.write_bytes(b"damaged")
     connection.remove(path, "two")
     assert path.exists()
+
+
+def test_a_profile_that_was_edited_may_have_a_mark_of_byte_order(path: Path) -> None:
+    profile = msgspec.structs.replace(of_this_process(), pid=0)
+    connection.write(path, profile)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert connection.read_profile(path) == profile
+    path.write_bytes(path.read_bytes().decode("utf-8-sig").encode("utf-16"))
+    with pytest.raises(ConnectionFileError, match="stored as UTF-16 text: save it as UTF-8"):
+        connection.read_profile(path)

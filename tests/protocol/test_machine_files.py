@@ -162,3 +162,20 @@ def test_windows_gives_a_name_that_none_has_by_renaming(tmp_path: Path, monkeypa
     with pytest.raises(FileExistsError):
         files.write(tmp_path / "a", b"second", replace=False)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such bits")
+def test_a_disk_that_keeps_no_modes_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """exFAT and others give all files one mode, whatever was asked for."""
+    tmp_path.chmod(0o777)
+    assert files.keeps_modes(tmp_path)
+    real = os.fstat
+
+    def everybodys(descriptor: int) -> object:
+        return SimpleNamespace(st_mode=real(descriptor).st_mode | 0o777)
+
+    monkeypatch.setattr(os, "fstat", everybodys)
+    assert not files.keeps_modes(tmp_path)
+    tmp_path.chmod(0o700)
+    assert files.keeps_modes(tmp_path), "a disk that is mounted for its owner alone is as good"
+    assert not list(tmp_path.iterdir())

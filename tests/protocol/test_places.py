@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,36 @@ def test_places_and_processes_need_only_the_standard_library() -> None:
     code = "import shared_protocol.machine.places, shared_protocol.machine.processes, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"zmq", "msgspec", "numpy"} & set(loaded)
+
+
+def test_a_relative_home_starts_where_the_first_process_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is started later works in another folder, and is told the whole path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ELEVATOR_HOME", "data")
+    assert places.state_folder() == tmp_path / "data" / "state"
+    other = tmp_path / "other"
+    other.mkdir()
+    code = "from shared_protocol.machine import places; print(places.state_folder())"
+    environment = {**os.environ, "PYTHONPATH": str(Path(places.__file__).parents[2])}
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=other, env=environment, capture_output=True, text=True, check=True
+    )
+    assert child.stdout.strip() == str(tmp_path / "data" / "state")
+
+
+def test_a_home_below_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units of systemd and Dockerfiles name it without a shell that would fill it in."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("ELEVATOR_HOME", "~/elevator")
+    assert places.data_folder() == tmp_path / "elevator" / "data"
+
+
+def test_nobody_without_a_home_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("ELEVATOR_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    with pytest.raises(places.NoHome, match="name one in the variable ELEVATOR_HOME"):
+        places.state_folder()

@@ -315,3 +315,11 @@ def test_frames_know_their_sender(folder: Path) -> None:
                 assert user_of(zmq.Frame(b"made here")) == ""
         finally:
             door.stop()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig", "utf-16"])
+def test_a_key_may_be_stored_as_windows_editors_and_shells_do(folder: Path, encoding: str) -> None:
+    """PowerShell's `>` writes UTF-16 with a mark of byte order, Notepad UTF-8 with one."""
+    key = KeyPair.fresh().public
+    (folder / "a.pub").write_bytes(f"{key}\r\n".encode(encoding))
+    assert read_public_key(folder / "a.pub") == key

@@ -68,7 +68,7 @@ class NewStyle(_OfThisMachine, bpy.types.Operator):
     bl_label = "New Style"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    title: StringProperty(name="Title", description="What the style is called", maxlen=64, options=HIDDEN)
+    title: StringProperty(name="Title", description="What the style is called", options=HIDDEN)
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Ask what it is called."""

@@ -95,7 +95,7 @@ def _draw_draft(layout: Any, context: Any, draft: Any) -> None:
     column.prop(draft, "base")
     column.prop(draft, "preset")
     column.prop(draft, "prompt")
-    if style_content.PLACE not in draft.prompt:
+    if style_content.PLACE not in text_of(draft, "prompt"):
         said = Phrase("An artist's words stand in front: write {place} where they go.", place=style_content.PLACE)
         layouts.text(layout, context, said, icon="INFO")
     column = fields(layout)

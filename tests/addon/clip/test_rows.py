@@ -23,7 +23,7 @@ a red fox in snow,sketch,16,3,,,,
 
 
 def test_a_table_is_read() -> None:
-    one, two = (row(record) for record in records(TABLE.lstrip("\ufeff"), lines_of_json=False))
+    one, two = (row(record) for record in records(TABLE.encode(), "shots.csv"))
     assert one == rows.Row({"prompt": "a red fox in snow", "style": "sketch", "frames": 16, "seed": 3})
     assert two.wish["prompt"] == "a cat, moving up"
     assert two.wish["settings"] == {"guidance": 9, "lowpass": {"method": "none"}}
@@ -34,7 +34,7 @@ def test_a_table_is_read() -> None:
 
 def test_lines_of_json_are_read() -> None:
     text = '{"prompt": "a fox", "lora": ["ink:0.5", ["paper", 2]], "blend": true}\n\n{"prompt": "a hare"}\n'
-    one, two = (row(record) for record in records(text, lines_of_json=True))
+    one, two = (row(record) for record in records(text.encode(), "shots.jsonl"))
     assert one.wish["loras"] == (LoraChoice(name="ink", weight=0.5), LoraChoice(name="paper", weight=2.0))
     assert one.wish["settings"] == {"blend": True}
     assert two.wish == {"prompt": "a hare"}
@@ -48,7 +48,7 @@ def test_the_command_reads_the_same_from_the_same_file(tmp_path: Path, delimiter
     file.write_text(table, encoding="utf-8")
     theirs, wrong = batch_file.read_rows(file, TheirWish(""), None)
     assert not wrong
-    ours = [row(record) for record in records(file.read_text(encoding="utf-8-sig"), lines_of_json=False)]
+    ours = [row(record) for record in records(file.read_bytes(), file.name)]
     both = {field.name for field in fields(Wish)} & {field.name for field in fields(TheirWish)} - {"seed"}
     for mine, command in zip(ours, theirs, strict=True):
         for name in both & mine.wish.keys():
@@ -61,13 +61,13 @@ def test_every_column_of_the_command_is_known() -> None:
 
 
 def test_decimal_commas_where_semicolons_separate() -> None:
-    (only,) = records("prompt;guidance\na;7,5\n", lines_of_json=False)
+    (only,) = records(b"prompt;guidance\na;7,5\n", "shots.csv")
     assert row(only).wish["settings"] == {"guidance": 7.5}
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "number": ({"frames": "many"}, "frames: 'many' is no whole number."),
-    "fraction": ({"frames": 1.5}, "frames: 1.5 is no whole number."),
+    "number": ({"frames": "many"}, "frames: 'many' is no whole number: write it like 16."),
+    "fraction": ({"frames": 1.5}, "frames: 1.5 is no whole number: write it like 16."),
     "text": ({"prompt": 3}, "prompt: 3 is no text."),
     "lora": ({"lora": "ink:heavy"}, "lora: 'ink:heavy' is no LoRA: write it like ink.safetensors:0.8."),
     "settings": ({"lowpass": 1, "lowpass.method": "box"}, 'The columns "lowpass.method" and "lowpass" contradict'),
@@ -85,23 +85,28 @@ def test_what_cannot_be_used_is_said(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("prompt,prompt\na,b\n", 'There are two columns "prompt".'),
-        ("prompt\na,b\n", "Line 2 has 2 cells, but the header 1."),
-        ('prompt\n"a\n', "Line 2: "),
+        ("prompt,prompt\na,b\n", 'It cannot be used: it has two columns "prompt".'),
+        ("prompt\na,b\n", "Line 2: It has 2 cells, but the header 1."),
+        ('prompt\n"a\n', "It cannot be used: line 2: a quotation mark"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_said(text: str, sentence: str) -> None:
     with pytest.raises(RowError) as caught:
-        records(text, lines_of_json=False)
+        records(text.encode(), "shots.csv")
     assert str(caught.value).startswith(sentence)
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("{", "Line 1 is no JSON"), ("[]", "Line 1 is no JSON object")])
+@pytest.mark.parametrize(("text", "sentence"), [("{", "Line 1: It is no JSON"), ("3", "Line 1: It is no JSON object"), ("[3]", "Line 1: It is no JSON object")])
 def test_a_line_that_is_no_object_is_said(text: str, sentence: str) -> None:
     with pytest.raises(RowError) as caught:
-        records(text, lines_of_json=True)
+        records(text.encode(), "shots.jsonl")
     assert str(caught.value).startswith(sentence)
 
 
 def test_rate_and_folder_say_nothing_here() -> None:
     assert row({"prompt": "a", "fps": "24", "out": "fox", "style": ""}).wish == {"prompt": "a"}
+
+
+def test_cells_as_spreadsheets_write_them() -> None:
+    (only,) = records(b"prompt,frames,seed,correction,\na,16.0,-1,TRUE,\n", "shots.csv")
+    assert row(only).wish == {"prompt": "a", "frames": 16, "settings": {"correction": True}}

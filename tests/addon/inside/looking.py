@@ -275,6 +275,19 @@ def check_a_text_may_be_the_prompt() -> None:
     assert settings.prompt == "a pumpkin moving right, blue background"
 
 
+def check_texts_are_counted_in_signs() -> None:
+    """Blender counts `maxlen` in bytes, of which a sign has up to four."""
+    open_project("signs")
+    settings, draft = scene().elevator, bpy.context.window_manager.elevator_style
+    for sign in ("é", "東", "🦊"):
+        settings.prompt = settings.negative_prompt = draft.prompt = sign * 2000
+        draft.title = sign * 64
+        assert settings.prompt == settings.negative_prompt == draft.prompt == sign * 2000
+        assert draft.title == sign * 64
+        assert refuse(prompt=sign * 2001).startswith("The prompt has 2001 characters. Shorten it to 2000.")
+    settings.prompt = settings.negative_prompt = draft.prompt = draft.title = ""
+
+
 class _Layout:
     """Takes what Blender's own layout takes, and nothing else."""
 

@@ -111,6 +111,7 @@ def test_spreadsheets_are_understood(tmp_path: Path) -> None:
     [
         ("prompt,stylee\nx,y\n", 'no column "stylee"'),
         ("prompt,frames,Frames\nx,1,2\n", "two columns"),
+        ("a fox in snow\na cat\n", "its first line must name the columns"),
         ("prompt\n", "no rows"),
         ("", "no rows"),
         ('prompt\n"open\n', "line 2"),
@@ -155,13 +156,53 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, cells: str, says: st
 
 
 @pytest.mark.parametrize(
+    ("column", "cell", "says"),
+    [
+        ("frames", "many", 'frames: "many" is no whole number: write it like 16.'),
+        ("frames", "16.5", 'frames: "16.5" is no whole number: write it like 16.'),
+        ("frames", "1.2e3", 'frames: "1.2e3" is rounded: write a whole number with all of its digits.'),
+        ("seed", "1,23457E+09", 'seed: "1,23457E+09" is rounded: write a whole number with all of its digits.'),
+        ("strength", "80%", 'strength: "80%" is no number: write 0.8.'),
+        ("strength", "0,8", 'strength: "0,8" is no number: write it like 0.8.'),
+        ("strength", "nan", 'strength: "nan" is no number: write it like 0.8.'),
+        ("fps", "23,976", 'fps: "23,976" is no frame rate: write it like 24 or 30000/1001.'),
+    ],
+)
+def test_a_cell_that_cannot_be_used_is_said_with_what_belongs_there(
+    tmp_path: Path, column: str, cell: str, says: str
+) -> None:
+    _, wrong = read_rows(file(tmp_path, f'prompt,{column}\nx,"{cell}"\n'), DEFAULTS, None)
+    assert wrong == {1: f"prompts.csv, row 1 (line 2): {says}"}
+
+
+def test_numbers_and_truths_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    text = "prompt,frames,seed,correction,guidance,steps\na fox,16.0,-1,TRUE,9.0,12.0\n"
+    (row,) = rows_of(file(tmp_path, text))
+    assert (row.wish.frames, row.wish.seed) == (16, None), "a seed of -1 is a random one, as in other tools"
+    assert row.wish.settings == {"guidance": 9, "correction": True, "steps": 12}
+    (row,) = rows_of(file(tmp_path, '{"prompt": "a fox", "frames": 16.0, "seed": 3.0}', "prompts.jsonl"))
+    assert (row.wish.frames, row.wish.seed) == (16, 3)
+
+
+@pytest.mark.parametrize("name", ["prompts.json", "prompts.txt", "prompts.csv"])
+def test_a_list_in_json_is_a_batch(tmp_path: Path, name: str) -> None:
+    one, two = rows_of(file(tmp_path, '[{"prompt": "a fox"},\n {"prompt": "a cat", "seed": 4}]', name))
+    assert (one.wish.prompt, two.wish.seed, two.where) == ("a fox", 4, f"{name}, row 2 (line 2)")
+
+
+def test_a_text_with_a_prompt_a_line_is_a_batch(tmp_path: Path) -> None:
+    one, two = rows_of(file(tmp_path, "a fox, in snow\n\na cat\n", "prompts.txt"))
+    assert (one.wish.prompt, two.wish.prompt, two.where) == ("a fox, in snow", "a cat", "prompts.txt, row 2 (line 3)")
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("{", "no JSON"),
-        ("[]", "no JSON object"),
+        ("3", "no JSON object"),
         ('{"prompt": 1}', "prompt"),
         ('{"frames": true}', "frames"),
-        ('{"frames": 1.0}', "frames"),
+        ('{"frames": 1.5}', "frames: 1.5 is no whole number: write it like 16."),
         ('{"lora": [1]}', "lora"),
         ('{"lora": 1}', "lora"),
         ('{"nothing": 1}', '"nothing"'),
@@ -231,7 +272,7 @@ def test_rows_may_be_films(backend: Running, call: Call, tmp_path: Path) -> None
 
 
 def test_no_row_is_submitted_if_one_cannot_be_used(backend: Running, call: Call, tmp_path: Path) -> None:
-    rows = ["a fox,plain,,,", ",plain,,,", "a fox,nouveau,,,", "a fox,,63,,", "a fox,,,0,", "a fox,,,,-1", "a,,,x,"]
+    rows = ["a fox,plain,,,", ",plain,,,", "a fox,nouveau,,,", "a fox,,63,,", "a fox,,,0,", "a fox,,,,-2", "a,,,x,"]
     failed = call(
         "generate", "--from", file(tmp_path, "\n".join(["prompt,style,width,steps,seed", *rows])), "--out", tmp_path
     )

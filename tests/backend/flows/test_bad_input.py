@@ -25,7 +25,7 @@ from tests.backend.harness import ROOT, Running, greet, pid_of, run, running, un
         ({"height": 8}, "size_out_of_range", "64 × 8"),
         ({"width": 8192}, "size_out_of_range", "between"),
         ({"frames": 1000}, "frames_out_of_range", "1000 frames"),
-        ({"frames": 5000}, "bad_request", "used: frames: expected `int` <= 1024."),
+        ({"frames": 5000}, "bad_request", 'used: "frames" must be between 1 and 1024.'),
         ({"seed": -1}, "bad_request", "seed"),
         ({"prompt": "x" * 3000}, "bad_request", "prompt"),
     ],

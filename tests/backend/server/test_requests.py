@@ -149,3 +149,19 @@ def test_a_longest_clip_can_be_conformed_and_no_longer_one() -> None:
     )
     with pytest.raises(BackendError, match="16400 frames, and 16384 at most"):
         resolve_conform(request, msgspec.structs.replace(source, frames=1025), Path("/results/1"))
+
+
+def test_a_lora_behind_a_link_of_the_owner_is_used(catalogue: Catalogue, home: Path, tmp_path: Path) -> None:
+    far, own = tmp_path / "disk", home / "config" / "loras"
+    far.mkdir()
+    own.mkdir(parents=True)
+    (far / "ink.safetensors").touch()
+    (own / "link.safetensors").symlink_to(far / "ink.safetensors")
+    (own / "more").symlink_to(far, target_is_directory=True)
+    for name in ("link.safetensors", "more/ink.safetensors"):
+        order, _ = resolve(request(loras=(LoraChoice(name=name),)), catalogue, fake=True)
+        assert Path(order.sources.loras[-1].path) == own / name
+    for name in ("more/../ink.safetensors", "more/absent", f"{far}/ink.safetensors"):
+        with pytest.raises(Failure) as caught:
+            resolve(request(loras=(LoraChoice(name=name),)), catalogue, fake=True)
+        assert caught.value.code == "lora_missing"

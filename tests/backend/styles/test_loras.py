@@ -136,3 +136,16 @@ def test_the_delivered_styles_list_theirs(home: Path) -> None:
     published, *shorter = styles["plain"].calls
     assert len(shorter) == len(styles["plain"].presets) - 1
     assert published > max(shorter)
+
+
+def test_links_of_the_owner_are_followed_and_no_folder_twice(tmp_path: Path) -> None:
+    far = write(tmp_path / "far" / "Ink.safetensors")
+    write(tmp_path / "far" / "deep" / "x.safetensors")
+    folder = tmp_path / "loras"
+    folder.mkdir()
+    (folder / "link.safetensors").symlink_to(far)
+    (folder / "more").symlink_to(tmp_path / "far", target_is_directory=True)
+    (tmp_path / "far" / "round").symlink_to(folder, target_is_directory=True)
+    (folder / "gone").symlink_to(tmp_path / "nowhere")
+    names = [view.name for view in listed((), [folder])]
+    assert names == ["link.safetensors", "more/Ink.safetensors", "more/deep/x.safetensors"]

@@ -463,3 +463,56 @@ def test_the_guide_lists_all_keys(heading: str, kind: type[Base | StyleFile]) ->
     section = GUIDE.split(f"## {heading}\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(kind.__struct_fields__)
+
+
+def test_a_mark_of_byte_order_is_no_mistake(own: Path, own_bases: Path) -> None:
+    """Notepad and PowerShell write one (TOML 1.0 leaves open what a reader does of it)."""
+    write_own(own, own_bases, BASE + PRESET, GOOD.replace("embedded", "mine"))
+    for path in (own / "mine.toml", own_bases / "mine.toml"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    catalogue = read_catalogue()
+    assert not catalogue.notes
+    assert "mine" in catalogue.recipes
+
+
+def test_a_style_in_utf_16_is_said(own: Path) -> None:
+    (own / "mine.toml").write_bytes(GOOD.encode("utf-16"))
+    assert any("it is stored as UTF-16 text: save it as UTF-8" in note for note in read_catalogue().notes)
+
+
+def test_the_home_folder_and_variables_are_filled_in(
+    own: Path, own_bases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shell does (POSIX, 2.6.1 and 2.6.2), in each path of a base and a style."""
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "user"))
+    monkeypatch.setenv("MODELS", str(tmp_path / "disk"))
+    base = """
+title = "B"
+t2i = "~/dream.safetensors"
+t2v = "$MODELS/mm.ckpt"
+vae = "${MODELS}/vae"
+t2v_text = "~/text"
+loras = "~/loras"
+t2v_loras = [{ path = "$MODELS/motion.safetensors" }]
+"""
+    style = GOOD.replace("embedded", "mine") + 'loras = [{ name = "ink" }, { path = "~/a" }]\nembeddings = ["$MODELS/e.pt"]'
+    write_own(own, own_bases, base + PRESET, style)
+    recipe = read_catalogue().recipes["mine"]
+    user, disk = tmp_path / "user", tmp_path / "disk"
+    sources = recipe.sources
+    assert (sources.t2i, sources.t2v) == (str(user / "dream.safetensors"), str(disk / "mm.ckpt"))
+    assert (sources.vae, sources.t2v_text) == (str(disk / "vae"), str(user / "text"))
+    assert [lora.path for lora in sources.t2v_loras] == [str(disk / "motion.safetensors")]
+    assert [lora.path for lora in sources.loras] == [str(user / "loras" / "ink"), str(user / "a")]
+    assert sources.embeddings == (str(disk / "e.pt"),)
+    assert recipe.lora_folders[0] == user / "loras"
+
+
+def test_a_file_that_is_called_like_a_variable_is_that_file(own: Path, own_bases: Path, tmp_path: Path) -> None:
+    for name in ("~x.safetensors", "$HOME.safetensors"):
+        (own_bases / name).touch()
+        write_own(own, own_bases, BASE.replace("a.safetensors", name) + PRESET, GOOD.replace("embedded", "mine"))
+        assert read_catalogue().recipes["mine"].sources.t2i == str(own_bases / name)
+    write_own(own, own_bases, BASE.replace("a.s", "$NOT_SET/a.s") + PRESET, GOOD.replace("embedded", "mine"))
+    assert read_catalogue().recipes["mine"].sources.t2i == str(own_bases / "$NOT_SET" / "a.safetensors")

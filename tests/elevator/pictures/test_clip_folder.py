@@ -51,3 +51,29 @@ def test_only_the_standard_library_is_needed() -> None:
     heavy = "{'torch', 'numpy', 'cv2', 'PIL', 'msgspec'}"
     code = f"import sys, elevator.pictures.clip_folder; print({heavy} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["f1.png", "f2.png", "f10.png", "f11.png"],  # ffmpeg -i film.mp4 f%d.png
+        ["1.png", "9.png", "10.png", "100.png"],
+        ["a (1).png", "a (2).png", "a (10).png"],
+        ["s1_f9.png", "s1_f10.png", "s2_f1.png", "s10_f1.png"],
+        ["0099.png", "0100.png", "00101.png"],
+        ["a.png", "B.png", "c.PNG"],
+        ["shot.1001.png", "shot.1002.png"],
+        ["7.png", "07.png", "8.png"] if sys.platform == "win32" else ["07.png", "7.png", "8.png"],
+    ],
+    ids=lambda order: order[1],
+)
+def test_numbers_in_names_count_as_numbers(tmp_path: Path, order: list[str]) -> None:
+    touched(tmp_path, *sorted(order, reverse=True))
+    assert names(pictures_in(tmp_path)) == order
+
+
+def test_what_systems_leave_in_folders_is_no_picture(tmp_path: Path) -> None:
+    """AppleDouble's companions (RFC 1740) and other hidden files, folders, and lists of thumbnails."""
+    touched(tmp_path, "2.png", "._2.png", ".hidden.png", ".DS_Store", "Thumbs.db", "desktop.ini", "2.png.part", "2.png~")
+    (tmp_path / "1.png").mkdir()
+    assert names(pictures_in(tmp_path)) == ["2.png"]

@@ -121,6 +121,43 @@ def test_what_is_not_understood_gets_a_note(prompt, expected, note):
     assert note in parse(prompt).notes
 
 
+@pytest.mark.parametrize(
+    ("prompt", "syntax", "instead"),
+    [
+        ("a {red|blue} fox", "{red|blue}", "write one of its parts"),
+        ("{2$$red|blue|old} fox", "{2$$red|blue|old}", "write one of its parts"),
+        ("a __colour__ fox", "__colour__", "no lists of words"),
+        ("a __animals/big-cats*__", "__animals/big-cats*__", "no lists of words"),
+        ("a {red} fox", "{red}", "more weight"),
+        ("<random:red,blue> fox", "<random:red,blue>", "the words that you mean"),
+        ("<wildcard[2]:colours>", "<wildcard[2]:colours>", "the words that you mean"),
+        ("a (red)1.3 fox", ")1.3", "another weight"),
+        ("a (red)++ fox", ")++", "another weight"),
+        ("a (red)-", ")-", "another weight"),
+        ("a red++ fox", "++", "more weight"),
+        ('("a", "b").and()', ").and(", "one prompt"),
+        ("a fox --ar 16:9", "--ar 16:9", "outside of the prompt"),
+        ("fox::2 snow::1", "::2", "another weight"),
+        ("fox ADDCOL snow", "ADDCOL", "whole picture"),
+        ("（fox：1.2）", "（fox：1.2）", "plain brackets"),
+    ],
+)
+def test_what_other_tools_read_gets_a_note_and_stays(prompt, syntax, instead):
+    (note,) = [note for note in parse(prompt).notes if "is read as plain words; " in note]
+    assert note.startswith(f"“{syntax}” is read as plain words; ")
+    assert instead in note
+    for word in ("red", "fox", "snow"):
+        assert prompt.count(word) == "".join(fragment.text for fragment in parse(prompt).fragments).count(word)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a fox - in snow", "well-known, 16:9, 3:4", "C++ in neon letters", "snake_case, __init", "a (red:1.2), b", "1<2", "<3"],
+)
+def test_plain_writing_gets_no_note(prompt):
+    assert parse(prompt).notes == ()
+
+
 def test_each_note_is_given_once_and_in_order():
     notes = parse("BREAK (a BREAK b) c AND [d").notes
     assert [note.split()[0] for note in notes] == ["BREAK", "AND", "A"]
@@ -141,7 +178,6 @@ def test_any_text_is_read(prompt):
 def test_text_without_brackets_comes_back_unchanged(prompt):
     assume("BREAK" not in prompt and "AND" not in prompt)
     assert parse(prompt).fragments == ((Fragment(prompt, 1.0),) if prompt else ())
-    assert parse(prompt).notes == ()
 
 
 def plain(text, extra=""):

@@ -1,0 +1,130 @@
+"""PNG files are known to be whole by their chunks (W3C PNG), and pictures are laid on black by their alpha."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from elevator import RequestError
+from elevator.defaults import fitted
+from elevator.pictures import png
+from elevator.pictures.footage import check_pictures, decoded, read_picture
+
+CLIP = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+
+
+def encoded(picture: Image.Image, kind: str = "png", **options: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+WHOLE = encoded(Image.fromarray(CLIP))
+
+
+@pytest.mark.parametrize("picture", [CLIP, CLIP[..., 0], CLIP.astype(np.uint16) * 257], ids=["RGB", "grey", "16 bits"])
+def test_a_whole_file_has_no_fault(picture: Any) -> None:
+    done, data = cv2.imencode(".png", picture)
+    assert done
+    assert png.fault(data.tobytes()) is None
+    assert png.fault(data.tobytes() + b"what a program adds behind IEND") is None
+    assert not png.has_alpha(data.tobytes())
+
+
+def test_every_cut_is_seen() -> None:
+    for length in range(len(png.SIGNATURE), len(WHOLE), 37):
+        assert "breaks off" in (png.fault(WHOLE[:length]) or "")
+    assert "empty" in (png.fault(b"") or "")
+
+
+def test_a_chunk_that_is_not_as_its_check_sum_says_is_seen() -> None:
+    at = WHOLE.index(b"IDAT") + 9
+    assert "damaged" in (png.fault(WHOLE[:at] + bytes([WHOLE[at] ^ 1]) + WHOLE[at + 1 :]) or "")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("jpeg", "JPEG"), ("gif", "GIF"), ("bmp", "BMP"), ("tiff", "TIFF"), ("webp", "WebP")])
+def test_another_format_under_the_name_of_a_png_is_named(kind: str, name: str) -> None:
+    assert name in (png.fault(encoded(Image.fromarray(CLIP), kind)) or "")
+    assert png.fault(b"hello") == "is no PNG picture"
+
+
+def transparent() -> Image.Image:
+    """A picture with hidden colours: magenta below alpha 0, and half of a green."""
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:] = (255, 0, 255, 0)
+    pixels[2:6, 2:6] = (0, 160, 0, 255)
+    pixels[4:6, 4:6] = (0, 160, 0, 128)
+    return Image.fromarray(pixels)
+
+
+def palette() -> bytes:
+    """A picture of a palette whose first colour is transparent, by a chunk tRNS."""
+    picture = Image.new("P", (8, 8), 0)
+    picture.putpalette([255, 0, 255, 0, 160, 0])
+    picture.paste(1, (2, 2, 6, 6))
+    return encoded(picture, transparency=0)
+
+
+def test_what_is_transparent_lies_on_black(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(transparent()))
+    seen = read_picture(tmp_path / "a.png")
+    assert seen[0, 0].tolist() == [0, 0, 0]
+    assert seen[2, 2].tolist() == [0, 160, 0]
+    assert abs(int(seen[5, 5, 1]) - 80) <= 1
+    assert np.abs(fitted(transparent(), (8, 8)).astype(int) - seen).max() <= 1, "both ways to read say the same"
+
+
+def test_a_transparent_colour_of_a_palette_is_black_too() -> None:
+    assert png.has_alpha(palette())
+    seen = decoded(palette())
+    assert seen is not None
+    assert (seen[0, 0].tolist(), seen[3, 3].tolist()) == ([0, 0, 0], [0, 160, 0])
+
+
+def test_grey_with_alpha_and_16_bits() -> None:
+    grey = Image.fromarray(np.full((4, 4), 200, np.uint8)).convert("LA")
+    grey.putalpha(0)
+    seen = decoded(encoded(grey))
+    assert seen is not None
+    assert not seen.any()
+    deep = np.full((4, 4, 4), 65535, np.uint16)
+    deep[..., 3] = 32768
+    done, data = cv2.imencode(".png", deep)
+    assert done
+    seen = decoded(data.tobytes())
+    assert seen is not None
+    assert np.unique(seen).tolist() == [128]
+
+
+def test_opaque_pictures_stay_as_they_are() -> None:
+    whole = np.dstack([CLIP, np.full(CLIP.shape[:2], 255, np.uint8)])
+    seen = decoded(encoded(Image.fromarray(whole)))
+    assert seen is not None
+    assert np.array_equal(seen, CLIP)
+
+
+def test_the_file_that_cannot_be_used_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(WHOLE)
+    (tmp_path / "2.png").write_bytes(WHOLE[: len(WHOLE) // 2])
+    check_pictures([tmp_path / "1.png"])
+    with pytest.raises(RequestError, match=r"2\.png is a PNG that breaks off"):
+        check_pictures([tmp_path / "1.png", tmp_path / "2.png"])
+    with pytest.raises(RequestError, match="absent.png cannot be read"):
+        check_pictures([tmp_path / "absent.png"])
+    (tmp_path / "3.png").write_bytes(encoded(Image.fromarray(CLIP), "jpeg"))
+    check_pictures([tmp_path / "3.png"])  # which the sampler reads all the same
+
+
+def test_chunks_without_an_end_are_no_way_to_hang() -> None:
+    data = png.SIGNATURE + struct.pack(">I4s", 2**32 - 1, b"IDAT") + b"x" * 64
+    assert "breaks off" in (png.fault(data) or "")
+    chunk = struct.pack(">I4s", 0, b"aaaa") + struct.pack(">I", zlib.crc32(b"aaaa"))
+    assert "breaks off" in (png.fault(png.SIGNATURE + chunk * 1000) or "")
