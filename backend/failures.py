@@ -50,6 +50,14 @@ class Wording:
         )
 
 
+OPEN_DISK = Wording(
+    "The disk of {folder} keeps nothing to its owner, as exFAT does, and Windows' disks do under WSL; so keys cannot "
+    "lie there.",
+    "Name a folder on another disk in the variable ELEVATOR_HOME.",
+    EXIT_TO_CHANGE,
+)
+"""For whoever finds it first: a backend, or who starts one."""
+
 WIRE: dict[FailureCode | DenialCode, Wording] = {
     "unknown_job": Wording(
         "There is no such job.",

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["ArgumentParser"]
 
 
+_NUMBERS: dict[Any, str] = {int: "whole number", float: "number"}
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse's own takes any word that begins with `-` for an option, which ends a value, too. Here
 
@@ -104,6 +107,14 @@ class ArgumentParser(argparse.ArgumentParser):
         """The options that may be meant by a beginning of theirs: none."""
         return []
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError as error:
+            if action.type in _NUMBERS:  # of which argparse would say "invalid float value"
+                error.message = f'"{arg_string}" is no {_NUMBERS[action.type]}'
+            raise
+
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """Before Python 3.12.5, argparse lost the value of `--option=--`."""
         if not action.option_strings or action.nargs is not None:
@@ -144,25 +155,25 @@ def until_unread(command: Callable[[], int]) -> int:
     except BrokenPipeError:
         drop_output()
         return EXIT_UNREAD
-    except _Unwritten as error:
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OF_OUTPUT:
+            raise
         drop_output()
-        print(f"The output cannot be written: {error}.", file=sys.stderr)
+        print(f"The output cannot be written: {error.strerror}.", file=sys.stderr)
         return EXIT_UNWRITTEN
 
 
-class _Unwritten(Exception):
-    """The text is the system's reason."""
+_OF_OUTPUT = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EIO)
+"""Why a stream cannot be written; an error of a file names that."""
 
 
 def _flush() -> None:
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
     except OSError as error:
         if sys.platform == "win32" and error.errno == errno.EINVAL:  # what it says of a pipe whose reader has left
             raise BrokenPipeError from error
-        raise _Unwritten(error.strerror) from error
+        raise
 
 
 def drop_output() -> None:

@@ -1,5 +1,5 @@
-"""Lists of clips as people have them: tables of spreadsheets (RFC 4180, also with semicolons or tabs), JSON lines, a JSON
-list, or a text with a prompt a line.
+"""Lists of clips as people have them: tables of spreadsheets (RFC 4180, also with semicolons or tabs), JSON lines, a
+JSON list, or a text with a prompt a line.
 
 A row of a table ends at CR, LF or both, and nowhere else: what word processors and terminals take for the end of a line
 besides these (U+2028, NEL, VT, FF …) is a sign in a cell.
@@ -154,7 +154,9 @@ def _has_header(text: str) -> bool:
 def _prompts(text: str) -> Iterator[Line]:
     for number, line in enumerate(_LINE_END.split(text), 1):
         if _OF_OTHERS.match(line.strip()):
-            yield Line(number, "It is written for another tool: write a prompt alone, or a table with a column for each.")
+            yield Line(
+                number, "It is written for another tool: write a prompt alone, or a table with a column for each."
+            )
         elif line.strip():
             yield Line(number, {"prompt": line.strip()})
 

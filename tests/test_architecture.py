@@ -165,7 +165,7 @@ def test_no_modules_import_each_other() -> None:
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
-PICTURES = ("animation", "clip_folder", "conform", "flow", "footage", "metrics", "rates", "sheet")
+PICTURES = ("animation", "clip_folder", "conform", "flow", "footage", "metrics", "png", "rates", "sheet")
 
 
 @pytest.mark.process

@@ -174,7 +174,9 @@ def _open_disk() -> Finding | None:
     for folder in (places.state_folder(), places.config_folder(), places.data_folder()):
         with suppress(OSError):  # what cannot be written is said elsewhere
             if folder.exists() and not files.keeps_modes(folder):
-                what = f"the disk of {folder} keeps nothing to its owner, as exFAT does, and Windows' disks do under WSL"
+                what = (
+                    f"the disk of {folder} keeps nothing to its owner, as exFAT does, and Windows' disks do under WSL"
+                )
                 return Finding(what, "name a folder on another disk in the variable ELEVATOR_HOME")
     return None
 

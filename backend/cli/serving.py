@@ -151,38 +151,42 @@ def add_serve_options(command: argparse.ArgumentParser) -> None:
     """What `serve` and `service install` take, and `generate` does not."""
     command.add_argument(
         "--idle",
-        type=float,
+        type=values.number,
         default=IDLE_SECONDS,
         metavar="SECONDS",
         help=f"free the memory of models after so long without a job (default: {IDLE_SECONDS:.0f})",
     )
     command.add_argument(
         "--silence",
-        type=float,
+        type=values.number,
         default=SILENCE_SECONDS,
         metavar="SECONDS",
         help=f"take a worker for stuck after so long without a word (default: {SILENCE_SECONDS:.0f})",
     )
     command.add_argument(
         "--model-memory",
-        type=float,
+        type=values.number,
         default=0.0,
         metavar="GB",
         help="what models kept between jobs may take on a device (default: half of what it has)",
     )
     command.add_argument(
-        "--keep", type=int, default=KEPT_RESULTS, metavar="N", help=f"results to keep (default: {KEPT_RESULTS})"
+        "--keep",
+        type=values.whole,
+        default=KEPT_RESULTS,
+        metavar="N",
+        help=f"results to keep (default: {KEPT_RESULTS})",
     )
     command.add_argument(
         "--keep-gb",
-        type=float,
+        type=values.number,
         default=KEPT_BYTES / 1e9,
         metavar="GB",
         help=f"and how large all together (default: {KEPT_BYTES / 1e9:.0f}); what nobody has fetched stays",
     )
     command.add_argument(
         "--guest-gb",
-        type=float,
+        type=values.number,
         default=GUEST_BYTES / 1e9,
         metavar="GB",
         help=f"how large unfetched results of each other key may be (default: {GUEST_BYTES / 1e9:.0f})",
@@ -207,7 +211,7 @@ def add_backend_options(command: argparse.ArgumentParser, grace: float = GRACE_S
     add(command, "--device", ", or several with commas for a worker each (default: auto)", type=devices, default="auto")
     command.add_argument(
         "--grace",
-        type=float,
+        type=values.number,
         default=grace,
         metavar="SECONDS",
         help=f"how long to wait for a client before ending (default: {grace:.0f})",

@@ -14,6 +14,7 @@ from ..failures import (
     EXIT_NO_BACKEND,
     EXIT_TO_CHANGE,
     FULL,
+    OPEN_DISK,
     WIRE,
     BackendError,
     StorageFailure,
@@ -27,6 +28,7 @@ ClientCode: TypeAlias = Literal[
     "no_backend",
     "not_reached",
     "not_there",
+    "home_open",
     "home_unwritable",
     "connection_gone",
     "no_profile",
@@ -73,6 +75,7 @@ CLIENT: dict[ClientCode, Wording] = {
         "Look whether the backend runs there and serves others (--bind), and at the address in the profile.",
         EXIT_NO_BACKEND,
     ),
+    "home_open": OPEN_DISK,
     "home_unwritable": Wording(
         "The folder {folder}, where Elevator keeps its own files, cannot be written: {detail}.",
         "Give yourself the right to write there, or name another folder in the variable ELEVATOR_HOME.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from shared_protocol import connection
 from shared_protocol.connection import Connection
 from shared_protocol.errors import ConnectionFileError, NoBackend
-from shared_protocol.machine import locks, places
+from shared_protocol.machine import files, locks, places
 from shared_protocol.starting import START_SECONDS, Ended, Late, Ready, Starter
 
 from ..root import ROOT
@@ -45,6 +45,7 @@ def start_backend(*, fake: bool, device: str, grace: float) -> Connection:
 
     The one that is ready may be another, which was a moment quicker. Raises ClientFailure.
     """
+    _check_disk()
     command = (sys.executable, "-m", "backend", "serve", "--grace", str(grace), "--device", device)
     starter = Starter((*command, "--fake") if fake else command, ROOT, _running)
     while True:
@@ -64,6 +65,19 @@ def start_backend(*, fake: bool, device: str, grace: float) -> Connection:
             case Late(words):
                 raise _not_started(f"it was not ready within {START_SECONDS:.0f} seconds. {words}".strip())
         time.sleep(LOOK_SECONDS)
+
+
+def _check_disk() -> None:
+    """Raises ClientFailure where every file is everybody's: a backend would write a connection file that is believed by
+    nobody."""
+    folder = places.state_folder()
+    try:
+        files.make_folder(folder)
+        kept = files.keeps_modes(folder)
+    except OSError as error:
+        raise cannot_write_home(folder, error) from error
+    if not kept:
+        raise ClientFailure("home_open", folder=folder)
 
 
 def _running() -> Connection | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, BackendError, Wording
+from ..failures import EXIT_NO_BACKEND, EXIT_TO_CHANGE, OPEN_DISK, BackendError, Wording
 
 StartCode: TypeAlias = Literal[
     "queue_too_new",
@@ -39,12 +39,7 @@ START: dict[StartCode, Wording] = {
         "Nothing needs to be done: the other one has the queue.",
         EXIT_NO_BACKEND,
     ),
-    "disk_open": Wording(
-        "The disk of {folder} keeps nothing to its owner, as exFAT does, and Windows' disks do under WSL; so keys cannot "
-        "lie there.",
-        "Name a folder on another disk in the variable ELEVATOR_HOME.",
-        EXIT_TO_CHANGE,
-    ),
+    "disk_open": OPEN_DISK,
     "key_exposed": Wording(
         "Others can read the key file {file}, so it proves nothing any more.",
         "Delete it, and make a new one.",

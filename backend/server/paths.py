@@ -23,9 +23,9 @@ class Outside(Exception):
 def inside(folder: Path, name: str) -> Path:
     """The file `name` below `folder`. It need not be there.
 
-    The parts of a name are divided by `/`. The same names are refused on every operating system. Links are followed when
-    the file is opened: no client can make one, so those that are there are the owner's, who keeps models elsewhere.
-    Raises Outside.
+    The parts of a name are divided by `/`. The same names are refused on every operating system. Links are followed
+    when the file is opened: no client can make one, so those that are there are the owner's, who keeps models
+    elsewhere. Raises Outside.
     """
     for part in _parts(name):
         _check(part)

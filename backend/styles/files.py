@@ -112,8 +112,8 @@ def is_name(text: str) -> bool:
 
 
 def path_in(start: Path, text: str) -> Path:
-    """The path that a file names, from `start` on if it is relative: `~` and variables of the environment, `$NAME` and on
-    Windows `%NAME%`, are filled in as a shell would, unless a file is called so."""
+    """The path that a file names, from `start` on if it is relative. `~` and variables of the environment, `$NAME` and
+    on Windows `%NAME%`, are filled in as a shell would, unless a file is called so."""
     literal = start / text
     if text.startswith("~") or "$" in text or "%" in text:
         filled = os.path.expandvars(os.path.expanduser(text))

@@ -97,7 +97,8 @@ def find(name: str) -> tuple[Path, StyleFile]:
 def moved(style: StyleFile, folder: Path) -> StyleFile:
     """The style as a file of another folder says it: what lay beside it in `folder` is named by its whole path."""
     loras = [
-        msgspec.structs.replace(lora, path=os.fspath(path_in(folder, lora.path))) if lora.path else lora for lora in style.loras
+        msgspec.structs.replace(lora, path=os.fspath(path_in(folder, lora.path))) if lora.path else lora
+        for lora in style.loras
     ]
     embeddings = [os.fspath(path_in(folder, path)) for path in style.embeddings]
     return msgspec.structs.replace(style, loras=tuple(loras), embeddings=tuple(embeddings))

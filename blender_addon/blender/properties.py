@@ -107,7 +107,11 @@ def size_of(settings: Any, style: Style, scene: Any) -> tuple[int, int]:
 
 def prompt_of(settings: Any) -> str:
     """The prompt: the field, or the text that stands for it."""
-    return text_of(settings, "prompt") if settings.prompt_text is None else " ".join(settings.prompt_text.as_string().split())
+    return (
+        text_of(settings, "prompt")
+        if settings.prompt_text is None
+        else " ".join(settings.prompt_text.as_string().split())
+    )
 
 
 def wish_of(settings: Any, seed: int, scene: Any) -> Wish:

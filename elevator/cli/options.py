@@ -112,5 +112,7 @@ def _lora(text: str) -> Lora:
 
 
 def _travel(text: str) -> tuple[int, str]:
-    frame, _, prompt = text.partition("=")
+    frame, equals, prompt = text.partition("=")
+    if not equals or not frame.strip().lstrip("-").isdecimal():
+        raise argparse.ArgumentTypeError(f'"{text}" names no frame: write it like 8="a dog"')
     return int(frame), values.text(prompt)

@@ -35,7 +35,6 @@ from ..text import parse
 from ..vocabulary import known_words, unknown_words
 from .clip_options import ClipOptions
 
-
 PICTURES = ("init", "footage", "anchor")
 """Sources that are pictures."""
 

@@ -40,12 +40,12 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """ "0.5" → 0.5; no infinite one."""
+    """ "0.5" → 0.5."""
     try:
         found = float(text)
     except ValueError:
         found = math.nan
-    if not math.isfinite(found):
+    if math.isnan(found):
         other = text.replace(",", ".")
         like = other if re.fullmatch(r"[+-]?\d+\.\d+", other) else "0.8"
         raise argparse.ArgumentTypeError(f'"{text}" is no number: write it like {like}')

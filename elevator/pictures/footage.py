@@ -26,7 +26,10 @@ def check_pictures(files: Iterable[Path]) -> None:
 
 
 def read_picture(file: Path) -> Pixels:
-    """A picture file in 8 bits; what is transparent lies on black. Raises RequestError if there is none, or it is none."""
+    """A picture file in 8 bits; what is transparent lies on black.
+
+    Raises RequestError if there is none, or it is none.
+    """
     pixels = decoded(_data(file))
     if pixels is None:
         raise RequestError(f"{file} is not a readable picture; choose a PNG.")

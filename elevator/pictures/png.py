@@ -20,8 +20,8 @@ _OTHERS = (
 def fault(data: bytes) -> str | None:
     """What is wrong with a PNG file, as a clause behind its name; None if it is whole.
 
-    Every chunk is followed to the end and compared with its check sum: a file that is still being written, or whose copy
-    has broken off, has no IEND.
+    Every chunk is followed to the end and compared with its check sum: a file that is still being written, or whose
+    copy has broken off, has no IEND.
     """
     if not data:
         return "is empty; it may still be written"

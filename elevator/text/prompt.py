@@ -38,13 +38,19 @@ OTHERS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Braces for weight, as NovelAI has them.
     (re.compile(r"\{[^{}|]*\}"), "write (words:1.1) for more weight"),
     # SwarmUI's and other tags than those of LoRAs.
-    (re.compile(r"<(?!lora:|lyco:|hypernet:)[a-z_]+(?:\[[^\]<>]*\])?:[^<>]+>", re.IGNORECASE), "write the words that you mean"),
+    (
+        re.compile(r"<(?!lora:|lyco:|hypernet:)[a-z_]+(?:\[[^\]<>]*\])?:[^<>]+>", re.IGNORECASE),
+        "write the words that you mean",
+    ),
     # InvokeAI's and Compel's weights.
     (re.compile(r"\)(?:\++|-+|\d+\.?\d*)(?![\w.])"), "write (words:1.2) for another weight"),
     (re.compile(r"(?<=\w\w)\+{2,}(?!\w)"), "write (words:1.2) for more weight"),
     (re.compile(r"\)\.(?:and|blend|swap)\(", re.IGNORECASE), "describe all in one prompt"),
     # Midjourney's parameters and weights.
-    (re.compile(r"(?<!\S)--[a-z]\w*(?:\s+[\d:.]+(?!\S))?", re.IGNORECASE), "settings of a clip stand outside of the prompt"),
+    (
+        re.compile(r"(?<!\S)--[a-z]\w*(?:\s+[\d:.]+(?!\S))?", re.IGNORECASE),
+        "settings of a clip stand outside of the prompt",
+    ),
     (re.compile(r"(?<=\w)::(?:-?\d+\.?\d*)?(?!\w)"), "write (words:1.2) for another weight"),
     # Regions of a picture, as extensions of the web UI have them.
     (re.compile(r"\b(?:ADDCOL|ADDROW|ADDCOMM|ADDBASE)\b"), "a prompt holds for the whole picture"),
@@ -52,7 +58,7 @@ OTHERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"（[^（）]*[:：][^（）]*）"), "write (words:1.2) with plain brackets"),
 )
 """Syntax that other tools have, and what to write instead."""
-_PROMPT_EDITING = re.compile(r"\[[^\[\]]*\]|\\.")
+_PROMPT_EDITING = re.compile(r"(?<!\w)\[[^\[\]]*\]|\\.")
 """Has its notes already; and signs that shall be plain."""
 
 

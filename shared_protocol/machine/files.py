@@ -123,8 +123,8 @@ def make_folder(folder: Path) -> None:
 
 
 def keeps_modes(folder: Path) -> bool:
-    """Whether the disk of a folder keeps files their owner's alone: exFAT and FAT do not, nor do Windows' disks under WSL
-    and many shares, and there `chmod` changes nothing. Tried with a file only where others can read the folder.
+    """Whether the disk of a folder keeps files their owner's alone: exFAT and FAT do not, nor do Windows' disks under
+    WSL and many shares, and there `chmod` changes nothing. Tried with a file only where others can read the folder.
 
     Raises OSError.
     """

@@ -43,8 +43,8 @@ def _folder(xdg_variable: str, xdg_fallback: str, windows_variable: str, part: s
 
 
 def _moved() -> Path | None:
-    """The folder that ELEVATOR_HOME names. A relative one starts where this process has been started; the processes that
-    it starts work in other folders, and so are told the whole path."""
+    """The folder that ELEVATOR_HOME names. A relative one starts where this process has been started; the processes
+    that it starts work in other folders, and so are told the whole path."""
     value = os.environ.get("ELEVATOR_HOME")
     if not value:
         return None

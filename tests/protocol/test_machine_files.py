@@ -174,8 +174,9 @@ def test_a_disk_that_keeps_no_modes_is_known(tmp_path: Path, monkeypatch: pytest
     def everybodys(descriptor: int) -> object:
         return SimpleNamespace(st_mode=real(descriptor).st_mode | 0o777)
 
-    monkeypatch.setattr(os, "fstat", everybodys)
-    assert not files.keeps_modes(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fstat", everybodys)
+        assert not files.keeps_modes(tmp_path)
     tmp_path.chmod(0o700)
     assert files.keeps_modes(tmp_path), "a disk that is mounted for its owner alone is as good"
     assert not list(tmp_path.iterdir())

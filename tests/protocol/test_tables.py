@@ -170,18 +170,26 @@ def test_a_damaged_list_in_json_is_told_with_its_line() -> None:
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('[]{}",:;\t\n\r a1sep=')).map(str.encode))
-def test_whatever_the_file_holds_is_rows_or_one_clause(data: bytes) -> None:
+def test_whatever_the_file_holds_is_rows_or_said(data: bytes) -> None:
     for name in ("a.csv", "a.json", "a.jsonl", "a.txt"):
         try:
             found = list(read(data, name))
-        except TableError as error:
-            assert "\n" not in str(error)
-        else:
-            assert all(isinstance(line.content, str | dict) and line.number >= 1 for line in found)
+        except TableError:
+            continue
+        assert all(isinstance(line.content, str | dict) and line.number >= 1 for line in found)
 
 
 def test_whole_numbers_as_spreadsheets_write_them() -> None:
-    cells = {"16.0": "16", "16.00": "16", "-3.0": "-3", "16": "16", "16.5": "16.5", ".0": ".0", "a.0": "a.0", "1.": "1."}
+    cells = {
+        "16.0": "16",
+        "16.00": "16",
+        "-3.0": "-3",
+        "16": "16",
+        "16.5": "16.5",
+        ".0": ".0",
+        "a.0": "a.0",
+        "1.": "1.",
+    }
     assert {cell: plain_number(cell) for cell in cells} == cells
     assert [truth(cell) for cell in ("TRUE", "false", "wahr")] == [True, False, None]
 

@@ -14,6 +14,7 @@ from ...machine.timer import the_pump
 from .. import layouts, strips, style_draft
 from ..operators.styles import FAR
 from ..properties import style_of
+from ..typed import text_of
 from .shared import InScene, fields
 
 WORKS = {

@@ -96,7 +96,10 @@ def test_a_table_that_cannot_be_read_is_said(text: str, sentence: str) -> None:
     assert str(caught.value).startswith(sentence)
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("{", "Line 1: It is no JSON"), ("3", "Line 1: It is no JSON object"), ("[3]", "Line 1: It is no JSON object")])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("{", "Line 1: It is no JSON"), ("3", "Line 1: It is no JSON object"), ("[3]", "Line 1: It is no JSON object")],
+)
 def test_a_line_that_is_no_object_is_said(text: str, sentence: str) -> None:
     with pytest.raises(RowError) as caught:
         records(text.encode(), "shots.jsonl")

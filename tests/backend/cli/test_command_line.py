@@ -23,6 +23,7 @@ from backend.cli.arguments import COMMANDS
 from shared_protocol.machine import places
 from shared_protocol.messages import FailureCode
 from tests.backend.harness import ROOT, Running, command, run, until
+from tests.unread import unread
 
 
 def names(folder: Path) -> list[str]:
@@ -357,3 +358,61 @@ def test_a_server_begins_without_what_only_other_commands_need() -> None:
     assert "backend.cli.serving" in names
     others = ("styling", "models", "service", "report", "diagnosis", "queueing", "batch")
     assert not names & {f"backend.cli.{other}" for other in others}
+
+
+def test_a_clip_that_is_saved_ends_with_0_though_nobody_reads_it(tmp_path: Path) -> None:
+    out = tmp_path / "clip"
+    done = unread(command("generate", "a fox", "--out", str(out), "--frames", "2", "--fake", "--quiet"), ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert names(out) == ["frame_0001.png", "frame_0002.png"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp874", "cp932", "cp1251"])
+def test_a_clip_that_is_saved_ends_with_0_in_every_code_page(tmp_path: Path, encoding: str) -> None:
+    done = make(tmp_path / "clip", "--frames", "1", "--quiet", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="played for POSIX, with what Linux tells of descriptors")
+def test_a_disk_that_keeps_nothing_to_its_owner_is_said_at_once(tmp_path: Path) -> None:
+    """exFAT, shares, and Windows' disks under WSL: every file is 0777, whatever was asked, and has no second name."""
+    stick, shim = tmp_path / "stick", tmp_path / "shim"
+    stick.mkdir()
+    shim.mkdir()
+    (shim / "sitecustomize.py").write_text(DISK.format(stick=str(stick)), encoding="utf-8")
+    played = {"PYTHONPATH": f"{shim}{os.pathsep}{ROOT}", "ELEVATOR_HOME": str(stick)}
+    for words in (
+        ("generate", "a fox", "--out", str(tmp_path / "o"), "--fake"),
+        ("serve", "--fake"),
+        ("key", "studio"),
+    ):
+        failed = run(*words, **played)
+        assert failed.returncode == 1, words
+        assert failed.stderr.splitlines()[-1].startswith(f"The disk of {stick}/"), failed.stderr
+        assert "ELEVATOR_HOME" in failed.stderr
+    said = run("doctor", **played).stdout
+    assert f"the disk of {stick}/" in said
+    assert "chmod" not in said
+
+
+DISK = """
+import os
+stat, fstat = os.stat, os.fstat
+def open_to_all(state, path):
+    if not str(path).startswith({stick!r}):
+        return state
+    parts = list(state)
+    parts[0] |= 0o777
+    more = ("st_atime_ns", "st_mtime_ns", "st_ctime_ns", "st_blksize", "st_blocks", "st_rdev")
+    return os.stat_result(parts, {{name: getattr(state, name) for name in more}})
+def name_of(number):
+    try:
+        return os.readlink(f"/proc/self/fd/{{number}}")
+    except OSError:
+        return ""
+def all_stat(path, *more, **named):
+    return open_to_all(stat(path, *more, **named), name_of(path) if isinstance(path, int) else os.fspath(path))
+def all_fstat(number):
+    return open_to_all(fstat(number), name_of(number))
+os.stat, os.fstat = all_stat, all_fstat
+"""

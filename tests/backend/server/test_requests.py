@@ -162,6 +162,6 @@ def test_a_lora_behind_a_link_of_the_owner_is_used(catalogue: Catalogue, home: P
         order, _ = resolve(request(loras=(LoraChoice(name=name),)), catalogue, fake=True)
         assert Path(order.sources.loras[-1].path) == own / name
     for name in ("more/../ink.safetensors", "more/absent", f"{far}/ink.safetensors"):
-        with pytest.raises(Failure) as caught:
+        with pytest.raises(BackendError) as caught:
             resolve(request(loras=(LoraChoice(name=name),)), catalogue, fake=True)
         assert caught.value.code == "lora_missing"

@@ -467,7 +467,7 @@ def test_the_guide_lists_all_keys(heading: str, kind: type[Base | StyleFile]) ->
 
 def test_a_mark_of_byte_order_is_no_mistake(own: Path, own_bases: Path) -> None:
     """Notepad and PowerShell write one (TOML 1.0 leaves open what a reader does of it)."""
-    write_own(own, own_bases, BASE + PRESET, GOOD.replace("embedded", "mine"))
+    write_own(own, own_bases, BASE + PRESET)
     for path in (own / "mine.toml", own_bases / "mine.toml"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     catalogue = read_catalogue()
@@ -496,7 +496,7 @@ t2v_text = "~/text"
 loras = "~/loras"
 t2v_loras = [{ path = "$MODELS/motion.safetensors" }]
 """
-    style = GOOD.replace("embedded", "mine") + 'loras = [{ name = "ink" }, { path = "~/a" }]\nembeddings = ["$MODELS/e.pt"]'
+    style = 'loras = [{ name = "ink" }, { path = "~/a" }]\nembeddings = ["$MODELS/e.pt"]\n'
     write_own(own, own_bases, base + PRESET, style)
     recipe = read_catalogue().recipes["mine"]
     user, disk = tmp_path / "user", tmp_path / "disk"
@@ -512,7 +512,7 @@ t2v_loras = [{ path = "$MODELS/motion.safetensors" }]
 def test_a_file_that_is_called_like_a_variable_is_that_file(own: Path, own_bases: Path, tmp_path: Path) -> None:
     for name in ("~x.safetensors", "$HOME.safetensors"):
         (own_bases / name).touch()
-        write_own(own, own_bases, BASE.replace("a.safetensors", name) + PRESET, GOOD.replace("embedded", "mine"))
+        write_own(own, own_bases, BASE.replace("a.safetensors", name) + PRESET)
         assert read_catalogue().recipes["mine"].sources.t2i == str(own_bases / name)
-    write_own(own, own_bases, BASE.replace("a.s", "$NOT_SET/a.s") + PRESET, GOOD.replace("embedded", "mine"))
+    write_own(own, own_bases, BASE.replace("a.s", "$NOT_SET/a.s") + PRESET)
     assert read_catalogue().recipes["mine"].sources.t2i == str(own_bases / "$NOT_SET" / "a.safetensors")

@@ -74,6 +74,8 @@ def test_numbers_in_names_count_as_numbers(tmp_path: Path, order: list[str]) -> 
 
 def test_what_systems_leave_in_folders_is_no_picture(tmp_path: Path) -> None:
     """AppleDouble's companions (RFC 1740) and other hidden files, folders, and lists of thumbnails."""
-    touched(tmp_path, "2.png", "._2.png", ".hidden.png", ".DS_Store", "Thumbs.db", "desktop.ini", "2.png.part", "2.png~")
+    touched(
+        tmp_path, "2.png", "._2.png", ".hidden.png", ".DS_Store", "Thumbs.db", "desktop.ini", "2.png.part", "2.png~"
+    )
     (tmp_path / "1.png").mkdir()
     assert names(pictures_in(tmp_path)) == ["2.png"]

@@ -143,7 +143,7 @@ def test_what_is_not_understood_gets_a_note(prompt, expected, note):
     ],
 )
 def test_what_other_tools_read_gets_a_note_and_stays(prompt, syntax, instead):
-    (note,) = [note for note in parse(prompt).notes if "is read as plain words; " in note]
+    note, *_ = [note for note in parse(prompt).notes if "is read as plain words; " in note]
     assert note.startswith(f"“{syntax}” is read as plain words; ")
     assert instead in note
     for word in ("red", "fox", "snow"):
@@ -152,7 +152,15 @@ def test_what_other_tools_read_gets_a_note_and_stays(prompt, syntax, instead):
 
 @pytest.mark.parametrize(
     "prompt",
-    ["a fox - in snow", "well-known, 16:9, 3:4", "C++ in neon letters", "snake_case, __init", "a (red:1.2), b", "1<2", "<3"],
+    [
+        "a fox - in snow",
+        "well-known, 16:9, 3:4",
+        "C++ in neon letters",
+        "snake_case, __init",
+        "a (red:1.2), b",
+        "1<2",
+        "<3",
+    ],
 )
 def test_plain_writing_gets_no_note(prompt):
     assert parse(prompt).notes == ()
