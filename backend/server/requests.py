@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 
 from elevator import ElevatorError, Lora, Plan, Sources
+from elevator.arguments import nearest
 from elevator.checkpoints.fitting import misfits
 from elevator.pictures.rates import exact, length
 from elevator.text import parse
@@ -182,9 +183,18 @@ def _loras(request: Generate, recipe: Recipe) -> tuple[Lora, ...]:
             raise Failure("lora_missing", name=choice.name, detail=str(error).rstrip(".")) from error
         path = next((path for path in paths if os.path.isfile(path) or os.path.isdir(path)), None)
         if path is None:
-            raise Failure("lora_missing", name=choice.name, detail="there is no such file")
+            raise Failure(
+                "lora_missing", name=choice.name, detail=f"there is no such file{_meant(choice.name, recipe)}"
+            )
         found.append(Lora(path=str(path), weight=choice.weight))
     return tuple(lora for lora in (*named.values(), *found) if lora.weight)
+
+
+def _meant(name: str, recipe: Recipe) -> str:
+    """Which LoRA may be meant by a name, such as one without its ending or in other case; or nothing."""
+    known = {PurePath(view.name).stem.casefold(): view.name for view in recipe.style.loras}
+    near = nearest(PurePath(name).stem.casefold(), known)
+    return f'; "{known[near]}" may be meant' if near else ""
 
 
 def uploaded(order: Order, upload: FindUpload) -> dict[str, str]:

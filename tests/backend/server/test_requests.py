@@ -165,3 +165,12 @@ def test_a_lora_behind_a_link_of_the_owner_is_used(catalogue: Catalogue, home: P
         with pytest.raises(BackendError) as caught:
             resolve(request(loras=(LoraChoice(name=name),)), catalogue, fake=True)
         assert caught.value.code == "lora_missing"
+
+
+@pytest.mark.parametrize("name", ["Ink", "ink.safetensors", "Imk.safetensors"])
+def test_a_lora_that_may_be_meant_is_named(home: Path, name: str) -> None:
+    own = home / "config" / "loras"
+    own.mkdir(parents=True)
+    (own / "Ink.safetensors").touch()
+    with pytest.raises(BackendError, match=r'"Ink\.safetensors" may be meant'):
+        resolve(request(loras=(LoraChoice(name=name),)), read_catalogue(), fake=True)
