@@ -21,7 +21,7 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": values.setting, "action": "append", "metavar": "KEY=VALUE"},
     ),
     "--lora": ("at weight 1 if none is given; may be repeated", {"action": "append", "metavar": "LORA[:WEIGHT]"}),
-    "--frames": ("length", {"type": values.frames, "metavar": "N"}),
+    "--frames": ("length", {"type": values.whole, "metavar": "N"}),
     "--size": ("in pixels", {"type": values.size, "metavar": "WxH"}),
     "--seed": (
         "the same seed gives the same clip (default, or -1: a random one)",

@@ -60,14 +60,6 @@ def share(text: str) -> float:
     return found
 
 
-def frames(text: str) -> int:
-    """ "16" → 16, from 1 on."""
-    count = whole(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{count} is too few: write 1 or more")
-    return count
-
-
 def seed(text: str) -> int:
     """ "3" → 3; RANDOM_SEED stands for a random one."""
     found = whole(text)

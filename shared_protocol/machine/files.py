@@ -7,8 +7,8 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -130,13 +130,26 @@ def keeps_modes(folder: Path) -> bool:
     """
     if os.name != "posix" or not stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return True
-    tried = folder / f".{uuid.uuid4().hex}{UNFINISHED}"
-    descriptor = os.open(tried, _WRITE_NEW, 0o600)
-    try:
+    with _tried_in(folder) as descriptor:
         return not stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077
+
+
+@contextmanager
+def _tried_in(folder: Path) -> Iterator[int]:
+    """A file of our own that is gone afterwards. Where it needs a name, the folder gets its old time back: who only
+    looks changes nothing."""
+    try:
+        descriptor = os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600)
+    except (AttributeError, OSError):  # not Linux, or a disk that cannot do it
+        before = folder.stat()
+        tried = folder / f".{uuid.uuid4().hex}{UNFINISHED}"
+        descriptor = os.open(tried, _WRITE_NEW, 0o600)
+        os.unlink(tried)
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
-        os.unlink(tried)
 
 
 def read(path: Path) -> bytes:
