@@ -33,7 +33,7 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "--strength": (
         "how much of the footage is made anew, 0 to 1 (default: 0.8)",
-        {"type": values.share, "metavar": "SHARE"},
+        {"type": values.number, "metavar": "SHARE"},
     ),
     "--anchor": ("the picture that is frame 0", {"type": values.path, "metavar": "PNG"}),
     "--fps": ("frames a second", {"type": values.rate, "metavar": "N[/D]"}),

@@ -52,14 +52,6 @@ def number(text: str) -> float:
     return found
 
 
-def share(text: str) -> float:
-    """ "0.5" → 0.5, from 0 to 1."""
-    found = number(text)
-    if not 0 <= found <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return found
-
-
 def seed(text: str) -> int:
     """ "3" → 3; RANDOM_SEED stands for a random one."""
     found = whole(text)

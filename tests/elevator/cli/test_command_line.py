@@ -189,7 +189,7 @@ def test_a_file_in_the_folders_place_is_not_touched(tmp_path, capsys):
         (("a dog", *MODELS, "--set", "steps"), "has no ="),
         (("a dog", *MODELS, "--set", "=3"), "has no ="),
         (("a dog", *MODELS, "--size", "32"), "is no size"),
-        (("a dog", *MODELS, "--seed", "-1"), "is not between"),
+        (("a dog", *MODELS, "--seed", "-2"), "is not between"),
         (("a dog", *MODELS, "--device", "tpu"), "is no device"),
         (("a \udcff dog", *MODELS), "UTF-8"),
         (("--again", "x", "--seed", "1"), "leave out: seed"),
@@ -240,7 +240,7 @@ def test_a_weight_is_what_follows_the_last_colon(path, weight):
 @pytest.mark.parametrize(
     ("option", "end", "beyond", "problem"),
     [
-        ("seed", 0, -1, "-1 is not between 0 and"),
+        ("seed", -1, -2, "-2 is not between 0 and"),
         ("seed", MAX_SEED, MAX_SEED + 1, f"is not between 0 and {MAX_SEED}"),
         ("fps", Fraction(1, 1_000_000), 0, "is no frame rate"),
         ("fps", Fraction(9_999_999), 10_000_000, "is no frame rate"),
