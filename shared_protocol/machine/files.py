@@ -139,8 +139,8 @@ def _tried_in(folder: Path) -> Iterator[int]:
     """A file of our own that is gone afterwards. Where it needs a name, the folder gets its old time back: who only
     looks changes nothing."""
     try:
-        descriptor = os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600)
-    except (AttributeError, OSError):  # not Linux, or a disk that cannot do it
+        descriptor = os.open(folder, os.O_WRONLY | getattr(os, "O_TMPFILE", 0), 0o600)
+    except OSError:  # not Linux, or a disk that cannot do it
         before = folder.stat()
         tried = folder / f".{uuid.uuid4().hex}{UNFINISHED}"
         descriptor = os.open(tried, _WRITE_NEW, 0o600)
