@@ -31,7 +31,7 @@ def text_of(data: bytes, *, wide: bool = False) -> str:
         if name != "UTF-8" and not wide:
             raise NoText(f"it is stored as {name} text: save it as UTF-8 in the editor")
         return _decoded(data[len(mark) :], encoding)
-    if b"\0" in data[:4]:  # of texts, those of two or four bytes a sign alone
+    if len(data) > 1 and b"\0" in data[:2]:  # of texts, those of two or four bytes a sign alone
         raise NoText(NO_UTF8)
     return _decoded(data, "utf-8")
 

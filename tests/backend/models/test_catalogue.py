@@ -173,7 +173,7 @@ def test_each_mistake_is_a_sentence(text: str, says: str) -> None:
 
 def test_a_file_that_is_no_text_or_too_large() -> None:
     own("").write_bytes(b"\xff\xfe")
-    assert "utf-8" in refusal()
+    assert "stored as UTF-16 text: save it as UTF-8" in refusal()
     own("#" * (1 << 20) + "#")
     assert "at most" in refusal()
 
