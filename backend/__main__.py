@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
-    options = _parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
+    wanted = next((word for word in words if not word.startswith("-")), "") if words else None
+    options = _parser(wanted).parse_args(words)
     # Whoever is asked to end leaves in order, too: what it started must not stay behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
