@@ -26,9 +26,9 @@ def test_the_backend_serves(minor: int, tmp_path: Path, root: Path) -> None:
     if python is None:
         pytest.skip(f"this machine has no Python 3.{minor}")
     run([python, "-m", "venv", environment.folder], tmp_path)
-    pip: list[str | Path] = [python_of(environment), "-m", "pip", "install", "--quiet", "--no-deps"]
-    run([*pip, "-r", clone.BACKEND.lock, "-r", development.LOCK], tmp_path)
-    made = [python_of(environment), *"-m backend generate fox --fake --frames 2 --out".split()]
+    python = python_of(environment)
+    run([python, "-m", "pip", "install", "-q", "--no-deps", "-r", clone.BACKEND.lock, "-r", development.LOCK], tmp_path)
+    made: list[str | Path] = [python, "-m", "backend", "generate", "a fox", "--fake", "--frames", "2", "--out"]
     run([*made, tmp_path / "clip"], root, ELEVATOR_HOME=str(tmp_path / "home"))
     assert len(list((tmp_path / "clip").glob("*.png"))) == 2
     with_torch = [
@@ -37,8 +37,7 @@ def test_the_backend_serves(minor: int, tmp_path: Path, root: Path) -> None:
         for file in (root / folder).rglob("test_*.py")
         if re.search(WITH_TORCH, file.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    tests = [python_of(environment), *"-m pytest -q -p no:cacheprovider -n 2".split(), *with_torch]
-    run([*tests, *TESTS], root)
+    run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", *with_torch, *TESTS], root)
 
 
 def run(command: list[str | Path], folder: Path, **more: str) -> None:
