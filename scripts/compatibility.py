@@ -19,7 +19,7 @@ DOCUMENT = ROOT / "docs" / "COMPATIBILITY.md"
 _HEAD = """# Files of other tools
 
 What becomes of a file is told by its content: names of tensors, shapes, metadata. `elevator identify FILE …` says
-what yours is. Each row is a test in `tests/compatibility`, from which `scripts/compatibility.py` writes this page.
+what yours is. Each row is a test in `tests/compatibility`, from which a script, compatibility.py, writes this page.
 Paths in sentences are shortened.
 """
 _COLUMNS = ("| format | written by, or published as | outcome |", "|---|---|---|")

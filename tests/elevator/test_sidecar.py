@@ -226,17 +226,14 @@ def test_a_vae_or_text_encoder_of_its_own_is_found_instead(tmp_path):
 
 
 def test_shards_and_pytorch_files_are_found(tmp_path):
-    for name in ("diffusion_pytorch_model-00001-of-00002.safetensors", "diffusion_pytorch_model.bin", "config.json"):
+    shards = [f"diffusion_pytorch_model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+    for name in (*shards, "diffusion_pytorch_model.bin", "config.json"):
         (tmp_path / "unet").mkdir(exist_ok=True)
         (tmp_path / "unet" / name).touch()
     (tmp_path / "text_encoder").mkdir()
     (tmp_path / "text_encoder" / "pytorch_model.bin").touch()
     named = [file.name for file in source_files(Sources(t2i=str(tmp_path), t2v="embedded_animatediff"))]
-    assert named[:3] == [
-        "unet/config.json",
-        "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
-        "text_encoder/pytorch_model.bin",
-    ]
+    assert named[:4] == ["unet/config.json", *(f"unet/{shard}" for shard in shards), "text_encoder/pytorch_model.bin"]
 
 
 def test_small_sources_are_found_each_under_its_number(tmp_path):

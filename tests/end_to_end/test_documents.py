@@ -36,6 +36,7 @@ ELSEWHERE = {
     "python3 install.py package": "test_demo.py and tests/addon build the zip",
     "python3 install.py setup": "tests/install runs it",
     "python3 install.py uninstall": "tests/install uninstalls a copy",
+    ".venv/bin/python scripts/locks.py": "it asks the package index; tests/install/test_locks.py reads what it wrote",
     "scripts/check": "install.py test runs it before the tests",
     "scripts/test": "it runs this test",
     "scripts/test fast": "tests/install looks at what it selects",

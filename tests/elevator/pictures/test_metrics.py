@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -315,9 +316,15 @@ def test_a_broken_file_is_named(tmp_path, content, capfd):
         measure_folder(tmp_path)
 
 
-def test_a_file_that_cannot_be_opened_is_named(tmp_path):
-    (tmp_path / "1.png").mkdir()
-    with pytest.raises(RequestError, match=r"1\.png could not be read \("):
+def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+    (tmp_path / "0.png").mkdir()  # no picture, whatever it is called
+    (tmp_path / "1.png").touch()
+
+    def fails(path):
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(RequestError, match=r"1\.png could not be read \(Input/output error\)"):
         measure_folder(tmp_path)
 
 
@@ -347,8 +354,12 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path_factory, numbers):
 def test_grey_and_transparent_files_are_read_as_colours(tmp_path):
     gray = levels(texture(24, 24)[..., :1])
     cv2.imwrite(str(tmp_path / "1.png"), gray)
-    cv2.imwrite(str(tmp_path / "2.png"), np.concatenate([gray] * 4, -1))
+    solid, clear = np.full_like(gray, 255), np.zeros_like(gray)
+    cv2.imwrite(str(tmp_path / "2.png"), np.concatenate([*[gray] * 3, solid], -1))
     assert measure_folder(tmp_path).frame_difference == 0
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros_like(gray))
+    cv2.imwrite(str(tmp_path / "2.png"), np.concatenate([*[gray] * 3, clear], -1))
+    assert measure_folder(tmp_path).frame_difference == 0, "what is transparent lies on black"
 
 
 CLIPS = (("moving", moving(8, 32, 32, 1, 0)), ("a still", moving(1, 32, 32, 0, 0)))
