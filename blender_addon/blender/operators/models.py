@@ -11,8 +11,7 @@ from bpy.props import IntProperty, StringProperty
 from ...clip import model_words
 from ...clip.words import Phrase
 from ...machine.timer import the_pump
-from ..translations import told
-from .shared import HIDDEN, confirm, scene_name
+from .shared import HIDDEN, ask_for_path, confirm, follow, refused
 
 OFFLINE = "Blender's Preferences do not allow online access: System, Network, Allow Online Access."
 
@@ -40,12 +39,10 @@ class ListModels(_OfThisMachine, bpy.types.Operator):
     bl_label = "Show Models"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
-        pump = the_pump()
-        pump.models.list()
-        pump.do(())
-        return {"FINISHED"}
+        the_pump().models.list()
+        return follow(context)
 
 
 class GetModels(_OfThisMachine, bpy.types.Operator):
@@ -76,11 +73,8 @@ class GetModels(_OfThisMachine, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
-        pump = the_pump()
-        pump.scene_name = scene_name(context)
-        pump.models.get(self.name, offline=not bpy.app.online_access)
-        pump.do(())
-        return {"FINISHED"}
+        the_pump().models.get(self.name, offline=not bpy.app.online_access)
+        return follow(context)
 
 
 class StopModels(bpy.types.Operator):
@@ -107,18 +101,14 @@ class ScanModels(_OfThisMachine, bpy.types.Operator):
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Ask for the folder."""
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return ask_for_path(self, context)
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         if not self.directory:
-            self.report({"ERROR"}, told("Choose a folder."))
-            return {"CANCELLED"}
-        pump = the_pump()
-        pump.models.scan(bpy.path.abspath(self.directory))
-        pump.do(())
-        return {"FINISHED"}
+            return refused(self, "Choose a folder.")
+        the_pump().models.scan(bpy.path.abspath(self.directory))
+        return follow(context)
 
 
 class AddModels(_OfThisMachine, bpy.types.Operator):
@@ -132,14 +122,12 @@ class AddModels(_OfThisMachine, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
-        pump = the_pump()
-        pump.scene_name = scene_name(context)
-        pairs = pump.models.pairs or ()
+        models = the_pump().models
+        pairs = models.pairs or ()
         if not 0 <= self.index < len(pairs):
             return {"CANCELLED"}
-        pump.models.add(pairs[self.index])
-        pump.do(())
-        return {"FINISHED"}
+        models.add(pairs[self.index])
+        return follow(context)
 
 
 class RemoveModels(_OfThisMachine, bpy.types.Operator):
@@ -160,12 +148,10 @@ class RemoveModels(_OfThisMachine, bpy.types.Operator):
         message = Phrase("Up to {size} are deleted. Styles that use them make no clips then.", size=size)
         return confirm(self, context, event, title="Delete Models", message=message, button="Delete")
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
-        pump = the_pump()
-        pump.models.remove(self.name)
-        pump.do(())
-        return {"FINISHED"}
+        the_pump().models.remove(self.name)
+        return follow(context)
 
 
 class VerifyModels(_OfThisMachine, bpy.types.Operator):
@@ -175,12 +161,10 @@ class VerifyModels(_OfThisMachine, bpy.types.Operator):
     bl_label = "Check Files"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
-        pump = the_pump()
-        pump.models.verify()
-        pump.do(())
-        return {"FINISHED"}
+        the_pump().models.verify()
+        return follow(context)
 
 
 class RepairModels(_OfThisMachine, bpy.types.Operator):
@@ -198,12 +182,10 @@ class RepairModels(_OfThisMachine, bpy.types.Operator):
             return False
         return super().poll(context)
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
-        pump = the_pump()
-        pump.models.repair(offline=not bpy.app.online_access)
-        pump.do(())
-        return {"FINISHED"}
+        the_pump().models.repair(offline=not bpy.app.online_access)
+        return follow(context)
 
 
 class PackModels(_OfThisMachine, bpy.types.Operator):
@@ -219,18 +201,14 @@ class PackModels(_OfThisMachine, bpy.types.Operator):
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Ask for the file."""
         self.filepath = "models.zip"
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return ask_for_path(self, context)
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         if not self.filepath:
-            self.report({"ERROR"}, told("Choose a file."))
-            return {"CANCELLED"}
-        pump = the_pump()
-        pump.models.pack(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".zip"))
-        pump.do(())
-        return {"FINISHED"}
+            return refused(self, "Choose a file.")
+        the_pump().models.pack(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".zip"))
+        return follow(context)
 
 
 class UnpackModels(_OfThisMachine, bpy.types.Operator):
@@ -245,18 +223,14 @@ class UnpackModels(_OfThisMachine, bpy.types.Operator):
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Ask for the file."""
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return ask_for_path(self, context)
 
-    def execute(self, _context: Any) -> set[str]:
+    def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         if not self.filepath:
-            self.report({"ERROR"}, told("Choose a file."))
-            return {"CANCELLED"}
-        pump = the_pump()
-        pump.models.unpack(bpy.path.abspath(self.filepath))
-        pump.do(())
-        return {"FINISHED"}
+            return refused(self, "Choose a file.")
+        the_pump().models.unpack(bpy.path.abspath(self.filepath))
+        return follow(context)
 
 
 CLASSES = (

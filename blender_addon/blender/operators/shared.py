@@ -35,6 +35,27 @@ def scene_name(context: Any) -> str:
     return "" if scene is None else str(scene.name)
 
 
+def follow(context: Any) -> set[str]:
+    """Go on in the next ticks with the command about models or styles that was begun; a style that it makes is for this
+    scene."""
+    pump = the_pump()
+    pump.scene_name = scene_name(context)
+    pump.do(())
+    return {"FINISHED"}
+
+
+def refused(operator: Any, sentence: str) -> set[str]:
+    """Say why the operator does nothing."""
+    operator.report({"ERROR"}, told(sentence))
+    return {"CANCELLED"}
+
+
+def ask_for_path(operator: Any, context: Any) -> set[str]:
+    """Let the artist choose a file or folder; then the operator is executed."""
+    context.window_manager.fileselect_add(operator)
+    return {"RUNNING_MODAL"}
+
+
 def open_path(operator: Any, path: Path) -> set[str]:
     """Open a file or folder with this computer's program for it."""
     try:

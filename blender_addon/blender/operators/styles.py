@@ -16,7 +16,7 @@ from ...machine.timer import the_pump
 from .. import plan_properties, strips, style_draft
 from ..properties import style_of
 from ..translations import told
-from .shared import HIDDEN, confirm, scene_name
+from .shared import HIDDEN, ask_for_path, confirm, follow, refused
 
 FAR = "The backend runs on another machine: its styles are looked after there."
 _items: list[tuple[str, str, str]] = []
@@ -53,14 +53,6 @@ class _OfThisMachine:
         return False
 
 
-def _follow(context: Any) -> set[str]:
-    """Go on in the next ticks; a style that is written becomes this scene's."""
-    pump = the_pump()
-    pump.scene_name = scene_name(context)
-    pump.do(())
-    return {"FINISHED"}
-
-
 class NewStyle(_OfThisMachine, bpy.types.Operator):
     """Keep what Look and Advanced set as a style of your own, on top of the chosen one"""
 
@@ -81,8 +73,7 @@ class NewStyle(_OfThisMachine, bpy.types.Operator):
         settings = strips.sequencer_scene(context).elevator
         style = style_of(settings)
         if style is None or not self.title.strip():
-            self.report({"ERROR"}, told("Give the style a title."))
-            return {"CANCELLED"}
+            return refused(self, "Give the style a title.")
         content = style_content.of_look(
             style,
             settings.preset_name if settings.preset_name in style.presets else "",
@@ -90,7 +81,7 @@ class NewStyle(_OfThisMachine, bpy.types.Operator):
             plan_properties.settings_of(settings.plan),
         )
         the_pump().styles.copy(style.name, self.title.strip(), content)
-        return _follow(context)
+        return follow(context)
 
 
 class EditStyle(_OfThisMachine, bpy.types.Operator):
@@ -103,7 +94,7 @@ class EditStyle(_OfThisMachine, bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         the_pump().styles.show(chosen_style(context))
-        return _follow(context)
+        return follow(context)
 
 
 class SaveStyle(bpy.types.Operator):
@@ -122,7 +113,7 @@ class SaveStyle(bpy.types.Operator):
         """Begin; the timer goes on. What was typed stays until it is written."""
         draft = style_draft.draft_of(context)
         the_pump().styles.edit(draft.name, style_draft.content_of(draft))
-        return _follow(context)
+        return follow(context)
 
 
 class DiscardStyle(bpy.types.Operator):
@@ -154,7 +145,7 @@ class RemoveStyle(_OfThisMachine, bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         the_pump().styles.remove(chosen_style(context))
-        return _follow(context)
+        return follow(context)
 
 
 class MakeStylePicture(_OfThisMachine, bpy.types.Operator):
@@ -168,7 +159,7 @@ class MakeStylePicture(_OfThisMachine, bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Begin; the timer goes on."""
         the_pump().styles.picture(chosen_style(context))
-        return _follow(context)
+        return follow(context)
 
 
 class StopStyles(bpy.types.Operator):
@@ -231,14 +222,12 @@ class AddStyleLoraFile(bpy.types.Operator):
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Ask for the file."""
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return ask_for_path(self, context)
 
     def execute(self, context: Any) -> set[str]:
         path = bpy.path.abspath(self.filepath)
         if not path:
-            self.report({"ERROR"}, told("Choose a file."))
-            return {"CANCELLED"}
+            return refused(self, "Choose a file.")
         style_draft.add_lora(style_draft.draft_of(context), LoraPart(style_content.name_of(path), path))
         return {"FINISHED"}
 
