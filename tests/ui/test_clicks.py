@@ -307,6 +307,51 @@ def test_forty_jobs_are_a_short_list(window: Window) -> None:
     assert not [clip for clip in window.clips if is_filled(window, clip["job"])]
 
 
+def test_the_queue_is_put_in_order_with_clicks(window: Window) -> None:
+    window.open("order")
+    hold(window)
+    jobs = [generate(window, f"a fox {k}", 1 + 50 * k) for k in range(3)]
+    order = f"[job.id for job in {PUMP}.session.lines if not job.ended]"
+    window.until(lambda: window.ask(order) == jobs)
+    with alone(window, "QueuePanel", closed=False):
+        for number, direction, wanted in ((2, "FIRST", (2, 0, 1)), (2, "DOWN", (0, 2, 1)), (1, "UP", (0, 1, 2))):
+            place = window.ask(
+                f"[line.name for line in bpy.context.window_manager.elevator_queue].index({jobs[number]!r})"
+            )
+            window.say(f"bpy.context.window_manager.elevator_queue_index = {place}")
+            window.click(f"elevator.move_clip(job=\"{jobs[number]}\", direction='{direction}')")
+            window.until(lambda asked=wanted: window.ask(order) == [jobs[index] for index in asked])
+        window.picture("order_panel", window.ask("boxes()")["UI"])
+    let_go(window)
+    window.until(lambda: all(is_filled(window, job) for job in jobs))
+
+
+def test_new_pictures_fill_the_scenes_rate(window: Window) -> None:
+    """Scene's, Smooth: a clip of 12 frames at 24 a second has more than its own pictures."""
+    window.open("smooth")
+    window.say("scene().elevator.rate = 'FLOW'; scene().elevator.length = 'FRAMES'; scene().elevator.frames = 12")
+    job = generate(window, "a fox")
+    window.until(lambda: is_filled(window, job))
+    clip = clip_of(window, job)
+    assert clip["files"] == [f"frame_{index:04d}.png" for index in range(1, 13)]
+    assert len({(Path(str(clip["folder"])) / name).read_bytes() for name in clip["files"]}) > 4
+    no_overlap(window)
+
+
+def test_the_panel_speaks_german(window: Window) -> None:
+    """The buttons are found and clicked as in English."""
+    window.open("german")
+    view = "bpy.context.preferences.view"
+    window.say(f"{view}.language = 'de_DE'; {view}.use_translate_interface = {view}.use_translate_tooltips = True")
+    try:
+        assert window.ask("bpy.app.translations.pgettext('No backend is connected.')") != "No backend is connected."
+        job = generate(window, "a fox")
+        window.until(lambda: is_filled(window, job))
+        window.picture("german_panel", window.ask("boxes()")["UI"])
+    finally:
+        window.say(f"{view}.language = 'en_US'")
+
+
 def test_a_killed_blender_gets_its_clip(studio: Studio) -> None:
     """D4."""
     with windows(studio, "killed") as (window,):
@@ -343,9 +388,8 @@ def test_a_waiting_blender_sees_the_next_backend(studio: Studio) -> None:
 
 
 @contextmanager
-def alone(window: Window, panel: str) -> Iterator[None]:
-    """The sidebar has this panel alone, opened by a click on its title: it is closed, and below what is needed more
-    often."""
+def alone(window: Window, panel: str, *, closed: bool = True) -> Iterator[None]:
+    """The sidebar has this panel alone. One that is closed at first is opened by a click on its title."""
     room = "import sys, bpy\npanels = sys.modules['bl_ext.user_default.video_elevator.blender.panels'].CLASSES\n"
     window.say(
         f"{room}for each in reversed(panels):\n"
@@ -353,9 +397,10 @@ def alone(window: Window, panel: str) -> Iterator[None]:
         "        bpy.utils.unregister_class(each)\n"
     )
     window.do("sleep", 1)
-    left, top, _, _ = window.ask("boxes()")["UI"]
-    window.point(left + 60, top + 14)
-    window.do("click", 1, "sleep", 1)
+    if closed:
+        left, top, _, _ = window.ask("boxes()")["UI"]
+        window.point(left + 60, top + 14)
+        window.do("click", 1, "sleep", 1)
     try:
         yield
     finally:
