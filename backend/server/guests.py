@@ -7,7 +7,6 @@ that is taken away there is shut out at once.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ..shortages import passes
 from .handshake_log import StrangerLog
 from .keys import check_key_files, fingerprint, read_public_key
 
@@ -25,7 +25,6 @@ LOCAL: Final = "local"
 """The principal of whoever uses the connection file's pair. All others are named by their public key."""
 LOOK_SECONDS = 0.2
 """How often the list of keys is looked at, at most."""
-PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR, errno.EAGAIN}
 """Why a file cannot be read in this moment: it says nothing about who may come in."""
 
 
@@ -100,7 +99,7 @@ class Guests:
             names = []
         except OSError as error:
             self._complain(self._folder, error)
-            if error.errno in PASSING:
+            if passes(error):
                 self._seen = ()
                 return [path for path in self._found if path not in self._files]
             names = []
@@ -115,7 +114,7 @@ class Guests:
                 yield path, read_public_key(path)
             except (OSError, ValueError) as error:
                 self._complain(path, error)
-                if isinstance(error, OSError) and error.errno in PASSING:
+                if passes(error):
                     self._seen = ()  # to be read again, and until then the key is what it was
                     if path in self._found:
                         yield path, self._found[path]

@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -146,7 +145,7 @@ class Library:
         return self._disk.get(("base", name), lambda: read_base(self._bases, name, self._disk.look_at))
 
     def _listed(self, folder: Path) -> Listed:
-        return self._disk.get(("LoRAs", folder), lambda: list_folder(folder, self._disk.look_at))
+        return self._disk.get(("LoRAs", folder), lambda: list_folder(folder, self._disk.look_at, self._disk.missed))
 
     def _read_picture(self, path: Path) -> bytes:
         """Raises Unusable."""
@@ -159,8 +158,10 @@ class Library:
         def files() -> tuple[tuple[Path, Path | None], ...]:
             self._disk.look_at(folder)
             names: list[str] = []
-            with suppress(OSError):
+            try:
                 names = sorted(os.listdir(folder))
+            except OSError as error:
+                self._disk.missed(error)
             there = set(names)
             stems = [name.removesuffix(ENDING) for name in names if name.endswith(ENDING)]
             pictures = [folder / f"{stem}{PICTURE}" if f"{stem}{PICTURE}" in there else None for stem in stems]

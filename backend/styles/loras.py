@@ -57,10 +57,15 @@ def listed(
     return tuple(found.values())
 
 
-def list_folder(folder: Path, look_at: Callable[[Path], None] = lambda path: None) -> Listed:
-    """LoRAs below a folder that can be named, by name. `look_at` is told of each folder and file before it is read."""
+def list_folder(
+    folder: Path,
+    look_at: Callable[[Path], None] = lambda path: None,
+    missed: Callable[[OSError], None] = lambda error: None,
+) -> Listed:
+    """LoRAs below a folder that can be named, by name. `look_at` is told of each folder and file before it is read,
+    `missed` of what could not be."""
     views: list[LoraView] = []
-    for path in sorted(_in(folder, look_at)):
+    for path in sorted(_in(folder, look_at, missed)):
         name = path.relative_to(folder).as_posix()
         if len(views) < 2 * MOST_LORAS and _can_be_sent(name):  # some may be styles' own
             for file in lora_files(path):
@@ -103,7 +108,7 @@ def own_name(path: Path) -> str:
     return path.parent.name if path.stem in FILE_NAMES else path.name
 
 
-def _in(folder: Path, look_at: Callable[[Path], None]) -> Iterator[Path]:
+def _in(folder: Path, look_at: Callable[[Path], None], missed: Callable[[OSError], None]) -> Iterator[Path]:
     """LoRAs below a folder: files, and folders as diffusers or peft writes them. Links are followed, and no folder is
     looked at twice."""
     looked = 0
@@ -124,6 +129,7 @@ def _in(folder: Path, look_at: Callable[[Path], None]) -> Iterator[Path]:
                 elif path.suffix in SUFFIXES:
                     yield path
         except OSError as error:
+            missed(error)
             if folder.exists():
                 log.warning("A folder of LoRAs cannot be read: %s.", error)
 

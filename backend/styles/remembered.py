@@ -2,7 +2,8 @@
 
 Whoever reads says with `look_at` which files and folders it looks at, there or not. What was read by `get` within
 another `get` belongs to that, too. A file counts as changed by its times, size and inode; one that was written a moment
-before it was looked at is read once more, since its next change might have the same time.
+before it was looked at is read once more, since its next change might have the same time; so is what a shortage kept
+from being read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..shortages import passes
 from .files import Unusable
 
 T = TypeVar("T")
@@ -31,6 +33,8 @@ class _Node:
     value: Any = None
     refused: str | None = None
     """Why it cannot be used."""
+    passing: bool = False
+    """Whether a shortage came between, so that it may be otherwise the next time."""
 
 
 class Remembered:
@@ -51,6 +55,10 @@ class Remembered:
     def look_at(self, path: Path | str) -> None:
         """What is being read depends on this file or folder, or on that it is not there."""
         self._open[-1].seen[str(path)] = self._stamp(str(path))
+
+    def missed(self, error: OSError) -> None:
+        """Something of what is being read could not be."""
+        self._open[-1].passing |= passes(error)
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` has made, now or earlier. Raises Unusable where that does."""
@@ -80,7 +88,7 @@ class Remembered:
         try:
             node.value = make()
         except Unusable as error:
-            node.refused = str(error)
+            node.refused, node.passing = str(error), node.passing or passes(error)
         finally:
             self._open.pop()
         self._known[node] = True
@@ -89,7 +97,7 @@ class Remembered:
     def _stands(self, node: _Node) -> bool:
         known = self._known.get(node)
         if known is None:
-            known = all(self._stamp(path) == stamp for path, stamp in node.seen.items())
+            known = not node.passing and all(self._stamp(path) == stamp for path, stamp in node.seen.items())
             known = known and all(map(self._stands, node.needs))
             self._known[node] = known
         return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.styles import catalogue, remembered
-from backend.styles.catalogue import Library
+from backend.styles.catalogue import PICTURE, Library
 from backend.styles.recipes import PNG
 from tests.true_shapes.random_weights import write
 
@@ -180,3 +181,47 @@ def test_why_a_style_is_skipped_is_known_by_its_name(config: Path) -> None:
     found = Library().catalogue
     assert found.skipped == {"mine": 'styles/mine.toml has a mistake: there is no setting "bass"; "base" may be meant'}
     assert "plain" in found.recipes, "ours is there"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOMEM, errno.EMFILE])
+@pytest.mark.parametrize(
+    ("call", "fails_at"),
+    [
+        ((Path, "read_bytes"), "styles/mine.toml"),
+        ((Path, "read_bytes"), "bases/b.toml"),
+        ((Path, "read_bytes"), "styles/mine.png"),
+        ((os, "listdir"), "styles"),
+        ((Path, "iterdir"), "loras"),
+    ],
+)
+def test_what_a_shortage_hid_is_there_once_it_has_passed(
+    call: tuple[object, str],
+    fails_at: str,
+    number: int,
+    config: Path,
+    every_look: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The files are as they were, so nothing but the shortage's end shows that they are to be read again."""
+    (config / "bases" / "b.toml").write_text(BASE.format(t2i="a", steps=5))
+    (config / "styles" / "mine.toml").write_text(style(base="b"))
+    (config / "styles" / "mine.png").write_bytes(PNG)
+    write("lora_kohya", config / "loras" / "ink.safetensors", "tiny", rank=2)
+    settle()
+    whole = Library()
+    name = call[1]
+    real = getattr(*call)
+
+    def failing(path: Path | str, *more: object) -> object:
+        if Path(path) == config / fails_at:
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, *more)
+
+    with monkeypatch.context() as short:
+        short.setattr(call[0], name, failing)
+        library = Library()
+    assert library.catalogue.recipes != whole.catalogue.recipes
+    if fails_at.endswith(PICTURE):
+        library._rested = 0.0  # pictures are looked at with all files alone
+    library.look("mine")
+    assert library.catalogue.recipes == whole.catalogue.recipes
