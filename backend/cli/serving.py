@@ -7,7 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from elevator.cli import values
@@ -117,7 +117,10 @@ def _serve(options: ServeOptions, held: OnlyOne) -> None:
         log.warning("%s", note)
     for note in (*kept.notes, *library.catalogue.notes):
         warn(note)
-    server = Server(options, library, kept, held)
+    with ExitStack() as unserved:
+        unserved.callback(kept.store.close)
+        server = Server(options, library, kept, held)
+        unserved.pop_all()  # it closes what it serves
     for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, frame: server.stop())

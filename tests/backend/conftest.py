@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.server.store import JobStore
 from tests.backend.harness import Running, running
 
 
@@ -16,6 +17,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "mon été"
     monkeypatch.setenv("ELEVATOR_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_store_stays_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tests leave stores as a killed backend does. From Python 3.13 on that is complained of, in whatever test then
+    runs."""
+    opened: list[JobStore] = []
+    begin = JobStore.__init__
+
+    def noted(store: JobStore, path: Path | None) -> None:
+        begin(store, path)
+        opened.append(store)
+
+    monkeypatch.setattr(JobStore, "__init__", noted)
+    yield
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture
