@@ -33,7 +33,7 @@ FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "adapter_model"
 """What diffusers and transformers call any model's file; its folder's name says more."""
 WEIGHTS = {".safetensors", ".bin", ".ckpt", ".pt", ".pth"}
 """How names of files of weights end."""
-NAMELESS = ("*", "emb_params")
+NAMELESS = ("*", "emb_params", "clip_l", "clip_g", "t5xxl", "text_encoders_0")
 """What stands in an embedding's file where no name does."""
 PARTS = ("unet", "motion_adapter")
 """Folders in a pipeline's folder that say what it is."""
@@ -201,8 +201,11 @@ def _family(kind: Kind, names: str, header: Header) -> Family:
         return family
     if any(mark in names for mark in SDXL_MARKS):
         return Family.SDXL
-    family = family_of_width(_width(_ENCODER_INPUT, header))
-    return _stated_family(header) if family is Family.UNKNOWN else family
+    stated = _stated_family(header)
+    # kohya's scripts call the first of several text encoders so, which SDXL has from SD 1.x; other trainers the only one.
+    if stated is not Family.UNKNOWN or "lora_te1_" in names:
+        return stated
+    return family_of_width(_width(_ENCODER_INPUT, header))
 
 
 def _width(pattern: re.Pattern[str], header: Header) -> int | None:
