@@ -73,15 +73,24 @@ def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None,
     identity = identify(path)
     _check(identity)
     if not path.is_dir():
-        return (yield from _from_file(read, identity, vae, prediction_type))
+        return (yield from _from_file(read, identity, vae, sources))
     unet = yield from read.folder(UNet2DConditionModel, path / "unet")
     text = yield from read.text_encoder(path)
     config = read_config(path / "scheduler" / "scheduler_config.json")
     if prediction_type is not None:
         config["prediction_type"] = prediction_type
+    if sources.rescale_betas_zero_snr is not None and sources.rescale_betas_zero_snr != _is_rescaled(config):
+        config["rescale_betas_zero_snr"] = sources.rescale_betas_zero_snr
+        # What was trained on noise alone must begin there (2305.08891, sec. 3.3).
+        config["timestep_spacing"] = "trailing" if sources.rescale_betas_zero_snr else "leading"
     schedule = Schedule.from_config(config)
     own = yield from (_vae(read, vae) if vae else read.folder(AutoencoderKL, path / "vae", torch.float32))
     return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family)
+
+
+def _is_rescaled(config: Mapping[str, Any]) -> bool:
+    """Whether a scheduler's config says that the last level is noise alone."""
+    return config.get("rescale_betas_zero_snr") is True
 
 
 def _check_folder(path: Path) -> None:
@@ -112,7 +121,7 @@ def _check(identity: Identity) -> None:
 
 
 def _from_file(
-    read: Reader, identity: Identity, vae: Path | None, prediction_type: str | None
+    read: Reader, identity: Identity, vae: Path | None, sources: Sources
 ) -> Generator[Loading, None, ImageModel]:
     path = identity.path
     names = read_header(path).shapes
@@ -121,9 +130,10 @@ def _from_file(
         raise ModelError(f"{path} holds no VAE; name one for it too, such as that of {family}.")
     tensors = cache(lambda: load_tensors(path))  # a pickle is read whole, so only if a part of it is needed
     own_vae = read.component("VAE", path, lambda: _vae_file(read, _under(tensors(), _VAE), path))
-    prediction = prediction_type or identity.prediction or "epsilon"
-    # Where a network predicts epsilon, a level of noise alone says nothing about the picture.
-    zero_snr = identity.zero_snr and prediction == "v_prediction"
+    prediction = sources.prediction_type or identity.prediction or "epsilon"
+    zero_snr = sources.rescale_betas_zero_snr
+    if zero_snr is None:  # where a network predicts epsilon, a level of noise alone says nothing about the picture
+        zero_snr = identity.zero_snr and prediction == "v_prediction"
     return ImageModel(
         unet=(yield from read.component("UNet", path, lambda: _unet(read, tensors(), identity, family))),
         text=(yield from read.component("text", path, lambda: _text_encoder(read, path, tensors(), family))),
@@ -131,7 +141,7 @@ def _from_file(
         schedule=Schedule.of("stable_diffusion", prediction, zero_snr=zero_snr),
         vae_folder=None,
         family=family,
-        notes=() if prediction_type else identity.notes,
+        notes=() if sources.prediction_type else identity.notes,
     )
 
 
