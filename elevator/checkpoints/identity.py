@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from . import vaes
 from .header import Header, read_header
 from .kinds import (
     ALGORITHMS,
@@ -128,6 +129,9 @@ def _of_file(path: Path, header: Header) -> Identity:
     family = _family(kind, names, header)
     objective = objective_of(path, header, family, channels, whole=kind in (Kind.T2I, Kind.UNET))
     distilled, guess = distilled_of(path, layout, header) if kind is Kind.MOTION_MODULE else (None, "")
+    if kind is Kind.VAE and family is Family.UNKNOWN:
+        family = vaes.family_beside(path)
+        guess = vaes.guess(path) if family is Family.UNKNOWN else ""
     beside = _WHOLE.format(path.name) if kind is Kind.MOTION_MODULE and "\nconv_in.weight\n" in names else ""
     return Identity(
         path=path,
@@ -202,7 +206,7 @@ def _family(kind: Kind, names: str, header: Header) -> Family:
     if any(mark in names for mark in SDXL_MARKS):
         return Family.SDXL
     stated = _stated_family(header)
-    # kohya's scripts call the first of several text encoders so, which SDXL has from SD 1.x; other trainers the only one.
+    # The first of several text encoders, which SDXL has from SD 1.x, or another trainer's only one.
     if stated is not Family.UNKNOWN or "lora_te1_" in names:
         return stated
     return family_of_width(_width(_ENCODER_INPUT, header))
@@ -335,7 +339,8 @@ def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None, int | 
     """Kind, family, a UNet's input channels and the width of text embeddings from a part's config."""
     kind = CLASSES.get(str(_class_name(config)), Kind.OTHER)
     if kind is Kind.VAE:
-        return kind, Family.UNKNOWN if config.get("latent_channels") == 4 else Family.OTHER, None, None
+        other = config.get("latent_channels") != 4
+        return kind, Family.OTHER if other else vaes.family_of_scale(config), None, None
     if kind is Kind.MOTION_MODULE:
         levels = config.get("block_out_channels")
         return kind, _motion_family(levels if isinstance(levels, list) else ()), None, None

@@ -36,7 +36,7 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'"{text}" is no whole number: write it like 16') from None
+        raise argparse.ArgumentTypeError(f'"{_short(text)}" is no whole number: write it like 16') from None
 
 
 def number(text: str) -> float:
@@ -48,8 +48,13 @@ def number(text: str) -> float:
     if math.isnan(found):
         other = text.replace(",", ".")
         like = other if re.fullmatch(r"[+-]?\d+\.\d+", other) else "0.8"
-        raise argparse.ArgumentTypeError(f'"{text}" is no number: write it like {like}')
+        raise argparse.ArgumentTypeError(f'"{_short(text)}" is no number: write it like {like}')
     return found
+
+
+def _short(text: str) -> str:
+    """As much of it as a sentence needs."""
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def seed(text: str) -> int:
@@ -87,7 +92,7 @@ def plain(text: str) -> Any:
     """A JSON value; what is none is a text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

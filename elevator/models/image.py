@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,19 +66,28 @@ class ImageModel:
 
 def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
     """Load a T2I, with another VAE or prediction type than its own if they are given."""
-    path, prediction_type = sources.t2i_path, sources.prediction_type
+    path = sources.t2i_path
     vae = None if sources.vae is None else Path(sources.vae)
     if path.is_dir():
         _check_folder(path)
     identity = identify(path)
     _check(identity)
     if not path.is_dir():
-        return (yield from _from_file(read, identity, vae, sources))
+        model = yield from _from_file(read, identity, vae, sources)
+    else:
+        model = yield from _from_folder(read, identity, vae, sources)
+    return model if vae is None else replace(model, notes=(*model.notes, *identify(vae).notes))
+
+
+def _from_folder(
+    read: Reader, identity: Identity, vae: Path | None, sources: Sources
+) -> Generator[Loading, None, ImageModel]:
+    path = identity.path
     unet = yield from read.folder(UNet2DConditionModel, path / "unet")
     text = yield from read.text_encoder(path)
     config = read_config(path / "scheduler" / "scheduler_config.json")
-    if prediction_type is not None:
-        config["prediction_type"] = prediction_type
+    if sources.prediction_type is not None:
+        config["prediction_type"] = sources.prediction_type
     if sources.rescale_betas_zero_snr is not None and sources.rescale_betas_zero_snr != _is_rescaled(config):
         config["rescale_betas_zero_snr"] = sources.rescale_betas_zero_snr
         # What was trained on noise alone must begin there (2305.08891, sec. 3.3).
@@ -189,9 +198,11 @@ def _text_encoder(
 
 def _vae(read: Reader, path: Path) -> Generator[Loading, None, Any]:
     """A VAE of its own: a folder in diffusers layout, or a file."""
+    identity = identify(path)
+    if identity.family is Family.SDXL and identity.kind is Kind.VAE:
+        raise ModelError(f"{path} is a VAE of SDXL; choose one of SD 1.x or SD 2.x.")
     if path.is_dir():
         return (yield from read.folder(AutoencoderKL, path, torch.float32))
-    identity = identify(path)
     if identity.kind is not Kind.VAE:
         raise ModelError(f"{path} is no VAE ({identity.kind}); choose another file.")
 

@@ -199,7 +199,7 @@ def test_a_text_with_a_prompt_a_line_is_a_batch(tmp_path: Path) -> None:
     ("line", "says"),
     [
         ("{", "no JSON"),
-        ("3", "no JSON object"),
+        ("3", "no clip"),
         ('{"prompt": 1}', "prompt"),
         ('{"frames": true}', "frames"),
         ('{"frames": 1.5}', "frames: 1.5 is no whole number: write it like 16."),

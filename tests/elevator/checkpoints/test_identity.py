@@ -116,7 +116,7 @@ LORAS = {
         Layout.KOHYA,
         "LoRA",
     ),
-    # The first text encoder of several, or a trainer's only one: of SDXL, SD 3 and Flux it is as wide as that of SD 1.x.
+    # The first of several, or a trainer's only one: that of SDXL, SD 3 and Flux is as wide as that of SD 1.x.
     "the first text encoder alone": (
         {"lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": (8, 768)},
         UNKNOWN,
