@@ -25,6 +25,8 @@ from .values import lora
 
 SEVERAL = "|"
 """Between several LoRAs in one cell."""
+_LONGEST_NAME = 255
+"""Bytes of a file's name on the usual file systems."""
 _PLAN = tuple(field.name for field in fields(Plan))
 _EXPONENT = re.compile(r"[+-]?\d+([.,]\d+)?e[+-]?\d+", re.IGNORECASE)
 _SHARE = re.compile(r"(\d+(?:[.,]\d+)?)\s*%")
@@ -142,7 +144,7 @@ def _setting(cell: str) -> Any:
 def _text(value: Any, start: Path) -> str:
     if not isinstance(value, str):
         raise argparse.ArgumentTypeError(f"{value!r} is no text: write it in quotes")
-    return value
+    return values.text(value)
 
 
 def _whole(value: Any, start: Path) -> int:
@@ -188,6 +190,8 @@ def _paths(value: Any, start: Path) -> tuple[Path, ...]:
 
 def _out(value: Any, start: Path) -> str:
     path = PurePath(_text(value, start))
+    if "\0" in str(path) or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise argparse.ArgumentTypeError(f'"{cut(str(path), 40)}" can be no folder\'s name')
     if path.is_absolute() or path.drive or ".." in path.parts or not path.parts:
         raise argparse.ArgumentTypeError(f'"{value}" leads out of the folder of --out')
     return path.as_posix()

@@ -352,7 +352,7 @@ def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None, int | 
 
 def _config(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} is not a readable config; download or copy it again.") from error
     if not isinstance(content, dict):

@@ -109,6 +109,12 @@ def suffixed(variant: str, path: Path) -> None:
         file.rename(file.with_suffix(f".{variant}{file.suffix}"))
 
 
+def marked_configs(path: Path) -> None:
+    """Every JSON file as an editor on Windows saves it."""
+    for file in path.rglob("*.json"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+
 def sharded(pattern: str, path: Path) -> None:
     """The UNet's weights in two parts, with their index."""
     (file,) = (path / "unet").glob("*.safetensors")
@@ -399,6 +405,7 @@ CASES = [
         told="predicts v, zero terminal SNR",
     ),
     Case(T2I, "folder", "diffusers", folder("sd1_folder")),
+    Case(T2I, "folder, configs with a mark of byte order", "Notepad, PowerShell", folder("sd1_folder", marked_configs)),
     Case(T2I, "folder, `….fp16.safetensors` alone", "diffusers", folder("sd1_folder", partial(suffixed, "fp16"))),
     Case(T2I, "folder, `….non_ema.safetensors` alone", "diffusers", folder("sd1_folder", partial(suffixed, "non_ema"))),
     Case(
