@@ -98,7 +98,8 @@ class Plan:
         for name in ("alpha", "guidance", "video_guidance", "eta"):
             _number(name, getattr(self, name))
         if not isinstance(self.lowpass, LowPass):
-            raise PlanError("lowpass must be a LowPass; give method, d_s and d_t.")
+            names = ", ".join(LOWPASSES)
+            raise PlanError(f"lowpass is {self.lowpass!r}; choose one of {names}, or give method, d_s and d_t.")
         self._check_refine()
         self._check_way_back()
         self._check_guidance()
@@ -171,7 +172,7 @@ class Plan:
 
     def _check_refine(self) -> None:
         if isinstance(self.refine, str) or not isinstance(self.refine, tuple):
-            raise PlanError(f"refine is {self.refine!r}; give a tuple of whole numbers such as (45, 35).")
+            raise PlanError(f"refine is {self.refine!r}; give a list of whole numbers such as [45, 35].")
         for countdown in self.refine:
             _integer("a countdown in refine", countdown, 1)
             if countdown > self.steps:

@@ -11,17 +11,19 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from .edited import NoText, text_of
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 Record: TypeAlias = Mapping[str, Any]
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE | re.DOTALL)
 """By which Excel is told how cells are separated."""
@@ -32,7 +34,10 @@ _BINARY = (
     (b"\xd0\xcf\x11\xe0", "it is a workbook: save the sheet as CSV"),
     (b"%PDF", "it is a PDF: save the table as CSV"),
 )
-_JSON = json.JSONDecoder()
+_RULE = re.compile(r":?-{3,}:?")
+"""A cell of the line below the header in a table of Markdown (GitHub's specification, section 4.10)."""
+_COMMENT = "#"
+_TOO_LONG = "it holds a number of too many digits"
 
 
 class TableError(ValueError):
@@ -48,8 +53,11 @@ class Line:
     content: Record | str
 
 
-def read(data: bytes, name: str) -> Iterator[Line]:
-    """The rows of a file of this name that are not empty. Raises TableError, also later while they are read."""
+def read(data: bytes, name: str, header: Callable[[Sequence[str]], None] = lambda columns: None) -> Iterator[Line]:
+    """The rows of a file of this name that are not empty. Raises TableError, also later while they are read.
+
+    header: is told a table's named columns before its first row, and may refuse them by raising.
+    """
     for mark, words in _BINARY:
         if data.startswith(mark):
             raise TableError(words)
@@ -57,12 +65,14 @@ def read(data: bytes, name: str) -> Iterator[Line]:
         text = text_of(data, wide=True)
     except NoText as error:
         raise TableError(str(error)) from error
+    if "\0" in text:
+        raise TableError("it holds NUL, which no text does: it is another kind of file, or is damaged")
     ending = PurePath(name).suffix.lower()
     if ending in JSON_ENDINGS or _is_json(text):
         return _objects(text)
-    if ending == ".txt" and not _has_header(text):
+    if ending == ".txt" and not _names_prompt(_head(text)):
         return _prompts(text)
-    return _cells(text)
+    return _cells(text, header)
 
 
 def plain_number(cell: str) -> str:
@@ -84,7 +94,7 @@ def _is_json(text: str) -> bool:
     if not text.lstrip().startswith(("[", "{")):
         return False
     try:
-        return isinstance(_JSON.raw_decode(text.lstrip())[0], list | dict)
+        return isinstance(json.JSONDecoder().raw_decode(text.lstrip())[0], list | dict)
     except (ValueError, RecursionError):
         return False
 
@@ -97,6 +107,8 @@ def _objects(text: str) -> Iterator[Line]:
         whole = json.loads(bare)
     except (ValueError, RecursionError):
         return _lines_of_json(text)
+    if isinstance(whole, dict):
+        return _listed(f"[{text}]")
     return iter([_object(_line_at(text, text.index(bare[0])), whole)]) if bare else iter(())
 
 
@@ -107,10 +119,15 @@ def _listed(text: str) -> Iterator[Line]:
     except RecursionError:
         raise TableError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
-        raise TableError(f"line {error.lineno}: it is no JSON ({error.msg[:1].lower()}{error.msg[1:]})") from error
+        raise TableError(f"line {error.lineno}: {_json_words(error)}") from error
+    except ValueError:
+        raise TableError(_TOO_LONG) from None
     at = text.index("[") + 1
     while (at := _after(text, at, " \t\r\n,")) < len(text) and text[at] != "]":
-        found, end = _JSON.raw_decode(text, at)
+        try:
+            found, end = _JSON.raw_decode(text, at)
+        except _Doubled as error:
+            found, end = error, json.JSONDecoder().raw_decode(text, at)[1]
         yield _object(_line_at(text, at), found)
         at = end
 
@@ -127,28 +144,55 @@ def _line_at(text: str, at: int) -> int:
 
 def _lines_of_json(text: str) -> Iterator[Line]:
     for number, line in enumerate(_LINE_END.split(text), 1):
-        if not line.strip():
+        bare = line.strip()  # also of the mark before each in RFC 7464
+        if not bare or bare.startswith(("//", _COMMENT)):
             continue
         try:
-            found = json.loads(line)
+            found = _JSON.decode(bare)
         except RecursionError:
             yield Line(number, "It is nested too deeply.")
-        except ValueError as error:
-            yield Line(number, f"It is no JSON: {error}.")
+        except _Doubled as error:
+            yield _object(number, error)
+        except json.JSONDecodeError as error:
+            words = _json_words(error)
+            yield Line(number, f"{words[:1].upper()}{words[1:]}.")
+        except ValueError:
+            yield Line(number, f"{_TOO_LONG[:1].upper()}{_TOO_LONG[1:]}.")
         else:
             yield _object(number, found)
 
 
 def _object(number: int, found: object) -> Line:
-    return Line(number, found if isinstance(found, dict) else "It is no JSON object: write {…}.")
+    if isinstance(found, str):
+        return Line(number, {"prompt": found})
+    if isinstance(found, _Doubled):
+        return Line(number, f'It says "{found}" twice.')
+    return Line(number, found if isinstance(found, dict) else "It is no clip: write a prompt in quotes, or {…}.")
+
+
+class _Doubled(ValueError):
+    """An object has two values of this name, of which no rule says which counts (RFC 8259, section 4)."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if double := next((name for name in names if names.count(name) > 1), None):
+        raise _Doubled(double)
+    return dict(pairs)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def _json_words(error: json.JSONDecodeError) -> str:
+    """Where it is wrong; the library's reasons are for programmers."""
+    return (
+        f"at its character {error.colno} it is no JSON, in which texts stand in double quotes, no comma before a "
+        "closing bracket, and no comments"
+    )
 
 
 # Prompts ------------------------------------------------------------------------------------------------------
-
-
-def _has_header(text: str) -> bool:
-    head = _head(text)
-    return any("prompt" in map(_column, head.split(delimiter)) for delimiter in DELIMITERS)
 
 
 def _prompts(text: str) -> Iterator[Line]:
@@ -157,7 +201,7 @@ def _prompts(text: str) -> Iterator[Line]:
             yield Line(
                 number, "It is written for another tool: write a prompt alone, or a table with a column for each."
             )
-        elif line.strip():
+        elif line.strip() and not line.lstrip().startswith(_COMMENT):
             yield Line(number, {"prompt": line.strip()})
 
 
@@ -165,40 +209,58 @@ def _prompts(text: str) -> Iterator[Line]:
 
 
 def _head(text: str) -> str:
-    """The first line that is not empty."""
-    return next((line for line in _LINE_END.split(text) if line.strip()), "")
+    """The first line that counts."""
+    return next((line for line in _LINE_END.split(text) if not _is_skipped(line)), "")
 
 
-def _cells(text: str) -> Iterator[Line]:
-    head = _head(text)
-    told = _SEPARATOR.fullmatch(head)
-    delimiter = told[1] if told else max(DELIMITERS, key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _is_skipped(line: str) -> bool:
+    """Whether a line before the header is empty or a comment."""
+    return not line.strip() or (line.lstrip().startswith(_COMMENT) and not _names_prompt(line))
+
+
+def _names_prompt(line: str) -> bool:
+    return any("prompt" in map(_column, line.split(delimiter)) for delimiter in DELIMITERS)
+
+
+def _start(text: str) -> tuple[int, int, str]:
+    """How many lines are before the header, where it begins, and what separates cells."""
+    told = ""
+    for number, line in enumerate(_LINE.finditer(text)):
+        if _is_skipped(line[1]):
+            continue
+        if not told and (separator := _SEPARATOR.fullmatch(line[1])):
+            told = separator[1]
+            continue
+        return number, line.start(), told or max(DELIMITERS, key=line[1].count)
+    return 0, len(text), told or DELIMITERS[0]
+
+
+def _cells(text: str, header: Callable[[Sequence[str]], None]) -> Iterator[Line]:
+    before, at, delimiter = _start(text)
+    reader = csv.reader(io.StringIO(text[at:], newline=""), delimiter=delimiter, strict=True)
     columns: list[str] = []
     count = 0
     try:
         for cells in reader:
             cells = [cell.strip() for cell in cells]
-            if not any(cells) or (told and not columns and reader.line_num == 1 + _empty_lines(text)):
+            if not any(cells) or (delimiter == "|" and all(_RULE.fullmatch(cell) for cell in cells if cell)):
                 continue
             if not columns:
                 columns = [_column(cell) for cell in cells]
                 _check(columns)
+                header([name for name in columns if name])
                 continue
-            yield Line(reader.line_num, _row(columns, cells, count, decimal_commas=delimiter == ";"))
+            number = before + reader.line_num
+            yield Line(number, _row(columns, cells, count, decimal_commas=delimiter == ";"))
             count += 1
     except csv.Error as error:
-        raise TableError(f"line {reader.line_num}: {_csv_words(error)}") from error
-
-
-def _empty_lines(text: str) -> int:
-    lines = _LINE_END.split(text)
-    return next((number for number, line in enumerate(lines) if line.strip()), len(lines))
+        raise TableError(f"line {before + reader.line_num}: {_csv_words(error)}") from error
 
 
 def _column(cell: str) -> str:
     """A column's name as it is known: "Negative Prompt" is negative_prompt."""
-    name = cell.strip().strip('"').lower()
+    seen = "".join(sign for sign in cell if unicodedata.category(sign) != "Cf")  # such as a second mark of byte order
+    name = seen.strip().strip('"').lower()
     return re.sub(r"[\s-]", "_", name) if re.fullmatch(r"(negative[\s-]prompt|frame[\s-]start)", name) else name
 
 
@@ -211,7 +273,10 @@ def _check(columns: Sequence[str]) -> None:
 def _row(columns: Sequence[str], cells: Sequence[str], count: int, *, decimal_commas: bool) -> Record | str:
     """The named cells. Those without a name mean nothing where they are empty, or count the rows as pandas does."""
     if any(cells[len(columns) :]):
-        return f"It has {len(cells)} cells, but the header {len(columns)}."
+        return (
+            f"It has {len(cells)} cells, but the header {len(columns)}: put a text that holds what separates cells "
+            'into straight quotation marks ("), which begin the cell.'
+        )
     found: dict[str, Any] = {}
     for at, (name, cell) in enumerate(zip(columns, cells, strict=False)):
         if name:
@@ -232,4 +297,6 @@ def _csv_words(error: csv.Error) -> str:
         return "a quotation mark opens a cell that is never closed"
     if "expected after" in said:
         return "a quotation mark stands inside a cell in quotes: write it twice"
+    if "field limit" in said:
+        return f"a cell has more than {csv.field_size_limit()} signs; perhaps a quotation mark is not closed"
     return said

@@ -148,7 +148,7 @@ def _add_detach(command: ArgumentParser) -> None:
 
 def _add_out(command: ArgumentParser, about: str) -> None:
     command.add_argument(
-        "--out", type=Path, metavar="PLACE", help=f"{about}: a folder, or a film, NAME.mp4, .webm or .gif"
+        "--out", type=values.place, metavar="PLACE", help=f"{about}: a folder, or a film, NAME.mp4, .webm or .gif"
     )
     add(command, "--overwrite")
     add(command, "--quiet")

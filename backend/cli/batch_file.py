@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -16,6 +17,7 @@ from elevator.cli import values
 from shared_protocol import tables
 from shared_protocol.messages import LoraChoice
 from shared_protocol.tables import Record, TableError
+from shared_protocol.texts import cut
 
 from ..client.api import Wish
 from .failures import CommandFailure
@@ -23,6 +25,8 @@ from .values import lora
 
 SEVERAL = "|"
 """Between several LoRAs in one cell."""
+_LONGEST_NAME = 255
+"""Bytes of a file's name on the usual file systems."""
 _PLAN = tuple(field.name for field in fields(Plan))
 _EXPONENT = re.compile(r"[+-]?\d+([.,]\d+)?e[+-]?\d+", re.IGNORECASE)
 _SHARE = re.compile(r"(\d+(?:[.,]\d+)?)\s*%")
@@ -74,24 +78,20 @@ def read_rows(path: Path, wish: Wish, fps: Fraction | None) -> tuple[list[Row], 
 def _records(path: Path) -> Iterator[tuple[int, Record | Wrong]]:
     """Line number and columns of each row that is not empty. Raises BackendError."""
     try:
-        for line in tables.read(path.read_bytes(), path.name):
-            yield line.number, Wrong(line.content) if isinstance(line.content, str) else _checked(path, line.content)
+        for line in tables.read(path.read_bytes(), path.name, partial(_check_columns, path)):
+            yield line.number, Wrong(line.content) if isinstance(line.content, str) else line.content
     except OSError as error:
         raise CommandFailure("batch_unread", file=path, detail=error.strerror) from error
     except TableError as error:
         raise CommandFailure("batch_unread", file=path, detail=error) from error
 
 
-def _checked(path: Path, record: Record) -> Record:
-    """Raises BackendError for columns of a table that there are not: all rows of it have them."""
-    if path.suffix.lower() not in tables.JSON_ENDINGS:
-        unknown = [column for column in record if not _is_known(column)]
-        if unknown and len(unknown) == len(record):
-            names = "its first line must name the columns, such as prompt"
-            raise CommandFailure("batch_unread", file=path, detail=f"{_unknown(unknown[0])}; {names}")
-        if unknown:
-            raise CommandFailure("batch_unread", file=path, detail=_unknown(unknown[0]))
-    return record
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    """Raises BackendError for columns of a table that there are not."""
+    unknown = [column for column in columns if not _is_known(column)]
+    if unknown:
+        names = "; its first line must name the columns, such as prompt" if len(unknown) == len(columns) else ""
+        raise CommandFailure("batch_unread", file=path, detail=f"{_unknown(cut(unknown[0], 40))}{names}")
 
 
 def _is_known(column: str) -> bool:
@@ -108,7 +108,7 @@ def _row(number: int, where: str, record: Record, defaults: tuple[Wish, Fraction
     settings: list[tuple[str, Any]] = []
     for column, value in record.items():
         if not _is_known(column):
-            raise Wrong(f"Of columns {_unknown(column)}.")
+            raise Wrong(f"T{_unknown(cut(column, 40))[1:]}.")
         if value is None or value == "":
             continue
         if column in _COLUMNS:
@@ -144,7 +144,7 @@ def _setting(cell: str) -> Any:
 def _text(value: Any, start: Path) -> str:
     if not isinstance(value, str):
         raise argparse.ArgumentTypeError(f"{value!r} is no text: write it in quotes")
-    return value
+    return values.text(value)
 
 
 def _whole(value: Any, start: Path) -> int:
@@ -190,6 +190,8 @@ def _paths(value: Any, start: Path) -> tuple[Path, ...]:
 
 def _out(value: Any, start: Path) -> str:
     path = PurePath(_text(value, start))
+    if "\0" in str(path) or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise argparse.ArgumentTypeError(f'"{cut(str(path), 40)}" can be no folder\'s name')
     if path.is_absolute() or path.drive or ".." in path.parts or not path.parts:
         raise argparse.ArgumentTypeError(f'"{value}" leads out of the folder of --out')
     return path.as_posix()

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from elevator.checkpoints import Algorithm, Family, Kind, Layout, identify
+from elevator.checkpoints.folders import weight_files
 from elevator.checkpoints.header import NeedsTorch
 from elevator.checkpoints.lora_files import LORA_NAMES, LORA_PARTS, lora_files
 from elevator.checkpoints.training import Distilled
@@ -141,8 +142,8 @@ def _identified(candidate: _Candidate, *, torch: bool) -> tuple[Found, bool]:
     except OSError as error:
         return msgspec.structs.replace(found, problem=f"{path} cannot be read ({error.strerror})."), True
     problem = ""
-    if path.is_dir() and not _has_weights(path, told.kind):
-        problem = f"{path} lacks files of weights; download it again."
+    if path.is_dir():
+        problem = _lack(path, told.kind)
     found = Found(
         path=found.path,
         size=found.size,
@@ -169,16 +170,21 @@ def _hub_title(path: Path, title: str) -> str:
     return title
 
 
-def _has_weights(folder: Path, kind: Kind) -> bool:
-    """Whether the parts that make the model what it is have their weights."""
+def _lack(folder: Path, kind: Kind) -> str:
+    """A sentence if a part that makes the model what it is has no weights that are read; else nothing."""
     parts = {
         Kind.T2I: ("unet", "vae", "text_encoder"),
         Kind.T2V: ("unet",),
         Kind.MOTION_MODULE: ("motion_adapter",) if (folder / "motion_adapter").is_dir() else ("",),
     }.get(kind, ())
-    with suppress(OSError):
-        return all(any(map(is_weights, os.listdir(folder / part))) for part in parts)
-    return False
+    for part in parts:
+        if not (folder / part).is_dir():
+            return f"{folder} has no folder {part}; put it there, or choose a whole model."
+        try:
+            weight_files(folder / part)
+        except ModelError as error:
+            return str(error)
+    return ""
 
 
 def _candidates(root: Path, notes: list[str]) -> Iterator[_Candidate]:

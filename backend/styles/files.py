@@ -60,6 +60,8 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Folder or file of a VAE instead of the text-to-image model's."""
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
     """What the text-to-image model predicts, where its file does not say it."""
+    rescale_betas_zero_snr: bool | None = None
+    """Whether its last level of noise is noise alone, where its file does not say it."""
     t2v_loras: tuple[LoraEntry, ...] = ()
     """LoRAs that belong to the text-to-video model."""
     t2v_text: PathText | None = None

@@ -143,6 +143,7 @@ def recipe_of(
             path_in(start, base.t2v),
             vae=path_in(start, base.vae) if base.vae else None,
             prediction_type=base.prediction_type,
+            rescale_betas_zero_snr=base.rescale_betas_zero_snr,
             t2v_loras=[_lora(entry, start, folders[0]) for entry in base.t2v_loras if entry.on],
             t2v_text=path_in(start, base.t2v_text) if base.t2v_text else None,
             t2v_schedule=base.t2v_schedule,

@@ -192,6 +192,8 @@ class _Judge:
                 fits = kind is Kind.VAE
                 if fits and identity.family is Family.OTHER:
                     return f"{path} is a VAE of another latent space than that of SD 1.x and SD 2.x"
+                if fits and identity.family is Family.SDXL:
+                    return f"{path} is a VAE of SDXL, and one of SD 1.x or SD 2.x is needed"
             case "t2v_text":
                 fits = (path / "text_encoder").is_dir() if path.is_dir() else kind is Kind.T2I
             case "loras" | "t2v_loras":
@@ -306,7 +308,7 @@ def _broken(field: str, path: Path, said: str) -> Misfit:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

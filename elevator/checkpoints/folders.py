@@ -49,7 +49,7 @@ def weight_files(folder: Path) -> list[Path]:
             f"The weights in {folder} have a name that is not known here ({strange}); "
             "call the file as diffusers does, diffusion_pytorch_model.safetensors."
         )
-    raise ModelError(f"{folder} holds no weights; download or copy it again.")
+    raise ModelError(f"{folder} holds no weights; put the file there, such as diffusion_pytorch_model.safetensors.")
 
 
 def chosen_files(folder: Path) -> list[Path]:

@@ -56,6 +56,18 @@ _DTYPES = {
     "F8_E5M2": "float8_e5m2",
 }
 """Types by safetensors' names, as torch calls them; those of whole numbers stay as they are."""
+_OTHERS = (
+    (b"GGUF", "of GGUF, whose numbers are packed in another way; choose the same model as a .safetensors file"),
+    (b"\x89HDF", "of TensorFlow or Keras; choose the same model as a .safetensors file"),
+    (b"7z\xbc\xaf", "an archive; unpack it and choose the model file in it"),
+    (b"Rar!", "an archive; unpack it and choose the model file in it"),
+    (b"\x1f\x8b", "an archive; unpack it and choose the model file in it"),
+    (b"\x89PNG", "a picture; choose a model file"),
+    (b"\xff\xd8\xff", "a picture; choose a model file"),
+)
+"""How other files begin, and what they are."""
+_ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+_MOST_SAID = 60
 _NO_ENTRY = b'{"shape": [], "data_offsets": [0, 0]}'
 
 
@@ -116,6 +128,11 @@ def _parsed(path: Path, text: bytes, size: int) -> Header:
         raise ModelError(_cut_short(path))
     if not entries:
         raise ModelError(f"{path} holds no weights; choose a model file.")
+    if missing < 0:  # which the safetensors library does not take either
+        raise ModelError(
+            f"{path} is not a readable safetensors file: it has {-missing} bytes more than its header says; "
+            "download or copy it again."
+        )
     begin = 8 + len(text)
     stored = {
         plain_name(name): Tensor(entry.shape, _DTYPES.get(entry.dtype, entry.dtype), "", begin + entry.data_offsets[0])
@@ -192,7 +209,26 @@ def _no_model(path: Path, start: bytes) -> str:
         return f"{path} is a web page instead of the model; download the model file itself."
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER:
         return _cut_short(path)
+    if path.name.endswith(".index.json"):
+        return f"{path} is a list of a model's parts; choose the folder in which it lies."
+    for mark, what in _OTHERS:
+        if start.startswith(mark):
+            return f"{path} is {what}."
+    if len(start) < 9 and path.suffix.lower() == ".safetensors":
+        return _cut_short(path)
+    if (said := _as_text(start)) and path.suffix.lower() in _ENDINGS:
+        return f"{path} is a text instead of the model (“{said}”); download the model file itself."
     return f"{path} is not a model file; choose a .safetensors, .ckpt, .pt, .pth or .bin file."
+
+
+def _as_text(start: bytes) -> str:
+    """The first words of what is a text, as servers send one instead of a file; else nothing."""
+    try:
+        text = start.decode("utf-8", "strict" if len(start) < 500 else "ignore").strip()
+    except UnicodeDecodeError:
+        return ""
+    line = " ".join(text.split())
+    return (line if len(line) <= _MOST_SAID else f"{line[: _MOST_SAID - 1]}…") if line.isprintable() else ""
 
 
 def _cut_short(path: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from . import vaes
 from .header import Header, read_header
 from .kinds import (
     ALGORITHMS,
@@ -33,7 +34,7 @@ FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "adapter_model"
 """What diffusers and transformers call any model's file; its folder's name says more."""
 WEIGHTS = {".safetensors", ".bin", ".ckpt", ".pt", ".pth"}
 """How names of files of weights end."""
-NAMELESS = ("*", "emb_params")
+NAMELESS = ("*", "emb_params", "clip_l", "clip_g", "t5xxl", "text_encoders_0")
 """What stands in an embedding's file where no name does."""
 PARTS = ("unet", "motion_adapter")
 """Folders in a pipeline's folder that say what it is."""
@@ -128,6 +129,9 @@ def _of_file(path: Path, header: Header) -> Identity:
     family = _family(kind, names, header)
     objective = objective_of(path, header, family, channels, whole=kind in (Kind.T2I, Kind.UNET))
     distilled, guess = distilled_of(path, layout, header) if kind is Kind.MOTION_MODULE else (None, "")
+    if kind is Kind.VAE and family is Family.UNKNOWN:
+        family = vaes.family_beside(path)
+        guess = vaes.guess(path) if family is Family.UNKNOWN else ""
     beside = _WHOLE.format(path.name) if kind is Kind.MOTION_MODULE and "\nconv_in.weight\n" in names else ""
     return Identity(
         path=path,
@@ -201,8 +205,11 @@ def _family(kind: Kind, names: str, header: Header) -> Family:
         return family
     if any(mark in names for mark in SDXL_MARKS):
         return Family.SDXL
-    family = family_of_width(_width(_ENCODER_INPUT, header))
-    return _stated_family(header) if family is Family.UNKNOWN else family
+    stated = _stated_family(header)
+    # The first of several text encoders, which SDXL has from SD 1.x, or another trainer's only one.
+    if stated is not Family.UNKNOWN or "lora_te1_" in names:
+        return stated
+    return family_of_width(_width(_ENCODER_INPUT, header))
 
 
 def _width(pattern: re.Pattern[str], header: Header) -> int | None:
@@ -332,7 +339,8 @@ def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None, int | 
     """Kind, family, a UNet's input channels and the width of text embeddings from a part's config."""
     kind = CLASSES.get(str(_class_name(config)), Kind.OTHER)
     if kind is Kind.VAE:
-        return kind, Family.UNKNOWN if config.get("latent_channels") == 4 else Family.OTHER, None, None
+        other = config.get("latent_channels") != 4
+        return kind, Family.OTHER if other else vaes.family_of_scale(config), None, None
     if kind is Kind.MOTION_MODULE:
         levels = config.get("block_out_channels")
         return kind, _motion_family(levels if isinstance(levels, list) else ()), None, None
@@ -344,7 +352,7 @@ def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None, int | 
 
 def _config(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} is not a readable config; download or copy it again.") from error
     if not isinstance(content, dict):

@@ -67,9 +67,10 @@ class Algorithm(StrEnum):
     PEFT_BOFT = "BOFT as peft writes it"
     ADALORA = "AdaLoRA"
     VERA = "VeRA"
+    OTHER = "another method of peft"
 
 
-REFUSED_ALGORITHMS = (Algorithm.PEFT_OFT, Algorithm.PEFT_BOFT, Algorithm.ADALORA, Algorithm.VERA)
+REFUSED_ALGORITHMS = (Algorithm.PEFT_OFT, Algorithm.PEFT_BOFT, Algorithm.ADALORA, Algorithm.VERA, Algorithm.OTHER)
 """That are known by their names alone."""
 
 WIDTHS = {
@@ -87,12 +88,25 @@ ALGORITHMS = (
     (".oft_R", Algorithm.PEFT_OFT),
     (".oft_r\n", Algorithm.PEFT_OFT),
     (".boft_R", Algorithm.PEFT_BOFT),
+    (".fourierft_", Algorithm.OTHER),
+    (".hra_u", Algorithm.OTHER),
+    (".randlora_", Algorithm.OTHER),
+    (".poly_lora_", Algorithm.OTHER),
+    (".bone_block", Algorithm.OTHER),
+    (".miss_block", Algorithm.OTHER),
+    (".vblora_", Algorithm.OTHER),
+    (".shira_", Algorithm.OTHER),
+    (".c3a_kernel", Algorithm.OTHER),
+    (".road_theta", Algorithm.OTHER),
+    (".ln_tuning_layers", Algorithm.OTHER),
     (".hada_w1_", Algorithm.LOHA),
     (".lokr_w1", Algorithm.LOKR),
     (".dora_scale", Algorithm.DORA),
     ("lora_magnitude_vector", Algorithm.DORA),
     (".lora_down.", Algorithm.LORA),
     (".lora_A.", Algorithm.LORA),
+    (".lora_A\n", Algorithm.LORA),
+    (".lora_down\n", Algorithm.LORA),
     ("lora.down.", Algorithm.LORA),
     (".lora_linear_layer.", Algorithm.LORA),
     (".oft_blocks\n", Algorithm.OFT),
@@ -149,7 +163,6 @@ OTHER_FAMILIES = (
 SDXL_MARKS = (
     "\nconditioner.embedders.0.transformer.",
     "\nconditioner.embedders.1.",
-    "lora_te1_",
     "lora_te2_",
     "\ntext_encoder_2.",
     "\nclip_g\n",

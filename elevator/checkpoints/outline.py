@@ -35,6 +35,11 @@ _HARMLESS = re.compile(
 _NUMBERS = re.compile(r"numpy(?:\._?core)?(?:\.multiarray (?:scalar|_reconstruct)| dtype| ndarray|\.dtypes \w+DType)")
 """What trainers leave of NumPy beside the weights, such as the best loss. Nobody needs it here, so that something empty
 may stand in for what makes it."""
+_LEFT = re.compile(
+    r"argparse Namespace|pathlib(?:\._local)? (?:Pure)?(?:Posix|Windows)?Path"
+    r"|datetime (?:datetime|date|time|timedelta|timezone)"
+)
+"""What trainers leave of their settings: it is made by a call, but nobody needs it here either."""
 _NEVER = ("builtins", "__builtin__", "nt", "os", "posix", "subprocess", "sys")
 """Modules whose functions no file of weights has a reason to name."""
 _STORAGES = {
@@ -219,7 +224,7 @@ class _Machine:
     def _name(self, module: str, name: str) -> _Name:
         """Something of a module. Raises HoldsCode for what no file of weights names, and Unclear for torch's own."""
         found = _named(module, name)
-        if found.foreign or _NUMBERS.fullmatch(found.full):
+        if found.foreign or _NUMBERS.fullmatch(found.full) or _LEFT.fullmatch(found.full):
             self.named.add(found.full.replace(" ", "."))
         return found
 
@@ -245,7 +250,7 @@ class _Machine:
 
 def _named(module: str, name: str) -> _Name:
     full = f"{module} {name}"
-    if _HARMLESS.fullmatch(full) or _NUMBERS.fullmatch(full):
+    if any(names.fullmatch(full) for names in (_HARMLESS, _NUMBERS, _LEFT)):
         return _Name(full)
     root = module.partition(".")[0]
     if root == "torch":

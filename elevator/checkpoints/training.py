@@ -124,8 +124,8 @@ def distilled_of(path: Path, layout: Layout, header: Header | None) -> tuple[Dis
         return "animatelcm", ""
     if header is None and any(path.glob("*AnimateLCM*_lora.safetensors")):
         return "animatelcm", ""
-    for name in _names(path):
-        words = {word.lower() for word in _WORD.findall(name)}
+    for name in names_of(path):
+        words = words_of(name)
         found = next((kind for word, kind in _WORDS.items() if word in words), None)
         if found:
             title = {"animatelcm": "AnimateLCM", "lightning": "AnimateDiff-Lightning"}[found]
@@ -136,7 +136,12 @@ def distilled_of(path: Path, layout: Layout, header: Header | None) -> tuple[Dis
     return None, ""
 
 
-def _names(path: Path) -> list[str]:
+def words_of(name: str) -> set[str]:
+    """ "sdXL_v10VAEFix" → sd, xl, v, 10, vae, fix."""
+    return {word.lower() for word in _WORD.findall(name)}
+
+
+def names_of(path: Path) -> list[str]:
     """The names that may tell: the file's or folder's, its folder's, and further up while those say nothing."""
     path = path.absolute()
     names = [path.stem if path.is_file() else path.name]

@@ -101,6 +101,8 @@ def _needs(identity: Identity) -> Iterator[str]:
                 yield f"a text encoder of width {identity.width}, as t2v_text"
         case Kind.VAE:
             yield "a text-to-image model of SD 1.x or SD 2.x"
+            if family is Family.UNKNOWN:
+                yield "to be a VAE of those, and not of SDXL, which looks the same"
         case Kind.MOTION_LORA:
             yield "a motion module"
         case _:

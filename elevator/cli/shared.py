@@ -40,7 +40,7 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     "--device": ("where to sample: auto, cpu, cuda or cuda:1, xpu, mps", {"type": values.device, "metavar": "DEVICE"}),
     "--out": (
         "where the clip goes: a folder for its frames, or a film, NAME.mp4, .webm or .gif (default: out/PROMPT-SEED)",
-        {"type": Path, "metavar": "PLACE"},
+        {"type": values.place, "metavar": "PLACE"},
     ),
     "--overwrite": ("replace a clip that is there", {"action": "store_true"}),
     "--quiet": ("show no progress", {"action": "store_true"}),

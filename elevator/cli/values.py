@@ -28,7 +28,14 @@ def text(text: str) -> str:
 
 def path(name: str) -> str:
     """Where a file or folder lies, absolute."""
-    return str(Path(text(name)).absolute())
+    return str(place(name).absolute())
+
+
+def place(name: str) -> Path:
+    """A path as it was given. An empty one would be the folder that the terminal is in."""
+    if not name.strip():
+        raise argparse.ArgumentTypeError(f'"{name}" is no path: write where it lies, or . for this folder')
+    return Path(text(name))
 
 
 def whole(text: str) -> int:
@@ -36,7 +43,7 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'"{text}" is no whole number: write it like 16') from None
+        raise argparse.ArgumentTypeError(f'"{_short(text)}" is no whole number: write it like 16') from None
 
 
 def number(text: str) -> float:
@@ -45,11 +52,16 @@ def number(text: str) -> float:
         found = float(text)
     except ValueError:
         found = math.nan
-    if math.isnan(found):
+    if not math.isfinite(found):
         other = text.replace(",", ".")
         like = other if re.fullmatch(r"[+-]?\d+\.\d+", other) else "0.8"
-        raise argparse.ArgumentTypeError(f'"{text}" is no number: write it like {like}')
+        raise argparse.ArgumentTypeError(f'"{_short(text)}" is no number: write it like {like}')
     return found
+
+
+def _short(text: str) -> str:
+    """As much of it as a sentence needs."""
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def seed(text: str) -> int:
@@ -69,7 +81,7 @@ def device(text: str) -> str:
 
 def size(text: str) -> tuple[int, int]:
     """ "64x48" → (64, 48)."""
-    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
+    match = re.fullmatch(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f'"{text}" is no size: write it like 64x64')
     return int(match[1]), int(match[2])
@@ -84,11 +96,12 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def plain(text: str) -> Any:
-    """A JSON value; what is none is a text."""
+    """A JSON value; what is none is a text, also a number that is not finite, which JSON has not (RFC 8259)."""
     try:
-        return json.loads(text)
-    except ValueError:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    return text if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def nested(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,22 +66,40 @@ class ImageModel:
 
 def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
     """Load a T2I, with another VAE or prediction type than its own if they are given."""
-    path, prediction_type = sources.t2i_path, sources.prediction_type
+    path = sources.t2i_path
     vae = None if sources.vae is None else Path(sources.vae)
     if path.is_dir():
         _check_folder(path)
     identity = identify(path)
     _check(identity)
     if not path.is_dir():
-        return (yield from _from_file(read, identity, vae, prediction_type))
+        model = yield from _from_file(read, identity, vae, sources)
+    else:
+        model = yield from _from_folder(read, identity, vae, sources)
+    return model if vae is None else replace(model, notes=(*model.notes, *identify(vae).notes))
+
+
+def _from_folder(
+    read: Reader, identity: Identity, vae: Path | None, sources: Sources
+) -> Generator[Loading, None, ImageModel]:
+    path = identity.path
     unet = yield from read.folder(UNet2DConditionModel, path / "unet")
     text = yield from read.text_encoder(path)
     config = read_config(path / "scheduler" / "scheduler_config.json")
-    if prediction_type is not None:
-        config["prediction_type"] = prediction_type
+    if sources.prediction_type is not None:
+        config["prediction_type"] = sources.prediction_type
+    if sources.rescale_betas_zero_snr is not None and sources.rescale_betas_zero_snr != _is_rescaled(config):
+        config["rescale_betas_zero_snr"] = sources.rescale_betas_zero_snr
+        # What was trained on noise alone must begin there (2305.08891, sec. 3.3).
+        config["timestep_spacing"] = "trailing" if sources.rescale_betas_zero_snr else "leading"
     schedule = Schedule.from_config(config)
     own = yield from (_vae(read, vae) if vae else read.folder(AutoencoderKL, path / "vae", torch.float32))
     return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family)
+
+
+def _is_rescaled(config: Mapping[str, Any]) -> bool:
+    """Whether a scheduler's config says that the last level is noise alone."""
+    return config.get("rescale_betas_zero_snr") is True
 
 
 def _check_folder(path: Path) -> None:
@@ -112,7 +130,7 @@ def _check(identity: Identity) -> None:
 
 
 def _from_file(
-    read: Reader, identity: Identity, vae: Path | None, prediction_type: str | None
+    read: Reader, identity: Identity, vae: Path | None, sources: Sources
 ) -> Generator[Loading, None, ImageModel]:
     path = identity.path
     names = read_header(path).shapes
@@ -121,9 +139,10 @@ def _from_file(
         raise ModelError(f"{path} holds no VAE; name one for it too, such as that of {family}.")
     tensors = cache(lambda: load_tensors(path))  # a pickle is read whole, so only if a part of it is needed
     own_vae = read.component("VAE", path, lambda: _vae_file(read, _under(tensors(), _VAE), path))
-    prediction = prediction_type or identity.prediction or "epsilon"
-    # Where a network predicts epsilon, a level of noise alone says nothing about the picture.
-    zero_snr = identity.zero_snr and prediction == "v_prediction"
+    prediction = sources.prediction_type or identity.prediction or "epsilon"
+    zero_snr = sources.rescale_betas_zero_snr
+    if zero_snr is None:  # where a network predicts epsilon, a level of noise alone says nothing about the picture
+        zero_snr = identity.zero_snr and prediction == "v_prediction"
     return ImageModel(
         unet=(yield from read.component("UNet", path, lambda: _unet(read, tensors(), identity, family))),
         text=(yield from read.component("text", path, lambda: _text_encoder(read, path, tensors(), family))),
@@ -131,7 +150,7 @@ def _from_file(
         schedule=Schedule.of("stable_diffusion", prediction, zero_snr=zero_snr),
         vae_folder=None,
         family=family,
-        notes=() if prediction_type else identity.notes,
+        notes=() if sources.prediction_type else identity.notes,
     )
 
 
@@ -179,9 +198,11 @@ def _text_encoder(
 
 def _vae(read: Reader, path: Path) -> Generator[Loading, None, Any]:
     """A VAE of its own: a folder in diffusers layout, or a file."""
+    identity = identify(path)
+    if identity.family is Family.SDXL and identity.kind is Kind.VAE:
+        raise ModelError(f"{path} is a VAE of SDXL; choose one of SD 1.x or SD 2.x.")
     if path.is_dir():
         return (yield from read.folder(AutoencoderKL, path, torch.float32))
-    identity = identify(path)
     if identity.kind is not Kind.VAE:
         raise ModelError(f"{path} is no VAE ({identity.kind}); choose another file.")
 

@@ -190,10 +190,11 @@ def stamp_of(path: Path) -> tuple[tuple[str, int, int], ...]:
 
 def _empty(cls: type[Any], folder: Path) -> Any:
     """The network that a folder's config describes, with parameters on the meta device."""
+    config = read_config(folder / "config.json")
     with init_empty_weights():
         if cls is CLIPTextModel:
-            return cls(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
-        return cls.from_config(cls.load_config(folder, local_files_only=True))
+            return cls(CLIPTextConfig.from_dict(config))
+        return cls.from_config(config)
 
 
 class Mismatch(Exception):
@@ -264,7 +265,7 @@ def _expect_class(folder: Path, cls: type[Any]) -> None:
 def read_config(path: Path) -> dict[str, Any]:
     """A JSON object. Raises ModelError if the file is missing or holds none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing; choose a model folder in diffusers layout.") from error
     except (OSError, ValueError) as error:

@@ -14,7 +14,19 @@ _OTHERS = (
     (b"MM\0*", "a TIFF"),
     (b"\x76\x2f\x31\x01", "an OpenEXR"),
     (b"8BPS", "a Photoshop"),
+    (b"II+\0", "a TIFF"),
+    (b"MM\0+", "a TIFF"),
+    (b"SDPX", "a DPX"),
+    (b"XPDS", "a DPX"),
+    (b"#?RADIANCE", "a Radiance"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL"),
+    (b"\xff\x0a", "a JPEG XL"),
+    (b"qoif", "a QOI"),
 )
+
+
+_PICTURE_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
 
 
 def fault(data: bytes) -> str | None:
@@ -28,6 +40,10 @@ def fault(data: bytes) -> str | None:
     if not data.startswith(SIGNATURE):
         if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
             return "is a WebP picture; save it as PNG"
+        if _is_film(data):
+            return "is a film; make PNG files of its frames"
+        if data[4:8] == b"ftyp":
+            return "is a HEIF or AVIF picture; save it as PNG"
         kind = next((kind for mark, kind in _OTHERS if data.startswith(mark)), None)
         return f"is {kind} picture; save it as PNG" if kind else "is no PNG picture"
     at = len(SIGNATURE)
@@ -43,6 +59,14 @@ def fault(data: bytes) -> str | None:
             return None
         at = end
     return "is a PNG that breaks off; it may still be written, or its copy is not whole"
+
+
+def _is_film(data: bytes) -> bool:
+    """Whether a file begins as films do: Matroska, AVI, or ISO's base format (14496-12) of a brand other than those of
+    pictures (HEIF, 23008-12)."""
+    if data.startswith(b"\x1a\x45\xdf\xa3") or (data.startswith(b"RIFF") and data[8:12] == b"AVI "):
+        return True
+    return data[4:8] == b"ftyp" and data[8:12] not in _PICTURE_BRANDS
 
 
 def has_alpha(data: bytes) -> bool:

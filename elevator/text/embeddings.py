@@ -68,6 +68,8 @@ def _content(path: Path) -> Any:
 
 def _only(content: Any, path: Path) -> tuple[Any, Any]:
     """Name and value of the one entry that the content has."""
+    if isinstance(content, Mapping) and "emb_params" in content:  # beside which some trainers put their step
+        return "emb_params", content["emb_params"]
     if isinstance(content, Mapping | nn.ParameterDict) and len(content) == 1:
         return next(iter(content.items()))
     if isinstance(content, Mapping) and content.keys() & _SDXL:

@@ -27,12 +27,12 @@ def width() -> int:
     return int(held("lora_peft")[f"unet.{LAYER}.lora_A.weight"].shape[1])
 
 
-def pair(name: str, down: str = "lora_A", up: str = "lora_B") -> Tensors:
+def pair(name: str, down: str = "lora_A", up: str = "lora_B", end: str = ".weight") -> Tensors:
     """A plain LoRA of the layer."""
     generator = torch.Generator().manual_seed(0)
     return {
-        f"{name}.{down}.weight": torch.randn(RANK, width(), generator=generator),
-        f"{name}.{up}.weight": torch.randn(width(), RANK, generator=generator),
+        f"{name}.{down}{end}": torch.randn(RANK, width(), generator=generator),
+        f"{name}.{up}{end}": torch.randn(width(), RANK, generator=generator),
     }
 
 
@@ -174,6 +174,24 @@ CASES = [
         "LyCORIS, ComfyUI",
         lora(lambda: _named({"diff": (width(), width())})),
         holds=is_on,
+    ),
+    Case(
+        "LoRA", "names without `.weight`", "ComfyUI", lora(lambda: pair(LAYER, "lora_A", "lora_B", end="")), holds=is_on
+    ),
+    Case(
+        "LoRA",
+        "IA3",
+        "peft",
+        lora(lambda: {f"base_model.model.{LAYER}.ia3_l": _random(width(), 1)}),
+        holds=is_on,
+    ),
+    Case(
+        "LoRA",
+        "HRA, Bone, RandLoRA and other methods that are no product of small matrices",
+        "peft",
+        lora(lambda: {f"base_model.model.{LAYER}.hra_u": _random(width(), RANK)}),
+        refused="lora.safetensors is a LoRA of a kind that is not read (another method of peft); train or download a "
+        "plain LoRA.",
     ),
     Case(
         "LoRA",

@@ -109,6 +109,12 @@ def suffixed(variant: str, path: Path) -> None:
         file.rename(file.with_suffix(f".{variant}{file.suffix}"))
 
 
+def marked_configs(path: Path) -> None:
+    """Every JSON file as an editor on Windows saves it."""
+    for file in path.rglob("*.json"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+
 def sharded(pattern: str, path: Path) -> None:
     """The UNet's weights in two parts, with their index."""
     (file,) = (path / "unet").glob("*.safetensors")
@@ -262,6 +268,25 @@ def vae_as(prefix: str) -> Build:
     return build
 
 
+def sdxl_vae(metadata: dict[str, str]) -> Build:
+    """A VAE of the layers that SD 1.x and SDXL have, under the name that SDXL's is known by."""
+
+    def build(where: Path) -> dict[str, Any]:
+        found = {name: tensor.contiguous() for name, tensor in held("vae").items()}
+        save_file(found, where / "sdxl_vae.safetensors", metadata)
+        return {"vae": where / "sdxl_vae.safetensors"}
+
+    return build
+
+
+def sdxl_vae_folder(where: Path) -> dict[str, Any]:
+    """The same in diffusers' layout."""
+    path = shutil.copytree(part("sd1_folder", "vae").parent, where / "model")
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    (path / "config.json").write_text(json.dumps(config | {"scaling_factor": 0.13025}), encoding="utf-8")
+    return {"vae": path}
+
+
 def embedding(style: Any, name: str, width: int = 64) -> Build:
     """A textual inversion of two vectors."""
 
@@ -380,6 +405,7 @@ CASES = [
         told="predicts v, zero terminal SNR",
     ),
     Case(T2I, "folder", "diffusers", folder("sd1_folder")),
+    Case(T2I, "folder, configs with a mark of byte order", "Notepad, PowerShell", folder("sd1_folder", marked_configs)),
     Case(T2I, "folder, `….fp16.safetensors` alone", "diffusers", folder("sd1_folder", partial(suffixed, "fp16"))),
     Case(T2I, "folder, `….non_ema.safetensors` alone", "diffusers", folder("sd1_folder", partial(suffixed, "non_ema"))),
     Case(
@@ -575,6 +601,28 @@ CASES = [
         single("vae", lambda found: {f"{VAE}{name}": t for name, t in found.items()}, place="vae"),
     ),
     Case("VAE", "diffusers' names in one file", "sd-vae-ft-mse", vae_as("")),
+    Case(
+        "VAE",
+        "SDXL's, told by its metadata",
+        "Stability, model specification",
+        sdxl_vae({"modelspec.architecture": "stable-diffusion-xl-v1-base/vae"}),
+        refused="sdxl_vae.safetensors is a VAE of SDXL; choose one of SD 1.x or SD 2.x.",
+    ),
+    Case(
+        "VAE",
+        "SDXL's folder, told by the scale of its latents",
+        "diffusers",
+        sdxl_vae_folder,
+        refused="model is a VAE of SDXL; choose one of SD 1.x or SD 2.x.",
+    ),
+    Case(
+        "VAE",
+        "SDXL's without either, told by its name",
+        "sdxl_vae.safetensors",
+        sdxl_vae({}),
+        holds=lambda models: any("may be a VAE of SDXL" in note for note in models.guesses),
+        told="its layers are those of SD 1.x; that it may be SDXL's is said",
+    ),
     Case("VAE", "diffusers' names, `vae.` before each", "diffusers", vae_as("vae.")),
     Case(
         "VAE",

@@ -83,7 +83,8 @@ def test_columns_without_a_name_and_cells_mean_nothing(text: str) -> None:
 
 def test_something_below_no_name_is_said() -> None:
     assert rows("prompt,frames,\na fox,2,7\n") == ["Its cell 3 says '7', but the header has no name there."]
-    assert rows("prompt\na fox,2\n") == ["It has 2 cells, but the header 1."]
+    (said,) = rows("prompt\na fox,2\n")
+    assert said.startswith("It has 2 cells, but the header 1: put a text that holds what separates cells into")
 
 
 def test_names_of_columns_may_be_written_as_people_do() -> None:
@@ -117,7 +118,11 @@ def test_json_is_known_as_such(name: str, indent: int | None) -> None:
 
 def test_lines_of_a_list_in_json_are_counted() -> None:
     assert numbers('[\n {"prompt": "a"},\n\n {"prompt":\n "b"}\n]', "a.json") == [2, 4]
-    assert rows('[1, {"prompt": "a"}]', "a.json") == ["It is no JSON object: write {…}.", {"prompt": "a"}]
+    assert rows('[1, {"prompt": "a"}]', "a.json") == [
+        "It is no clip: write a prompt in quotes, or {…}.",
+        {"prompt": "a"},
+    ]
+    assert rows('["a fox", {"prompt": "a"}]', "a.json") == [{"prompt": "a fox"}, {"prompt": "a"}]
     assert rows("[]", "a.json") == rows(" ", "a.json") == rows("", "a.jsonl") == []
 
 
@@ -162,11 +167,80 @@ def test_what_cannot_be_read_is_named_for_what_it_is(data: bytes, says: str) -> 
 
 
 def test_a_damaged_list_in_json_is_told_with_its_line() -> None:
-    with pytest.raises(TableError, match="line 2: it is no JSON"):
+    with pytest.raises(TableError, match="line 2: at its character 12 it is no JSON, in which texts"):
         rows('[\n{"prompt": }]', "a.json")
     with pytest.raises(TableError, match="nested too deeply"):
         rows("[" * 100_000, "a.json")
-    assert rows("{\n", "a.jsonl")[0].startswith("It is no JSON")
+    assert rows("{\n", "a.jsonl")[0].startswith("At its character 2 it is no JSON")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_name_that_stands_twice_is_said(name: str) -> None:
+    """RFC 8259, section 4: which of the two counts, no rule says."""
+    doubled = '{"prompt": "a fox", "prompt": "a cat"}'
+    assert rows(f'{doubled}\n{{"prompt": "a"}}', "a.jsonl") == ['It says "prompt" twice.', {"prompt": "a"}]
+    assert rows(doubled, name) == rows(f"[{doubled}]", name) == ['It says "prompt" twice.']
+
+
+@pytest.mark.parametrize("text", ["[{0}]", '[{{"seed": {0}}}]', '{{"seed": {0}}}'])
+def test_a_number_of_more_digits_than_python_reads_is_said(text: str) -> None:
+    try:
+        (said,) = rows(text.format("9" * 5000), "a.json")
+    except TableError as error:
+        said = str(error)
+    assert said.lower().startswith("it holds a number of too many digits")
+
+
+def test_marks_before_lines_of_json_are_no_part_of_them() -> None:
+    """RFC 7464: each text of a sequence begins with RS."""
+    assert rows('\x1e{"prompt": "a"}\n\x1e{"prompt": "b"}\n', "a.jsonl") == [{"prompt": "a"}, {"prompt": "b"}]
+
+
+def test_tables_of_markdown_are_read() -> None:
+    """GitHub's specification, section 4.10: a line of dashes is below the header."""
+    text = "\n| prompt | frames |\n|:---|---:|\n| a fox, red | 4 |\n| a cat | 2 |\n"
+    wanted = [{"prompt": "a fox, red", "frames": "4"}, {"prompt": "a cat", "frames": "2"}]
+    assert rows(text, "shots.md") == rows("prompt|frames\na fox, red|4\na cat|2\n") == wanted
+    assert numbers(text, "shots.md") == [4, 5]
+
+
+@pytest.mark.parametrize("before", ["# my shots, of today\n", "\n# a; b\n#c\n", "#\nsep=;\n"])
+def test_comments_before_the_header_mean_nothing(before: str) -> None:
+    assert rows(f"{before}prompt;frames\n# a fox;4\n") == [{"prompt": "# a fox", "frames": "4"}]
+    assert numbers(f"{before}prompt;frames\na fox;4\n") == [before.count("\n") + 2]
+
+
+def test_a_column_may_be_called_by_the_sign_of_comments() -> None:
+    assert rows("#,prompt\n1,a fox\n") == [{"#": "1", "prompt": "a fox"}]
+
+
+def test_comments_in_a_list_of_prompts_are_no_prompts() -> None:
+    assert rows("# foxes\na fox\n", "prompts.txt") == [{"prompt": "a fox"}]
+
+
+@pytest.mark.parametrize("sign", ["\ufeff", "\u200b", "\u2060"])
+def test_what_is_not_seen_in_a_columns_name_is_no_part_of_it(sign: str) -> None:
+    assert rows(f"\ufeff{sign}prompt,fra{sign}mes\na fox,2\n") == [{"prompt": "a fox", "frames": "2"}]
+
+
+@pytest.mark.parametrize(
+    "data", [b"SQLite format 3\0prompt", "prompt\na fox\n".encode("utf-16-le")[1:], b"prompt\na\0b\n"]
+)
+def test_what_holds_nul_is_no_text(data: bytes) -> None:
+    with pytest.raises(TableError, match=r"NUL|not stored as UTF-8"):
+        rows(data)
+
+
+def test_the_columns_are_told_before_any_row() -> None:
+    """So that a file that is no table is not one without rows."""
+    told: list[Any] = []
+    assert list(read(b"<html>,,\n", "a.html", told.extend)) == []
+    assert told == ["<html>"]
+
+
+def test_a_cell_without_an_end_is_said_in_words() -> None:
+    with pytest.raises(TableError, match="line 2: a cell has more than 131072 signs; perhaps a quotation"):
+        rows('prompt\n"' + "a" * 131_073 + '"\n')
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('[]{}",:;\t\n\r a1sep=')).map(str.encode))
@@ -195,4 +269,4 @@ def test_whole_numbers_as_spreadsheets_write_them() -> None:
 
 
 def test_delimiters_are_those_that_documents_name() -> None:
-    assert tables.DELIMITERS == ",;\t"
+    assert tables.DELIMITERS == ",;\t|"

@@ -199,9 +199,19 @@ def _weight(held: _Held, settings: Mapping[str, Any]) -> Difference | None:
             return Factors(factors, bool(on_input))
         case {"ia3_l": factors} if factors.ndim == 2:
             return Factors(factors.float() - 1, factors.shape[0] == 1 < factors.shape[1])
+        case {"ia3_l": factors} if factors.ndim > 2:  # a convolution's is (1, n, 1, 1) for inputs and for outputs
+            return Factors(factors.float() - 1, _feeds_forward(plain(held.layer), settings))
         case {"diff": difference}:
             return Full(difference)
     return _kronecker(held, settings)
+
+
+def _feeds_forward(layer: str, settings: Mapping[str, Any]) -> bool:
+    """Whether peft's (IA)³ multiplies the layer's inputs: as it looks for layers, by a pattern or by ends of names."""
+    named = settings.get("feedforward_modules") or ()
+    if isinstance(named, str):
+        return re.fullmatch(named, layer) is not None
+    return any(layer == name or layer.endswith(f".{name}") for name in named)
 
 
 def _kronecker(held: _Held, settings: Mapping[str, Any]) -> Kronecker | None:

@@ -25,18 +25,20 @@ Target = Literal["unet", "motion", "text_encoder"]
 TARGETS: tuple[Target, ...] = ("unet", "motion", "text_encoder")
 
 _WRAPPERS = (
-    "lora_unet_",
-    "unet_",
+    "lora_",
     "lycoris_",
-    "base_model_model_",
-    "model_diffusion_model_",
+    "unet_",
+    "base_model_",
+    "model_",
     "diffusion_model_",
+    "network_",
+    "pipe_",
     "_orig_mod_",  # torch.compile
     "module_",  # PyTorch's parallel training
 )
 _TEXT_WRAPPERS = (
-    "lora_te_",
-    "lora_te1_",
+    "te_",
+    "te1_",
     "text_encoder_",
     "text_encoders_",
     "clip_l_",

@@ -86,7 +86,7 @@ def test_what_cannot_be_used_is_said(name: str) -> None:
     ("text", "sentence"),
     [
         ("prompt,prompt\na,b\n", 'It cannot be used: it has two columns "prompt".'),
-        ("prompt\na,b\n", "Line 2: It has 2 cells, but the header 1."),
+        ("prompt\na,b\n", "Line 2: It has 2 cells, but the header 1:"),
         ('prompt\n"a\n', "It cannot be used: line 2: a quotation mark"),
     ],
 )
@@ -98,7 +98,11 @@ def test_a_table_that_cannot_be_read_is_said(text: str, sentence: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("{", "Line 1: It is no JSON"), ("3", "Line 1: It is no JSON object"), ("[3]", "Line 1: It is no JSON object")],
+    [
+        ("{", "Line 1: At its character 2 it is no JSON"),
+        ("3", "Line 1: It is no clip"),
+        ("[3]", "Line 1: It is no clip"),
+    ],
 )
 def test_a_line_that_is_no_object_is_said(text: str, sentence: str) -> None:
     with pytest.raises(RowError) as caught:

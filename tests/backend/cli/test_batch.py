@@ -199,9 +199,12 @@ def test_a_text_with_a_prompt_a_line_is_a_batch(tmp_path: Path) -> None:
     ("line", "says"),
     [
         ("{", "no JSON"),
-        ("3", "no JSON object"),
+        ("3", "no clip"),
         ('{"prompt": 1}', "prompt"),
         ('{"frames": true}', "frames"),
+        ('{"prompt": "a \\ud800 fox"}', "prompt: 'a \\ud800 fox' is not written in UTF-8."),
+        ('{"out": "a\\u0000b"}', "can be no folder's name"),
+        (f'{{"out": "{"é" * 130}"}}', "can be no folder's name"),
         ('{"frames": 1.5}', "frames: 1.5 is no whole number: write it like 16."),
         ('{"lora": [1]}', "lora"),
         ('{"lora": 1}', "lora"),

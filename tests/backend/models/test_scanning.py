@@ -277,7 +277,9 @@ def test_a_folder_without_its_weights(tmp_path: Path) -> None:
     folder = tools.diffusers(tmp_path / "half")
     (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     (found,) = look(tmp_path).found
-    assert "lacks files of weights" in found.problem
+    assert found.problem.endswith(
+        "unet holds no weights; put the file there, such as diffusion_pytorch_model.safetensors."
+    )
     assert not pairs([found])
 
 

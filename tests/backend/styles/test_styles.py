@@ -279,6 +279,7 @@ def test_a_users_base_starts_at_its_file_and_may_replace_ours(own: Path, own_bas
 FULL_BASE = """
 vae = "vae.pt"
 prediction_type = "v_prediction"
+rescale_betas_zero_snr = true
 t2v_loras = [{ path = "motion.safetensors", weight = 0.8 }, { name = "named" }]
 t2v_text = "/m/text"
 t2v_schedule = "lcm"
@@ -290,7 +291,7 @@ def test_all_that_a_base_and_a_style_say_is_in_the_order(own: Path, own_bases: P
     write_own(own, own_bases, BASE + FULL_BASE + PRESET, FULL_STYLE)
     sources = resolve(request(width=512, height=512), read_catalogue(), fake=True)[0].sources
     assert sources.vae == str(own_bases / "vae.pt")
-    assert sources.prediction_type == "v_prediction"
+    assert (sources.prediction_type, sources.rescale_betas_zero_snr) == ("v_prediction", True)
     named = own_bases / "loras" / "named"
     assert sources.t2v_loras == (
         Lora(path=str(own_bases / "motion.safetensors"), weight=0.8),
@@ -303,7 +304,8 @@ def test_all_that_a_base_and_a_style_say_is_in_the_order(own: Path, own_bases: P
     assert sources.embeddings == (str(own / "cat.pt"), str(Path("/m/dog.pt")))
     write_own(own, own_bases, BASE + PRESET)
     bare = resolve(request(width=512, height=512), read_catalogue(), fake=True)[0].sources
-    assert (bare.vae, bare.prediction_type, bare.t2v_text, bare.t2v_schedule) == (None,) * 4
+    assert (bare.vae, bare.prediction_type, bare.rescale_betas_zero_snr) == (None,) * 3
+    assert (bare.t2v_text, bare.t2v_schedule) == (None,) * 2
     assert (bare.t2v_loras, bare.loras_on_t2v, bare.embeddings) == ((), False, ())
 
 

@@ -19,6 +19,7 @@ from elevator import Plan
 from elevator.sources import Sources
 from elevator.steps import result
 from tests.backend.clip_orders import WEIGHTS, lora, made, order
+from tests.true_shapes.random_weights import write
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 ZEROSCOPE, ANIMATEDIFF = str(WEIGHTS / "zeroscope"), str(WEIGHTS / "animatediff")
@@ -99,6 +100,28 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     second = result(kept.take(sources))
     assert second.t2i.unet is first.t2i.unet
     assert torch.equal(2 * second.vae.decoder.conv_in.weight, first.vae.decoder.conv_in.weight)
+
+
+def test_settings_that_appear_beside_a_file_count_without_reading_it_again(tmp_path: Path) -> None:
+    """The `.yaml` beside a checkpoint says what it predicts, and `scheduler/` beside a motion module its levels."""
+    for folder in ("t2i", "t2v"):
+        (tmp_path / folder).mkdir()
+    sources = Sources.of(
+        write("sd1", tmp_path / "t2i" / "sd1.safetensors", "tiny"),
+        write("motion_v2", tmp_path / "t2v" / "mm.ckpt", "tiny"),
+    )
+    kept = shelf()
+    first = result(kept.take(sources))
+    assert (first.t2i_schedule.prediction_type, first.t2v_schedule.spacing) == ("epsilon", "leading")
+    (tmp_path / "t2i" / "sd1.yaml").write_text('model:\n  params:\n    parameterization: "v"\n', encoding="utf-8")
+    scheduler = tmp_path / "t2v" / "scheduler" / "scheduler_config.json"
+    scheduler.parent.mkdir()
+    scheduler.write_text('{"timestep_spacing": "trailing"}', encoding="utf-8")
+    before = kept.loads
+    second = result(kept.take(sources))
+    assert (second.t2i_schedule.prediction_type, second.t2v_schedule.spacing) == ("v_prediction", "trailing")
+    assert kept.loads == before
+    assert second.t2i.unet is first.t2i.unet
 
 
 def test_sets_that_share_a_t2i_make_the_clips_that_they_make_alone() -> None:

@@ -72,7 +72,7 @@ def test_parts_belong_together(tmp_path, pattern):
             "mine.safetensors",
             r"have a name that is not known here \(mine\.safetensors\); call the file as diffusers does",
         ),
-        ("config.json", "holds no weights; download or copy it again"),
+        ("config.json", "holds no weights; put the file there, such as diffusion_pytorch_model.safetensors"),
     ],
 )
 def test_why_there_are_none(tmp_path, name, said):

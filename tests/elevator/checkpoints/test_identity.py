@@ -110,7 +110,33 @@ LORAS = {
     "kohya": (lora(f"{KOHYA}.lora_down.weight", f"{KOHYA}.lora_up.weight"), SD1, Layout.KOHYA, "LoRA"),
     "kohya SD 2": (lora(f"{KOHYA}.lora_down.weight", f"{KOHYA}.lora_up.weight", 1024), SD2, Layout.KOHYA, "LoRA"),
     "kohya SDXL": (lora(f"{KOHYA}.lora_down.weight", f"{KOHYA}.lora_up.weight", 2048), SDXL, Layout.KOHYA, "LoRA"),
-    "kohya SDXL text": ({"lora_te1_encoder_q_proj.lora_down.weight": (8, 768)}, SDXL, Layout.KOHYA, "LoRA"),
+    "kohya SDXL text": (
+        {f"lora_te{n}_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": (8, 768) for n in (1, 2)},
+        SDXL,
+        Layout.KOHYA,
+        "LoRA",
+    ),
+    # The first of several, or a trainer's only one: that of SDXL, SD 3 and Flux is as wide as that of SD 1.x.
+    "the first text encoder alone": (
+        {"lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": (8, 768)},
+        UNKNOWN,
+        Layout.KOHYA,
+        "LoRA",
+    ),
+    "the first text encoder beside SD 1.x": (
+        {"lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": (8, 768)}
+        | lora(f"{KOHYA}.lora_down.weight", f"{KOHYA}.lora_up.weight"),
+        SD1,
+        Layout.KOHYA,
+        "LoRA",
+    ),
+    "without `.weight`": (lora(f"{DIFFUSERS}.to_k.lora_A", f"{DIFFUSERS}.to_k.lora_B"), UNKNOWN, Layout.PEFT, "LoRA"),
+    "peft's other methods": (
+        {f"base_model.model.{BLOCK}.attn2.to_k.hra_u": (320, 8)},
+        UNKNOWN,
+        Layout.PEFT,
+        "another method of peft",
+    ),
     "kohya text": (
         {"lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": (8, 768)},
         SD1,

@@ -112,6 +112,28 @@ def test_the_prediction_type_is_the_files_the_callers_or_epsilon(files, tmp_path
         load_models(Sources.of(files("sd2"), t2v, prediction_type="magic"))
 
 
+def test_zero_terminal_snr_is_the_callers_or_the_files(files, tmp_path):
+    """2305.08891, sections 3.1 and 3.3: the last level holds no signal, and the chain begins there."""
+    marks = {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
+    save_file(load_file(files("sd2")) | marks, tmp_path / "marked.safetensors")
+    sd2, folder, t2v = files("sd2"), files("sd2_folder", ""), files("zeroscope", "")
+
+    def ends(t2i, asked, predicts="v_prediction"):
+        sources = Sources.of(t2i, t2v, prediction_type=predicts, rescale_betas_zero_snr=asked)
+        schedule = load_models(sources).t2i_schedule
+        return float(schedule.alphas_cumprod[-1]) == 0, schedule.spacing
+
+    for t2i in (sd2, folder):
+        assert [ends(t2i, asked) for asked in (None, True)] == [(False, "leading"), (True, "trailing")]
+    assert [ends(tmp_path / "marked.safetensors", asked) for asked in (None, False)] == [
+        (True, "trailing"),
+        (False, "leading"),
+    ]
+    asked = Sources.of(sd2, t2v, prediction_type="epsilon", rescale_betas_zero_snr=True)
+    with pytest.raises(ModelError, match="use a v_prediction model or set rescale_betas_zero_snr to false"):
+        load_models(asked).t2i_schedule.with_steps(10)
+
+
 def test_another_vae_takes_the_place_of_the_checkpoints(files, tmp_path):
     own = load_models(Sources.of(files("sd1"), files("motion_v2", ".ckpt")))
     write("vae", tmp_path / "other.safetensors", "tiny", seed=5)

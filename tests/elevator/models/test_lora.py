@@ -252,6 +252,7 @@ KEY = "lora_unet_down_blocks_0_attentions_0_proj_in"
             {f"{KEY}.oft_R.weight": torch.ones(2, 2)},
             r"of a kind that is not read \(OFT as peft .*download a plain LoRA",
         ),
+        ({f"{KEY}.hra_u": torch.ones(2, 2)}, r"is a LoRA of a kind that is not read \(another method of peft"),
         ({f"{KEY}.boft_R": torch.ones(2, 2)}, r"is a LoRA of a kind that is not read \(BOFT as peft"),
         ({f"{KEY}.lora_A": torch.ones(2, 2), f"{KEY}.lora_E": torch.ones(2)}, r"not read \(AdaLoRA\)"),
         ({f"{KEY}.vera_lambda_b": torch.ones(2)}, r"not read \(VeRA\)"),
@@ -261,7 +262,18 @@ KEY = "lora_unet_down_blocks_0_attentions_0_proj_in"
         ({f"{KEY}.lora_down.weight": torch.ones(2, 2)}, "holds no complete LoRA layer"),
         ({"encoder.down.0.block.0.conv1.weight": torch.ones(2, 2)}, r"is no LoRA but .* \(VAE\); choose a LoRA"),
     ],
-    ids=["OFT of peft", "BOFT of peft", "AdaLoRA", "VeRA", "half a LoHa", "half a LoKr", "half a DoRA", "half", "VAE"],
+    ids=[
+        "OFT of peft",
+        "HRA of peft",
+        "BOFT of peft",
+        "AdaLoRA",
+        "VeRA",
+        "half a LoHa",
+        "half a LoKr",
+        "half a DoRA",
+        "half",
+        "VAE",
+    ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, file, sentence):
     save_file(file, tmp_path / "lora.safetensors")

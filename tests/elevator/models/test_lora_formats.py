@@ -196,6 +196,22 @@ OTHERS = {
         RANK,
     ),
     "a bare text encoder's name": (lambda t: comfy(t, text="clip_l."), "all", RANK),
+    "`.weight` left out": (
+        lambda t: {name.removesuffix(".weight"): each for name, each in peft(t).items()},
+        "all",
+        RANK,
+    ),
+    "the parts of a pipeline": (
+        renamed(diffusers, **{"unet.": "pipe.unet.", "text_encoder.": "pipe.text_encoder."}),
+        "all",
+        RANK,
+    ),
+    "LyCORIS with the networks' names": (
+        renamed(kohya, lora_unet_="lycoris_unet_", lora_te_="lycoris_te_"),
+        "all",
+        ALPHA,
+    ),
+    "wrapped once more": (renamed(kohya, lora_unet_="lora.lora_unet_", lora_te_="network.lora_te_"), "all", ALPHA),
     "OneTrainer": (renamed(kohya, lora_te_="lora_te1_"), "all", ALPHA),
     "OneTrainer with dots": (renamed(kohya, lora_unet_="lora_unet.", lora_te_="lora_te."), "all", ALPHA),
     "LyCORIS alone": (renamed(kohya, lora_unet_="lycoris_", lora_te_="lycoris_"), "all", ALPHA),

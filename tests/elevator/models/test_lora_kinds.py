@@ -206,6 +206,12 @@ PEFT = {
     "IA3": IA3Config(
         target_modules=["to_k", "to_v", "ff.net.2"], feedforward_modules=["ff.net.2"], init_ia3_weights=False
     ),
+    "IA3 of convolutions": IA3Config(
+        target_modules=["conv1", "conv2", "to_k"], feedforward_modules=["conv2"], init_ia3_weights=False
+    ),
+    "IA3 by patterns": IA3Config(
+        target_modules=r".*\.(conv1|conv2)", feedforward_modules=r".*up_blocks\..*\.conv2", init_ia3_weights=False
+    ),
 }
 
 

@@ -58,6 +58,29 @@ def test_another_format_under_the_name_of_a_png_is_named(kind: str, name: str) -
     assert png.fault(b"hello") == "is no PNG picture"
 
 
+BEGINNINGS = {
+    "a film": (
+        b"\x1a\x45\xdf\xa3",  # Matroska and WebM (RFC 8794)
+        b"RIFF\0\0\0\0AVI LIST",
+        b"\0\0\0\x18ftypisom",  # ISO 14496-12
+        b"\0\0\0\x14ftypqt  ",
+    ),
+    "a HEIF or AVIF": (b"\0\0\0\x18ftypheic", b"\0\0\0\x1cftypavif", b"\0\0\0\x18ftypmif1"),
+    "a JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+    "a JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n",),
+    "a TIFF": (b"II+\0", b"MM\0+"),  # BigTIFF
+    "a DPX": (b"SDPX", b"XPDS"),
+    "a Radiance": (b"#?RADIANCE\n",),
+    "a QOI": (b"qoif",),
+}
+
+
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_what_begins_as_another_format_is_named(kind: str) -> None:
+    for begin in BEGINNINGS[kind]:
+        assert (png.fault(begin + bytes(40)) or "").startswith(f"is {kind}")
+
+
 def transparent() -> Image.Image:
     """A picture with hidden colours: magenta below alpha 0, and half of a green."""
     pixels = np.zeros((8, 8, 4), np.uint8)

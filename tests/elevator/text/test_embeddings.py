@@ -325,3 +325,16 @@ def test_brackets_that_do_not_close_stay_in_the_prompt(tmp_path):
     assert not torch.equal(encoder("<toy"), encoder("toy"))
     assert not torch.equal(encoder("toy>"), encoder("toy"))
     assert torch.equal(encoder("<toy>"), encoder("toy"))
+
+
+@pytest.mark.parametrize("place", ["clip_l", "text_encoders_0", "emb_params"])
+def test_the_name_of_a_text_encoder_is_no_word(tmp_path, place):
+    """Files for several text encoders name the vectors by these; prompts go by the file's name."""
+    save_file({place: vectors(2)}, tmp_path / "toy.safetensors")
+    read = read_embedding(tmp_path / "toy.safetensors")
+    assert (read.token, read.aliases) == ("toy", ())
+
+
+def test_numbers_beside_emb_params_are_left_out(tmp_path):
+    save_file({"emb_params": vectors(2), "step": torch.tensor(500)}, tmp_path / "toy.safetensors")
+    assert torch.equal(read_embedding(tmp_path / "toy.safetensors").vectors, vectors(2))
