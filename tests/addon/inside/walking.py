@@ -296,6 +296,8 @@ class Walk:
             bpy.ops.elevator.find_clips()
             pump()._client.send(messages.AskStatus())  # the second: its answer comes after all that was asked before
             self._ticks(lambda: sum(isinstance(message, messages.Status) for message in told) == 2)
+            # Of a long list one page comes after another.
+            self._ticks(lambda: not session.backend._asked and not session.backend._awaited)
         finally:
             del session.receive
         views = [view for message in told if isinstance(message, messages.Jobs) for view in message.jobs]
