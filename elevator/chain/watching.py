@@ -44,7 +44,7 @@ class Watch:
 def answer_later(fit: Tensor) -> Callable[[], bool]:
     """Have a flag brought from CUDA once it is computed; what is returned waits for it, and for nothing after it."""
     flag = torch.empty((), dtype=torch.bool, pin_memory=True).copy_(fit, non_blocking=True)
-    computed = torch.cuda.Event()
+    computed = torch.cuda.Event()  # type: ignore[no-untyped-call]
     computed.record(torch.cuda.current_stream(fit.device))
 
     def answer() -> bool:

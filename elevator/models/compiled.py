@@ -15,7 +15,7 @@ from torch import nn
 
 LAYERS = ("ResnetBlock2D", "FeedForward", "TemporalConvLayer")
 SHAPES = 128
-"""How many shapes of one class of layers may be compiled: a UNet has some 15, and calls with one prompt and with two."""
+"""How many shapes of one class of layers may be compiled: a UNet has some 15, and calls have one prompt or two."""
 
 
 def compile_layers(network: nn.Module, backend: str | Callable[..., Any] = "inductor") -> int:
@@ -26,5 +26,5 @@ def compile_layers(network: nn.Module, backend: str | Callable[..., Any] = "indu
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES)
     found = [module for module in network.modules() if type(module).__name__ in LAYERS]
     for module in found:
-        module.compile(dynamic=False, backend=backend)  # type: ignore[no-untyped-call]
+        module.compile(dynamic=False, backend=backend)
     return len(found)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
-import pytest
 import torch
 
 from backend.worker.sampling import SamplingMaker
@@ -36,10 +36,13 @@ SHARES = (0.8, 0.6, 0.45)
 def backend(setting: Setting, *places: str, idle: int = 600) -> Iterator[tuple[Running, Conversation]]:
     """A backend in a home of its own, and a client. In miniature it has no models, which the suite tests by itself."""
     options = ("--stay", "--device", ",".join(places or (setting.device,)), "--idle", str(idle))
-    with tempfile.TemporaryDirectory(prefix="gpu_home_") as home, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ELEVATOR_HOME", home)
-        with running(*options, fake=setting.small, step_seconds=0.02) as there, there.client() as client:
-            yield there, client
+    with (
+        tempfile.TemporaryDirectory(prefix="gpu_home_") as home,
+        mock.patch.dict(os.environ, ELEVATOR_HOME=home),
+        running(*options, fake=setting.small, step_seconds=0.02) as there,
+        there.client() as client,
+    ):
+        yield there, client
 
 
 def _size(setting: Setting) -> dict[str, Any]:
@@ -172,9 +175,8 @@ def memory_that_ends(setting: Setting) -> Iterator[Finding]:
     for share in SHARES:
         card.empty()
         maker = SamplingMaker(setting.device)
-        with pytest.MonkeyPatch.context() as patch:
-            # What the worker does itself before each attempt, with what it would find on a smaller card.
-            patch.setattr(devices, "limit", partial(_limited, share * peak / total))
+        # What the worker does itself before each attempt, with what it would find on a smaller card.
+        with mock.patch.object(devices, "limit", partial(_limited, share * peak / total)):
             try:
                 result = made(maker.make(asked))
             finally:
@@ -201,8 +203,7 @@ def _chunked(maker: SamplingMaker, asked: Any, whole: np.ndarray) -> Iterator[Fi
             raise torch.OutOfMemoryError("out of memory")
         return real(network, z, *told)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(InflatedT2I, "__call__", scarce)
+    with mock.patch.object(InflatedT2I, "__call__", scarce):
         result = made(maker.make(asked))
     away = int(np.abs(result.clip.astype(int) - whole).max())
     text = f"{'; '.join(result.again)}; frames at most {away} of 255 away"

@@ -62,7 +62,8 @@ class Card:
         if self.is_cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
         held = self.held
-        with nullcontext() if self.is_cuda else Allocations() as made:
+        made = Allocations()
+        with nullcontext() if self.is_cuda else made:
             first = self.seconds(work)
         peak = torch.cuda.max_memory_allocated(self.device) if self.is_cuda else held + made.peak
         times = [self.seconds(work) for _ in range(repeats)]

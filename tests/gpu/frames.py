@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
-
-import pytest
+from unittest import mock
 
 from tests.benchmarks import transport
 from tests.gpu.parts import Check, Finding, Setting
@@ -15,8 +15,7 @@ def lines(setting: Setting) -> Iterator[Finding]:
     """Milliseconds a frame that hardly compresses."""
     side, rounds = (64, 1) if setting.small else (1024, 3)
     made = transport.noise(side)
-    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ELEVATOR_HOME", home)
+    with tempfile.TemporaryDirectory() as home, mock.patch.dict(os.environ, ELEVATOR_HOME=home):
         fetch = transport.seconds_to_fetch(transport.leave_result(made), rounds)
     hop = transport.seconds_from_worker(side, rounds)
     for name, seconds in (("worker to server", hop), ("results to client", fetch)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from elevator.chain.cross_frame import Text
 from elevator.chain.denoiser import Denoiser
@@ -38,6 +40,11 @@ def denoisers(models: Models, plan: Plan) -> tuple[Denoiser, Denoiser]:
     )
 
 
+def _output(denoiser: Denoiser, z: Tensor) -> Tensor:
+    """A guided one; t is any timestep."""
+    return result(denoiser.guided(z, 501)).guided
+
+
 def foreseen(setting: Setting) -> Iterator[Finding]:
     """Weights, a guided call of either network and a decoded frame, for each pair."""
     card, side = Card(torch.device(setting.device)), 64 if setting.small else 512
@@ -50,9 +57,9 @@ def foreseen(setting: Setting) -> Iterator[Finding]:
         t2i, t2v = denoisers(models, PLAN)
         z = torch.randn(frames, *models.latent_shape(side, side), device=card.device)
         took = {
-            "painting": card.took(lambda t2i=t2i, z=z: result(t2i.guided(z, 501)), 0).own,
-            "refining": card.took(lambda t2v=t2v, z=z: result(t2v.guided(z, 501)), 0).own,
-            "decoding": card.took(lambda models=models, z=z: models.decode(z[0]), 0).own,
+            "painting": card.took(partial(_output, t2i, z), 0).own,
+            "refining": card.took(partial(_output, t2v, z), 0).own,
+            "decoding": card.took(partial(models.decode, z[0]), 0).own,
         }
         told = {name: getattr(said, name).memory for name in took}
         # A processor does not count its tensors: weights are taken as foreseen there.

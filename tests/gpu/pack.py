@@ -13,8 +13,11 @@ from pathlib import Path
 from elevator.arguments import ArgumentParser
 from tests.gpu.parts import ROOT
 
-PACKAGES = ("diffusers", "msgspec", "peft", "pyzmq")
-"""Those that the product or its tests need, and that such a machine lacks."""
+PACKAGES = (
+    *("accelerate", "certifi", "charset-normalizer", "diffusers", "idna", "importlib_metadata", "msgspec", "peft"),
+    *("pyzmq", "requests", "urllib3", "zipp"),
+)
+"""Those that the product or its tests need, and those that these ask for, where such a machine may lack them."""
 LOCKS = ("requirements.lock", "development.lock")
 PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in (17, 24, 26, 27, 28, 31, 34, 35)))
 USE = "python3 -m pip install -q --no-index --no-deps --no-compile --target /tmp/site {folder}/*.whl"

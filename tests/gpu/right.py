@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def single_forwards(setting: Setting) -> Iterator[Finding]:
     single = load_file(GOLDEN / "cases" / "single_forward.safetensors", device=setting.device)
     for dtype, tolerance in TOLERANCES.items():
         with exact_products():
-            found = {}
+            found: dict[str, float] = {}
             for kind in ("lavie",) if setting.small else T2VS:
                 models = load_models(Sources.of(GOLDEN / "t2i", GOLDEN / T2VS[kind]), setting.device, dtype)
                 found |= _forwards(models, kind, single, dtype)
@@ -121,28 +122,25 @@ def waiting(setting: Setting) -> Iterator[Finding]:
         return
     models = _embedded(setting.device, torch.float16)
     plan = models.presets["fast"].plan
-    places: list[str] = []
+    places: set[str] = set()
 
-    def noted(*_: object) -> None:
+    def noted(*_: object, **__: object) -> None:
         ours = [each for each in traceback.extract_stack() if each.filename.startswith(str(ROOT / "elevator"))]
-        places.append(f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "outside")
+        places.add(f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "outside")
 
     _clip(models, plan, 4, 1)  # kernels are chosen, pinned memory is there
     steps = elevate(models, prompt=PROMPT, plan=plan, frames=4, height=64, width=64, seed=1)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), mock.patch.object(warnings, "showwarning", noted):
         warnings.simplefilter("always")
-        warnings.showwarning = noted
         for step in steps:
             # From the chain's second call to its last.
             inside = step.phase in ("painting", "refining", "inverting")
             torch.cuda.set_sync_debug_mode("warn" if inside else "default")
     torch.cuda.set_sync_debug_mode("default")
     # After the chain's last call comes the decoding of the first frame, which waits for its pixels.
-    inside_chain = [place for place in places if not place.startswith("decoding.py")]
-    text = ": ".join(
-        [f"{len(inside_chain)} waits inside the chain", *([", ".join(set(inside_chain))] * bool(inside_chain))]
-    )
-    yield Finding("waiting", text, not inside_chain, {"places": sorted(set(places))})
+    waits = sorted(place for place in places if not place.startswith("decoding.py"))
+    text = f"{len(waits)} places inside the chain wait: {', '.join(waits) or 'none'}"
+    yield Finding("waiting", text, not waits, {"places": sorted(places)})
 
 
 CHECKS: tuple[Check, ...] = (recordings, single_forwards, the_processors_clip, same_seed, waiting)

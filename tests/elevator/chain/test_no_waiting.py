@@ -37,7 +37,7 @@ READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.is_nonzero
 FRAMES, SIDE = 4, 8
 
 
-class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class NoWaiting(TorchDispatchMode):
     """Refuses what makes a processor wait for a GPU."""
 
     def __torch_dispatch__(
@@ -55,7 +55,7 @@ class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-class Driverless(TorchFunctionMode):  # type: ignore[no-untyped-call]
+class Driverless(TorchFunctionMode):
     """Does by other operations what asks for a driver though its tensors have no values: torch's brackets, copies."""
 
     def __torch_function__(
@@ -151,8 +151,8 @@ def test_a_chain_reads_nothing_from_the_gpu(
     with mode:
         noises = torch.empty(FRAMES, 4, SIDE, SIDE)
 
-    def noise(*which: Any) -> Tensor:
-        draws.append(which)
+    def noise(purpose: str, n: int, k: int = 0) -> Tensor:
+        draws.append((purpose, n, k))
         return devices.moved(noises, "cuda")
 
     def side(name: str, network: Any, encoder: Any, schedule: Schedule, spans: Callable[..., Any]) -> Denoiser:
