@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from .errors import PlanError
-from .models.pair import Models, factor
+from .models.decoding import factor
+from .models.pair import Models
 from .pixels import Pixels
 from .plan import Plan
 

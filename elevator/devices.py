@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch import Tensor
 
 GPUS = ("cuda", "xpu", "mps")
 """Kinds of device with memory limits of their own, the best first."""
@@ -117,6 +118,13 @@ def empty_caches() -> None:
     for kind in GPUS:
         if is_available(kind):
             _module(kind).empty_cache()
+
+
+def moved(x: Tensor, device: str | torch.device) -> Tensor:
+    """A tensor on a device. What goes to CUDA goes through pinned memory, so that nobody waits for it."""
+    if kind_of(device) != "cuda" or x.device.type != "cpu":
+        return x.to(device)
+    return x.pin_memory().to(device, non_blocking=True)
 
 
 def has_fft(device: torch.device) -> bool:

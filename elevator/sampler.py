@@ -159,9 +159,11 @@ def _elevate(
     with enough_for("painting"):  # what no phase has claimed
         z = yield from relay(chain(t2i, t2v, plan, z, noise, start, hold), step)
 
+    with enough_for("decoding"):
+        made = models.frames(z, plan.tile)
     for k in range(frames):
         with enough_for("decoding"):
-            picture = models.decode(z[k], plan.tile)
+            picture = next(made)
         yield Step("decoding", next(number), total, frame=(k, picture), preview=partial(models.draft, z))
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ..devices import has_fft, moved
 from ..errors import PlanError
 from ..plan import Plan
 from .denoiser import Denoiser
@@ -47,6 +48,7 @@ def chain(
     schedule, every = t2i.schedule, plan.cache_interval
     _check_steps(t2i, t2v, plan)
     gain = mask(plan.lowpass, z.shape[0], *z.shape[2:])
+    gain = moved(gain, z.device) if has_fft(z.device) else gain
     path: list[Tensor] = []  # the last inversion's latents, those of the present level last
     painting, correcting = Reuse(every), Reuse(every)
     refinements = 0
@@ -81,6 +83,8 @@ def chain(
                 yield Unit("painting", t, z, clean)
         else:
             z = z_next
+    for denoiser in (t2i, t2v):
+        denoiser.watch.settle()
     return hold(z, END)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from ..errors import NumericsError
+from ..devices import moved
 from ..spans import Span, chunks
 from .cross_frame import Call, DeepFeatures, KeysValues, Text
 from .schedule import Schedule
+from .watching import Watch
 
 NEGATIVE, POSITIVE, BOTH = slice(0, 1), slice(1, 2), slice(0, 2)
 """Prompts of a denoiser's text."""
@@ -58,6 +59,9 @@ class Denoiser:
     """W."""
     spans: Callable[[int], tuple[Span, ...]] = whole_clip
     """How a clip of so many frames is cut."""
+    watch: Watch = field(default_factory=Watch, repr=False)
+    weights: dict[Span, Tensor] = field(default_factory=dict, repr=False)
+    """How much the frames of spans that overlap count, on the device."""
 
     def guided(self, z: Tensor, t: int, features: DeepFeatures | None = None) -> Generator[None, None, GuidedOutput]:
         """Classifier-free guidance, e_uncond + w (e_text − e_uncond) (arXiv 2207.12598), of (F, C, h, w).
@@ -92,9 +96,17 @@ class Denoiser:
             if len(spans) == 1:
                 return part
             total = z.new_zeros(len(part), *z.shape) if total is None else total
-            total[:, span.frames] += part * part.new_tensor(span.weights)[:, None, None, None]
+            total[:, span.frames] += self._weighed(part, span)
         assert total is not None
         return total
+
+    def _weighed(self, part: Tensor, span: Span) -> Tensor:
+        """A span's output, (prompts, frames, C, h, w), as it counts beside that of others."""
+        if all(weight == 1 for weight in span.weights):
+            return part
+        if span not in self.weights:
+            self.weights[span] = moved(torch.tensor(span.weights, dtype=part.dtype), part.device)
+        return part * self.weights[span][:, None, None, None]
 
     # No grad mode is left open across a generator's yield: each call opens and closes its own.
     @torch.inference_mode()
@@ -102,11 +114,13 @@ class Denoiser:
         # Latents and their arithmetic stay in float32; the network runs in the precision of its text.
         batch = z.to(self.text.hidden.dtype).expand(call.prompts.stop - call.prompts.start, *z.shape)
         output = self.network(batch, t, call).to(z.dtype)
-        if not torch.isfinite(output).all():
-            timesteps = self.schedule.timesteps
-            step = f"step {timesteps.index(t) + 1} of {len(timesteps)}, " if t in timesteps else ""
-            raise NumericsError(
-                f"The {self.name} gave numbers that are not finite at {step}timestep {t}; "
-                "use dtype float32 or check the model's files."
-            )
+        self.watch.look(output, lambda: self._not_finite(t))
         return output
+
+    def _not_finite(self, t: int) -> str:
+        timesteps = self.schedule.timesteps
+        step = f"step {timesteps.index(t) + 1} of {len(timesteps)}, " if t in timesteps else ""
+        return (
+            f"The {self.name} gave numbers that are not finite at {step}timestep {t}; "
+            "use dtype float32 or check the model's files."
+        )

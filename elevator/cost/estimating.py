@@ -16,8 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from ..calls import Calls, calls_of
 from ..chain.cross_frame import DeepFeatures, Text
 from ..chain.denoiser import Denoiser
+from ..models.decoding import decoded
 from ..models.offload import Offloader
-from ..models.pair import Models, decoded
+from ..models.pair import Models
 from ..plan import Plan
 from ..steps import result
 from ..text import TextEncoder

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-def whole(unet: Any, x: Tensor, t: int, hidden: Tensor, told: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def whole(unet: Any, x: Tensor, t: Tensor, hidden: Tensor, told: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """The output of a `UNet2DConditionModel`, (N, C, h, w), and the features that reach its outermost layer.
 
     told: `cross_attention_kwargs`.
@@ -29,7 +29,7 @@ def whole(unet: Any, x: Tensor, t: int, hidden: Tensor, told: dict[str, Any]) ->
     return output, seen[0][:, : -unet.conv_in.out_channels].clone()
 
 
-def shallow(unet: Any, x: Tensor, t: int, hidden: Tensor, told: dict[str, Any], features: Tensor) -> Tensor:
+def shallow(unet: Any, x: Tensor, t: Tensor, hidden: Tensor, told: dict[str, Any], features: Tensor) -> Tensor:
     """The output with the deep layers' features of another call: the outermost layers alone are run."""
     emb = unet.time_embedding(unet.get_time_embed(sample=x, timestep=t))
     block = unet.up_blocks[-1]

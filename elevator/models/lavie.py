@@ -93,7 +93,7 @@ class LaVieUNet(UNet2DConditionModel):  # type: ignore[misc]  # diffusers' class
     def forward(
         self,
         sample: Tensor,
-        timestep: int,
+        timestep: int | Tensor,
         encoder_hidden_states: Tensor,
         cross_attention_kwargs: dict[str, Any] | None = None,
     ) -> UNet3DConditionOutput:
@@ -107,7 +107,7 @@ class LaVieUNet(UNet2DConditionModel):  # type: ignore[misc]  # diffusers' class
             "encoder_hidden_states": encoder_hidden_states.repeat_interleave(frames, dim=0),
             **(cross_attention_kwargs or {}),
         }
-        time = self.time_proj(torch.full((clips * frames,), timestep, device=sample.device))
+        time = self.time_proj(torch.as_tensor(timestep, device=sample.device).expand(clips * frames))
         emb = self.time_embedding(time.to(sample.dtype))
 
         x = self.conv_in(sample.flatten(0, 1))

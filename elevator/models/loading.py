@@ -24,9 +24,10 @@ from ..presets import presets_of
 from ..provenance import source_files
 from ..sources import Sources
 from ..steps import result
+from .decoding import factor
 from .image import ImageModel, load_image_model
 from .offload import Offloader
-from .pair import InflatedT2I, Models, Reading, factor
+from .pair import InflatedT2I, Models, Reading
 from .preview import latent_rgb
 from .reading import Component, Components, Loading, Reader, read_config, stamp_of
 from .video import VideoModel, load_video_model

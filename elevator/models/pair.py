@@ -6,8 +6,9 @@ Networks are held as what diffusers and transformers made of them; this file onl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from ..chain.cross_frame import Call, Text
 from ..chain.denoiser import Denoiser
 from ..chain.schedule import Schedule
-from ..errors import LoraError, NumericsError
+from ..devices import kind_of, moved
+from ..errors import LoraError
 from ..pixels import Pixels
 from ..plan import Plan
 from ..presets import Preset
@@ -26,8 +28,9 @@ from ..prompt_schedule import Prompts
 from ..sources import Sources
 from ..text import Embedding, TextEncoder, read_embedding
 from . import deep_cache, loras
+from .decoding import Decoder, factor, in_turn
 from .offload import Offloader
-from .preview import LatentRgb, to_pixels
+from .preview import LatentRgb
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +43,13 @@ class InflatedT2I:
     def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
         """See `Network`."""
         unet, kwargs, x, features = self.offloader.to_device(self.unet), {"call": call}, z.flatten(0, 1), call.features
-        first = call.frames.start or 0
+        first, told = call.frames.start or 0, timestep(t, z.device)
         if features is None:
-            output: Tensor = unet(x, t, call.hidden, cross_attention_kwargs=kwargs).sample
+            output: Tensor = unet(x, told, call.hidden, cross_attention_kwargs=kwargs).sample
         elif features.whole:
-            output, features.kept[first] = deep_cache.whole(unet, x, t, call.hidden, kwargs)
+            output, features.kept[first] = deep_cache.whole(unet, x, told, call.hidden, kwargs)
         else:
-            output = deep_cache.shallow(unet, x, t, call.hidden, kwargs, features.kept[first])
+            output = deep_cache.shallow(unet, x, told, call.hidden, kwargs, features.kept[first])
         return output.reshape(z.shape)
 
 
@@ -61,9 +64,14 @@ class T2V:
 
     def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
         """See `Network`."""
-        unet, kwargs = self.offloader.to_device(self.unet), {"call": call}
-        output: Tensor = unet(z.transpose(1, 2), t, call.hidden, cross_attention_kwargs=kwargs).sample
+        unet, kwargs, told = self.offloader.to_device(self.unet), {"call": call}, timestep(t, z.device)
+        output: Tensor = unet(z.transpose(1, 2), told, call.hidden, cross_attention_kwargs=kwargs).sample
         return output.transpose(1, 2)
+
+
+def timestep(t: int, device: torch.device) -> Tensor:
+    """(1,), filled on the device: from a number diffusers would make it on the processor, and wait for its copy."""
+    return torch.full((1,), t, dtype=torch.int64, device=device)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ class Models:
 
     def place(self, latents: Tensor) -> Tensor:
         """The latents on the models' device."""
-        return latents.to(self.reading.device)
+        return moved(latents, self.reading.device)
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None, offload: bool = False) -> Models:
         """These models on another device, in another precision, or both. The VAE stays in float32, see `decode`.
@@ -259,7 +267,8 @@ class Models:
             self.offloader.to_device(encoder.encoder)
             count = len(prompts.texts)
             hidden = encoder.together([prompts.negative] * count + list(prompts.texts))
-            return Text(hidden.view(2, count, *hidden.shape[1:]), mixing)
+            kept = None if mixing is None else moved(mixing.to(hidden.dtype), hidden.device)
+            return Text(hidden.view(2, count, *hidden.shape[1:]), kept)
 
         t2i = Denoiser("T2I", self.t2i, schedules[0], text(self.t2i_text), plan.guidance, plan.image_spans)
         t2v = Denoiser("T2V", self.t2v, schedules[1], text(self.t2v_text), plan.video_guidance, plan.video_spans)
@@ -269,19 +278,25 @@ class Models:
         """A cheap preview of (F, C, h, w) clean latents, (F, h, w, 3); None without a map for this VAE."""
         return None if self.rgb is None else self.rgb.draft(latents)
 
-    @torch.inference_mode()
     def decode(self, latents: Tensor, tile: int | None = None) -> Pixels:
-        """One frame's latents (C, h, w) to (H, W, 3); in float32, because half precision overflows in some VAEs.
+        """One frame's latents (C, h, w) to (H, W, 3).
 
+        In float32 but on CUDA, where networks in half precision have frames decoded so too, if the VAE allows it.
         tile: side of the overlapping tiles to decode one by one, pixels; their seams are blended, so that a frame
         differs slightly from one decoded whole.
         """
         self.offloader.to_device(self.vae)
-        z = latents[None].float() / self.vae.config.scaling_factor
-        picture = decoded(self.vae, z, tile)[0]
-        if not torch.isfinite(picture).all():
-            raise NumericsError("The VAE gave numbers that are not finite while decoding; check its files.")
-        return to_pixels(picture.permute(1, 2, 0).cpu().numpy())
+        return self.decoder.begin(latents, tile)()
+
+    def frames(self, clip: Tensor, tile: int | None = None) -> Iterator[Pixels]:
+        """The frames of latents (F, C, h, w), one by one. On CUDA the next is begun before one is waited for."""
+        self.offloader.to_device(self.vae)
+        return in_turn(partial(self.decoder.begin, tile=tile), clip, ahead=kind_of(self.reading.device) == "cuda")
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """What decodes, and knows whether the VAE allows half precision."""
+        return Decoder(self.vae, kind_of(self.reading.device) == "cuda" and self.reading.dtype.itemsize == 2)
 
     @torch.inference_mode()
     def encode(self, pixels: Pixels) -> Tensor:
@@ -290,18 +305,3 @@ class Models:
         picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
         latents: Tensor = self.vae.encode(self.place(picture)).latent_dist.mode()[0]
         return latents * float(self.vae.config.scaling_factor)
-
-
-def decoded(vae: Any, z: Tensor, tile: int | None) -> Tensor:
-    """What a VAE makes of latents (1, C, h, w), whole or in tiles: (1, 3, H, W)."""
-    if tile is None or max(z.shape[-2:]) <= tile // factor(vae):
-        whole: Tensor = vae.decode(z).sample
-        return whole
-    vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // factor(vae)
-    tiled: Tensor = vae.tiled_decode(z).sample
-    return tiled
-
-
-def factor(network: Any) -> int:
-    """How much smaller the innermost level of a UNet or VAE is: every down block but the last halves."""
-    return int(2 ** (len(network.config.down_block_types) - 1))

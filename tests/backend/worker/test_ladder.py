@@ -21,6 +21,7 @@ from backend.worker.maker import Advance, Note, Picture
 from backend.worker.sampling import SamplingMaker
 from elevator import Models, OutOfMemory, Plan, Sources, devices, estimate, load_shapes
 from elevator.devices import Memory
+from elevator.models.decoding import Decoder
 from elevator.models.pair import T2V, InflatedT2I
 from elevator.sidecar import decode
 from elevator.text import TextEncoder
@@ -172,11 +173,11 @@ def test_decoding_goes_on_in_tiles_and_frames_begin_anew(maker: SamplingMaker, m
     whole = made(maker.make(large)).clip
     left = [1]
 
-    def third_frame(models: Models, latents: torch.Tensor, tile: int | None = None) -> bool:
+    def third_frame(decoder: Decoder, latents: torch.Tensor, tile: int | None = None) -> bool:
         left[0] += 1
         return tile is None and left[0] > 3
 
-    Scarce(monkeypatch, Models, "decode", third_frame)
+    Scarce(monkeypatch, Decoder, "begin", third_frame)
     result = made(maker.make(large))
     assert result.again == [
         "The memory was not enough while decoding: frames are decoded in tiles of 64 pixels, whose seams are blended."
