@@ -35,6 +35,9 @@ class Sources(msgspec.Struct, frozen=True):
     """Instead of the T2I's."""
     prediction_type: str | None = None
     """`epsilon` or `v_prediction`, where the T2I's file does not say it (SD 2.x of 768 pixels predict v)."""
+    distilled: str | None = None
+    """`lcm`, `hyper`, `lightning` or `turbo`, where the T2I, by itself or with `loras`, was distilled to a few steps;
+    None: what its folder says."""
     t2v_text: str | None = None
     """Whose text encoder the T2V reads; without one of its own it reads the T2I's, which for LaVie should be that of
     SD 1.4."""
@@ -58,6 +61,7 @@ class Sources(msgspec.Struct, frozen=True):
         *,
         vae: PathLike | None = None,
         prediction_type: str | None = None,
+        distilled: str | None = None,
         t2v_text: PathLike | None = None,
         t2v_schedule: str | None = None,
         t2v_loras: Iterable[tuple[PathLike, float]] = (),
@@ -71,6 +75,7 @@ class Sources(msgspec.Struct, frozen=True):
             t2v=os.fspath(t2v),
             vae=None if vae is None else os.fspath(vae),
             prediction_type=prediction_type,
+            distilled=distilled,
             t2v_text=None if t2v_text is None else os.fspath(t2v_text),
             t2v_schedule=t2v_schedule,
             t2v_loras=tuple(Lora(os.fspath(path), weight) for path, weight in t2v_loras),

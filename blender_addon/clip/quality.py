@@ -12,6 +12,7 @@ WORDS = {
     "balanced": (Phrase("Balanced"), Phrase("The steadiest")),
     "fast": (Phrase("Fast"), Phrase("Nearly as steady")),
     "draft": (Phrase("Draft"), Phrase("Sharp, and less steady: to try a prompt")),
+    "turbo": (Phrase("Turbo"), Phrase("A few steps of an image model made for them")),
 }
 """Titles and words for the presets that come with the product."""
 PARTS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,8 +22,9 @@ from transformers import CLIPTextModel
 from ..chain.schedule import Schedule
 from ..checkpoints import Family, Identity, Kind, Layout, identify
 from ..checkpoints.header import read_header
+from ..checkpoints.identity import distilled_of_t2i
 from ..checkpoints.kinds import CHANNELS
-from ..checkpoints.training import OPENCLIP
+from ..checkpoints.training import NOT_DISTILLED, OPENCLIP
 from ..checkpoints.weights import load_tensors
 from ..errors import ModelError
 from ..sources import Sources
@@ -60,12 +61,19 @@ class ImageModel:
     vae_folder: Path | None
     """Where a map from its latents to colours may lie."""
     family: Family
+    distilled: str = NOT_DISTILLED
+    """How it walks its schedule, as the caller says or its folder."""
     notes: tuple[str, ...] = ()
     """A sentence for each thing that is a guess."""
 
 
 def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
-    """Load a T2I, with another VAE or prediction type than its own if they are given."""
+    """Load a T2I, with another VAE, prediction type or way of walking than its own if they are given."""
+    model = yield from _load(read, sources)
+    return replace(model, distilled=sources.distilled or distilled_of_t2i(sources.t2i_path) or NOT_DISTILLED)
+
+
+def _load(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
     path, prediction_type = sources.t2i_path, sources.prediction_type
     vae = None if sources.vae is None else Path(sources.vae)
     if path.is_dir():
@@ -81,7 +89,8 @@ def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None,
         config["prediction_type"] = prediction_type
     schedule = Schedule.from_config(config)
     own = yield from (_vae(read, vae) if vae else read.folder(AutoencoderKL, path / "vae", torch.float32))
-    return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family)
+    notes = identity.notes if sources.distilled is None else ()
+    return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family, notes=notes)
 
 
 def _check_folder(path: Path) -> None:
