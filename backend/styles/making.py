@@ -141,8 +141,7 @@ def base_names() -> tuple[str, ...]:
 
 
 def presets_on(base: str, distilled: str | None = None) -> tuple[str, ...]:
-    """Names of a base's presets, for a style that is `distilled` so. Raises Unusable if there is no such base, or it has
-    none."""
+    """Names of a base's presets, for a style that is `distilled` so. Raises Unusable if there are none."""
     if names := tuple(read_base(BASES, base, lambda path: None).presets_for(distilled)):
         return names
     raise Unusable(f'the base "{base}" has no presets')

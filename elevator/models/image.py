@@ -126,6 +126,11 @@ def _from_file(
     path = identity.path
     names = read_header(path).shapes
     family = _family(identity, names)
+    if any(name.endswith("time_embed.cond_proj.weight") for name in names):
+        raise ModelError(
+            f"{path} is an LCM that reads its guidance beside the timestep, in one file; "
+            "choose the same model as a folder in diffusers layout, or a checkpoint with an LCM-LoRA."
+        )
     if vae is None and not any(name.startswith(_VAE) for name in names):
         raise ModelError(f"{path} holds no VAE; name one for it too, such as that of {family}.")
     tensors = cache(lambda: load_tensors(path))  # a pickle is read whole, so only if a part of it is needed

@@ -1,4 +1,6 @@
-"""`python -m elevator.embedded.training.train PART`: vae, decoder, text+t2i, painter, t2v, motion, lora NAME, lcm, judge.
+"""`python -m elevator.embedded.training.train PART`.
+
+Parts: vae, decoder, text+t2i, painter, t2v, motion, lora NAME, lcm, judge.
 
 Each part trains from a seed, writes `checkpoints/PART/state.safetensors` and a preview
 picture every few minutes, and goes on with `--resume`.

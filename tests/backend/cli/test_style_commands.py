@@ -155,6 +155,19 @@ def test_a_style_is_made_changed_copied_and_removed(home: Path, models: Path, ca
     assert [line["name"] for line in listed if line["own"]] == ["fog_2"]
 
 
+def test_a_style_says_that_a_lora_of_its_distils_the_model(home: Path, call: Call) -> None:
+    assert (
+        call("styles", "new", "quick", "--distilled", "lcm", "--lora", ROOT / "elevator/embedded/weights/lcm").code == 0
+    )
+    assert (style(home, "quick").preset, style(home, "quick").distilled) == ("turbo", "lcm")
+    assert read_catalogue().recipes["quick"].style.presets == ("turbo",)
+    assert call("styles", "edit", "quick", "--distilled", "none").code == 0
+    assert style(home, "quick").preset == "published"
+    refused = call("styles", "edit", "quick", "--preset", "turbo")
+    assert refused.code == 1
+    assert "the preset turbo is for text-to-image models that were distilled to a few steps" in refused.err
+
+
 def test_trigger_words_are_added_where_they_are_missing(home: Path, models: Path, call: Call) -> None:
     call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt", "--name", "mine")
     ink = models / "ink.safetensors"

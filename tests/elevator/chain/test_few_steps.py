@@ -1,4 +1,4 @@
-"""T2Is that were distilled to a few steps: their steps against diffusers' schedulers, and what a chain of theirs asks."""
+"""T2Is that were distilled to a few steps: their steps against diffusers' schedulers, and their calls."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ def test_the_t2v_has_its_own_steps_where_it_reads_the_t2is_levels(tmp_path):
 
 
 def test_turbo_is_refused_where_the_t2i_is_not_known_to_be_distilled():
-    sentence = "The preset turbo is for text-to-image models that were distilled to a few steps .* choose one of published"
+    sentence = (
+        "The preset turbo is for text-to-image models that were distilled to a few steps .* choose one of published"
+    )
     with pytest.raises(PlanError, match=sentence):
         preset_plan(models("animatediff"), "turbo")
     with pytest.raises(ModelError, match="distilled is 'magic'"):
