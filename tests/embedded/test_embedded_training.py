@@ -187,9 +187,9 @@ def test_the_distillation_asks_for_what_lcm_steps_make(tokenizer: CLIPTokenizer,
     schedule = Schedule.from_config(dict(new_scheduler().config)).distilled("lcm")
     generator = torch.Generator().manual_seed(0)
     x, v = (torch.randn(3, 4, 16, 16, generator=generator) for _ in range(2))
-    for t in (19, 499, 999):
-        ours = consistency(x, v, torch.full((3,), t))
-        assert torch.allclose(ours, lcm_step(schedule, v, x, t, -1, lambda: x)[1], atol=1e-5)
+    for level in (19, 499, 999):
+        ours = consistency(x, v, torch.full((3,), level))
+        assert torch.allclose(ours, lcm_step(schedule, v, x, level, -1, lambda: x)[1], atol=1e-5)
     unet, text = tiny_t2i(tokenizer)
     trainable = TrainableLcm(unet, text, tokenizer, tiny_vae(), frames, Judge(), batch=4)
     trained = trainable.trained()

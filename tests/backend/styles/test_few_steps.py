@@ -80,8 +80,12 @@ def test_a_request_for_turbo_in_another_style_says_what_to_do() -> None:
 
 
 def test_a_style_of_files_is_for_few_steps_where_a_file_says_so(config: Path, tmp_path: Path) -> None:
-    lora = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (8, 768)}
-    motion = {"down_blocks.0.motion_modules.0.temporal_transformer.pos_encoder.pe": (1, 32, 320)}
+    lora: dict[str, tuple[int, ...]] = {
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (8, 768)
+    }
+    motion: dict[str, tuple[int, ...]] = {
+        "down_blocks.0.motion_modules.0.temporal_transformer.pos_encoder.pe": (1, 32, 320)
+    }
     motion |= {f"up_blocks.{level}.motion_modules.0.temporal_transformer.norm.weight": (320,) for level in range(4)}
     told = {"modelspec.title": "Hyper-SD15, 4 steps"}
     t2v = write(tmp_path / "mm.safetensors", motion)
