@@ -13,6 +13,7 @@ from .models.decoding import factor
 from .models.pair import Models
 from .pixels import Pixels
 from .plan import Plan
+from .presets import why_not
 
 NATIVE = 512
 """Height and width of Stable Diffusion 1.x, for T2Is whose config names none, pixels."""
@@ -37,7 +38,8 @@ def preset_plan(models: Models, name: str) -> Plan:
     try:
         return models.presets[name].plan
     except KeyError:
-        raise PlanError(f"There is no preset {name!r} here; choose one of {', '.join(models.presets)}.") from None
+        why = why_not(name, models.presets)
+        raise PlanError(f"{why[0].upper()}{why[1:]}.") from None
 
 
 def with_steps(plan: Plan, steps: int) -> Plan:

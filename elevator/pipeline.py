@@ -29,6 +29,7 @@ from .models.loading import load_models
 from .models.pair import Models
 from .pixels import Pixels
 from .plan import Plan
+from .presets import default_of
 from .sampler import Step, elevate
 from .sources import Sources
 
@@ -181,7 +182,7 @@ class VideoElevatorPipeline(Adapters):
         guidance_scale: float | None = None,
         video_guidance_scale: float | None = None,
         eta: float | None = None,
-        preset: str = "published",
+        preset: str | None = None,
         plan: Plan | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         seed: int | None = None,
@@ -245,14 +246,14 @@ class VideoElevatorPipeline(Adapters):
     def _plan(
         self,
         plan: Plan | None,
-        preset: str,
+        preset: str | None,
         steps: int | None,
         guidance: float | None,
         video_guidance: float | None,
         eta: float | None,
     ) -> Plan:
         """The plan with what a call asks for besides. Raises PlanError if that is impossible."""
-        plan = plan or preset_plan(self.models, preset)
+        plan = plan or preset_plan(self.models, preset or default_of(self.models.presets))
         if steps is not None:
             plan = with_steps(plan, steps)
         tile = plan.tile if self._tile is None else self._tile

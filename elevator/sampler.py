@@ -13,8 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from .calls import calls_of
-from .chain.algorithm import as_it_is, chain
-from .chain.noise import chain_noise, starting_noise
+from .chain.algorithm import as_it_is, chain, check_lcm
+from .chain.noise import chain_noise, lcm_noise, starting_noise
 from .chain.schedule import END, Schedule, add_noise
 from .chain.stages import Hold, Unit
 from .errors import RequestError
@@ -106,6 +106,7 @@ def elevate(
     asked = Prompts.of(prompt, negative_prompt, prompts, frames)
     footage = _footage(init_frames, strength, anchor_frame, (frames, height, width))
     t2i_schedule = models.t2i_schedule.with_steps(plan.steps)
+    check_lcm(t2i_schedule, plan)
     if plan.matching == "snr":
         t2v_schedule = models.t2v_schedule.matched(t2i_schedule)
     else:
@@ -148,6 +149,8 @@ def _elevate(
         z = clean if start == plan.steps else add_noise(schedule, clean, z, schedule.timesteps[start])
 
     def noise(purpose: str, n: int, k: int = 0) -> Tensor:
+        if purpose == "lcm step":
+            return models.place(lcm_noise(seed, plan.alpha, frames, shape, n))
         return models.place(chain_noise(seed, frames, shape, purpose, n, k))
 
     def step(unit: Unit) -> Step:

@@ -38,6 +38,9 @@ class Sources(msgspec.Struct, frozen=True):
     rescale_betas_zero_snr: bool | None = None
     """Whether the T2I's last level of noise is noise alone (arXiv 2305.08891), visited first, as models need it that
     were trained so; None: as its file or its folder's scheduler says."""
+    distilled: str | None = None
+    """`lcm`, `hyper`, `lightning` or `turbo`, where the T2I, by itself or with `loras`, was distilled to a few steps;
+    None: what its folder says."""
     t2v_text: str | None = None
     """Whose text encoder the T2V reads; without one of its own it reads the T2I's, which for LaVie should be that of
     SD 1.4."""
@@ -62,6 +65,7 @@ class Sources(msgspec.Struct, frozen=True):
         vae: PathLike | None = None,
         prediction_type: str | None = None,
         rescale_betas_zero_snr: bool | None = None,
+        distilled: str | None = None,
         t2v_text: PathLike | None = None,
         t2v_schedule: str | None = None,
         t2v_loras: Iterable[tuple[PathLike, float]] = (),
@@ -76,6 +80,7 @@ class Sources(msgspec.Struct, frozen=True):
             vae=None if vae is None else os.fspath(vae),
             prediction_type=prediction_type,
             rescale_betas_zero_snr=rescale_betas_zero_snr,
+            distilled=distilled,
             t2v_text=None if t2v_text is None else os.fspath(t2v_text),
             t2v_schedule=t2v_schedule,
             t2v_loras=tuple(Lora(os.fspath(path), weight) for path, weight in t2v_loras),

@@ -81,7 +81,7 @@ DOORS: dict[str, set[str]] = {
     "elevator.models": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.presets", "elevator.text"},
     "elevator.cost": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.models", "elevator.text"},
     "elevator.cli": {"elevator", "elevator.checkpoints", "elevator.embedded", "elevator.models", "elevator.pictures"}
-    | {"elevator.text"},
+    | {"elevator.presets", "elevator.text"},
     "elevator.embedded": set(),
     "elevator.embedded.training": {"elevator", "elevator.chain", "elevator.models", "elevator.pictures"}
     | {"elevator.presets"},
@@ -104,14 +104,14 @@ DOORS: dict[str, set[str]] = {
         "backend",
     },
     "backend.server": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
-    | {"elevator.pictures", "elevator.text"}
+    | {"elevator.pictures", "elevator.presets", "elevator.text"}
     | {"backend", "backend.installer", "backend.styles"},  # of the installer: which build of torch is there
     "backend.worker": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints"}
     | {"elevator.cost", "elevator.models", "elevator.pictures", "elevator.text", "backend"},
     "backend.client": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend"},
     "backend.cli": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.checkpoints", "elevator.cli"}
-    | {"elevator.cost", "elevator.pictures", "backend", "backend.client", "backend.server", "backend.styles"}
-    | {"backend.installer", "backend.models"},
+    | {"elevator.cost", "elevator.pictures", "elevator.presets", "backend", "backend.client", "backend.server"}
+    | {"backend.installer", "backend.models", "backend.styles"},
     "backend.installer": {"shared_protocol", "shared_protocol.machine"},
     "blender_addon": {"blender_addon.machine", "blender_addon.blender"},
     "blender_addon.api": {"shared_protocol", "blender_addon.blender", "blender_addon.clip", "blender_addon.machine"},

@@ -33,7 +33,7 @@ MOST_FILES = 20_000
 """Names of a user's files that are looked for."""
 SHORTEST_SECRET = 6
 """Values of variables of fewer letters than this are not looked for."""
-SHIPPED_PRESETS = ("published", "balanced", "fast", "draft")
+SHIPPED_PRESETS = ("published", "balanced", "fast", "draft", "turbo")
 OUR_FILES = (
     *("connection.json", "backend.json", "result.json", "clip.json", "job.json", "report.json", "service.xml"),
     *("queue.db", "server.key", "server.pub", "contact_sheet.png", "pyproject.toml"),

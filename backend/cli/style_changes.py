@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -16,16 +16,17 @@ from elevator.checkpoints.fitting import misfits
 from elevator.cli.shared import add
 from elevator.cli.values import nested, weighted
 from elevator.errors import ModelError
+from elevator.presets import default_of
 
 from ..styles import making, writing
-from ..styles.files import LoraEntry, StyleFile, Unusable, own_styles, path_in
+from ..styles.files import DistilledName, LoraEntry, StyleFile, Unusable, own_styles, path_in
 from ..styles.loras import by_name, own_name
 from ..styles.recipes import Recipe
 from .failures import CommandFailure
 from .output import warn
 from .style_lines import see_list
 
-TOLD = ("title", "description", "base", "preset", "prompt", "negative_prompt", "example_prompt")
+TOLD = ("title", "description", "base", "preset", "prompt", "negative_prompt", "example_prompt", "distilled")
 """Keys that have options of their own."""
 MOST_CONTENT = 1 << 20
 """Characters of JSON."""
@@ -45,6 +46,11 @@ def add_settings(action: argparse.ArgumentParser, base: str | None = None) -> No
         "--lora", action="append", default=[], metavar="LORA[:WEIGHT]", help="a file, or a name in a folder of LoRAs"
     )
     action.add_argument("--embedding", action="append", default=[], metavar="FILE", help="textual inversion")
+    action.add_argument(
+        "--distilled",
+        choices=get_args(DistilledName),
+        help="how one of its LoRAs distils the text-to-image model to a few steps; then its preset is turbo",
+    )
     add(action, "--set", default=[])
     action.add_argument("--no-words", action="store_true", help="leave LoRAs' trigger words out of the prompt")
     action.add_argument(
@@ -107,6 +113,10 @@ def changed(style: StyleFile, options: argparse.Namespace) -> StyleFile:
             style = writing.checked(content, StyleFile)
         given = {field: getattr(options, field) for field in TOLD if getattr(options, field) is not None}
         style = msgspec.structs.replace(style, **given)
+        if "distilled" in given and "preset" not in given:
+            presets = making.presets_on(style.base, style.distilled)
+            kept = style.preset if style.preset in presets else default_of(presets)
+            style = msgspec.structs.replace(style, preset=kept)
         if options.set:
             style = msgspec.structs.replace(style, plan=_merged(style.plan, nested(options.set)))
         finder = _Finder(style, before)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from elevator.presets import default_of
+
 from ..client.failures import cannot_write
 from ..client.launch import START_GRACE
 from ..failures import EXIT_DONE
@@ -95,11 +97,13 @@ def run_bases(options: argparse.Namespace) -> int:
     rows = []
     for name in making.base_names():
         try:
-            base, start, changes = read_base(BASES, name, lambda path: None)
+            read = read_base(BASES, name, lambda path: None)
         except Unusable as error:
             warn(f'The base "{name}" was skipped: {error}.')
             continue
-        line = BaseLine(name=name, title=base.title, presets=tuple(changes), own=start == own_bases())
+        line = BaseLine(
+            name=name, title=read.base.title, presets=tuple(read.presets_for(None)), own=read.start == own_bases()
+        )
         output.line(line)
         rows.append((name, line.title, ", ".join(line.presets), "own" if line.own else ""))
     output.table(("name", "title", "presets", ""), rows)
@@ -129,7 +133,7 @@ def _first_preset(base: str) -> str:
         names = making.presets_on(base)
     except Unusable:  # that is said when the style is checked
         names = ()
-    return "published" if "published" in names or not names else names[0]
+    return default_of(names)
 
 
 def run_copy(options: argparse.Namespace) -> int:

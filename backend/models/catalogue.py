@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from elevator.presets import presets_for
+from elevator.presets import fitting, presets_for
 from shared_protocol.edited import text_of
 from shared_protocol.machine import places
 
@@ -125,6 +125,8 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     also: tuple[EntryName, ...] = ()
     """What is got with it and used by hand, such as movements of the camera."""
     t2v_schedule: Literal["animatediff", "lavie", "lcm", "lightning", "stable_diffusion"] | None = None
+    distilled: Literal["lcm", "hyper", "lightning", "turbo"] | None = None
+    """How the T2I was distilled to a few steps: by one of `loras`, or by itself where there are none."""
     presets: Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
     preset: Text
     width: Annotated[int, Meta(ge=64, le=4096)] = 512
@@ -221,5 +223,5 @@ def _faults(read: _CatalogueFile, models: Mapping[str, Model]) -> Iterator[str]:
                 yield f'the set "{name}" names the model "{each}", which is in no catalogue'
             elif models[each].kind not in kinds.get(each, {models[each].kind}):
                 yield f'the set "{name}" uses the model "{each}" as what it is not: it is a {models[each].kind}'
-        if made.preset not in presets_for(made.presets):
+        if made.preset not in fitting(presets_for(made.presets), few_steps=made.distilled is not None):
             yield f'the set "{name}" names the preset "{made.preset}", which {made.presets} does not have'

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from elevator.checkpoints import Algorithm, Family, Kind, Layout
+from elevator.checkpoints.uses import PresetsOf, presets_of
 from shared_protocol.machine.launcher import launcher
 
 from .scanning import Found
-
-Presets: TypeAlias = Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Pair:
 
     t2i: Found
     t2v: Found
-    presets: Presets
+    presets: PresetsOf
     t2v_lora: Found | None = None
     """That belongs on the motion modules, as AnimateLCM's does."""
 
@@ -31,7 +29,7 @@ def pairs(found: Sequence[Found]) -> list[Pair]:
     lora = next((each for each in found if is_lora_of_animatelcm(each)), None)
     made = []
     for t2v in filter(is_t2v, found):
-        presets = presets_of(t2v)
+        presets = presets_of(t2v.kind, t2v.layout, t2v.distilled)
         for t2i in filter(is_t2i, found):
             if t2v.kind is not Kind.MOTION_MODULE or t2i.family is Family.SD1:
                 made.append(Pair(t2i, t2v, presets, lora if presets == "animatelcm" else None))
@@ -56,13 +54,6 @@ def is_t2v(found: Found) -> bool:
     if found.kind is Kind.MOTION_MODULE:
         return found.family is Family.SD1
     return found.kind is Kind.T2V and found.layout in (Layout.FOLDER, Layout.LAVIE)
-
-
-def presets_of(t2v: Found) -> Presets:
-    """Whose presets fit, by what it is and, for motion modules, by how they were distilled."""
-    if t2v.kind is Kind.T2V:
-        return "lavie" if t2v.layout is Layout.LAVIE else "zeroscope"
-    return t2v.distilled or "animatediff"
 
 
 def is_lora_of_animatelcm(found: Found) -> bool:

@@ -28,6 +28,8 @@ def base_of(catalogue: Catalogue, name: str) -> dict[str, object]:
         base["t2v_text"] = place(catalogue, made.t2v_text)
     if made.t2v_schedule is not None:
         base["t2v_schedule"] = made.t2v_schedule
+    if made.distilled is not None and not made.loras:
+        base["distilled"] = made.distilled
     if made.t2v_loras:
         base["t2v_loras"] = _loras(catalogue, made.t2v_loras)
     return base
@@ -46,6 +48,8 @@ def style_of(catalogue: Catalogue, name: str, base: str) -> dict[str, object]:
         "preset": made.preset,
         "example_prompt": made.example_prompt,
     }
+    if made.distilled is not None and made.loras:
+        style["distilled"] = made.distilled
     loras = _loras(catalogue, made.loras)
     also = [name for name in made.also if catalogue.models[name].kind in ("lora", "motion_lora")]
     loras += [{"path": place(catalogue, name), "weight": 1.0, "on": False} for name in also]

@@ -20,7 +20,7 @@ from elevator.checkpoints import Algorithm, Family, Kind, Layout, identify
 from elevator.checkpoints.folders import weight_files
 from elevator.checkpoints.header import NeedsTorch
 from elevator.checkpoints.lora_files import LORA_NAMES, LORA_PARTS, lora_files
-from elevator.checkpoints.training import Distilled
+from elevator.checkpoints.training import Distilled, FewSteps
 from elevator.errors import ModelError
 from shared_protocol.machine import places
 from shared_protocol.machine.files import make_folder, write
@@ -55,7 +55,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """That the UNet takes: 4, or 9 if it fills in parts of pictures."""
     algorithm: Algorithm | None = None
     """Of a LoRA."""
-    distilled: Distilled | None = None
+    distilled: Distilled | FewSteps | None = None
     """How a motion module was made fast."""
     base_model: str | None = None
     trigger_words: tuple[str, ...] = ()

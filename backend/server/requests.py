@@ -16,6 +16,7 @@ from elevator import ElevatorError, Lora, Plan, Sources
 from elevator.arguments import nearest
 from elevator.checkpoints.fitting import misfits
 from elevator.pictures.rates import exact, length
+from elevator.presets import TURBO, why_not
 from elevator.text import parse
 from elevator.vocabulary import known_words, unknown_words
 from shared_protocol import wire
@@ -151,7 +152,8 @@ def _plan(request: Generate, recipe: Recipe) -> Plan:
     """The style's plan, or that of the preset that was chosen, with the request's own settings."""
     if request.preset and request.preset not in recipe.presets:
         names = listed(recipe.presets, NAMED)
-        raise Failure("bad_request", detail=f'there is no preset "{request.preset}", only {names}')
+        detail = f'there is no preset "{request.preset}", only {names}'
+        raise Failure("bad_request", detail=why_not(TURBO, recipe.presets) if request.preset == TURBO else detail)
     plan = recipe.presets[request.preset] if request.preset else recipe.plan
     try:
         made = plan.changed(request.settings)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
+from elevator.checkpoints.uses import PresetsOf
 from shared_protocol.edited import text_of
 from shared_protocol.machine import places
 from shared_protocol.messages import MOST_LORAS, MOST_PRESETS, Frames, Name, Prompt, Sentence, SidePx
@@ -27,8 +28,8 @@ PathText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern
 PresetNames: TypeAlias = Annotated[tuple[Name, ...], Meta(max_length=MOST_PRESETS)]
 ScheduleName: TypeAlias = Literal["animatediff", "lavie", "lcm", "lightning", "stable_diffusion"]
 """The schedules that the sampler knows."""
-PresetsOf: TypeAlias = Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
-"""The kinds of text-to-video models that come with presets."""
+DistilledName: TypeAlias = Literal["lcm", "hyper", "lightning", "turbo", "none"]
+"""How text-to-image models are distilled to a few steps."""
 
 
 class LoraEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +63,8 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What the text-to-image model predicts, where its file does not say it."""
     rescale_betas_zero_snr: bool | None = None
     """Whether its last level of noise is noise alone, where its file does not say it."""
+    distilled: DistilledName | None = None
+    """How the text-to-image model was distilled to a few steps, where its folder does not say it."""
     t2v_loras: tuple[LoraEntry, ...] = ()
     """LoRAs that belong to the text-to-video model."""
     t2v_text: PathText | None = None
@@ -98,6 +101,8 @@ class StyleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     loras: Annotated[tuple[LoraEntry, ...], Meta(max_length=MOST_LORAS)] = ()
     loras_on_t2v: bool = False
     """Whether the LoRAs also go on the text-to-video model, if that is made of motion modules."""
+    distilled: DistilledName | None = None
+    """How the text-to-image model is distilled to a few steps, with one of the LoRAs, and not by itself."""
     embeddings: tuple[PathText, ...] = ()
     """Textual inversion files."""
     plan: dict[str, Any] = {}

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elevator import Lora
-from elevator.checkpoints import Identity, Kind, Layout, identify
+from elevator.checkpoints import Identity, Kind, identify
 from elevator.checkpoints.fitting import misfits
 from elevator.checkpoints.header import read_header
+from elevator.checkpoints.training import FEW_STEPS, FewSteps
+from elevator.checkpoints.uses import PresetsOf, presets_of
 from elevator.errors import ModelError
-from elevator.presets import FILE_NAME
+from elevator.presets import FILE_NAME, TURBO
 from shared_protocol.texts import cut
 
-from .files import BASES, Base, LoraEntry, PresetsOf, StyleFile, Unusable, is_name, own_bases, own_styles, path_in
+from .files import BASES, Base, LoraEntry, StyleFile, Unusable, is_name, own_bases, own_styles, path_in
 from .loras import list_folder
 from .recipes import BaseRead, Recipe, read_base, recipe_of
 from .writing import exists, name_from
@@ -77,7 +79,7 @@ def from_models(paths: Sequence[Path], *, title: str = "", name: str = "", text:
         raise Unfit(f"{other[0].path} is {other[0].kind}, and has no place in a style")
     if len(vaes) > 1:
         raise Unfit(f"{vaes[0].path} and {vaes[1].path} are both VAEs", "Give one of them.")
-    presets = presets_of(t2v)
+    presets = presets_of(t2v.kind, t2v.layout, t2v.distilled)
     motion, notes = _motion_loras(t2v, presets, loras)
     on_style = [each for each in loras if each not in motion]
     own_presets = (t2v.path if t2v.path.is_dir() else t2v.path.parent) / FILE_NAME
@@ -88,6 +90,7 @@ def from_models(paths: Sequence[Path], *, title: str = "", name: str = "", text:
         title=cut(f"{title}, {TITLES[presets]}", TITLE),
         t2i=str(t2i.path),
         t2v=str(t2v.path),
+        distilled=None if t2i.path.is_dir() else _few_steps(t2i),
         vae=str(vaes[0].path) if vaes else None,
         t2v_text=None if text is None else str(text.absolute()),
         t2v_loras=tuple(LoraEntry(path=str(each.path), weight=LCM_WEIGHT) for each in motion),
@@ -97,10 +100,13 @@ def from_models(paths: Sequence[Path], *, title: str = "", name: str = "", text:
         frames=24 if presets == "zeroscope" else 16,
         presets={} if t2v.path.is_dir() and own_presets.is_file() else presets,
     )
+    by_lora = next((kind for each in on_style if (kind := _few_steps(each))), None)
+    few_steps = by_lora or _few_steps(t2i)
     style = StyleFile(
         title=title,
         base=name,
-        preset="published",
+        preset=TURBO if few_steps else "published",
+        distilled=by_lora,
         prompt=with_words("{prompt}", [word for each in on_style for word in words_of(each)]),
         example_prompt=EXAMPLE,
         loras=tuple(LoraEntry(path=str(each.path)) for each in on_style),
@@ -110,6 +116,11 @@ def from_models(paths: Sequence[Path], *, title: str = "", name: str = "", text:
     if wrong := misfits(recipe.sources):
         raise Unfit(wrong[0].what, wrong[0].step)
     return Made(name, base, style, tuple(found), notes)
+
+
+def _few_steps(found: Identity) -> FewSteps | None:
+    """How a text-to-image model or a LoRA for one was distilled, as its file says."""
+    return next((kind for kind in FEW_STEPS if kind == found.distilled), None)
 
 
 def checked(name: str, style: StyleFile, base: Base | None = None) -> Recipe:
@@ -129,9 +140,9 @@ def base_names() -> tuple[str, ...]:
     return tuple(sorted(filter(is_name, names)))
 
 
-def presets_on(base: str) -> tuple[str, ...]:
-    """Names of a base's presets. Raises Unusable if there is no such base, or it has none."""
-    if names := tuple(read_base(BASES, base, lambda path: None).changes):
+def presets_on(base: str, distilled: str | None = None) -> tuple[str, ...]:
+    """Names of a base's presets, for a style that is `distilled` so. Raises Unusable if there are none."""
+    if names := tuple(read_base(BASES, base, lambda path: None).presets_for(distilled)):
         return names
     raise Unusable(f'the base "{base}" has no presets')
 
@@ -156,15 +167,6 @@ def with_words(template: str, words: Sequence[str]) -> str:
         if word.lower() not in template.lower() and "{" not in word and "}" not in word:
             template = f"{template}, {word}"
     return template
-
-
-def presets_of(t2v: Identity) -> PresetsOf:
-    """Whose presets fit."""
-    if t2v.kind is Kind.T2V and t2v.layout is Layout.LAVIE:
-        return "lavie"
-    if t2v.kind is Kind.T2V:
-        return "zeroscope"
-    return t2v.distilled or "animatediff"
 
 
 def _identified(path: Path) -> Identity:

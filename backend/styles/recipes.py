@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from elevator import ElevatorError, Lora, Plan, Sources
 from elevator.calls import calls_of
+from elevator.checkpoints.identity import distilled_of_t2i, t2i_embeds_guidance
+from elevator.checkpoints.training import NOT_DISTILLED
 from elevator.pictures.rates import exact
-from elevator.presets import FILE_NAME, presets_for, read_presets
+from elevator.presets import EMBEDDED_GUIDANCE, FILE_NAME, TURBO, presets_for, read_presets, why_not
 from shared_protocol.machine import places
 from shared_protocol.messages import LoraView, Style
 from shared_protocol.texts import listed as listed_words
@@ -25,6 +27,7 @@ from . import mistakes
 from .files import Base, LoraEntry, PresetNames, StyleFile, Unusable, is_name, own_bases, path_in, read
 from .loras import Listed, listed
 
+T = TypeVar("T")
 NAMED = 8
 """Names that a sentence lists at most."""
 MOST_STEPS = 1000
@@ -85,8 +88,14 @@ def read_thumbnail(file: Path) -> bytes:
     return data
 
 
-Change: TypeAlias = tuple[Plan, Mapping[str, Any]]
-"""A plan, and what a base's file changes of it, which alone need not be possible."""
+class Change(NamedTuple):
+    """A preset of a base."""
+
+    plan: Plan
+    settings: Mapping[str, Any]
+    """What the base's file changes of the plan; alone it need not be possible."""
+    few_steps: bool | None = None
+    """Whether it is for text-to-image models that were distilled to a few steps; None: a base's own, for its own."""
 
 
 class BaseRead(NamedTuple):
@@ -96,12 +105,19 @@ class BaseRead(NamedTuple):
     start: Path
     """Where its relative paths start."""
     changes: Mapping[str, Change]
-    """By the name of a preset."""
+    """By the name of a preset; `presets_for` says which of them fit."""
+    distilled: str | None = None
+    """How its text-to-image model was distilled to a few steps, as its file or that model's folder says."""
 
     @classmethod
     def of(cls, base: Base, start: Path, look_at: LookAt = lambda path: None) -> BaseRead:
         """Of what stands in a file, or is to stand there. Raises Unusable."""
-        return cls(base, start, _changes(base, start, look_at))
+        return cls(base, start, _changes(base, start, look_at), base.distilled or _distilled(base, start, look_at))
+
+    def presets_for(self, distilled: str | None) -> Mapping[str, Change]:
+        """By name, the presets for a style that says how its models are distilled, or nothing of it."""
+        few_steps = (distilled or self.distilled or NOT_DISTILLED) != NOT_DISTILLED
+        return {name: each for name, each in self.changes.items() if each.few_steps in (few_steps, None)}
 
 
 def read_recipe(path: Path, base_of: Callable[[str], BaseRead], in_folder: Callable[[Path], Listed]) -> Recipe:
@@ -120,13 +136,16 @@ def recipe_of(
     in_folder: Callable[[Path], Listed],
 ) -> Recipe:
     """The same of what stands in a file, or is to stand there: one in `folder`."""
-    base, start, changes = base_of(file.base)
+    found = base_of(file.base)
+    base, start, changes = found.base, found.start, found.presets_for(file.distilled)
     if file.preset not in changes:
+        if file.preset == TURBO:
+            raise Unusable(why_not(TURBO, changes))
         raise Unusable(f'base "{file.base}" has no preset "{file.preset}", only {listed_words(changes, NAMED)}')
     if file.prompt.count("{prompt}") != 1:
         raise Unusable("its prompt must hold {prompt} once, where the user's words go")
     try:
-        plans = {name: plan.changed({**settings, **file.plan}) for name, (plan, settings) in changes.items()}
+        plans = {name: plan.changed({**settings, **file.plan}) for name, (plan, settings, _) in changes.items()}
         _check_plans(plans)
     except ElevatorError as error:
         raise Unusable(str(error).rstrip(".")) from error
@@ -144,6 +163,7 @@ def recipe_of(
             vae=path_in(start, base.vae) if base.vae else None,
             prediction_type=base.prediction_type,
             rescale_betas_zero_snr=base.rescale_betas_zero_snr,
+            distilled=file.distilled or base.distilled,
             t2v_loras=[_lora(entry, start, folders[0]) for entry in base.t2v_loras if entry.on],
             t2v_text=path_in(start, base.t2v_text) if base.t2v_text else None,
             t2v_schedule=base.t2v_schedule,
@@ -184,7 +204,7 @@ def read_base(bases: Path, name: str, look_at: LookAt) -> BaseRead:
 def _changes(base: Base, start: Path, look_at: LookAt) -> Mapping[str, Change]:
     """By the name of a preset."""
     if isinstance(base.presets, dict) and base.presets:
-        return {name: (Plan(), settings) for name, settings in base.presets.items()}
+        return {name: Change(Plan(), settings) for name, settings in base.presets.items()}
     try:
         if isinstance(base.presets, str):
             found = presets_for(base.presets)
@@ -198,7 +218,28 @@ def _changes(base: Base, start: Path, look_at: LookAt) -> Mapping[str, Change]:
         raise Unusable(str(error).rstrip(".")) from error
     except msgspec.ValidationError as error:
         raise Unusable(f"a preset of its base has no such name: {mistakes.of_types(error, Base)}") from error
-    return {name: (preset.plan, {}) for name, preset in found.items()}
+    guidance = {"guidance": EMBEDDED_GUIDANCE} if _embeds_guidance(base, start, look_at) else {}
+    return {name: Change(preset.plan, guidance, preset.few_steps) for name, preset in found.items()}
+
+
+def _distilled(base: Base, start: Path, look_at: LookAt) -> str | None:
+    """As the folder of its text-to-image model says. Raises Unusable."""
+    return _told(distilled_of_t2i, base, start, look_at)
+
+
+def _embeds_guidance(base: Base, start: Path, look_at: LookAt) -> bool:
+    """Whether its text-to-image model reads the guidance beside the timestep. Raises Unusable."""
+    return _told(t2i_embeds_guidance, base, start, look_at)
+
+
+def _told(ask: Callable[[Path], T], base: Base, start: Path, look_at: LookAt) -> T:
+    folder = path_in(start, base.t2i)
+    for config in (folder / "scheduler" / "scheduler_config.json", folder / "unet" / "config.json"):
+        look_at(config)
+    try:
+        return ask(folder)
+    except ElevatorError as error:
+        raise Unusable(str(error).rstrip(".")) from error
 
 
 @lru_cache(maxsize=1024)

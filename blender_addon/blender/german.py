@@ -458,6 +458,7 @@ GERMAN: dict[str, str] = {
     "{count} jobs": "{count} Aufträge",
     "{count} times": "{count}-mal",
     # What a preset costs
+    "A few steps of an image model made for them": "Wenige Schritte eines Bildmodells, das dafür gemacht ist",
     "As the paper has it": "Wie in der Veröffentlichung",
     "Balanced": "Ausgewogen",
     "Draft": "Entwurf",
@@ -467,6 +468,7 @@ GERMAN: dict[str, str] = {
     "Sharp, and less steady: to try a prompt": "Scharf und weniger ruhig: um einen Prompt zu versuchen",
     "Style's Own, {preset}": "Wie der Stil, {preset}",
     "The steadiest": "Am ruhigsten",
+    "Turbo": "Turbo",
     "a fifth": "ein Fünftel",
     "a ninth": "ein Neuntel",
     "a quarter": "ein Viertel",

@@ -38,9 +38,15 @@ def _base_items(draft: Any, _context: Any) -> list[tuple[str, str, str]]:
 
 
 def _preset_items(draft: Any, _context: Any) -> list[tuple[str, str, str]]:
-    names = _bases(draft).get(draft.base_name, ("", ()))[1]
+    names = _presets(draft)
+    if draft.preset_name not in ("", *names):  # of a LoRA that the style has: the base does not know of it
+        names = (*names, draft.preset_name)
     _items["preset"] = [(name, told(quality.title(name)), told(quality.description(name))) for name in names]
     return _items["preset"] or [(_UNKNOWN, "", "")]
+
+
+def _presets(draft: Any) -> tuple[str, ...]:
+    return _bases(draft).get(draft.base_name, ("", ()))[1]
 
 
 def _bases(draft: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -57,9 +63,9 @@ def _base_index(draft: Any) -> int:
 
 def _set_base_index(draft: Any, index: int) -> None:
     draft.base_name = _base_items(draft, None)[index][0]
-    presets = [item[0] for item in _preset_items(draft, None)]
+    presets = _presets(draft)
     if draft.preset_name not in presets:
-        draft.preset_name = presets[0]
+        draft.preset_name = presets[0] if presets else _UNKNOWN
 
 
 def _preset_index(draft: Any) -> int:

@@ -12,6 +12,7 @@ WORDS = {
     "balanced": (Phrase("Balanced"), Phrase("The steadiest")),
     "fast": (Phrase("Fast"), Phrase("Nearly as steady")),
     "draft": (Phrase("Draft"), Phrase("Sharp, and less steady: to try a prompt")),
+    "turbo": (Phrase("Turbo"), Phrase("A few steps of an image model made for them")),
 }
 """Titles and words for the presets that come with the product."""
 PARTS = {
@@ -38,7 +39,8 @@ def description(name: str) -> str:
 
 
 def label(style: Style, name: str, seconds_a_call: float | None = None) -> str:
-    """ "Balanced: about 40 s"; "Balanced: half of the longest" where no time was measured; else the title alone.
+    """ "Balanced: about 40 s"; "Balanced: half of the longest" where no time was measured; else the title alone,
+    as where there is no other.
 
     seconds_a_call: of the clip that is wished for.
     """
@@ -48,6 +50,8 @@ def label(style: Style, name: str, seconds_a_call: float | None = None) -> str:
     if seconds_a_call is not None:
         time = duration(calls[name] * seconds_a_call)
         return Phrase("{preset}: about {time}", preset=title(name), time=time)
+    if len(calls) == 1:
+        return title(name)
     return Phrase("{preset}: {share}", preset=title(name), share=_share(calls[name], max(calls.values())))
 
 

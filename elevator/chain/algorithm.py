@@ -17,7 +17,7 @@ from ..errors import PlanError
 from ..plan import Plan
 from .denoiser import Denoiser
 from .frequency import lowpass, mask
-from .schedule import END, ddim_sigma, ddim_step, move, predict
+from .schedule import END, Schedule, ddim_sigma, ddim_step, lcm_step, move, predict
 from .stages import Hold, Reuse, Unit, calling, hand_back, refine
 
 
@@ -27,7 +27,8 @@ class Noise(Protocol):
     def __call__(self, purpose: str, n: int, k: int = 0) -> Tensor:
         """(F, C, h, w). `refine`: what enters the n-th refinement, or an LCM adds after its k-th step there;
 
-        `way back`: what the n-th refinement's result is noised with; `step`: what DDIM with eta adds at step n.
+        `way back`: what the n-th refinement's result is noised with; `step`: what DDIM with eta adds at step n;
+        `lcm step`: the same of a T2I that is an LCM.
         """
         ...
 
@@ -47,6 +48,7 @@ def chain(
     """
     schedule, every = t2i.schedule, plan.cache_interval
     _check_steps(t2i, t2v, plan)
+    check_lcm(schedule, plan)
     gain = mask(plan.lowpass, z.shape[0], *z.shape[2:])
     gain = moved(gain, z.device) if has_fft(z.device) else gain
     path: list[Tensor] = []  # the last inversion's latents, those of the present level last
@@ -57,7 +59,11 @@ def chain(
         t, t_next = schedule.timesteps[i], schedule.after(i)
         output = yield from calling("painting", t, z, clean, t2i.guided(z, t, painting.next()))
         painted = predict(schedule, output.guided, z, t)
-        z_next, clean = move(schedule, painted, t_next), painted.x0
+        if schedule.lcm_steps:
+            z_next, clean = lcm_step(schedule, output.guided, z, t, t_next, partial(noise, "lcm step", i))
+            painted = painted._replace(x0=clean)
+        else:
+            z_next, clean = move(schedule, painted, t_next), painted.x0
         if plan.eta:
             sigma = ddim_sigma(schedule, t, t_next, plan.eta)
             z_next = move(schedule, painted, t_next, sigma) + sigma * noise("step", i)
@@ -86,6 +92,17 @@ def chain(
     for denoiser in (t2i, t2v):
         denoiser.watch.settle()
     return hold(z, END)
+
+
+def check_lcm(schedule: Schedule, plan: Plan) -> None:
+    """Raise PlanError if a T2I of this schedule is an LCM, and the plan has what its steps cannot have."""
+    if schedule.lcm_steps and plan.refine and plan.corrects:
+        raise PlanError(
+            "correction keeps a chain without noise on its path, but this T2I is an LCM, whose steps add noise; "
+            "set correction to false, or choose the preset turbo."
+        )
+    if schedule.lcm_steps and plan.eta:
+        raise PlanError(f"eta is {plan.eta}, but this T2I is an LCM, whose steps add noise of their own; set eta to 0.")
 
 
 def _check_steps(t2i: Denoiser, t2v: Denoiser, plan: Plan) -> None:

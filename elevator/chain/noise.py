@@ -43,3 +43,9 @@ def chain_noise(seed: int, frames: int, shape: Sequence[int], purpose: str, n: i
     """What a chain draws on its way, (F, C, h, w): see `Noise`."""
     stream = f"{purpose} {n}" + (f" step {k}" if k else "")
     return frame_noise(seed, stream, frames, shape)
+
+
+def lcm_noise(seed: int, alpha: float, frames: int, shape: Sequence[int], n: int) -> Tensor:
+    """What the T2I's n-th step adds where it is an LCM, (F, C, h, w): frames resemble each other as at the start."""
+    stream = f"lcm step {n}"
+    return mix(draw(seed, f"{stream} shared", shape)[None], frame_noise(seed, stream, frames, shape), alpha)

@@ -40,6 +40,18 @@ KNOWN: Mapping[str, Mapping[str, Any]] = {
     "stable_diffusion": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
 }
 """Configs of models whose files hold none, by model; keys that are absent here are Stable Diffusion's own."""
+LCM_STEPS = 50
+"""original_inference_steps of LCMs that do not say it."""
+DISTILLED: Mapping[str, Mapping[str, Any]] = {
+    "lcm": {"lcm_steps": LCM_STEPS},
+    "none": {"lcm_steps": 0},
+    "hyper": {"spacing": "trailing"},
+    "lightning": {"spacing": "trailing", "final_alpha": torch.tensor(1.0)},
+    "turbo": {"spacing": "trailing", "final_alpha": torch.tensor(1.0)},
+}
+"""How T2Is that were distilled to a few steps walk their own levels of noise, as their authors use them: LCM-LoRA and
+other LCMs by LCM steps; Hyper-SD's LoRAs by DDIM (arXiv 2404.13686), SD-Turbo (arXiv 2311.17042) and Lightning's kin
+(arXiv 2402.13929) by Euler, which ends at ᾱ = 1, all three with trailing timesteps. `none`: it was not distilled."""
 _STABLE_DIFFUSION = {"set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading"}
 
 
@@ -99,7 +111,9 @@ class Schedule:
             prediction_type,
             spacing,
             int(config.get("steps_offset", 0)),
-            int(config.get("original_inference_steps", 50)) if config.get("_class_name") == "LCMScheduler" else 0,
+            int(config.get("original_inference_steps", LCM_STEPS))
+            if config.get("_class_name") == "LCMScheduler"
+            else 0,
         )
 
     @classmethod
@@ -112,6 +126,12 @@ class Schedule:
             raise ModelError(f"There is no schedule called {name!r}; choose one of {', '.join(sorted(KNOWN))}.")
         noisiest = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if zero_snr else {}
         return cls.from_config({**_STABLE_DIFFUSION, **KNOWN[name], "prediction_type": prediction_type, **noisiest})
+
+    def distilled(self, kind: str) -> Schedule:
+        """The same levels, walked as a model of one of the kinds in `DISTILLED`. Raises ModelError for another."""
+        if kind not in DISTILLED:
+            raise ModelError(f"distilled is {kind!r}; choose one of {', '.join(sorted(DISTILLED))}.")
+        return self if kind == "lcm" and self.lcm_steps else replace(self, **DISTILLED[kind])
 
     def with_steps(self, steps: int) -> Schedule:
         """The same levels with S = `steps` timesteps. Raises PlanError if they do not fit."""
@@ -153,7 +173,7 @@ class Schedule:
         """`steps` of the timesteps that the LCM was distilled on, evenly chosen as diffusers does."""
         if steps > self.lcm_steps:
             raise PlanError(
-                f"steps is {steps}; this T2V is an LCM of {self.lcm_steps} steps, choose that many or less."
+                f"steps is {steps}; one of these models is an LCM of {self.lcm_steps} steps, choose that many or less."
             )
         stride = len(self.alphas_cumprod) // self.lcm_steps
         distilled = [k * stride - 1 for k in range(self.lcm_steps, 0, -1)]

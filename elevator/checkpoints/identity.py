@@ -28,7 +28,18 @@ from .kinds import (
     Layout,
 )
 from .lora_files import lora_files
-from .training import PREDICTIONS, Distilled, Objective, Prediction, distilled_of, objective_of
+from .training import (
+    PREDICTIONS,
+    Distilled,
+    FewSteps,
+    Objective,
+    Prediction,
+    distilled_of,
+    embeds_guidance,
+    few_steps_of_file,
+    few_steps_of_folder,
+    objective_of,
+)
 
 FILE_NAMES = ("diffusion_pytorch_model", "pytorch_lora_weights", "adapter_model", "model", "learned_embeds")
 """What diffusers and transformers call any model's file; its folder's name says more."""
@@ -83,8 +94,8 @@ class Identity:
     """The most frequent first."""
     zero_snr: bool = False
     """Whether the network was trained on levels of noise whose last is noise alone."""
-    distilled: Distilled | None = None
-    """How a motion module was made fast, where it was."""
+    distilled: Distilled | FewSteps | None = None
+    """How a motion module, a text-to-image model or a LoRA for one was made fast, where it was."""
     class_name: str | None = None
     """That a folder's config names."""
     notes: tuple[str, ...] = ()
@@ -114,6 +125,22 @@ def identify(path: Path, *, torch: bool = True) -> Identity:
     raise ModelError(f"{path} holds no model; choose a model file or a folder in diffusers layout.")
 
 
+def distilled_of_t2i(path: Path) -> FewSteps | None:
+    """How the text-to-image model in a folder was distilled to a few steps, by its configs; None of files.
+
+    Raises ModelError if a config cannot be read.
+    """
+    return few_steps_of_folder(path, _config_if_any)[0] if path.is_dir() else None
+
+
+def t2i_embeds_guidance(path: Path) -> bool:
+    """Whether the text-to-image model in a folder reads its guidance beside the timestep; of files, none is known.
+
+    Raises ModelError if a config cannot be read.
+    """
+    return path.is_dir() and embeds_guidance(path, _config_if_any)
+
+
 def family_of_width(width: object) -> Family:
     """The family whose text embeddings are this wide."""
     return WIDTHS.get(width, Family.UNKNOWN) if isinstance(width, int) else Family.UNKNOWN
@@ -128,7 +155,7 @@ def _of_file(path: Path, header: Header) -> Identity:
     channels = first[1] if len(first) == 4 else None
     family = _family(kind, names, header)
     objective = objective_of(path, header, family, channels, whole=kind in (Kind.T2I, Kind.UNET))
-    distilled, guess = distilled_of(path, layout, header) if kind is Kind.MOTION_MODULE else (None, "")
+    distilled, guess = _distilled_file(path, kind, layout, header)
     if kind is Kind.VAE and family is Family.UNKNOWN:
         family = vaes.family_beside(path)
         guess = vaes.guess(path) if family is Family.UNKNOWN else ""
@@ -150,6 +177,12 @@ def _of_file(path: Path, header: Header) -> Identity:
         distilled=distilled,
         notes=tuple(note for note in (objective.note, guess, beside) if note),
     )
+
+
+def _distilled_file(path: Path, kind: Kind, layout: Layout, header: Header) -> tuple[Distilled | FewSteps | None, str]:
+    if kind is Kind.MOTION_MODULE:
+        return distilled_of(path, layout, header)
+    return few_steps_of_file(path, header) if kind in (Kind.T2I, Kind.UNET, Kind.LORA) else (None, "")
 
 
 def _name(path: Path) -> str:
@@ -299,8 +332,10 @@ def _scheduled(file: Path) -> Objective:
     return Objective(stated, zero_snr=config.get("rescale_betas_zero_snr") is True)
 
 
-def _distilled(path: Path, kind: Kind) -> tuple[Distilled | None, str]:
-    """Of a folder with motion modules: by its scheduler, or else by names."""
+def _distilled(path: Path, kind: Kind) -> tuple[Distilled | FewSteps | None, str]:
+    """Of a folder with motion modules: by its scheduler, or else by names. Of a text-to-image model's: by configs."""
+    if kind is Kind.T2I:
+        return few_steps_of_folder(path, _config_if_any)
     if kind is not Kind.MOTION_MODULE:
         return None, ""
     file = path / "scheduler" / "scheduler_config.json"
@@ -348,6 +383,10 @@ def _of_config(config: dict[str, Any]) -> tuple[Kind, Family, int | None, int | 
     channels = config.get("in_channels")
     whole = (number if isinstance(number, int) else None for number in (channels, width))
     return kind, family_of_width(width), *whole  # type: ignore[return-value]
+
+
+def _config_if_any(file: Path) -> dict[str, Any]:
+    return _config(file) if file.is_file() else {}
 
 
 def _config(file: Path) -> dict[str, Any]:

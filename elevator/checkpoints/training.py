@@ -1,5 +1,8 @@
 """How a model was trained: what it predicts, and whether it was distilled. Files say it in several ways, or not at all.
 
+Of text-to-image models that were distilled to a few steps, a folder's configs say it, and of LoRAs the metadata, if
+anything does: LCM-LoRA's and Hyper-SD's own files hold tensors alone. What names say is a hint, and nothing more.
+
 Sources: ComfyUI's `supported_models.py` (the deviation of a bias; the empty tensors `v_pred` and `ztsnr`), the
 numbers of steps in Stability's pickles and the `.yaml` files beside them, kohya's metadata, and
 ComfyUI-AnimateDiff-Evolved (AnimateLCM's motion module has no table of positions).
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import re
 import statistics
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +29,12 @@ PREDICTIONS: dict[str, Prediction] = {
     "sample": "sample",
 }
 Distilled = Literal["animatelcm", "lightning"]
+"""How motion modules were distilled."""
+FewSteps = Literal["lcm", "hyper", "lightning", "turbo"]
+"""How text-to-image models were, and LoRAs for them."""
+NOT_DISTILLED = "none"
+"""What a base says of a text-to-image model that looks as if it were, and is not."""
+FEW_STEPS: dict[FewSteps, str] = {"lcm": "LCM", "hyper": "Hyper-SD", "lightning": "Lightning", "turbo": "Turbo"}
 
 OPENCLIP = ("cond_stage_model.model.", "conditioner.embedders.0.model.")
 """Before the names of SD 2.x's text encoder, in Stability's first code and in its later one."""
@@ -43,6 +53,16 @@ _WORDS: dict[str, Distilled] = {
     "lightning": "lightning",
     "animatedifflightning": "lightning",
 }
+_FEW_STEPS_WORDS: tuple[tuple[FewSteps, frozenset[str], frozenset[str]], ...] = (
+    ("lcm", frozenset({"lcm"}), frozenset()),
+    ("hyper", frozenset({"hyper"}), frozenset({"sd", "sdxl"})),
+    ("hyper", frozenset({"hypersd"}), frozenset()),
+    ("lightning", frozenset({"lightning"}), frozenset({"step", "steps", "sd", "sdxl"})),
+    ("turbo", frozenset({"turbo"}), frozenset({"sd", "sdxl"})),
+)
+"""Words that all stand in a name, and others of which one does, for words like these have other meanings, too."""
+_TITLES = ("modelspec.title", "ss_output_name", "name")
+_EULER = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 _OWN_WORDS = {"mm", "animatediff"}
 """In names of motion modules that were not distilled: then no folder's name counts."""
 _NO_NAME = re.compile(
@@ -139,6 +159,56 @@ def distilled_of(path: Path, layout: Layout, header: Header | None) -> tuple[Dis
 def words_of(name: str) -> set[str]:
     """ "sdXL_v10VAEFix" → sd, xl, v, 10, vae, fix."""
     return {word.lower() for word in _WORD.findall(name)}
+
+
+def few_steps_of_folder(path: Path, config: Callable[[Path], Mapping[str, object]]) -> tuple[FewSteps | None, str]:
+    """How the text-to-image model in a folder was distilled to a few steps, and a sentence where that is a guess.
+
+    config: reads a config's file, empty where there is none. LCMs have their own scheduler, or a UNet that reads its
+    guidance beside the timestep. Euler's scheduler with trailing timesteps is SD-Turbo's, and Lightning's alike.
+    """
+    scheduler = config(path / "scheduler" / "scheduler_config.json")
+    if scheduler.get("_class_name") == "LCMScheduler" or embeds_guidance(path, config):
+        return "lcm", ""
+    trailing = scheduler.get("_class_name") in _EULER and scheduler.get("timestep_spacing") == "trailing"
+    if trailing and not scheduler.get("rescale_betas_zero_snr"):
+        return "turbo", (
+            f"{path.name} is taken as distilled to a few steps, because its scheduler is Euler's with trailing "
+            'timesteps; if it was not, set distilled to "none".'
+        )
+    return None, ""
+
+
+def embeds_guidance(path: Path, config: Callable[[Path], Mapping[str, object]]) -> bool:
+    """Whether the UNet of a folder reads its guidance beside the timestep, as whole LCMs do and LCM-LoRAs do not."""
+    return config(path / "unet" / "config.json").get("time_cond_proj_dim") is not None
+
+
+def few_steps_of_file(path: Path, header: Header) -> tuple[FewSteps | None, str]:
+    """How a file of a text-to-image model or a LoRA was distilled by its metadata, and what is to be done about it.
+
+    Where its name alone tells, that is but a hint in the sentence.
+    """
+    for key in _TITLES:
+        if found := _few_steps(header.metadata.get(key, "")):
+            return (
+                found,
+                f'{path.name} is {FEW_STEPS[found]}\'s, as it says; where it is used, set distilled to "{found}".',
+            )
+    for name in names_of(path):
+        if found := _few_steps(name):
+            hint = (
+                f'{path.name} may be {FEW_STEPS[found]}\'s, by the name "{name}"; if it is, set distilled to "{found}".'
+            )
+            return None, hint
+    return None, ""
+
+
+def _few_steps(name: str) -> FewSteps | None:
+    words = words_of(name)
+    return next(
+        (kind for kind, all_of, one_of in _FEW_STEPS_WORDS if all_of <= words and (not one_of or one_of & words)), None
+    )
 
 
 def names_of(path: Path) -> list[str]:

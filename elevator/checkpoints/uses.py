@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..errors import ModelError
 from .fitting import unfit
@@ -34,7 +35,9 @@ _PLACES = {
     "loras": "loras of a style, --lora",
     "embeddings": "embeddings of a style, --embedding",
 }
-_SCHEDULES = {"animatelcm": "lcm", "lightning": "lightning", None: "animatediff"}
+PresetsOf = Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
+"""The kinds of text-to-video models that have presets."""
+_SCHEDULES: dict[PresetsOf, str] = {"animatelcm": "lcm", "lightning": "lightning", "animatediff": "animatediff"}
 _FOLDERS = (*PARTS, "vae", "text_encoder", "transformer", ".")
 _LITTLE = 0.01
 """Share of a file's numbers below which a type of them is not worth a word, as that of a few scales."""
@@ -67,6 +70,13 @@ def use_of(identity: Identity) -> Use:
     if problem:
         return Use("", problem.removeprefix(f"{identity.path} "), (), "")
     return Use(_PLACES[field], "", tuple(_needs(identity)), _schedule(identity))
+
+
+def presets_of(kind: Kind | None, layout: Layout | None, distilled: str | None) -> PresetsOf:
+    """Whose presets fit a text-to-video model: by what it is and, for motion modules, by how they were distilled."""
+    if kind is Kind.T2V:
+        return "lavie" if layout is Layout.LAVIE else "zeroscope"
+    return "animatelcm" if distilled == "animatelcm" else "lightning" if distilled == "lightning" else "animatediff"
 
 
 def precision_of(path: Path) -> str:
@@ -118,9 +128,10 @@ def _has_vae(path: Path) -> bool:
 def _schedule(identity: Identity) -> str:
     match identity.kind:
         case Kind.T2I:
-            return "stable_diffusion" + (", zero terminal SNR" if identity.zero_snr else "")
+            walk = {None: "", "lcm": ", LCM steps"}.get(identity.distilled, ", trailing")
+            return "stable_diffusion" + (", zero terminal SNR" if identity.zero_snr else "") + walk
         case Kind.MOTION_MODULE:
-            return _SCHEDULES[identity.distilled]
+            return _SCHEDULES[presets_of(identity.kind, identity.layout, identity.distilled)]
         case Kind.T2V:
             return "lavie" if identity.layout is Layout.LAVIE else "its own"
     return ""

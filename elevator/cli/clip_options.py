@@ -13,6 +13,7 @@ import msgspec
 from .. import sidecar
 from ..errors import PlanError, RequestError
 from ..plan import Plan
+from ..presets import default_of
 from ..provenance import pictures_of
 from ..sidecar import ClipSettings, Device, Pictures, Sidecar
 from ..sources import Lora, Sources
@@ -61,7 +62,9 @@ def new_clip(given: Mapping[str, Any]) -> ClipOptions:
     seed = random.randrange(2**31) if seed == RANDOM_SEED else seed
     prompts = {0: given["prompt"]} if "prompt" in given else {}
     prompts |= dict(given.get("travel", ()))
-    places: dict[str, Any] = {name: given.get(name) for name in (*SINGLE, "prediction_type", "t2v_schedule")}
+    places: dict[str, Any] = {
+        name: given.get(name) for name in (*SINGLE, "prediction_type", "distilled", "t2v_schedule")
+    }
     pictures = Pictures(init=places.pop("init"), anchor=places.pop("anchor"))
     places |= {field: tuple(given.get(name, ())) for name, field in SEVERAL.items()}
     return ClipOptions(
@@ -136,7 +139,7 @@ def _settings(
     def settings(models: Models) -> ClipSettings:
         from ..defaults import default_strength, native_size, preset_plan
 
-        preset = given.get("preset", "published")
+        preset = given.get("preset", default_of(models.presets))
         alone = list(prompts) == [0]
         width, height = given.get("size", (native_size(models), native_size(models)))
         return ClipSettings(

@@ -55,6 +55,11 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         "--prediction-type", choices=("epsilon", "v_prediction"), help="of a T2I whose file does not say it"
     )
     group.add_argument(
+        "--distilled",
+        choices=("lcm", "hyper", "lightning", "turbo", "none"),
+        help="how a T2I, or a --lora on it, was distilled to a few steps, if its folder does not say it",
+    )
+    group.add_argument(
         "--t2v-text", type=values.path, metavar="MODEL", help="whose text encoder the T2V reads, instead of its own"
     )
     group.add_argument("--t2v-schedule", metavar="NAME", help="of timesteps, instead of the T2V's own")
@@ -77,7 +82,7 @@ def _add_clip(group: argparse._ArgumentGroup) -> None:
         metavar="FRAME=TEXT",
         help="prompt at a frame, counted from 0, where PROMPT holds; may be repeated",
     )
-    add(group, "--preset", ": published, balanced, fast or draft (default: published)")
+    add(group, "--preset", ": published, balanced, fast or draft (default: published); turbo for a distilled T2I")
     add(group, "--set")
     add(group, "--frames", f" (default: {FRAMES}, or as many as --footage has, if fewer)")
     add(group, "--size", " (default: the T2I's own)")

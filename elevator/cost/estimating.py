@@ -117,8 +117,9 @@ def estimate(
     with shapes.mode:
         z = torch.empty(frames, *own.latent_shape(height, width))
         t2i_text, t2v_text = (_text(own, encoder, chunks) for encoder in (own.t2i_text, own.t2v_text))
+        painter, guidance = own.painter(plan)
         t2i = Denoiser(
-            "T2I", replace(own.t2i, offloader=Offloader()), own.t2i_schedule, t2i_text, plan.guidance, plan.image_spans
+            "T2I", replace(painter, offloader=Offloader()), own.t2i_schedule, t2i_text, guidance, plan.image_spans
         )
         t2v = Denoiser(
             "T2V",
@@ -131,7 +132,7 @@ def estimate(
         guided = _repeated(t2i.guided, z, plan)
         refining = measure(lambda: result(t2v.guided(z, 0))) if once.refining else NOTHING
         decoding = measure(lambda: decoded(own.vae, z[:1].float(), plan.tile))
-    prompts = 1 if plan.guidance == 1 else 2  # a call with one prompt takes its share of a guided one
+    prompts = 1 if guidance == 1 else 2  # a call with one prompt takes its share of a guided one
     single = guided.flops(once.correction + once.inverting, once.shallow_correction + once.shallow_inverting)
     flops = (
         guided.flops(once.painting, once.shallow_painting)

@@ -22,8 +22,9 @@ from transformers import CLIPTextModel
 from ..chain.schedule import Schedule
 from ..checkpoints import Family, Identity, Kind, Layout, identify
 from ..checkpoints.header import read_header
+from ..checkpoints.identity import distilled_of_t2i
 from ..checkpoints.kinds import CHANNELS
-from ..checkpoints.training import OPENCLIP
+from ..checkpoints.training import NOT_DISTILLED, OPENCLIP
 from ..checkpoints.weights import load_tensors
 from ..errors import ModelError
 from ..sources import Sources
@@ -60,12 +61,19 @@ class ImageModel:
     vae_folder: Path | None
     """Where a map from its latents to colours may lie."""
     family: Family
+    distilled: str = NOT_DISTILLED
+    """How it walks its schedule, as the caller says or its folder."""
     notes: tuple[str, ...] = ()
     """A sentence for each thing that is a guess."""
 
 
 def load_image_model(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
-    """Load a T2I, with another VAE or prediction type than its own if they are given."""
+    """Load a T2I, with another VAE, prediction type or way of walking than its own if they are given."""
+    model = yield from _load(read, sources)
+    return replace(model, distilled=sources.distilled or distilled_of_t2i(sources.t2i_path) or NOT_DISTILLED)
+
+
+def _load(read: Reader, sources: Sources) -> Generator[Loading, None, ImageModel]:
     path = sources.t2i_path
     vae = None if sources.vae is None else Path(sources.vae)
     if path.is_dir():
@@ -94,7 +102,8 @@ def _from_folder(
         config["timestep_spacing"] = "trailing" if sources.rescale_betas_zero_snr else "leading"
     schedule = Schedule.from_config(config)
     own = yield from (_vae(read, vae) if vae else read.folder(AutoencoderKL, path / "vae", torch.float32))
-    return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family)
+    notes = identity.notes if sources.distilled is None else ()
+    return ImageModel(unet, text, own, schedule, None if vae else path / "vae", identity.family, notes=notes)
 
 
 def _is_rescaled(config: Mapping[str, Any]) -> bool:
@@ -135,6 +144,11 @@ def _from_file(
     path = identity.path
     names = read_header(path).shapes
     family = _family(identity, names)
+    if any(name.endswith("time_embed.cond_proj.weight") for name in names):
+        raise ModelError(
+            f"{path} is an LCM that reads its guidance beside the timestep, in one file; "
+            "choose the same model as a folder in diffusers layout, or a checkpoint with an LCM-LoRA."
+        )
     if vae is None and not any(name.startswith(_VAE) for name in names):
         raise ModelError(f"{path} holds no VAE; name one for it too, such as that of {family}.")
     tensors = cache(lambda: load_tensors(path))  # a pickle is read whole, so only if a part of it is needed

@@ -18,6 +18,7 @@ import torch
 from .. import devices
 from ..chain.cross_frame import ClipAttention
 from ..checkpoints.identity import WEIGHTS
+from ..checkpoints.training import NOT_DISTILLED
 from ..errors import ModelError
 from ..memory import enough_for
 from ..presets import presets_of
@@ -84,10 +85,15 @@ def loading(
         t2i_text=image.text,
         t2v_text=video.text,
         vae=image.vae,
-        t2i_schedule=image.schedule,
+        t2i_schedule=image.schedule.distilled(image.distilled),
         t2v_schedule=video.schedule,
         size_multiple=factor(image.vae) * max(factor(image.unet), factor(video.network.unet)),
-        presets=presets_of(sources.t2v_path, video.kind),
+        presets=presets_of(
+            sources.t2v_path,
+            video.kind,
+            few_steps=image.distilled != NOT_DISTILLED,
+            embeds_guidance=image.unet.config.get("time_cond_proj_dim") is not None,
+        ),
         max_frames=video.network.unet.config.get("motion_max_seq_length"),
         rgb=latent_rgb(image.vae_folder, image.vae.config.latent_channels),
         reading=Reading(read.device, dtype, read.count, read.waiting),

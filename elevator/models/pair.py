@@ -39,17 +39,20 @@ class InflatedT2I:
 
     unet: Any
     offloader: Offloader = field(default_factory=Offloader)
+    condition: Tensor | None = None
+    """The guidance, (1, D), as a UNet reads it beside the timestep; None: it does not."""
 
     def __call__(self, z: Tensor, t: int, call: Call) -> Tensor:
         """See `Network`."""
         unet, kwargs, x, features = self.offloader.to_device(self.unet), {"call": call}, z.flatten(0, 1), call.features
         first, told = call.frames.start or 0, timestep(t, z.device)
+        beside = None if self.condition is None else self.condition.to(z)
         if features is None:
-            output: Tensor = unet(x, told, call.hidden, cross_attention_kwargs=kwargs).sample
+            output: Tensor = unet(x, told, call.hidden, timestep_cond=beside, cross_attention_kwargs=kwargs).sample
         elif features.whole:
-            output, features.kept[first] = deep_cache.whole(unet, x, told, call.hidden, kwargs)
+            output, features.kept[first] = deep_cache.whole(unet, x, told, call.hidden, kwargs, beside)
         else:
-            output = deep_cache.shallow(unet, x, told, call.hidden, kwargs, features.kept[first])
+            output = deep_cache.shallow(unet, x, told, call.hidden, kwargs, beside, features.kept[first])
         return output.reshape(z.shape)
 
 
@@ -117,7 +120,7 @@ class Models:
     size_multiple: int
     """Height and width in pixels must be multiples of it."""
     presets: Mapping[str, Preset]
-    """Plans for this T2V by name."""
+    """Plans for these two by name."""
     max_frames: int | None
     """Longest clip that the T2V makes; None: any."""
     rgb: LatentRgb | None
@@ -270,9 +273,22 @@ class Models:
             kept = None if mixing is None else moved(mixing.to(hidden.dtype), hidden.device)
             return Text(hidden.view(2, count, *hidden.shape[1:]), kept)
 
-        t2i = Denoiser("T2I", self.t2i, schedules[0], text(self.t2i_text), plan.guidance, plan.image_spans)
+        painter, guidance = self.painter(plan)
+        t2i = Denoiser("T2I", painter, schedules[0], text(self.t2i_text), guidance, plan.image_spans)
         t2v = Denoiser("T2V", self.t2v, schedules[1], text(self.t2v_text), plan.video_guidance, plan.video_spans)
         return t2i, t2v
+
+    def painter(self, plan: Plan) -> tuple[InflatedT2I, float]:
+        """The T2I as it is called with a plan's guidance, and the guidance by calls of both prompts.
+
+        A UNet that reads its guidance beside the timestep is called for the prompt alone.
+        """
+        width = self.t2i.unet.config.get("time_cond_proj_dim")
+        if width is None:
+            return self.t2i, plan.guidance
+        # Once for a clip, so that no call waits for it.
+        condition = self.place(guidance_embedding(plan.guidance, width))
+        return replace(self.t2i, condition=condition), 1.0
 
     def draft(self, latents: Tensor) -> Pixels | None:
         """A cheap preview of (F, C, h, w) clean latents, (F, h, w, 3); None without a map for this VAE."""
@@ -305,3 +321,14 @@ class Models:
         picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
         latents: Tensor = self.vae.encode(self.place(picture)).latent_dist.mode()[0]
         return latents * float(self.vae.config.scaling_factor)
+
+
+def guidance_embedding(guidance: float, width: int) -> Tensor:
+    """Guidance as LCMs read it beside the timestep, (1, width): sines and cosines of 1000 · (guidance − 1).
+
+    Source: Luo et al. (arXiv 2310.04378), section 4.2, with diffusers' frequencies.
+    """
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
+    angles = 1000 * (guidance - 1) * frequencies[None]
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, width % 2))

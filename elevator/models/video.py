@@ -15,6 +15,8 @@ from torch import nn
 from ..chain.schedule import Schedule
 from ..checkpoints import Family, Identity, Kind, Layout, identify
 from ..checkpoints.lora_files import LORA_FILE
+from ..checkpoints.training import NOT_DISTILLED
+from ..checkpoints.uses import presets_of
 from ..checkpoints.weights import load_tensors
 from ..errors import ModelError
 from ..sources import Sources
@@ -72,7 +74,9 @@ def _network(
     if identity.kind is Kind.MOTION_MODULE:
         _check_motion_module(identity, t2i)
         adapter = yield from _motion_adapter(read, identity)
-        return T2V(_on_t2i(adapter, sources, t2i), on_t2i=True), identity.distilled or "animatediff"
+        return T2V(_on_t2i(adapter, sources, t2i), on_t2i=True), presets_of(
+            identity.kind, identity.layout, identity.distilled
+        )
     if sources.t2v_loras:
         raise ModelError(f"{path} is no motion module and takes no LoRAs; leave the T2V's LoRAs out.")
     if identity.layout is Layout.LAVIE:
@@ -176,4 +180,4 @@ def _schedule(sources: Sources, beside: Path, kind: str, t2i: ImageModel) -> Sch
     own = beside / "scheduler" / "scheduler_config.json"
     if own.is_file():
         return Schedule.from_config(read_config(own))
-    return Schedule.of(SCHEDULES[kind]) if kind in SCHEDULES else t2i.schedule
+    return Schedule.of(SCHEDULES[kind]) if kind in SCHEDULES else t2i.schedule.distilled(NOT_DISTILLED)

@@ -76,16 +76,18 @@ def image_calls(unet: Any, frames: int, pixels: int) -> Iterator[tuple[str, Call
 
 
 def video_calls(unet: Any, network: str, frames: int, pixels: int) -> Iterator[tuple[str, Callable[[], Tensor]]]:
-    """A guided call of a T2V as the published sampler makes it, then as this one does."""
+    """A guided call of a T2V as the published sampler makes it, then as this one does, then one without guidance."""
     like = next(unet.parameters())
     z = torch.zeros(2, frames, 4, pixels // 8, pixels // 8).to(like)
     text = torch.zeros(2, 77, WIDTHS[network]).to(like)
     repeated = text.repeat_interleave(frames, dim=0) if network == "animatediff" else text
     yield "published video", lambda: unet(z.transpose(1, 2), 500, repeated).sample
     unet.set_attn_processor(ClipAttention(anchored=False))
-    t2v, told = T2V(unet, network == "animatediff"), Call(Text(text[:, None]), slice(0, 2), slice(0, frames))
-    t2v(z, 500, told)
-    yield "video", lambda: t2v(z, 500, told)
+    t2v, kept = T2V(unet, network == "animatediff"), Text(text[:, None])
+    pair, single = (Call(kept, slice(0, prompts), slice(0, frames)) for prompts in (2, 1))
+    t2v(z, 500, pair)
+    yield "video", lambda: t2v(z, 500, pair)
+    yield "single video", lambda: t2v(z[:1], 500, single)
 
 
 def published_counts(plan: Plan) -> Mapping[str, int]:
@@ -110,13 +112,12 @@ def our_counts(plan: Plan) -> Mapping[str, int]:
     """How often the chain makes each call."""
     calls = calls_of(plan)
     single, shallow = calls.correction + calls.inverting, calls.shallow_correction + calls.shallow_inverting
-    return {
-        "pair": calls.painting - calls.shallow_painting,
-        "shallow pair": calls.shallow_painting,
-        "single": single - shallow,
-        "shallow single": shallow,
-        "video": calls.refining,
-    }
+    counts = Counter({"single": single - shallow, "shallow single": shallow})
+    image, video = ("pair" if guidance > 1 else "single" for guidance in (plan.guidance, plan.video_guidance))
+    counts[image] += calls.painting - calls.shallow_painting
+    counts[f"shallow {image}"] += calls.shallow_painting
+    counts["video" if video == "pair" else "single video"] += calls.refining
+    return counts
 
 
 def total(counts: Mapping[str, int], costs: Mapping[str, float]) -> float:

@@ -314,6 +314,39 @@ def snapshot(where: Path) -> dict[str, Any]:
     return {"t2v": write("adapter_v2_folder", path, "tiny")}
 
 
+def scheduled(path: Path, **settings: object) -> None:
+    """With other settings of its scheduler."""
+    file = path / "scheduler" / "scheduler_config.json"
+    file.parent.mkdir(exist_ok=True)
+    before = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    file.write_text(json.dumps({**before, **settings}), "utf-8")
+
+
+def embeds_guidance(path: Path) -> None:
+    """As an LCM that was no LoRA: its UNet reads the guidance beside the timestep."""
+    config = path / "unet" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text("utf-8")), "time_cond_proj_dim": 8}), "utf-8")
+    (file,) = (path / "unet").glob("*.safetensors")
+    found = load_file(file)
+    width = found["time_embedding.linear_1.weight"].shape[1]
+    save_file(found | {"time_embedding.cond_proj.weight": torch.ones(width, 8).half()}, file)
+
+
+def distilled(kind: str, build: Build) -> Build:
+    """With a base or style that says how it was distilled."""
+    return lambda where: {**build(where), "distilled": kind}
+
+
+def by_lcm_steps(models: Any) -> bool:
+    """Whether the T2I takes LCM steps, and has the preset for that."""
+    return bool(models.t2i_schedule.lcm_steps == 50 and list(models.presets) == ["turbo"])
+
+
+def by_trailing_steps(models: Any) -> bool:
+    """Whether the T2I's timesteps are trailing, and it has the preset for few."""
+    return bool(models.t2i_schedule.spacing == "trailing" and list(models.presets) == ["turbo"])
+
+
 T2I, T2V = "text-to-image model", "text-to-video model"
 LIGHTNING = "PyTorch Lightning, as in v1-5-pruned.ckpt"
 V_YAML = 'model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params:\n    parameterization: "v"\n'
@@ -406,6 +439,46 @@ CASES = [
     ),
     Case(T2I, "folder", "diffusers", folder("sd1_folder")),
     Case(T2I, "folder, configs with a mark of byte order", "Notepad, PowerShell", folder("sd1_folder", marked_configs)),
+    Case(
+        T2I,
+        "folder with LCM's scheduler",
+        "a merge with LCM-LoRA",
+        folder("sd1_folder", partial(scheduled, _class_name="LCMScheduler")),
+        holds=by_lcm_steps,
+        told="LCM steps, told by the scheduler",
+    ),
+    Case(
+        T2I,
+        "folder of an LCM that reads its guidance beside the timestep",
+        "LCM_Dreamshaper_v7",
+        folder("sd1_folder", embeds_guidance),
+        holds=lambda models: by_lcm_steps(models) and models.presets["turbo"].plan.guidance == 8,
+        told="LCM steps, told by the UNet's config; the guidance is given to it",
+    ),
+    Case(
+        T2I,
+        "the same in one file",
+        "ComfyUI's nodes for LCM",
+        single("sd1", adding(**{"model.diffusion_model.time_embed.cond_proj.weight": torch.ones(32, 8)})),
+        refused="model.safetensors is an LCM that reads its guidance beside the timestep, in one file; "
+        "choose the same model as a folder in diffusers layout, or a checkpoint with an LCM-LoRA.",
+    ),
+    Case(
+        T2I,
+        "folder with Euler's scheduler and trailing timesteps",
+        "sd-turbo",
+        folder("sd1_folder", partial(scheduled, _class_name="EulerDiscreteScheduler", timestep_spacing="trailing")),
+        holds=by_trailing_steps,
+        told="a few trailing steps, told by the scheduler; said",
+    ),
+    Case(
+        T2I,
+        "checkpoint of a few steps in one file",
+        "merges with LCM-LoRA, Hyper-SD",
+        distilled("lcm", single("sd1", name="dream_lcm.safetensors")),
+        holds=by_lcm_steps,
+        told="where its base has `distilled`; the name is a hint",
+    ),
     Case(T2I, "folder, `….fp16.safetensors` alone", "diffusers", folder("sd1_folder", partial(suffixed, "fp16"))),
     Case(T2I, "folder, `….non_ema.safetensors` alone", "diffusers", folder("sd1_folder", partial(suffixed, "non_ema"))),
     Case(

@@ -190,7 +190,7 @@ def test_a_coarse_inversion_ends_at_the_level_that_follows():
 @pytest.mark.parametrize("kind", T2VS)
 def test_presets(kind):
     presets = presets_for(kind)
-    assert list(presets) == ["published", "balanced", "fast", "draft"]
+    assert list(presets) == ["published", "balanced", "fast", "draft", "turbo"]
     for preset in presets.values():
         assert preset.about.endswith(".")
         assert "\n" not in preset.about

@@ -13,11 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from elevator.chain.schedule import Schedule, ddim_step, lcm_step
 from elevator.embedded.training.data import Encoded, encoded_clips, encoded_frames
+from elevator.embedded.training.distillation import SKIP, TrainableLcm, consistency
 from elevator.embedded.training.judge import Judge, TrainableJudge, load_judge, save_judge, true_renders
 from elevator.embedded.training.loop import LoopSettings, Trainable, train
 from elevator.embedded.training.lora import TrainableLora, load_lora, save_lora
-from elevator.embedded.training.models import new_text_encoder
+from elevator.embedded.training.models import new_scheduler, new_text_encoder
 from elevator.embedded.training.motion import TrainableMotion, new_motion_unet, save_motion
 from elevator.embedded.training.optimizer import is_matrix
 from elevator.embedded.training.pictures import DrawnShapes
@@ -178,6 +180,35 @@ def test_text_learns_to_tell_directions(tokenizer: CLIPTokenizer, frames: Encode
     trainable = TrainableT2I(unet, text, tokenizer, tiny_vae(), frames, batch=8)
     train(trainable, LoopSettings(rate=4e-3, steps=80, warmup=4), tmp_path)
     assert direction_gate(text, tokenizer) > max(0.2, before)
+
+
+def test_the_distillation_asks_for_what_lcm_steps_make(tokenizer: CLIPTokenizer, frames: Encoded) -> None:
+    """Its consistency function is that of the chain's step, and a step of the teacher is DDIM's."""
+    schedule = Schedule.from_config(dict(new_scheduler().config)).distilled("lcm")
+    generator = torch.Generator().manual_seed(0)
+    x, v = (torch.randn(3, 4, 16, 16, generator=generator) for _ in range(2))
+    for level in (19, 499, 999):
+        ours = consistency(x, v, torch.full((3,), level))
+        assert torch.allclose(ours, lcm_step(schedule, v, x, level, -1, lambda: x)[1], atol=1e-5)
+    unet, text = tiny_t2i(tokenizer)
+    trainable = TrainableLcm(unet, text, tokenizer, tiny_vae(), frames, Judge(), batch=4)
+    trained = trainable.trained()
+    assert all("lora_" in name for name in trained)
+    with torch.no_grad():
+        for parameter in trained.values():
+            parameter.add_(0.1)
+        t, states = torch.tensor([999, 499, 59]), torch.zeros(6, 24, 128)
+        further, clean = trainable._solved(x, t, states)
+        unet.disable_adapters()
+        output = unet(x, t, states[:3]).sample
+    for k, level in enumerate(t.tolist()):
+        expected = ddim_step(schedule, output[k], x[k], level, level - SKIP)
+        assert torch.allclose(further[k], expected[0], atol=1e-4), "the teacher has no LoRA"
+        assert torch.allclose(clean[k], expected[1], atol=1e-4)
+    unet.enable_adapters()
+    loss, _ = trainable.loss(torch.Generator().manual_seed(1))
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in trained.values())
 
 
 def test_a_lora_loads_in_diffusers_and_changes_the_output(

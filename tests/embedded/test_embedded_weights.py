@@ -47,10 +47,10 @@ def pipeline() -> StableDiffusionPipeline:
     return loaded
 
 
-def test_no_pickles_and_at_most_35_megabytes() -> None:
+def test_no_pickles_and_at_most_37_megabytes() -> None:
     files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".toml"}
-    assert export.safetensors_bytes(WEIGHTS) <= 35_000_000
+    assert export.safetensors_bytes(WEIGHTS) <= 37_000_000
     for path in WEIGHTS.rglob("*.safetensors"):
         with safe_open(path, "pt") as file:
             for key in file.keys():  # noqa: SIM118

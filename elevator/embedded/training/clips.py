@@ -43,6 +43,8 @@ class ClipKind:
     """The T2V without the T2I."""
     lora: str | None = None
     lora_weight: float = 1.0
+    distilled: bool = False
+    """With the LCM-LoRA, by LCM steps."""
 
 
 def sample(models: Models, kind: ClipKind, prompt: EvaluationPrompt) -> NDArray[np.uint8]:
@@ -79,14 +81,16 @@ def read_clip(path: Path) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=1)
-def _models(weights: Path, t2v: str) -> Models:
-    return load_models(Sources.of(weights / "t2i", weights / t2v))
+def _models(weights: Path, t2v: str, distilled: bool) -> Models:
+    if not distilled:
+        return load_models(Sources.of(weights / "t2i", weights / t2v))
+    return load_models(Sources.of(weights / "t2i", weights / t2v, distilled="lcm", loras=[(weights / "lcm", 1.0)]))
 
 
 def _make(job: tuple[Path, Path, ClipKind, int, EvaluationPrompt]) -> Path:
     weights, out, kind, index, prompt = job
     torch.set_num_threads(1)
-    models = _models(weights, kind.t2v)
+    models = _models(weights, kind.t2v, kind.distilled)
     if kind.lora is not None:
         models = models.with_loras(((weights / "loras" / kind.lora, kind.lora_weight),))
     path = clip_file(out, kind, index)

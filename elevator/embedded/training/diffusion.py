@@ -35,25 +35,26 @@ class NoiseLevels:
         return torch.where(torch.rand(count, generator=generator) < self.last, torch.full_like(t, 999), t)
 
 
-def _shaped(values: Tensor, like: Tensor) -> Tensor:
+def shaped(values: Tensor, like: Tensor) -> Tensor:
+    """Values (b,) as (b, 1, …), to go with latents (b, …)."""
     return values.view(-1, *(1,) * (like.dim() - 1))
 
 
 def add_noise(x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     """Latents (b, ...) at timesteps (b,)."""
-    alpha = _shaped(ALPHAS[t], x0)
+    alpha = shaped(ALPHAS[t], x0)
     return alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise
 
 
 def velocity(x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     """v = sqrt(a) noise - sqrt(1 - a) x0."""
-    alpha = _shaped(ALPHAS[t], x0)
+    alpha = shaped(ALPHAS[t], x0)
     return alpha.sqrt() * noise - (1 - alpha).sqrt() * x0
 
 
 def clean(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     """x0 = sqrt(a) x - sqrt(1 - a) v."""
-    alpha = _shaped(ALPHAS[t], x)
+    alpha = shaped(ALPHAS[t], x)
     return alpha.sqrt() * x - (1 - alpha).sqrt() * v
 
 
@@ -69,7 +70,7 @@ def subject_weight(x0: Tensor, t: Tensor) -> Tensor:
 
 def _seen(t: Tensor, like: Tensor) -> Tensor:
     """How well things show in latents at t: 1 up to t = 400, then falling to 0 in pure noise."""
-    return (_shaped(ALPHAS[t], like) / 0.4).clamp(max=1)
+    return (shaped(ALPHAS[t], like) / 0.4).clamp(max=1)
 
 
 def v_loss(output: Tensor, x0: Tensor, noise: Tensor, t: Tensor, low: float) -> Tensor:
@@ -96,7 +97,7 @@ def ddim(predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int)
         x0 = clean(x, v, t)
         if i + 1 == len(times):
             return x0
-        alpha, following = _shaped(ALPHAS[t], x), float(ALPHAS[times[i + 1]])
+        alpha, following = shaped(ALPHAS[t], x), float(ALPHAS[times[i + 1]])
         eps = alpha.sqrt() * v + (1 - alpha).sqrt() * x
         x = following**0.5 * x0 + (1 - following) ** 0.5 * eps
     return x

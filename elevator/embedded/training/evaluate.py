@@ -37,6 +37,7 @@ ELEVATED = {t2v: ClipKind(f"{t2v}_elevated", t2v) for t2v in T2VS}
 PRESETS = ("balanced", "fast", "draft")
 """Beside the published one."""
 SHORTER = {f"{t2v}_{preset}": ClipKind(f"{t2v}_{preset}", t2v, preset=preset) for t2v in T2VS for preset in PRESETS}
+SHORTER |= {f"{t2v}_turbo": ClipKind(f"{t2v}_turbo", t2v, preset="turbo", distilled=True) for t2v in T2VS}
 STYLED = {style: ClipKind(f"zeroscope_{style}", lora=style, lora_weight=WEIGHTS[style]) for style in STYLES}
 
 

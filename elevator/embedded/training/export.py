@@ -13,14 +13,15 @@ from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from peft import LoraConfig
 from torch import nn
 
 from elevator.models import preview
 
 from .captions import known_words
 from .judge import save_judge
-from .lora import lora_config, save_lora
+from .lora import distillation_config, lora_config, save_distillation, save_lora
 from .models import new_motion_adapter, new_scheduler
 from .motion import save_motion
 from .pictures import DrawnShapes
@@ -99,13 +100,23 @@ def export_motion(store: Store, folder: Path) -> None:
 
 def export_lora(store: Store, style: str, folder: Path) -> None:
     """Write one style LoRA; without a checkpoint, one that changes nothing."""
+    save_lora(_with_adapter(store, lora_config(), f"lora_{style}"), style, folder)
+
+
+def export_distillation(store: Store, folder: Path) -> None:
+    """Write the LCM-LoRA, in the same way."""
+    save_distillation(_with_adapter(store, distillation_config(), "lcm"), folder)
+
+
+def _with_adapter(store: Store, config: LoraConfig, checkpoint: str) -> UNet2DConditionModel:
+    """The T2I with an adapter as it was trained last."""
     unet, _ = store.t2i()
-    unet.add_adapter(lora_config())
-    stored = averages(store.folders.checkpoints / f"lora_{style}")
+    unet.add_adapter(config)
+    stored = averages(store.folders.checkpoints / checkpoint)
     for name, parameter in unet.named_parameters():
         if name in stored:
             parameter.data.copy_(stored[name])
-    save_lora(unet, style, folder)
+    return unet
 
 
 def _tokenizer_folder(store: Store) -> Path:
@@ -140,6 +151,7 @@ def main() -> None:
         save_judge(store.judge(), Path(temporary) / "judge")
         for style in STYLES:
             export_lora(store, style, Path(temporary) / "loras" / style)
+        export_distillation(store, Path(temporary) / "lcm")
         move_into_place(Path(temporary), weights)
     print(f"{safetensors_bytes(weights) / 1e6:.1f} MB of safetensors in {weights}")
 

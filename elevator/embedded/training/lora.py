@@ -24,11 +24,23 @@ from .world import Scene
 RANK = 8
 _FILE = "pytorch_lora_weights.safetensors"
 LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "conv1", "conv2", "conv_out"]
+DISTILLATION_RANK = 16
+DISTILLATION_LAYERS = [*LAYERS, "conv_in", "conv", "conv_shortcut", "time_emb_proj", "ff.net.0.proj", "ff.net.2"]
 
 
 def lora_config() -> LoraConfig:
     """Convolutions too: a style is texture, and texture is their work."""
     return LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=LAYERS)
+
+
+def distillation_config() -> LoraConfig:
+    """On all layers, as LCM-LoRAs are: another way of walking is no small change."""
+    return LoraConfig(
+        r=DISTILLATION_RANK,
+        lora_alpha=DISTILLATION_RANK,
+        init_lora_weights="gaussian",
+        target_modules=DISTILLATION_LAYERS,
+    )
 
 
 class TrainableLora(TrainableT2I):
@@ -78,14 +90,25 @@ def load_lora(unet: UNet2DConditionModel | UNetMotionModel, folder: Path) -> boo
 
 def save_lora(unet: UNet2DConditionModel | UNetMotionModel, style: str, folder: Path) -> None:
     """`pytorch_lora_weights.safetensors` in the layout that diffusers loads (prefix "unet.")."""
+    _save(unet, lora_config(), {"style": style}, folder)
+
+
+def save_distillation(unet: UNet2DConditionModel, folder: Path) -> None:
+    """The same of the LCM-LoRA; its metadata say what it is."""
+    _save(unet, distillation_config(), {"modelspec.title": "Embedded LCM"}, folder)
+
+
+def _save(
+    unet: UNet2DConditionModel | UNetMotionModel, settings: LoraConfig, told: dict[str, str], folder: Path
+) -> None:
     state: dict[str, Tensor] = get_peft_model_state_dict(unet)
     tensors = {f"unet.{key}": value.detach().half().contiguous() for key, value in state.items()}
-    config = {key: value for key, value in lora_config().to_dict().items() if _plain(value)}
-    config["target_modules"] = LAYERS
+    config = {key: value for key, value in settings.to_dict().items() if _plain(value)}
+    config["target_modules"] = sorted(settings.target_modules or ())
     metadata = {
         "base_model": "elevator/embedded/weights/t2i",
-        "style": style,
-        "rank": str(RANK),
+        **told,
+        "rank": str(settings.r),
         "format": "pt",
         "lora_adapter_metadata": json.dumps({f"unet.{k}": v for k, v in config.items()}),
     }

@@ -1,4 +1,6 @@
-"""`python -m elevator.embedded.training.train vae | decoder | text+t2i | painter | t2v | motion | lora NAME | judge`.
+"""`python -m elevator.embedded.training.train PART`.
+
+Parts: vae, decoder, text+t2i, painter, t2v, motion, lora NAME, lcm, judge.
 
 Each part trains from a seed, writes `checkpoints/PART/state.safetensors` and a preview
 picture every few minutes, and goes on with `--resume`.
@@ -14,6 +16,7 @@ import torch
 
 from ...arguments import ArgumentParser
 from .data import encoded_clips, encoded_frames
+from .distillation import TrainableLcm
 from .judge import Judge, TrainableJudge, true_renders
 from .loop import LoopSettings, train
 from .lora import TrainableLora, load_lora
@@ -121,9 +124,20 @@ def _lora(args: argparse.Namespace, store: Store) -> None:
     train(trainable, _settings(args, 2e-3, 15, 0.99), folder, args.resume)
 
 
+def _lcm(args: argparse.Namespace, store: Store) -> None:
+    vae = store.vae()
+    data = encoded_frames(vae, _source(args), 32_000, args.seed, cache=CACHE)  # the T2I's own data
+    unet, text = store.t2i()
+    trainable = TrainableLcm(unet, text, store.tokenizer(), vae, data, store.judge())
+    folder = store.folders.checkpoints / "lcm"
+    if args.resume and not (folder / "state.safetensors").exists():
+        load_lora(unet, store.folders.weights / "lcm")
+    train(trainable, _settings(args, 1e-3, 40, 0.995), folder, args.resume)
+
+
 def main() -> None:
     parts = {"vae": _vae, "decoder": _decoder, "text+t2i": _t2i, "painter": _painter, "t2v": _t2v}
-    parts |= {"motion": _motion, "lora": _lora, "judge": _judge}
+    parts |= {"motion": _motion, "lora": _lora, "lcm": _lcm, "judge": _judge}
     parser = ArgumentParser(prog="python -m elevator.embedded.training.train", description=__doc__)
     parser.add_argument("part", choices=sorted(parts))
     parser.add_argument("name", nargs="?", help="style of the LoRA")

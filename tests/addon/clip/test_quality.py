@@ -8,8 +8,8 @@ import pytest
 from blender_addon.clip import quality
 from tests.addon.sessions import STYLE
 
-NAMES = ("published", "balanced", "fast", "draft", "my_own")
-STYLED = msgspec.structs.replace(STYLE, presets=NAMES, calls=(244, 107, 33, 16, 200))
+NAMES = ("published", "balanced", "fast", "draft", "turbo", "my_own")
+STYLED = msgspec.structs.replace(STYLE, presets=NAMES, calls=(244, 107, 33, 16, 8, 200))
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ STYLED = msgspec.structs.replace(STYLE, presets=NAMES, calls=(244, 107, 33, 16, 
         ("balanced", "Balanced: half of the longest"),
         ("fast", "Fast: a seventh of the longest"),
         ("draft", "Draft: 1/15 of the longest"),
+        ("turbo", "Turbo: 1/30 of the longest"),
         ("my_own", "My own: 82% of the longest"),
         ("gone", "Gone"),
     ],
@@ -45,6 +46,11 @@ def test_without_a_measured_time_a_preset_says_its_share(name: str, label: str) 
 def test_shares_have_their_words(part: int, share: str) -> None:
     style = msgspec.structs.replace(STYLE, presets=("published", "fast"), calls=(part * 20, 20))
     assert quality.label(style, "fast") == f"Fast: {share} of the longest"
+
+
+def test_the_only_preset_is_compared_with_none() -> None:
+    style = msgspec.structs.replace(STYLE, presets=("turbo",), calls=(8,))
+    assert quality.label(style, "turbo") == "Turbo"
 
 
 def test_with_a_measured_time_a_preset_says_it() -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from backend.styles.catalogue import read_catalogue
 from backend.styles.files import Base, LoraEntry, StyleFile, read
 from backend.styles.recipes import PNG
-from elevator.presets import presets_for
+from elevator.presets import Preset, fitting, presets_for
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, running
 from tests.true_shapes.random_weights import write, write_embedding
@@ -155,6 +155,19 @@ def test_a_style_is_made_changed_copied_and_removed(home: Path, models: Path, ca
     assert [line["name"] for line in listed if line["own"]] == ["fog_2"]
 
 
+def test_a_style_says_that_a_lora_of_its_distils_the_model(home: Path, call: Call) -> None:
+    assert (
+        call("styles", "new", "quick", "--distilled", "lcm", "--lora", ROOT / "elevator/embedded/weights/lcm").code == 0
+    )
+    assert (style(home, "quick").preset, style(home, "quick").distilled) == ("turbo", "lcm")
+    assert read_catalogue().recipes["quick"].style.presets == ("turbo",)
+    assert call("styles", "edit", "quick", "--distilled", "none").code == 0
+    assert style(home, "quick").preset == "published"
+    refused = call("styles", "edit", "quick", "--preset", "turbo")
+    assert refused.code == 1
+    assert "the preset turbo is for text-to-image models that were distilled to a few steps" in refused.err
+
+
 def test_trigger_words_are_added_where_they_are_missing(home: Path, models: Path, call: Call) -> None:
     call("models", "add", models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt", "--name", "mine")
     ink = models / "ink.safetensors"
@@ -255,14 +268,14 @@ def test_bases_are_listed_with_their_presets(home: Path, models: Path, call: Cal
     done = call("styles", "bases", "--json")
     assert done.code == 0
     told = {line["name"]: (line["own"], line["presets"]) for line in done.lines}
-    assert told["mine"] == (True, list(read_presets_of_lavie()))
+    assert told["mine"] == (True, list(fitting(read_presets_of_lavie(), few_steps=False)))
     assert told["embedded"][0] is False
     assert "published" in told["embedded"][1]
     assert "broken" not in told
     assert 'The base "broken" was skipped' in done.err
 
 
-def read_presets_of_lavie() -> Mapping[str, object]:
+def read_presets_of_lavie() -> Mapping[str, Preset]:
     return presets_for("lavie")
 
 

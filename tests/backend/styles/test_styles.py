@@ -280,6 +280,7 @@ FULL_BASE = """
 vae = "vae.pt"
 prediction_type = "v_prediction"
 rescale_betas_zero_snr = true
+distilled = "lcm"
 t2v_loras = [{ path = "motion.safetensors", weight = 0.8 }, { name = "named" }]
 t2v_text = "/m/text"
 t2v_schedule = "lcm"
@@ -292,6 +293,7 @@ def test_all_that_a_base_and_a_style_say_is_in_the_order(own: Path, own_bases: P
     sources = resolve(request(width=512, height=512), read_catalogue(), fake=True)[0].sources
     assert sources.vae == str(own_bases / "vae.pt")
     assert (sources.prediction_type, sources.rescale_betas_zero_snr) == ("v_prediction", True)
+    assert sources.distilled == "lcm"
     named = own_bases / "loras" / "named"
     assert sources.t2v_loras == (
         Lora(path=str(own_bases / "motion.safetensors"), weight=0.8),
@@ -427,16 +429,18 @@ def test_the_first_missing_file_is_named(own: Path, own_bases: Path) -> None:
 
 
 def test_the_guides_examples_work_and_hold_the_papers_settings(own: Path, own_bases: Path) -> None:
-    example, style, *published = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    example, style, *published, few_steps = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
     (own / "dreamshaper.toml").write_text(style, encoding="utf-8")
+    (own / "quick.toml").write_text(few_steps, encoding="utf-8")
     for text in (example, *published):
         (own_bases / "dreamshaper.toml").write_text(text, encoding="utf-8")
         catalogue = read_catalogue()
         assert not catalogue.notes
         recipe = catalogue.recipes["dreamshaper"]
         assert (recipe.style.width, recipe.style.height, recipe.fps) == (512, 512, 8)
-        preset = presets_for(tomllib.loads(text)["presets"])["published"]
-        assert recipe.plan == preset.plan
+        presets = presets_for(tomllib.loads(text)["presets"])
+        assert recipe.plan == presets["published"].plan
+        assert catalogue.recipes["quick"].plan == presets["turbo"].plan
     assert [tomllib.loads(text)["presets"] for text in published] == ["zeroscope", "lavie", "animatelcm"]
 
 

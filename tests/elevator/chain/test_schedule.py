@@ -208,7 +208,9 @@ def test_eulers_steps_are_ddims_in_other_units(steps):
 def test_unknown_schedules_and_too_many_lcm_steps_are_refused():
     with pytest.raises(ModelError, match="no schedule called 'magic'; choose one of animatediff, lavie, lcm, lightn"):
         Schedule.of("magic")
-    with pytest.raises(PlanError, match="steps is 51; this T2V is an LCM of 50 steps, choose that many or less"):
+    with pytest.raises(
+        PlanError, match="steps is 51; one of these models is an LCM of 50 steps, choose that many or less"
+    ):
         Schedule.of("lcm").with_steps(51)
 
 

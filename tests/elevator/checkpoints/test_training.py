@@ -167,3 +167,39 @@ def test_a_folder_with_lcms_scheduler_is_animatelcm(tmp_path):
     (tmp_path / "motion_adapter" / "config.json").write_text('{"_class_name": "MotionAdapter"}')
     (tmp_path / "scheduler" / "scheduler_config.json").write_text('{"_class_name": "LCMScheduler"}')
     assert (identify(tmp_path).distilled, identify(tmp_path).notes) == ("animatelcm", ())
+
+
+LORA = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": torch.zeros(8, 768)}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("lcm-lora-sdv1-5.safetensors", "lcm"),
+        ("models--latent-consistency--lcm-lora-sdv1-5/snapshots/0123456789ab/pytorch_lora_weights.safetensors", "lcm"),
+        ("Hyper-SD15-8steps-lora.safetensors", "hyper"),
+        ("hyper_realism.safetensors", None),
+        ("sdxl_lightning_4step_lora.safetensors", "lightning"),
+        ("lightning_strikes.safetensors", None),
+        ("sd_turbo.safetensors", "turbo"),
+        ("turbo_car.safetensors", None),
+        ("calcmotion.safetensors", None),
+    ],
+)
+def test_a_name_of_a_few_step_model_is_a_hint_and_decides_nothing(tmp_path, name, kind):
+    path = tmp_path / "all" / name
+    path.parent.mkdir(parents=True)
+    save_file(LORA, path)
+    found = identify(path)
+    assert found.distilled is None
+    assert bool(found.notes) == (kind is not None)
+    if kind:
+        assert f"{path.name} may be " in found.notes[0]
+        assert found.notes[0].endswith(f'; if it is, set distilled to "{kind}".')
+
+
+def test_metadata_of_a_few_step_model_say_it(tmp_path):
+    path = tmp_path / "lcm-lora.safetensors"
+    for title, kind in (("Hyper-SD15, 8 steps", "hyper"), ("Dream LCM", "lcm"), ("Lightning over the sea", None)):
+        save_file(LORA, path, {"modelspec.title": title})
+        assert identify(path).distilled == kind

@@ -37,6 +37,14 @@ from tests.elevator.golden import FOLDER, models
 pytestmark = pytest.mark.slow
 
 
+def test_a_distilled_t2i_has_the_preset_for_it_where_none_is_named(tmp_path):
+    size = ("--frames", "2", "--size", "32x16", "--out", tmp_path / "clip")
+    assert run("a dog", *MODELS, "--distilled", "hyper", "--set", "steps=5", *size) == 0
+    sidecar = read(tmp_path / "clip")
+    assert (sidecar.settings.preset, sidecar.sources.distilled) == ("turbo", "hyper")
+    assert (sidecar.settings.plan.guidance, sidecar.settings.plan.matching) == (1, "snr")
+
+
 def test_every_option_reaches_its_place(tmp_path, monkeypatch, capsys):
     """Checked where the sampler is called: what it makes of these is the sampler's own business."""
     asked: dict[str, Any] = {}

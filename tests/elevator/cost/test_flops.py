@@ -32,9 +32,9 @@ pytestmark = pytest.mark.slow
 
 FRAMES, PIXELS = 8, 512
 LIMITS = {
-    "zeroscope": {"published": 0.87, "balanced": 0.50, "fast": 0.20, "draft": 0.20},
-    "animatelcm": {"published": 0.87, "balanced": 0.50, "fast": 0.20, "draft": 0.20},
-    "lavie": {"published": 0.89, "balanced": 0.50, "fast": 0.20, "draft": 0.20},
+    "zeroscope": {"published": 0.87, "balanced": 0.50, "fast": 0.20, "draft": 0.20, "turbo": 0.04},
+    "animatelcm": {"published": 0.87, "balanced": 0.50, "fast": 0.20, "draft": 0.20, "turbo": 0.04},
+    "lavie": {"published": 0.89, "balanced": 0.50, "fast": 0.20, "draft": 0.20, "turbo": 0.04},
 }
 
 
