@@ -156,6 +156,9 @@ def check_batch_of_mappings() -> None:
     assert clips[1].error.code == "out_of_memory"
     styles = [part("blender.clips").ticket_of(clip.strip).request.style for clip in clips]
     assert styles == ["plain", "plain", "plain", "sketch"]
+    assert [clips.count(clip) for clip in clips] == [1, 1, 1, 1]
+    assert clips[0] == api().find(clips[0].job)
+    assert clips[0] != clips[0].job
 
 
 def check_batch_of_a_file_is_checked_first() -> None:
