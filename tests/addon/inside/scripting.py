@@ -217,6 +217,17 @@ def check_folders_that_a_command_wrote_are_inserted() -> None:
     bpy.ops.wm.open_mainfile(filepath=str(project))
     tick_until(lambda: not pump().session.busy)
     assert {strip.elements[0].filename for strip in all_strips()} == {"frame_0001.png"}
+    inserting, error = part("api.inserting"), part("machine.copying").CopyError
+
+    def full(*_: Any) -> None:
+        raise error("The disk is full.")
+
+    copy, inserting.copy = inserting.copy, full
+    try:
+        assert _error(lambda: api().insert(outside)).code == "folder_unwritable"
+    finally:
+        inserting.copy = copy
+    assert len(all_strips()) == 2
 
 
 def _press_ctrl_c_when(phase: str) -> None:
