@@ -169,6 +169,8 @@ def imports() -> dict[str, set[str]]:
                 names = [module, *(f"{module}.{each.name}" for each in node.names)]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
                 names = [node.value]  # what a process is started with
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names = [".".join((*package, node.value))]  # what a command is looked up with
             found[file] |= {modules[name] for name in names if name in modules}
     return found
 
@@ -196,7 +198,9 @@ def tests_of(file: str, tests: list[str]) -> list[str]:
 
 def outcome(tree: Path, tests: list[str], seconds: float) -> str:
     """What these tests do in the tree: pass, fail, or hang for longer than so many seconds."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    own = tree / ".venv" / "bin" / "python"  # some tests look at where their Python lies
+    python = str(own) if own.exists() else sys.executable
+    command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
         command, cwd=tree, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

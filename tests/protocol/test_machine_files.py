@@ -52,6 +52,29 @@ def test_a_durable_file_alone_waits_for_the_disk(
     assert len(synced) == durable
 
 
+@pytest.mark.skipif(os.name != "posix", reason="open files are counted by their numbers")
+def test_no_file_and_no_folder_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def next_number() -> int:
+        number = os.open(tmp_path, os.O_RDONLY)
+        os.close(number)
+        return number
+
+    def refused(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    before = next_number()
+    for replace in (True, True, False):
+        name = "a" if replace else "b"
+        files.write(tmp_path / name, b"new", durable=True, replace=replace)
+    files.sync_folder(tmp_path)
+    monkeypatch.setattr(os, "fsync", refused)
+    for call in (lambda: files.sync_folder(tmp_path), lambda: files.write(tmp_path / "a", b"newer", durable=True)):
+        with pytest.raises(OSError, match="Input/output"):
+            call()
+    assert next_number() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
 def test_missing_folders_are_private_and_others_stay(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir(mode=0o755)
     files.make_folder(tmp_path / "theirs" / "a" / "b")

@@ -19,6 +19,7 @@ def test_one_variable_moves_everything(tmp_path: Path, monkeypatch: pytest.Monke
         "config": places.config_folder(),
         "state": places.state_folder(),
         "data": places.data_folder(),
+        "data/models": places.models_folder(),
         "config/profiles": places.profiles_folder(),
         "config/backend.json": places.install_file(),
         "state/connection.json": places.connection_file(),

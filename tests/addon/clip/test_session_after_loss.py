@@ -103,6 +103,15 @@ def test_when_all_frames_had_come_none_is_fetched() -> None:
     assert job.state is State.FILLING
 
 
+def test_a_job_whose_acceptance_was_lost_on_the_way_is_done_with_all_the_same() -> None:
+    session, _ = submitted()
+    session.receive(LOST)
+    assert welcomed(session) == [Send(Watch(job=A))]
+    session.receive(known(A))
+    failed = Failed(job=A, code="internal", message="It failed.", next_step="Try again.")
+    assert session.receive(failed) == [Tidy(A), Send(Received(job=A))]
+
+
 def test_a_clip_that_the_next_backend_does_not_know_fails() -> None:
     session, job = running()
     session.receive(LOST)

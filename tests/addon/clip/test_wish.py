@@ -18,7 +18,7 @@ from backend.styles.catalogue import Catalogue, read_catalogue
 from blender_addon.clip import words
 from blender_addon.clip.status import Status
 from blender_addon.clip.wish import EXAMPLE, Wish, WishError, check, find_style, folder_name, random_seed, settle, slug
-from blender_addon.machine.terminal import ProgressLines
+from blender_addon.machine.terminal import ClipLines, ProgressLines
 from shared_protocol import wire
 from shared_protocol.messages import Generate, LoraChoice
 from tests.addon.sessions import STYLE, A
@@ -250,3 +250,19 @@ def test_progress_in_a_terminal_is_one_line() -> None:
     assert first.startswith("Elevator: Painting, 10 of 12 — about 2 s left")
     assert len(second) >= len(first.rstrip()), "nothing of the longer line stays visible"
     assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+def test_of_several_clips_each_part_of_the_work_is_a_line(clips: int) -> None:
+    stream = io.StringIO()
+    lines = ClipLines(clips, stream)
+    for number in range(1, clips + 1):
+        for step in (1, 2):
+            lines.show(number, "a  fox", Status(f"Painting, {step} of 2", "", "painting"), ended=False)
+        for _ in range(2):
+            lines.show(number, "word " * 20, Status("In the edit", "", "done"), ended=True)
+    which = ["Elevator: "] if clips == 1 else ["Elevator: clip 1 of 2: ", "Elevator: clip 2 of 2: "]
+    cut = f"{'word ' * 7}word…"
+    assert stream.getvalue().splitlines() == [
+        line for each in which for line in (f"{each}a fox: Painting, 1 of 2", f"{each}{cut}: In the edit")
+    ]

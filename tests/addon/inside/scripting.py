@@ -156,6 +156,9 @@ def check_batch_of_mappings() -> None:
     assert clips[1].error.code == "out_of_memory"
     styles = [part("blender.clips").ticket_of(clip.strip).request.style for clip in clips]
     assert styles == ["plain", "plain", "plain", "sketch"]
+    assert [clips.count(clip) for clip in clips] == [1, 1, 1, 1]
+    assert clips[0] == api().find(clips[0].job)
+    assert clips[0] != clips[0].job
 
 
 def check_batch_of_a_file_is_checked_first() -> None:
@@ -214,6 +217,17 @@ def check_folders_that_a_command_wrote_are_inserted() -> None:
     bpy.ops.wm.open_mainfile(filepath=str(project))
     tick_until(lambda: not pump().session.busy)
     assert {strip.elements[0].filename for strip in all_strips()} == {"frame_0001.png"}
+    inserting, error = part("api.inserting"), part("machine.copying").CopyError
+
+    def full(*_: Any) -> None:
+        raise error("The disk is full.")
+
+    copy, inserting.copy = inserting.copy, full
+    try:
+        assert _error(lambda: api().insert(outside)).code == "folder_unwritable"
+    finally:
+        inserting.copy = copy
+    assert len(all_strips()) == 2
 
 
 def _press_ctrl_c_when(phase: str) -> None:

@@ -299,6 +299,9 @@ def _done(styles: Any) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert again is not None or styles.made == made, "the backend is asked for its styles in the next tick"
+    looked_at = pump()._looked_at
+    pump().tick()
+    assert pump()._looked_at == looked_at, "once is enough"
 
 
 def _told(settings: Any) -> None:
@@ -423,6 +426,13 @@ def check_backend_ends_with_blender_if_nobody_else_uses_it() -> None:
     bpy.ops.elevator.start_backend()
     tick_until(lambda: pump().session.link.name == "READY")
     pid = backend_pid()
+    pump()._own_session = ""  # as if another Blender had started it
+    addon_utils.disable(MODULE)
+    addon_utils.enable(MODULE, default_set=True)
+    bpy.ops.elevator.start_backend()
+    tick_until(lambda: pump().session.link.name == "READY")
+    assert backend_pid() == pid, "it is another's"
+    pump()._own_session = pump()._session_id
     other = _another_client()
     addon_utils.disable(MODULE)
     assert _runs(pid), "somebody else is there"

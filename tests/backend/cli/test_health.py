@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from backend.cli import health
 from backend.cli.health import Health, read_results
 from backend.client.api import connect
 from backend.failures import EXIT_DONE, EXIT_NO_BACKEND, EXIT_TO_CHANGE
@@ -43,6 +44,12 @@ def test_one_line_says_how_it_is(backend: Running, home: Path, call: Call) -> No
     assert (line["waiting"], line["running"], line["paused"], line["stopped"]) == (0, 0, False, "")
     assert (line["results"], line["results_bytes"], line["last_failure"]) == (0, 0, None)
     assert line["workers"] == [{"device": "auto", "pid": 0, "busy": False}]
+    for unknown in ("read_results", "_free"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(health, unknown, lambda _: None)
+            done = call("status")
+        assert (done.code, " are free there" in done.out) == (EXIT_DONE, False)
+    assert " are free there" in call("status").out
 
 
 def test_what_was_made_and_what_failed_is_told(backend: Running, home: Path, call: Call) -> None:

@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from backend import __main__
+from backend.cli.known_here import redactor_here
 from backend.cli.redacting import Redactor
 from backend.installer import doctor
 from backend.installer.doctor import Finding
@@ -157,6 +158,17 @@ def test_words_of_ours_stay_readable() -> None:
     text = "A job failed: it waits at /root in backend.server.scheduler. " * 3
     assert redactor.text(text).count("«name»") == 3  # "A" alone is a word, and a name
     assert Redactor(secrets=[], prompts=[], names=[], homes=[]).text(text) == text
+
+
+def test_a_file_of_the_user_that_is_called_like_a_word_of_ours_hides_none(maria: Path) -> None:
+    ours = ("video_guidance", "example_prompt", "scheduler", "plain", "balanced")  # setting, key, file, style, preset
+    loras = places.config_folder() / "loras"
+    loras.mkdir()
+    for name in (*ours, "Ottilie"):
+        (loras / f"{name}.safetensors").touch()
+    text = redactor_here().text(f"{', '.join(ours)} are words, Ottilie is none")
+    assert text.startswith(f"{', '.join(ours)} are words")
+    assert "Ottilie" not in text
 
 
 # Planted everywhere -------------------------------------------------------------------------------------------

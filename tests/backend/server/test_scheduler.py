@@ -499,6 +499,18 @@ def test_closing_keeps_jobs_for_the_next_start(stage: Stage) -> None:
     ]
 
 
+def test_closing_asks_nothing_of_devices_without_a_job(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, devices=("cuda:0", "cuda:1", "cuda:2"))
+    stage.submit(A, B)
+    first, second = stage.workers
+    stage.say(Ready(device="cuda:0"), worker=first)
+    stage.say(Ready(device="cuda:1"), worker=second)
+    stage.say(stage.make(A), worker=first)
+    stage.scheduler.close()
+    assert stage.ended() == [(Done, A)]
+    assert [(job.id, job.state) for job in stage.store.unfinished()] == [(B, State.QUEUED)]
+
+
 def test_a_paused_queue_starts_nothing_and_finishes_what_runs(stage: Stage) -> None:
     stage.submit(A, B)
     stage.say(Ready(device="cpu"))

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import pytest
+
+from backend.failures import Failure
 from backend.orders import Task
-from backend.worker.maker import Item
-from backend.worker.process import Line, Worker, log_file
+from backend.worker.maker import Item, Note, Picture
+from backend.worker.process import Keeper, Line, Worker, log_file
 from shared_protocol.messages import Failed
 from tests.backend.clip_orders import order
 
@@ -33,6 +37,30 @@ def test_a_package_that_is_missed_late_is_named(home: Path) -> None:
     assert end.code == "environment_broken"
     assert "No module named 'not_there_any_more'" in end.message
     assert "install.py setup" in end.next_step
+
+
+class Unheard:
+    """A line to a server that nobody hears."""
+
+    def send(self, *_: object) -> None:
+        pass
+
+
+def test_frames_of_a_try_that_was_begun_anew_do_not_count(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    asked = order(frames=1)
+    keeper = Keeper(
+        Task(job="0" * 32, order=asked, folder=str(tmp_path / "clip"), pictures={}, cautious=False, previews=False),
+        cast(Line, Unheard()),
+    )
+    picture = Picture(0, np.zeros((asked.height, asked.width, 3), np.uint8))
+    keeper.picture(picture)
+    keeper.note(Note("It is tried with less memory.", again=True))
+    with pytest.raises(Failure):
+        keeper.done(1.0)
+    keeper.picture(picture)
+    keeper.note(Note("All is well."))
+    assert keeper.done(1.0).frames == 1
 
 
 def test_each_device_has_a_log_of_its_own(home: Path) -> None:

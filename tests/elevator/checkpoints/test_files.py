@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from elevator import ModelError
 from elevator.checkpoints import Identity, Kind, identify
 from elevator.checkpoints.header import read_header
+from elevator.checkpoints.outline import outline
 from elevator.checkpoints.weights import load_pickle, load_tensors
 from tests.compatibility.cases_models import class_of, importable
 from tests.elevator.checkpoints.written import header, ldm_checkpoint, write
@@ -242,6 +243,18 @@ def test_shapes_of_a_pickle_are_found_without_its_weights(tmp_path, monkeypatch,
     assert [(t.is_meta, t.shape) for t in load_pickle(path, "meta").values()] == [(True, (300, 200))]
     assert not load_pickle(path)["a.weight"].is_meta
     assert mapped == [zipped, False]
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["today's format", "the format before 1.6"])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_pickle_of_any_protocol_is_followed(tmp_path, protocol, zipped):
+    tensors = {"a": torch.ones(3), "b": torch.ones(2, 3, dtype=torch.float16)}
+    content = {"state_dict": tensors, "epoch": 7, "names": ["x", "x"], "pairs": ((1,), (1, 2), (1, 2, 3), (1, 2, 3, 4))}
+    torch.save(content, tmp_path / "x.pt", pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    followed = outline(tmp_path / "x.pt").content
+    shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in followed.pop("state_dict").items()}
+    assert shapes == {"a": ((3,), "float32"), "b": ((2, 3), "float16")}
+    assert followed == {key: value for key, value in content.items() if key != "state_dict"}
 
 
 def test_a_pickle_that_holds_itself_ends(tmp_path):

@@ -175,6 +175,17 @@ def test_what_is_to_be_changed_is_one_sentence(tmp_path, capsys, arguments, sent
     assert not out.exists()
 
 
+@pytest.mark.parametrize("option", ["--footage", "--anchor"])
+def test_a_broken_picture_is_said_before_any_file_is_hashed(tmp_path, monkeypatch, capsys, option):
+    hashed: list[Any] = []
+    monkeypatch.setattr(recording, "recorded", hashed.append)
+    Image.new("RGB", (32, 16)).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:-20])
+    assert run("a dog", *MODELS, *SMALL, option, tmp_path / "cut.png", "--out", tmp_path / "clip") == 1
+    assert "cut.png" in said(capsys)
+    assert not hashed
+
+
 def test_a_file_in_the_folders_place_is_not_touched(tmp_path, capsys):
     out = tmp_path / "file"
     out.write_text("mine")

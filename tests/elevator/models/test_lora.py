@@ -302,6 +302,14 @@ def test_a_weight_that_the_precision_cannot_hold_is_said_with_the_file(tmp_path)
         merged(unet.to(torch.float16), [(read(tmp_path / "own.safetensors"), 1e6)])
 
 
+def test_a_bias_that_the_layer_has_not_is_refused_by_name(tmp_path):
+    unet, own = wide(768)
+    layer = next(iter(own)).partition(".")[0]
+    save_file({f"{layer}.diff": torch.ones(32, 768), f"{layer}.diff_b": torch.ones(32)}, tmp_path / "own.safetensors")
+    with pytest.raises(LoraError, match=r"has down_blocks\.0.*attn2\.to_k\.bias, which this T2I has not; use a LoRA"):
+        merged(unet, [(read(tmp_path / "own.safetensors"), 1.0)])
+
+
 @pytest.mark.parametrize("settings", ["{", "[]", '{"lora_alpha": "much"}', '{"alpha_pattern": {"(": 1}}'])
 def test_unreadable_settings_are_refused(tmp_path, settings):
     save_file(wide(768)[1], tmp_path / "lora.safetensors", metadata={"lora_adapter_metadata": settings})
