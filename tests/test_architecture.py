@@ -83,8 +83,9 @@ DOORS: dict[str, set[str]] = {
     "elevator.cli": {"elevator", "elevator.checkpoints", "elevator.embedded", "elevator.models", "elevator.pictures"}
     | {"elevator.text"},
     "elevator.embedded": set(),
+    "elevator.embedded.small_world": set(),
     "elevator.embedded.training": {"elevator", "elevator.chain", "elevator.models", "elevator.pictures"}
-    | {"elevator.presets"},
+    | {"elevator.presets", "elevator.embedded.small_world"},
     "backend": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend.cli"},
     "backend.styles": {
         "shared_protocol",

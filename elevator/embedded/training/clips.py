@@ -21,9 +21,9 @@ from elevator.presets import FILE_NAME, read_presets
 from elevator.prompt_schedule import Prompts
 from elevator.steps import result
 
+from ..small_world.world import CLIP_FRAMES, FRAME_PX
 from .prompts import EvaluationPrompt
 from .store import Folders
-from .world import CLIP_FRAMES, FRAME_PX
 
 PUBLISHED = read_presets(Folders().weights / "zeroscope" / FILE_NAME)["published"].plan
 """The paper's chain, shortened to the models' needs."""
