@@ -86,7 +86,7 @@ DOORS: dict[str, set[str]] = {
     | {"elevator.embedded.small_world", "elevator.pictures"},
     "elevator.embedded": set(),
     "elevator.embedded.small_world": set(),
-    "elevator.embedded.training": {"elevator", "elevator.chain", "elevator.models", "elevator.pictures"}
+    "elevator.embedded.training": {"elevator", "elevator.models", "elevator.pictures"}
     | {"elevator.presets", "elevator.embedded.small_world", "elevator.study"},
     "backend": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend.cli"},
     "backend.styles": {

@@ -98,10 +98,9 @@ class Recipes:
 
     def __init__(self, sources: Sources, size: tuple[int, int] | None, frames: int, machine: Machine) -> None:
         self.sources, self.frames, self.machine = sources, frames, machine
-        self.shapes: Shapes = load_shapes(sources)
+        self.shapes = _shapes(sources)
         native = native_size(self.shapes.models)
         self.width, self.height = size or (native, native)
-        self._known: dict[tuple[int, int | None, int], Estimate] = {}
 
     def recipe(self, arm: Arm) -> Recipe:
         """Of an arm. Raises PlanError where this pair cannot make it, with the reason."""
@@ -145,13 +144,20 @@ class Recipes:
 
     def _calls(self, frames: int, window: int | None, overlap: int) -> Estimate:
         """What each kind of call takes, which takes a second to find out; most arms have the same."""
-        key = (frames, window, overlap)
-        if key not in self._known:
-            self._known[key] = self._estimate(Plan(2, (2,), 1, window=window, overlap=overlap), frames)
-        return self._known[key]
+        return self._estimate(Plan(2, (2,), 1, window=window, overlap=overlap), frames)
 
     def _estimate(self, plan: Plan, frames: int) -> Estimate:
-        return estimate(plan, self.shapes, frames=frames, height=self.height, width=self.width)
+        return _estimate(self.sources, plan, frames, self.height, self.width)
+
+
+@lru_cache(maxsize=8)
+def _shapes(sources: Sources) -> Shapes:
+    return load_shapes(sources)
+
+
+@lru_cache
+def _estimate(sources: Sources, plan: Plan, frames: int, height: int, width: int) -> Estimate:
+    return estimate(plan, _shapes(sources), frames=frames, height=height, width=width)
 
 
 def _plain(arm: Arm, plan: Plan) -> Plan:

@@ -93,7 +93,7 @@ def _section(figures: Figures, table: Table, with_plots: bool) -> Iterator[str]:
 def sentence(verdict: Verdict) -> str:
     """What became of a claim."""
     claim, measure = verdict.claim, BY_NAME[verdict.claim.measure]
-    said = f"The paper: {claim.text}. Here that **{verdict.text}**"
+    said = f"{claim.source}: {claim.text}. Here that **{verdict.text}**"
     if verdict.difference is None:
         return f"{said}."
     return (

@@ -2,12 +2,13 @@
 
 `python -m elevator.study.prompts` writes the file anew; the list is a function of the world alone. For each subject two
 prompts are for the study and one for the calibration, and a third of all are of subjects on backgrounds that training
-never showed together. Their order is shuffled, so that the first few are about as mixed as all.
+never showed together. They are shuffled, and motions come in turn, so that the first few are as mixed as all.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,17 @@ def all_prompts() -> list[StudyPrompt]:
     for i in range(len(SUBJECTS)):
         for k in range(len(USES)):
             prompts.append(_prompt(i, k, {prompt.background for prompt in prompts[len(prompts) - k :]}, rng))
-    return [prompts[k] for k in rng.permutation(len(prompts))]
+    return _mixed([prompts[k] for k in rng.permutation(len(prompts))])
+
+
+def _mixed(prompts: list[StudyPrompt]) -> list[StudyPrompt]:
+    """The prompts of each use with every motion once before any comes again."""
+    seen: Counter[tuple[str, str | None]] = Counter()
+    rounds = []
+    for prompt in prompts:
+        seen[prompt.use, prompt.motion] += 1
+        rounds.append(seen[prompt.use, prompt.motion])
+    return [prompts[k] for k in sorted(range(len(prompts)), key=rounds.__getitem__)]
 
 
 def _prompt(i: int, k: int, taken: set[str | None], rng: np.random.Generator) -> StudyPrompt:

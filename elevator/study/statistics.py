@@ -18,6 +18,8 @@ from .records import Record, unpacked
 DRAWS, DRAWS_OF_DISTANCE = 2000, 200
 """A distance needs the roots of a matrix for each draw."""
 LEVEL = 0.95
+LEAST_PROMPTS = 8
+"""For a difference to count."""
 Clip = tuple[str, int]
 """Prompt and seed."""
 Arrays = NDArray[np.float64]
@@ -30,11 +32,13 @@ class Interval:
     value: float
     low: float
     high: float
+    prompts: int
+    """From how many; a bootstrap of few is too sure of itself."""
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether chance alone is no explanation of a difference."""
-        return self.low > 0 or self.high < 0
+        """Whether chance alone is no explanation of a difference; never for a handful of prompts."""
+        return self.prompts >= LEAST_PROMPTS and (self.low > 0 or self.high < 0)
 
 
 def draws(prompts: int, count: int) -> NDArray[np.int64]:
@@ -43,10 +47,10 @@ def draws(prompts: int, count: int) -> NDArray[np.int64]:
     return rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=count)
 
 
-def _interval(value: float, values: Arrays) -> Interval:
+def _interval(value: float, values: Arrays, prompts: int) -> Interval:
     values = values[np.isfinite(values)]
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(values) else (np.nan, np.nan)
-    return Interval(value, float(low), float(high))
+    return Interval(value, float(low), float(high), prompts)
 
 
 def mean(values: Mapping[Clip, float]) -> Interval | None:
@@ -60,7 +64,7 @@ def mean(values: Mapping[Clip, float]) -> Interval | None:
         sums[place[prompt]] += value
         counts[place[prompt]] += 1
     weights = draws(len(prompts), DRAWS)
-    return _interval(float(sums.sum() / counts.sum()), (weights @ sums) / (weights @ counts))
+    return _interval(float(sums.sum() / counts.sum()), (weights @ sums) / (weights @ counts), len(prompts))
 
 
 def difference(ours: Mapping[Clip, float], theirs: Mapping[Clip, float]) -> Interval | None:
@@ -135,7 +139,7 @@ def _distances(
     drawn = np.array([value(weights) for weights in draws(len(prompts), DRAWS_OF_DISTANCE)])
     found = value(np.ones(len(prompts)))
     # A draw holds some prompts twice, so its distance is too large; only how draws differ from each other counts.
-    return _interval(found, found + drawn - drawn.mean())
+    return _interval(found, found + drawn - drawn.mean(), len(prompts))
 
 
 def numbers_of(records: Iterable[Record], name: str) -> dict[Clip, float]:
