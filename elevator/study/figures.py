@@ -13,7 +13,7 @@ from .measures import DISTANCE, MEASURES, Measure
 from .records import Record
 from .renders import CRISP, TWINS, read_renders
 from .running import Cast, Known, Study
-from .statistics import Interval
+from .statistics import Interval, Truth
 
 Row = Mapping[str, Interval | None]
 """Measure → value."""
@@ -45,6 +45,7 @@ class Figures:
         self._records: dict[str, list[Record]] = defaultdict(list)
         for record in known.values():
             self._records[record.key].append(record)
+        self._truths: dict[str, Truth] = {}
         self._rows: dict[tuple[int, str, str], Row] = {}
         self._differences: dict[tuple[int, str, str, str], Row] = {}
 
@@ -89,12 +90,17 @@ class Figures:
         """The feature distance of true renders with other accidents, as many frames as one seed's clips have."""
         renders = read_renders().features
         texts = [prompt.text for prompt in self.study.prompts if prompt.text in renders[TWINS]]
-        return statistics.distance({(text, 0): renders[TWINS][text] for text in texts}, renders[CRISP])
+        return statistics.distance({(text, 0): renders[TWINS][text] for text in texts}, self._truth(CRISP))
+
+    def _truth(self, look: str) -> Truth:
+        if look not in self._truths:
+            self._truths[look] = Truth(read_renders().features[look])
+        return self._truths[look]
 
     def _value(self, measure: Measure, seeds: int, t2v: str, arm: str) -> Interval | None:
         records = self.records(seeds, t2v, arm)
         if measure.name == DISTANCE:
-            return statistics.distance(statistics.features_of(records), read_renders().features[self._look(t2v, arm)])
+            return statistics.distance(statistics.features_of(records), self._truth(self._look(t2v, arm)))
         return statistics.mean(statistics.numbers_of(records, measure.name))
 
     def _difference(self, name: str, seeds: int, t2v: str, arm: str, than: str) -> Interval | None:
@@ -105,7 +111,7 @@ class Figures:
         if look != self._look(t2v, than):
             return None  # distances to different renders are not compared
         features = (statistics.features_of(ours), statistics.features_of(theirs))
-        return statistics.distance_difference(*features, read_renders().features[look])
+        return statistics.distance_difference(*features, self._truth(look))
 
     def _look(self, t2v: str, arm: str) -> str:
         """Of the true renders that an arm's frames are compared with."""

@@ -6,13 +6,13 @@ cluster bootstrap). Differences draw the same prompts for both arms. Every draw 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embedded.small_world.judge import FEATURES, frechet_of
+from ..embedded.small_world.judge import FEATURES
 from .records import Record, unpacked
 
 DRAWS, DRAWS_OF_DISTANCE = 2000, 200
@@ -96,50 +96,81 @@ class Moments:
             made.second[k] += each.T @ each
         return made
 
-    def gaussian(self, weights: Arrays | NDArray[np.int64]) -> tuple[Arrays, Arrays]:
-        """Mean (128,) and covariance (128, 128) where prompts count so often."""
-        count = weights @ self.count
+    def gaussians(self, weights: NDArray[np.int64]) -> tuple[Arrays, Arrays]:
+        """Means (D, 128) and covariances (D, 128, 128) of D draws (D, P), in which prompts count so often."""
+        count = (weights @ self.count)[:, None]
         middle = weights @ self.first / count
         square = np.tensordot(weights, self.second, 1)
-        return middle, (square - count * np.outer(middle, middle)) / (count - 1)
+        spread = square - count[..., None] * middle[:, :, None] * middle[:, None, :]
+        return middle, spread / (count[..., None] - 1)
+
+
+def _all_draws(prompts: int) -> NDArray[np.int64]:
+    """Every prompt once, and below it the draws of a distance."""
+    return np.concatenate([np.ones((1, prompts), np.int64), draws(prompts, DRAWS_OF_DISTANCE)])
+
+
+class Truth:
+    """Features of true renders, with which those of clips are compared."""
+
+    def __init__(self, features: Mapping[str, Arrays]) -> None:
+        self.features = features
+        """Prompt → (n, 128)."""
+        self._known: dict[tuple[str, ...], tuple[Arrays, Arrays, Arrays]] = {}
+
+    def gaussians(self, prompts: tuple[str, ...]) -> tuple[Arrays, Arrays, Arrays]:
+        """Means, roots of covariances, and their traces, of all prompts and of every draw; computed once."""
+        if prompts not in self._known:
+            of_prompts = {(prompt, 0): self.features[prompt] for prompt in prompts}
+            means, covariances = Moments.of(of_prompts, list(prompts)).gaussians(_all_draws(len(prompts)))
+            values, vectors = np.linalg.eigh(covariances)
+            roots = (vectors * np.sqrt(np.clip(values, 0, None))[:, None]) @ vectors.transpose(0, 2, 1)
+            self._known[prompts] = means, roots, np.trace(covariances, axis1=1, axis2=2)
+        return self._known[prompts]
+
+    def distances(self, clips: Features, prompts: tuple[str, ...]) -> Arrays:
+        """Fréchet distances of clips' features, of all prompts and of every draw, (1 + D,).
+
+        As `frechet_distance`, with the root of A½ B A½, which has the eigenvalues of A B and is symmetric.
+        """
+        means, covariances = Moments.of(clips, list(prompts)).gaussians(_all_draws(len(prompts)))
+        true_means, roots, traces = self.gaussians(prompts)
+        products = np.linalg.eigvalsh(roots @ covariances @ roots)
+        both = np.sqrt(np.clip(products, 0, None)).sum(1)
+        away = ((means - true_means) ** 2).sum(1)
+        return np.asarray(away + traces + np.trace(covariances, axis1=1, axis2=2) - 2 * both)
 
 
 Features = Mapping[Clip, Arrays]
 
 
-def distance(ours: Features, true: Mapping[str, Arrays]) -> Interval | None:
-    """Fréchet distance of features to those of true renders of the same prompts; None for none."""
-    return _distances(ours, true, lambda values: values[0], (ours,))
+def distance(ours: Features, truth: Truth) -> Interval | None:
+    """Fréchet distance of features to those of true renders of the same prompts; None for less than two prompts."""
+    known, prompts = _known(ours, ours.keys(), truth)
+    return _around(truth.distances(known, prompts), len(prompts)) if len(prompts) > 1 else None
 
 
-def distance_difference(ours: Features, theirs: Features, true: Mapping[str, Arrays]) -> Interval | None:
-    """Of ours less theirs, over the clips that both have; None for none."""
+def distance_difference(ours: Features, theirs: Features, truth: Truth) -> Interval | None:
+    """Of ours less theirs, over the clips that both have; None for less than two prompts."""
     both = ours.keys() & theirs.keys()
-    pair = ({clip: ours[clip] for clip in both}, {clip: theirs[clip] for clip in both})
-    return _distances(pair[0], true, lambda values: values[0] - values[1], pair)
-
-
-def _distances(
-    clips: Iterable[Clip],
-    true: Mapping[str, Arrays],
-    combine: Callable[[list[float]], float],
-    sets: tuple[Features, ...],
-) -> Interval | None:
-    prompts = sorted({prompt for prompt, _ in clips if prompt in true})
+    (one, prompts), (other, _) = _known(ours, both, truth), _known(theirs, both, truth)
     if len(prompts) < 2:
         return None
-    known = [{clip: each for clip, each in features.items() if clip[0] in true} for features in sets]
-    moments = [Moments.of(features, prompts) for features in known]
-    reference = Moments.of({(prompt, 0): true[prompt] for prompt in prompts}, prompts)
+    return _around(truth.distances(one, prompts) - truth.distances(other, prompts), len(prompts))
 
-    def value(weights: Arrays | NDArray[np.int64]) -> float:
-        right = reference.gaussian(weights)
-        return combine([frechet_of(*each.gaussian(weights), *right) for each in moments])
 
-    drawn = np.array([value(weights) for weights in draws(len(prompts), DRAWS_OF_DISTANCE)])
-    found = value(np.ones(len(prompts)))
-    # A draw holds some prompts twice, so its distance is too large; only how draws differ from each other counts.
-    return _interval(found, found + drawn - drawn.mean(), len(prompts))
+def _known(features: Features, clips: Iterable[Clip], truth: Truth) -> tuple[Features, tuple[str, ...]]:
+    """The features of those clips whose prompts have true renders, and these prompts."""
+    found = {clip: features[clip] for clip in clips if clip[0] in truth.features}
+    return found, tuple(sorted({prompt for prompt, _ in found}))
+
+
+def _around(values: Arrays, prompts: int) -> Interval:
+    """Of all prompts' value and those of the draws.
+
+    A draw holds some prompts twice, so its distance is too large; only how draws differ from each other counts.
+    """
+    return _interval(float(values[0]), values[0] + values[1:] - values[1:].mean(), prompts)
 
 
 def numbers_of(records: Iterable[Record], name: str) -> dict[Clip, float]:

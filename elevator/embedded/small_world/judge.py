@@ -102,17 +102,8 @@ def frechet_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     |mean_a - mean_b|² + tr(A + B - 2 (A B)^½) (Heusel et al., equation 6). The trace of the root is the sum of the
     roots of the eigenvalues of A B, which are real and not negative for covariances.
     """
-    return frechet_of(a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False))
-
-
-def frechet_of(
-    mean_a: NDArray[np.float64],
-    cov_a: NDArray[np.float64],
-    mean_b: NDArray[np.float64],
-    cov_b: NDArray[np.float64],
-) -> float:
-    """The same of two Gaussians, by their means (128,) and covariances (128, 128)."""
-    difference = mean_a - mean_b
+    difference = a.mean(0) - b.mean(0)
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     roots = np.sqrt(np.clip(np.linalg.eigvals(cov_a @ cov_b).real, 0, None)).sum()
     return float(difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2 * roots)
 

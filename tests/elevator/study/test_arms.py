@@ -7,15 +7,18 @@ from dataclasses import replace
 
 import pytest
 
+from elevator.cost.estimating import estimate
+from elevator.cost.shapes import load_shapes
 from elevator.embedded.small_world.world import held_out_backgrounds
 from elevator.errors import PlanError, RequestError
 from elevator.presets import presets_for
 from elevator.sources import Sources
-from elevator.study.arms import T2I_ALONE, TABLES, Arm
+from elevator.study.arms import ALONE, PER_FRAME, PUBLISHED, T2I_ALONE, TABLES, Arm
 from elevator.study.making import Machine, Recipes
 from elevator.study.measures import BY_NAME
 from elevator.study.prompts import SEEDS, all_prompts, calibration_prompts, read_prompts
 from elevator.study.renders import MOMENTS, moments, read_renders
+from tests.elevator.study.conftest import COUNTED
 
 
 def test_one_name_is_one_way_of_making_a_clip():
@@ -88,16 +91,23 @@ def test_every_setting_makes_another_clip(all_recipes):
     assert pair.recipe(Arm("a")).key != plain.key
 
 
-def test_arithmetic_is_that_of_the_products_own_estimate(all_recipes):
-    from elevator.cost.estimating import estimate
-    from elevator.cost.shapes import load_shapes
+@pytest.mark.parametrize(("name", "frames"), [("published", 16), ("24 frames", 24)])
+def test_arithmetic_is_that_of_the_products_own_estimate(all_recipes, monkeypatch, name, frames):
+    monkeypatch.setattr(Recipes, "_cost", COUNTED)
+    sources, arm = Sources("embedded", "embedded"), all_recipes.recipes["embedded", name].arm
+    recipe = Recipes(sources, None, 16, Machine()).recipe(arm)
+    whole = estimate(recipe.plan, load_shapes(sources), frames=frames, height=64, width=64)
+    assert recipe.tflop == pytest.approx(whole.flops / 1e12, rel=1e-6)
+    assert recipe.calls == whole.calls.total
 
-    shapes = load_shapes(Sources("embedded", "embedded"))
-    for name in ("published", "32 frames"):
-        recipe = all_recipes.recipes["embedded", name]
-        whole = estimate(recipe.plan, shapes, frames=recipe.frames, height=64, width=64)
-        assert recipe.tflop == pytest.approx(whole.flops / 1e12, rel=1e-6)
-        assert recipe.calls == whole.calls.total if recipe.frames == 16 else recipe.calls > whole.calls.total - 1
+
+def test_models_alone_take_their_own_arithmetic(monkeypatch):
+    monkeypatch.setattr(Recipes, "_cost", COUNTED)
+    pair = Recipes(Sources("embedded", "embedded"), None, 16, Machine())
+    published, alone, frames = (pair.recipe(arm) for arm in (PUBLISHED, ALONE, PER_FRAME))
+    assert alone.calls == alone.plan.steps
+    assert frames.calls == 16 * frames.plan.steps
+    assert alone.tflop < published.tflop
 
 
 def test_an_impossible_preset_is_no_arm():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from elevator.embedded.small_world.judge import frechet_distance
 from elevator.study.statistics import (
     Moments,
+    Truth,
     difference,
     distance,
     distance_difference,
@@ -65,7 +66,7 @@ def features_of(rng, prompts, shift=0.0):
 def test_moments_by_prompt_are_the_distance_of_all_features():
     rng = np.random.default_rng(2)
     made, true = features_of(rng, 30, 0.5), {name: each for (name, _), each in features_of(rng, 30).items()}
-    found = distance(made, true)
+    found = distance(made, Truth(true))
     whole = frechet_distance(np.concatenate(list(made.values())), np.concatenate(list(true.values())))
     assert found.value == pytest.approx(whole)
     assert found.low < found.value < found.high
@@ -75,7 +76,8 @@ def test_a_draw_of_moments_is_that_of_the_features_drawn():
     rng = np.random.default_rng(3)
     features = features_of(rng, 5)
     weights = np.array([2, 0, 1, 1, 1])
-    middle, covariance = Moments.of(features, [f"p{k}" for k in range(5)]).gaussian(weights)
+    every = Moments.of(features, [f"p{k}" for k in range(5)])
+    middle, covariance = (each[1] for each in every.gaussians(np.stack([np.ones(5, np.int64), weights])))
     drawn = np.concatenate([each for k, each in enumerate(features.values()) for _ in range(weights[k])])
     assert middle == pytest.approx(drawn.mean(0))
     assert covariance == pytest.approx(np.cov(drawn, rowvar=False))
@@ -86,10 +88,10 @@ def test_a_set_that_is_farther_away_is_told_from_a_nearer_one():
     true = {f"p{k}": rng.normal(size=(4, 6)) for k in range(20)}
     near = {(name, 0): each + 0.1 for name, each in true.items()}
     far = {(name, 0): each + 1.0 for name, each in true.items()}
-    found = distance_difference(far, near, true)
+    found = distance_difference(far, near, Truth(true))
     assert found.value == pytest.approx(6 * (1.0 - 0.01))
     assert found.excludes_zero
-    assert not distance_difference(near, near, true).excludes_zero
+    assert not distance_difference(near, near, Truth(true)).excludes_zero
 
 
 def test_prompts_without_true_renders_are_left_out_of_distances():
@@ -97,8 +99,8 @@ def test_prompts_without_true_renders_are_left_out_of_distances():
     made = features_of(rng, 6)
     true = {f"p{k}": rng.normal(size=(4, 6)) for k in range(4)}
     known = {clip: each for clip, each in made.items() if clip[0] in true}
-    assert distance(made, true) == distance(known, true)
-    assert distance(made, {}) is None
+    assert distance(made, Truth(true)) == distance(known, Truth(true))
+    assert distance(made, Truth({})) is None
 
 
 def test_every_draw_has_as_many_prompts_as_there_are():
