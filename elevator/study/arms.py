@@ -113,6 +113,7 @@ TABLES: tuple[Table, ...] = (
             Claim("the T2I's sharpness reaches the clip", "published", ALONE.name, "sharpness", True),
             Claim("the subject of the prompt is seen more often", "published", ALONE.name, "subject", True),
             Claim("clips are steadier than the T2I's frames", "published", PER_FRAME.name, "warp_error", False),
+            Claim("and change less from frame to frame", "published", PER_FRAME.name, "high_frequency_share", False),
             Claim("the T2V's motion reaches the clip", "published", PER_FRAME.name, "motion", True),
         ),
         seeds=2,
@@ -160,7 +161,9 @@ TABLES: tuple[Table, ...] = (
         "R = []",
         (
             Claim("refining lowers the warp error", "R = all", "R = []", "warp_error", False),
+            Claim("refining makes clips steady", "R = all", "R = []", "high_frequency_share", False),
             Claim("the second and third lower it further", "R = first 3", "R = first 1", "warp_error", False),
+            Claim("and make clips steadier", "R = first 3", "R = first 1", "high_frequency_share", False),
             Claim("the fourth lowers it once more", "R = all", "R = first 3", "warp_error", False),
         ),
     ),

@@ -44,11 +44,13 @@ BY_NAME = {measure.name: measure for measure in MEASURES}
 LEGEND = """\
 Feature distance: Fréchet distance of the judge's features between an arm's frames and true renders of the same scenes,
 four frames a clip. It is biased upwards for few frames (arXiv 1911.07023); every arm of a table has about as many, and
-the row *true renders* is what true frames with other accidents of place, size and light reach. Sharpness: mean
-Laplacian, relative to the true render's. Subject, background: share of frames in which the judge reads the prompt's;
-motion: share of clips in which the tracker does. Flicker: mean difference of neighbouring frames, levels of 0…255; read
-it beside the flow, for a frozen clip has none. Warp error: what is left of it where motion is taken out. High-frequency
-share: of the temporal energy. Path error: how far the tracked subject is from the known path, its mean offset taken
-out (RMS); jitter: its mean second difference, which is 0 on a straight path. Seconds are of the processor, on a GPU of
-the clock. In brackets: the 95 % interval of a bootstrap over prompts. Differences are clip by clip, arm less the other.
+*true renders* below is what true frames with other accidents of place, size and light reach. Sharpness: mean Laplacian,
+relative to the true render's. Subject, background: share of frames in which the judge reads the prompt's; motion: share
+of clips in which the tracker does, of those whose background it can tell from the subject. Flicker: mean difference of
+neighbouring frames, levels of 0…255; read it beside the flow, for a frozen clip has none. Warp error: what is left of
+it where motion is taken out. High-frequency share: of the temporal energy. Path error: how far the tracked subject is
+from the known path, its mean offset taken out (RMS); jitter: its mean second difference, which is 0 on a straight path.
+Seconds are of the processor, on a GPU of the clock. In brackets: the 95 % interval of a bootstrap over prompts.
+Differences are clip by clip, arm less the other, in bold where the interval excludes 0 and at least 8 prompts were
+made. There are many, and one in twenty excludes 0 by chance.
 """

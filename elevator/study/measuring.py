@@ -24,8 +24,10 @@ from .arms import T2V_ALONE, Arm
 from .prompts import StudyPrompt
 from .renders import CRISP, moments, read_renders
 
-LEAST_AREA = 25
-"""Pixels; where less is tracked, the subject is lost."""
+LEAST_AREA, GREATEST_SHARE = 25, 0.6
+"""Pixels, and share of the frame; where less or more is tracked, the subject is lost: the largest takes half."""
+Look = Callable[[Frame], Frame] | None
+"""What frames are painted like; None: crisp."""
 OF_MOTION = ("frame_difference", "flow", "warp_error", "second_difference", "high_frequency_share")
 
 
@@ -56,24 +58,28 @@ def read_clip(clip: Pixels, prompt: StudyPrompt, arm: Arm, world: bool) -> Readi
         numbers["subject"] = _share(verdict.subjects, scene.subject.name)
         numbers["background"] = _share(verdict.backgrounds, scene.background.name)
         look = washed_out if arm.way == T2V_ALONE else STYLES.get(arm.style or "")
-        numbers["motion"] = float(motion_of(clip, scene.background, look) == scene.motion.name)
+        if not hides_subject(clip, scene, look):
+            numbers["motion"] = float(motion_of(clip, scene.background, look) == scene.motion.name)
         numbers["path_error"], numbers["jitter"] = path_of(clip, scene, look)
         true = read_renders().sharpness[arm.style or CRISP].get(prompt.text)
         numbers["sharpness"] = sharpness(clip) / true if true else None
     return Reading({name: round(value, 5) for name, value in numbers.items() if value is not None}, features)
 
 
-def path_of(
-    clip: Pixels, scene: Scene, look: Callable[[Frame], Frame] | None = None
-) -> tuple[float | None, float | None]:
+def hides_subject(clip: Pixels, scene: Scene, look: Look = None) -> bool:
+    """Whether a background of other colours than the prompt's keeps the tracker from seeing any subject."""
+    areas = track(clip, _backdrop(scene, look))[1]
+    return bool((areas > GREATEST_SHARE * FRAME_PX**2).mean() > 0.25)
+
+
+def path_of(clip: Pixels, scene: Scene, look: Look = None) -> tuple[float | None, float | None]:
     """Path error and jitter of a clip (F, 64, 64, 3), pixels; None where the subject is lost in a quarter of it.
 
     The error is the RMS distance of the tracked subject from the known path, after their mean distance is taken out,
     for a subject's middle is not where its weight is. Jitter is the mean length of the second difference.
     """
-    backdrop = bare(scene.background)
-    places, areas = track(clip, backdrop if look is None else look(backdrop))
-    found = areas >= LEAST_AREA
+    places, areas = track(clip, _backdrop(scene, look))
+    found = (areas >= LEAST_AREA) & (areas <= GREATEST_SHARE * FRAME_PX**2)
     if len(clip) < 3 or found.mean() < 0.75:
         return None, None
     poses = [pose_at(scene, u) for u in np.linspace(0, 1, len(clip))]
@@ -82,6 +88,11 @@ def path_of(
     whole = found[:-2] & found[1:-1] & found[2:]
     jitter = np.linalg.norm(np.diff(places, 2, axis=0), axis=1)[whole]
     return float(error), float(jitter.mean()) if len(jitter) else None
+
+
+def _backdrop(scene: Scene, look: Look) -> Frame:
+    bare_one = bare(scene.background)
+    return bare_one if look is None else look(bare_one)
 
 
 @cache

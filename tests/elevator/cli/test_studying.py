@@ -10,6 +10,7 @@ import pytest
 from elevator.cli import command_line, studying
 from elevator.cli.studying import is_meant
 from elevator.study import plots
+from elevator.study.arms import TABLES
 
 
 def told(capsys, *words):
@@ -69,7 +70,7 @@ def test_without_matplotlib_the_study_says_what_to_install(capsys, monkeypatch, 
 @pytest.mark.slow
 @pytest.mark.process
 def test_a_study_is_made_once_and_its_page_written(capsys, tmp_path, monkeypatch):
-    (table,) = (table for table in studying.TABLES if table.name == "baselines")
+    (table,) = (table for table in TABLES if table.name == "baselines")
     few = tuple(arm for arm in table.arms if arm.name in ("T2V alone", "draft"))
     monkeypatch.setattr(studying, "TABLES", (replace(table, arms=few, claims=()),))
     words = ["--t2v", "embedded", "--prompts", "1", "--seeds", "1", "--frames", "4", "--processes", "1", "--no-plots"]

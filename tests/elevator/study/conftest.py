@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,14 @@ from elevator.study.making import Machine, Recipes
 from elevator.study.prompts import read_prompts
 from elevator.study.records import Record, packed
 from elevator.study.running import Cast, Study, cast
+
+Value = TypeVar("Value")
+
+
+def there(value: Value | None) -> Value:
+    """A value that is to be there."""
+    assert value is not None
+    return value
 
 
 def study_in(folder, tables=("lowpass",), prompts=8, seeds=2, t2vs=("embedded",)):

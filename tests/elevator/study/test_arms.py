@@ -22,7 +22,7 @@ from tests.elevator.study.conftest import COUNTED
 
 
 def test_one_name_is_one_way_of_making_a_clip():
-    arms = {}
+    arms: dict[str, Arm] = {}
     for table in TABLES:
         for arm in table.arms:
             assert arms.setdefault(arm.name, arm) == arm
@@ -122,6 +122,7 @@ def test_the_committed_prompts_are_those_of_the_world():
     assert {prompt.text for prompt in prompts}.isdisjoint(prompt.text for prompt in calibration_prompts())
     assert {len(prompt.seeds) for prompt in prompts} == {SEEDS}
     for prompt in prompts:
+        assert prompt.scene is not None
         unseen = {background.name for background in held_out_backgrounds(prompt.scene.subject)}
         assert (prompt.background in unseen) == prompt.held_out
     assert 0.3 <= sum(prompt.held_out for prompt in prompts) / len(prompts) <= 0.4

@@ -9,6 +9,7 @@ import pytest
 
 from elevator.errors import RequestError
 from elevator.study.records import FILE, Record, Records, packed, unpacked
+from tests.elevator.study.conftest import there
 
 RECORD = Record("k", "a", "embedded", "ein Fuchs — “rot”", 3, "c", "cpu", 1.5, 10, 0.25, {"flow": 1.5})
 
@@ -57,5 +58,5 @@ def test_a_line_that_is_no_record_is_named(tmp_path, line):
 
 def test_features_come_back_as_they_were():
     features = np.random.default_rng(0).normal(size=(4, 128)).astype(np.float16)
-    assert (unpacked(packed(features)) == features).all()
+    assert (unpacked(there(packed(features))) == features).all()
     assert packed(None) is None

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from elevator.study import costing, running
-from elevator.study.running import cast, missing, run
+from elevator.study.records import Records
+from elevator.study.running import Job, cast, missing, run
 from tests.elevator.study.conftest import record_of, study_in
 
 
@@ -17,8 +18,8 @@ from tests.elevator.study.conftest import record_of, study_in
 def made(monkeypatch):
     """The jobs that were worked on; `fail` after so many."""
 
-    class Made(list):
-        fail = None
+    class Made(list[Job]):
+        fail: int | None = None
 
     jobs = Made()
 
@@ -53,7 +54,7 @@ def test_an_interrupted_study_goes_on_where_it_was(tmp_path, made):
     assert names_of(made) == everything, "each once, in the order that was planned"
     run(study, found, quiet=True)
     assert len(made) == len(everything)
-    assert missing(study, found, running.Records(tmp_path).read()) == []
+    assert missing(study, found, Records(tmp_path).read()) == []
 
 
 @pytest.mark.process
@@ -86,7 +87,7 @@ def test_fewer_seeds_and_prompts_make_a_smaller_study_of_the_same_clips(tmp_path
     assert set(jobs) < set(names_of(missing(large, cast(large), {})))
     run(small, found, quiet=True)
     done = set(jobs)
-    rest = missing(large, cast(large), running.Records(tmp_path).read())
+    rest = missing(large, cast(large), Records(tmp_path).read())
     assert done.isdisjoint(names_of(rest))
 
 
@@ -125,4 +126,4 @@ def test_a_clip_is_made_again_when_what_decides_it_has_changed(tmp_path, made, m
     study = study_in(tmp_path, prompts=1)
     run(study, cast(study), quiet=True)
     monkeypatch.setattr("elevator.study.making.EDITION", 2)
-    assert len(missing(study, cast(study), running.Records(tmp_path).read())) == 4
+    assert len(missing(study, cast(study), Records(tmp_path).read())) == 4
