@@ -44,6 +44,9 @@ def main(words: Sequence[str]) -> int:
     except ElevatorError as error:
         print(error, file=sys.stderr)
         return TO_CHANGE
+    except OSError as error:
+        print(f"{given.out} cannot be written ({error.strerror}); choose another --out.", file=sys.stderr)
+        return TO_CHANGE
     except BrokenProcessPool:
         said = "A process that made clips has ended, as for too little memory; give fewer --processes and go on."
         print(said, file=sys.stderr)

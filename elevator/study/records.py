@@ -7,6 +7,7 @@ or from one session to the next, and the study goes on there.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -93,11 +94,12 @@ class Records:
                     file.truncate(content.rfind(b"\n") + 1)
 
     def add(self, record: Record) -> None:
-        """Write a line, in one step, onto the disk."""
+        """Write a line, in one step, onto the disk. Raises OSError; what was written of it then, `mend` cuts off."""
         line = json.dumps(_short(record), ensure_ascii=False).encode() + b"\n"
         place = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
-            os.write(place, line)
+            if os.write(place, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(place)
         finally:
             os.close(place)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -164,16 +164,17 @@ def _made(jobs: list[Job], processes: int) -> Iterator[Record]:
     if processes == 1 or len(jobs) < 2:
         yield from map(work, jobs)
         return
-    spawn = multiprocessing.get_context("spawn")
+    others, spawn = multiprocessing.active_children(), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_prepare) as pool:
-        waiting: set[Future[Record]] = set()
         try:
-            for job in jobs:
-                waiting.add(pool.submit(work, job))
+            waiting = [pool.submit(work, job) for job in jobs]
             for future in as_completed(waiting):
                 yield future.result()
-        finally:
+        finally:  # whoever interrupts does not wait for clips that nobody will keep
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.terminate()
 
 
 def _prepare() -> None:

@@ -68,6 +68,15 @@ def test_without_matplotlib_the_study_says_what_to_install(capsys, monkeypatch, 
 
 
 @pytest.mark.slow
+def test_a_folder_that_cannot_be_written_is_told(capsys, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    code, _, err = told(capsys, "--only", "matching", "--prompts", "1", "--no-plots", "--out", tmp_path / "file" / "a")
+    assert code == 1
+    assert "cannot be written" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_study_is_made_once_and_its_page_written(capsys, tmp_path, monkeypatch):
     (table,) = (table for table in TABLES if table.name == "baselines")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -127,3 +132,26 @@ def test_a_clip_is_made_again_when_what_decides_it_has_changed(tmp_path, made, m
     run(study, cast(study), quiet=True)
     monkeypatch.setattr("elevator.study.making.EDITION", 2)
     assert len(missing(study, cast(study), Records(tmp_path).read())) == 4
+
+
+@pytest.mark.long  # a minute: two processes load the models and make clips, of which two are kept
+def test_a_real_study_is_interrupted_at_once_and_goes_on(tmp_path):
+    words = ["study", "--only", "matching", "--t2v", "embedded", "--prompts", "2", "--seeds", "1", "--frames", "4"]
+    command = [sys.executable, "-m", "elevator", *words, "--processes", "2", "--no-plots", "--out", str(tmp_path)]
+    lines = tmp_path / "clips.jsonl"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as study:
+        while study.poll() is None and not (lines.exists() and lines.read_bytes()):
+            time.sleep(0.05)
+        children = psutil.Process(study.pid).children(recursive=True)
+        study.send_signal(signal.SIGINT)
+        said, _ = study.communicate(timeout=20)
+    assert study.returncode == 130, said
+    assert "the same command goes on" in said
+    assert not psutil.wait_procs(children, timeout=20)[1]
+    before = lines.read_bytes()
+    assert before.endswith(b"\n")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    left = 4 - before.count(b"\n")
+    assert f"{left} of 4 clips are to be made" in done.stdout
+    assert lines.read_bytes().startswith(before)
+    assert lines.read_bytes().count(b"\n") == 4
