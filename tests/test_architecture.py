@@ -81,10 +81,13 @@ DOORS: dict[str, set[str]] = {
     "elevator.models": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.presets", "elevator.text"},
     "elevator.cost": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.models", "elevator.text"},
     "elevator.cli": {"elevator", "elevator.checkpoints", "elevator.embedded", "elevator.models", "elevator.pictures"}
-    | {"elevator.presets", "elevator.text"},
+    | {"elevator.presets", "elevator.study", "elevator.text"},
+    "elevator.study": {"elevator", "elevator.chain", "elevator.cost", "elevator.embedded", "elevator.models"}
+    | {"elevator.embedded.small_world", "elevator.pictures"},
     "elevator.embedded": set(),
-    "elevator.embedded.training": {"elevator", "elevator.chain", "elevator.models", "elevator.pictures"}
-    | {"elevator.presets"},
+    "elevator.embedded.small_world": set(),
+    "elevator.embedded.training": {"elevator", "elevator.models", "elevator.pictures"}
+    | {"elevator.presets", "elevator.embedded.small_world", "elevator.study"},
     "backend": {"shared_protocol", "shared_protocol.machine", "elevator", "elevator.pictures", "backend.cli"},
     "backend.styles": {
         "shared_protocol",

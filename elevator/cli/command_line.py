@@ -11,7 +11,7 @@ from ..arguments import though_unread
 from ..errors import ElevatorError
 from ..pictures.clip_folder import record_path
 from ..sidecar import Sidecar
-from . import identifying
+from . import identifying, studying
 from .clip_options import SEVERAL, SINGLE, ClipOptions, clip_again, new_clip
 from .options import parser
 
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else [str(word) for word in arguments]
     if identifying.is_meant(words):
         return identifying.main(words[1:])
+    if studying.is_meant(words):
+        return studying.main(words[1:])
     grammar = parser()
     given = vars(grammar.parse_args(arguments))
     if problem := _misunderstood(given):

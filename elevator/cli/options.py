@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     made = ArgumentParser(
         prog="elevator",
         description=__doc__,
-        epilog="elevator identify FILE ... says what models' files are; elevator identify --help says more.",
+        epilog="elevator identify FILE ... says what models' files are, elevator study makes the paper's tables;\n"
+        "elevator identify --help and elevator study --help say more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )

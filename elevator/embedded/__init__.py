@@ -1,6 +1,7 @@
 """The embedded models: tiny models of a small world, in plain diffusers folders under `weights/`, and their names.
 
-`training/` has the scripts that made them; nothing imports these. Importing this imports the standard library alone.
+`small_world/` says what that world holds, and reads clips of it. `training/` has the scripts that made the weights;
+nothing imports these. Importing this imports the standard library alone.
 """
 
 from __future__ import annotations

@@ -14,23 +14,24 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from elevator.chain.schedule import Schedule, ddim_step, lcm_step
+from elevator.embedded.small_world.judge import Judge, load_judge
+from elevator.embedded.small_world.pictures import DrawnShapes
+from elevator.embedded.small_world.styles import STYLES, washed_out
+from elevator.embedded.small_world.world import played_backwards
 from elevator.embedded.training.data import Encoded, encoded_clips, encoded_frames
 from elevator.embedded.training.distillation import SKIP, TrainableLcm, consistency
-from elevator.embedded.training.judge import Judge, TrainableJudge, load_judge, save_judge, true_renders
+from elevator.embedded.training.judge import TrainableJudge, save_judge, true_renders
 from elevator.embedded.training.loop import LoopSettings, Trainable, train
 from elevator.embedded.training.lora import TrainableLora, load_lora, save_lora
 from elevator.embedded.training.models import new_scheduler, new_text_encoder
 from elevator.embedded.training.motion import TrainableMotion, new_motion_unet, save_motion
 from elevator.embedded.training.optimizer import is_matrix
-from elevator.embedded.training.pictures import DrawnShapes
 from elevator.embedded.training.store import Folders, Store, averages
-from elevator.embedded.training.styles import STYLES, washed_out
 from elevator.embedded.training.t2i import TrainableT2I
 from elevator.embedded.training.t2v import TrainableT2V
 from elevator.embedded.training.text import direction_gate
 from elevator.embedded.training.tokenizer import build_tokenizer
 from elevator.embedded.training.vae import TrainableVae, vae_frames
-from elevator.embedded.training.world import played_backwards
 
 pytestmark = pytest.mark.slow
 

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from elevator.embedded.small_world.captions import full_caption, known_words
+from elevator.embedded.small_world.styles import STYLES, washed_out
+from elevator.embedded.small_world.tracks import bare, motion_of
+from elevator.embedded.small_world.world import BACKGROUNDS, MOTIONS, SUBJECTS, Background, Scene
 from elevator.embedded.training import export
-from elevator.embedded.training.captions import full_caption, known_words
 from elevator.embedded.training.data import Encoded
 from elevator.embedded.training.motion import TrainableMotion
 from elevator.embedded.training.preview import to_pixels
 from elevator.embedded.training.store import EMBEDDED, Folders, Store
-from elevator.embedded.training.styles import STYLES, washed_out
 from elevator.embedded.training.t2v import TrainableT2V
 from elevator.embedded.training.text import direction_gate
-from elevator.embedded.training.tracks import bare, motion_of
-from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Background, Scene
 
 pytestmark = pytest.mark.slow
 

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from elevator.embedded.training.captions import full_caption, known_words, random_caption, token_words, words_of
-from elevator.embedded.training.pictures import PICTURE_PX, DrawnShapes, EmojiFont, find_font
-from elevator.embedded.training.prompts import all_prompts, read_prompts
-from elevator.embedded.training.styles import STYLES, filter_clip, washed_out
-from elevator.embedded.training.tokenizer import MAX_TOKENS, build_tokenizer
-from elevator.embedded.training.world import (
+from elevator.embedded.small_world.captions import full_caption, known_words, random_caption, token_words, words_of
+from elevator.embedded.small_world.pictures import PICTURE_PX, DrawnShapes, EmojiFont, find_font
+from elevator.embedded.small_world.styles import STYLES, filter_clip, washed_out
+from elevator.embedded.small_world.world import (
     BACKGROUNDS,
     FRAME_PX,
     MOTIONS,
@@ -28,6 +26,8 @@ from elevator.embedded.training.world import (
     render_clip,
     trained_backgrounds,
 )
+from elevator.embedded.training.prompts import all_prompts, read_prompts
+from elevator.embedded.training.tokenizer import MAX_TOKENS, build_tokenizer
 
 pytestmark = pytest.mark.slow
 

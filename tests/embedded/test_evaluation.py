@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from elevator import Models, Plan, Sources, load_models
+from elevator.embedded.small_world.judge import Judge, Verdict, frechet_distance, sharpness
+from elevator.embedded.small_world.pictures import DrawnShapes
+from elevator.embedded.small_world.styles import STYLES, WEIGHTS, filter_clip, washed_out
+from elevator.embedded.small_world.world import render_clip
 from elevator.embedded.training import clips as clips_module
 from elevator.embedded.training.clips import PUBLISHED, ClipKind, clip_file, make_clips, read_clip, sample
 from elevator.embedded.training.evaluate import ALONE, ELEVATED, STYLED, Evaluation, _row
-from elevator.embedded.training.judge import Judge, Verdict, frechet_distance, sharpness
-from elevator.embedded.training.pictures import DrawnShapes
 from elevator.embedded.training.prompts import read_prompts
 from elevator.embedded.training.scores import BARS, Figures, table
 from elevator.embedded.training.store import EMBEDDED
-from elevator.embedded.training.styles import STYLES, WEIGHTS, filter_clip, washed_out
-from elevator.embedded.training.world import render_clip
 from elevator.presets import read_presets
 
 pytestmark = pytest.mark.slow

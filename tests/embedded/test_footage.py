@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from elevator import Models, Plan, Sources, elevate, load_models
-from elevator.embedded.training.pictures import DrawnShapes
+from elevator.embedded.small_world.pictures import DrawnShapes
+from elevator.embedded.small_world.tracks import motion_of
+from elevator.embedded.small_world.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, render_clip
 from elevator.embedded.training.store import EMBEDDED
-from elevator.embedded.training.tracks import motion_of
-from elevator.embedded.training.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, render_clip
 from elevator.pictures.metrics import measure
 
 pytestmark = pytest.mark.slow

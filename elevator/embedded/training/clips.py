@@ -15,15 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from elevator import Models, Plan, Sources, elevate, load_models
-from elevator.chain.noise import starting_noise
-from elevator.chain.schedule import ddim_step
 from elevator.presets import FILE_NAME, read_presets
-from elevator.prompt_schedule import Prompts
-from elevator.steps import result
+from elevator.study.making import t2v_alone
 
+from ..small_world.world import CLIP_FRAMES, FRAME_PX
 from .prompts import EvaluationPrompt
 from .store import Folders
-from .world import CLIP_FRAMES, FRAME_PX
 
 PUBLISHED = read_presets(Folders().weights / "zeroscope" / FILE_NAME)["published"].plan
 """The paper's chain, shortened to the models' needs."""
@@ -50,23 +47,13 @@ class ClipKind:
 def sample(models: Models, kind: ClipKind, prompt: EvaluationPrompt) -> NDArray[np.uint8]:
     """The clip (f, 64, 64, 3) of a prompt."""
     if kind.alone:
-        return _t2v_alone(models, prompt)
+        return np.stack([*t2v_alone(models, PUBLISHED, prompt.text, prompt.seed, CLIP_FRAMES, FRAME_PX, FRAME_PX)])
     chosen = PUBLISHED if kind.preset == "published" else models.presets[kind.preset].plan
     plan = chosen if kind.refine else Plan(chosen.steps, (), 1, chosen.alpha, chosen.guidance)
     steps = elevate(
         models, prompt=prompt.text, plan=plan, seed=prompt.seed, frames=kind.frames, height=FRAME_PX, width=FRAME_PX
     )
     return np.stack([step.frame[1] for step in steps if step.frame is not None])
-
-
-def _t2v_alone(models: Models, prompt: EvaluationPrompt) -> NDArray[np.uint8]:
-    """Guided DDIM with the T2V only, from the noise that the chain would start with."""
-    schedule = models.t2v_schedule.with_steps(PUBLISHED.steps)
-    _, t2v = models.denoisers(Prompts("", (prompt.text,)), CLIP_FRAMES, PUBLISHED, (schedule, schedule))
-    z = starting_noise(prompt.seed, PUBLISHED.alpha, CLIP_FRAMES, models.latent_shape(FRAME_PX, FRAME_PX))
-    for i, t in enumerate(schedule.timesteps):
-        z = ddim_step(schedule, result(t2v.guided(z, t)).guided, z, t, schedule.after(i))[0]
-    return np.stack([models.decode(frame) for frame in z])
 
 
 def clip_file(out: Path, kind: ClipKind, index: int) -> Path:

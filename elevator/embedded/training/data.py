@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .pictures import SubjectSource
-from .styles import filter_clip
+from ..small_world.pictures import SubjectSource
+from ..small_world.styles import filter_clip
+from ..small_world.world import CLIP_FRAMES, MOTIONS, Frame, Motion, Scene, random_scene, render, render_clip
 from .vae import encode_frames
-from .world import CLIP_FRAMES, MOTIONS, Frame, Motion, Scene, random_scene, render, render_clip
 
 _CHUNK = 512  # frames
 

@@ -15,10 +15,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .captions import full_caption, random_caption
+from ..small_world.captions import full_caption, random_caption
+from ..small_world.judge import Judge, read
 from .data import Encoded
 from .diffusion import ALPHAS, add_noise, clean, shaped, subject_weight
-from .judge import Judge, read
 from .lora import distillation_config
 from .models import plain_attention
 from .precision import half_precision

@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 
 from ...arguments import ArgumentParser
 from ...pictures.metrics import measure
+from ..small_world.judge import LOOKS, Judge, Verdict, frechet_distance, load_judge, read, sharpness
+from ..small_world.pictures import EmojiFont, SubjectSource, fetch_font
+from ..small_world.styles import STYLES, WEIGHTS, filter_clip, washed_out
+from ..small_world.tracks import motion_of
+from ..small_world.world import CLIP_FRAMES, allowed_backgrounds, random_scene, render_clip
 from .clips import PUBLISHED, ClipKind, clip_file, make_clips, read_clip
-from .judge import LOOKS, Judge, Verdict, frechet_distance, load_judge, read, sharpness, true_renders
-from .pictures import EmojiFont, SubjectSource, fetch_font
+from .judge import true_renders
 from .preview import save_sheet
 from .prompts import EvaluationPrompt, read_prompts
 from .scores import Figures, table
 from .store import Folders
-from .styles import STYLES, WEIGHTS, filter_clip, washed_out
-from .tracks import motion_of
-from .world import CLIP_FRAMES, allowed_backgrounds, random_scene, render_clip
 
 T2VS = ("zeroscope", "animatediff")
 T2I = ClipKind("t2i", frames=1, refine=False)

@@ -19,14 +19,14 @@ from torch import nn
 
 from elevator.models import preview
 
-from .captions import known_words
+from ..small_world.captions import known_words
+from ..small_world.pictures import DrawnShapes
+from ..small_world.styles import STYLES
 from .judge import save_judge
 from .lora import distillation_config, lora_config, save_distillation, save_lora
 from .models import new_motion_adapter, new_scheduler
 from .motion import save_motion
-from .pictures import DrawnShapes
 from .store import Folders, Store, averages
-from .styles import STYLES
 from .tokenizer import build_tokenizer
 from .vae import encode_frames, vae_frames
 

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .captions import words_of
+from ..small_world.captions import words_of
+from ..small_world.world import Scene
 from .data import Encoded
 from .diffusion import NoiseLevels
 from .t2i import TrainableT2I
-from .world import Scene
 
 RANK = 8
 _FILE = "pytorch_lora_weights.safetensors"

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-
-
-def to_tensor(frames: NDArray[np.uint8]) -> Tensor:
-    """uint8 (n, h, w, 3) to float32 (n, 3, h, w) in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:

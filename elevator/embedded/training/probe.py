@@ -16,13 +16,13 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .captions import full_caption
-from .pictures import SubjectSource
+from ..small_world.captions import full_caption
+from ..small_world.pictures import SubjectSource
+from ..small_world.styles import filter_clip, washed_out
+from ..small_world.world import BACKGROUNDS, MOTIONS, SUBJECTS, Motion, Scene, render_clip
 from .precision import half_precision
 from .preview import to_pixels
-from .styles import filter_clip, washed_out
 from .vae import encode_frames
-from .world import BACKGROUNDS, MOTIONS, SUBJECTS, Motion, Scene, render_clip
 
 _OPPOSITE = {
     "left": "right", "right": "left", "up": "down", "down": "up", "grow": "shrink",

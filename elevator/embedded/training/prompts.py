@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .captions import full_caption, random_caption
-from .world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene, held_out_backgrounds, trained_backgrounds
+from ..small_world.captions import full_caption, random_caption
+from ..small_world.world import MOTIONS, SUBJECTS, Scene, held_out_backgrounds, scene_of, trained_backgrounds
 
 FILE = Path(__file__).with_name("prompts.json")
 _PER_SUBJECT = 4
@@ -34,10 +34,7 @@ class EvaluationPrompt:
     @property
     def scene(self) -> Scene:
         """The scene without accidents of place, size and light."""
-        subject = next(subject for subject in SUBJECTS if subject.name == self.subject)
-        background = next(background for background in BACKGROUNDS if background.name == self.background)
-        motion = next(motion for motion in MOTIONS if motion.name == self.motion)
-        return Scene(subject, background, motion)
+        return scene_of(self.subject, self.background, self.motion)
 
 
 def all_prompts() -> list[EvaluationPrompt]:

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .judge import Judge, load_judge
+from ..small_world.judge import Judge, load_judge
 from .lora import load_lora
 from .models import new_motion_adapter, new_painter_unet, new_t2i_unet, new_t2v_unet, new_text_encoder, new_vae
 from .motion import new_motion_unet

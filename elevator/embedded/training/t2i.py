@@ -10,14 +10,14 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .captions import full_caption, random_caption
+from ..small_world.captions import full_caption, random_caption
+from ..small_world.world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene
 from .data import Encoded
 from .diffusion import NoiseLevels, add_noise, ddim, v_loss
 from .models import plain_attention
 from .precision import half_precision
 from .preview import save_sheet, to_pixels
 from .text import CaptionHead, direction_gate, embed, tokens
-from .world import BACKGROUNDS, MOTIONS, SUBJECTS, Scene
 
 CAPTION_DROPOUT = 0.1
 _LOW_FREQUENCIES = 2.0

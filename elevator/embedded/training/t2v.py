@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .captions import full_caption, random_caption
+from ..small_world.captions import full_caption, random_caption
+from ..small_world.world import CLIP_FRAMES, Scene, played_backwards
 from .data import Encoded
 from .diffusion import ALPHAS, NoiseLevels, add_noise, ddim, v_loss, velocity
 from .models import plain_attention
@@ -20,7 +21,6 @@ from .preview import save_sheet, to_pixels
 from .probe import motion_probe
 from .t2i import CAPTION_DROPOUT, preview_scenes
 from .text import CaptionHead, direction_gate, embed, tokens
-from .world import CLIP_FRAMES, Scene, played_backwards
 
 _LOW_FREQUENCIES = 4.0
 _MOTION_WEIGHT = 3.0

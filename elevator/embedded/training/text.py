@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ..small_world.world import BACKGROUNDS, SUBJECTS, Scene
 from .tokenizer import MAX_TOKENS
-from .world import BACKGROUNDS, SUBJECTS, Scene
 
 
 def tokens(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> Tensor:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from .captions import token_words
+from ..small_world.captions import token_words
 
 MAX_TOKENS = 24
 _START, _END = "<|startoftext|>", "<|endoftext|>"

@@ -15,17 +15,18 @@ from pathlib import Path
 import torch
 
 from ...arguments import ArgumentParser
+from ..small_world.judge import Judge
+from ..small_world.pictures import CACHE, EmojiFont, SubjectSource, fetch_font
+from ..small_world.styles import STYLES, washed_out
 from .data import encoded_clips, encoded_frames
 from .distillation import TrainableLcm
-from .judge import Judge, TrainableJudge, true_renders
+from .judge import TrainableJudge, true_renders
 from .loop import LoopSettings, train
 from .lora import TrainableLora, load_lora
 from .models import new_vae
 from .motion import TrainableMotion
-from .pictures import CACHE, EmojiFont, SubjectSource, fetch_font
 from .probe import prepare_probe
 from .store import Store
-from .styles import STYLES, washed_out
 from .t2i import TrainableT2I
 from .t2v import TrainableT2V
 from .vae import TrainableVae, encode_frames, scaling_factor, vae_frames

@@ -15,11 +15,12 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .pictures import SubjectSource
+from ..small_world.judge import to_tensor
+from ..small_world.pictures import SubjectSource
+from ..small_world.styles import STYLES, washed_out
+from ..small_world.world import Frame, random_scene, render
 from .precision import half_precision
-from .preview import save_sheet, to_pixels, to_tensor
-from .styles import STYLES, washed_out
-from .world import Frame, random_scene, render
+from .preview import save_sheet, to_pixels
 
 _KL_WEIGHT = 1e-4
 

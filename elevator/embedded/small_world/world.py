@@ -184,6 +184,15 @@ LATER_MOTIONS: tuple[Motion, ...] = (
 _BACKWARDS = {"left": "right", "right": "left", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 
 
+def scene_of(subject: str, background: str, motion: str) -> Scene:
+    """The scene of these names, without accidents of place, size and light. Raises StopIteration for an unknown one."""
+    return Scene(
+        next(each for each in SUBJECTS if each.name == subject),
+        next(each for each in BACKGROUNDS if each.name == background),
+        next(each for each in MOTIONS if each.name == motion),
+    )
+
+
 def played_backwards(scene: Scene) -> Scene:
     """The scene that the clip shows when its frames run backwards; paths are even, so nothing else changes."""
     name = _BACKWARDS.get(scene.motion.name, scene.motion.name)

@@ -1,0 +1,177 @@
+"""What is compared: the paper's choices, told apart by all that decides a clip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from elevator.cost.estimating import estimate
+from elevator.cost.shapes import load_shapes
+from elevator.embedded.small_world.world import held_out_backgrounds
+from elevator.errors import PlanError, RequestError
+from elevator.presets import presets_for
+from elevator.sources import Sources
+from elevator.study.arms import ALONE, PER_FRAME, PUBLISHED, T2I_ALONE, TABLES, Arm
+from elevator.study.making import Machine, Recipes
+from elevator.study.measures import BY_NAME
+from elevator.study.prompts import SEEDS, all_prompts, calibration_prompts, read_prompts
+from elevator.study.renders import MOMENTS, moments, read_renders
+from tests.elevator.study.conftest import COUNTED
+
+
+def test_one_name_is_one_way_of_making_a_clip():
+    arms: dict[str, Arm] = {}
+    for table in TABLES:
+        for arm in table.arms:
+            assert arms.setdefault(arm.name, arm) == arm
+
+
+def test_tables_compare_and_claim_of_arms_that_they_have():
+    for table in TABLES:
+        names = {arm.name for arm in table.arms}
+        assert len(names) == len(table.arms)
+        assert table.against in names
+        for claim in table.claims:
+            assert {claim.arm, claim.than} <= names
+            assert BY_NAME[claim.measure].paired
+
+
+def test_the_papers_own_plan_has_the_papers_refining_sets_and_steps():
+    presets = presets_for("zeroscope")
+    arms = {arm.name: arm.plan(presets) for table in TABLES for arm in table.arms}
+    assert arms["R = []"].refine == ()
+    assert [len(arms[f"R = first {k}"].refine) for k in (1, 2, 3)] == [1, 2, 3]
+    assert arms["R = first 3"].refine == (45, 35, 25)
+    assert arms["R = all"] == arms["published"]
+    assert [arms[f"N = {n}"].refine_steps for n in (1, 2, 4, 8, 10)] == [1, 2, 4, 8, 10]
+    assert arms["50: R = all"] == arms["published"], "the paper's steps are ZeroScope's own"
+
+
+def test_what_a_shorter_plan_cannot_do_says_why(all_recipes):
+    assert "only 6 steps are left" in all_recipes.impossible["embedded", "N = 8"]
+    assert ("embedded", "50: N = 8") in all_recipes.recipes
+
+
+def test_arms_with_the_same_settings_are_made_once(all_recipes):
+    recipes = all_recipes.recipes
+    assert recipes["embedded", "R = all"].key == recipes["embedded", "published"].key
+    keys = Counter(recipe.key for recipe in recipes.values())
+    alike = {frozenset(name for (_, name), recipe in recipes.items() if recipe.key == key) for key in keys}
+    assert {names for names in alike if len(names) > 1} == {
+        frozenset({"published", "R = all", "N = 4", "16 frames"}),
+        frozenset({"balanced", "blend"}),
+        frozenset({"50: R = all", "50: N = 8"}),
+    }
+
+
+def test_what_the_t2v_has_no_part_in_does_not_depend_on_it(all_recipes):
+    other = Recipes(Sources("embedded", "embedded_animatediff"), None, 16, Machine())
+    for name in ("T2I per frame", "R = []"):
+        recipe = all_recipes.recipes["embedded", name]
+        assert other.recipe(recipe.arm).key == recipe.key
+    published = all_recipes.recipes["embedded", "published"]
+    again = other.recipe(published.arm)
+    assert again.key != published.key
+    assert again.settings["plan"] == published.settings["plan"]
+
+
+def test_every_setting_makes_another_clip(all_recipes):
+    pair = Recipes(Sources("embedded", "embedded"), None, 16, Machine())
+    plain = pair.recipe(Arm("a"))
+    assert pair.recipe(Arm("another name")).key == plain.key
+    others = [Arm("a", style="sketch"), Arm("a", frames=24, settings={"window": 16}), Arm("a", schedule="lavie")]
+    others += [Arm("a", T2I_ALONE), Arm("a", preset="fast"), Arm("a", settings={"eta": 0.5})]
+    assert len({pair.recipe(arm).key for arm in others} | {plain.key}) == len(others) + 1
+    pair.machine = Machine("cuda", "float16")
+    assert pair.recipe(Arm("a")).key != plain.key
+    pair.machine = Machine()
+    pair.frames = 8
+    assert pair.recipe(Arm("a")).key != plain.key
+
+
+@pytest.mark.parametrize(("name", "frames"), [("published", 16), ("24 frames", 24)])
+def test_arithmetic_is_that_of_the_products_own_estimate(all_recipes, monkeypatch, name, frames):
+    monkeypatch.setattr(Recipes, "_cost", COUNTED)
+    sources, arm = Sources("embedded", "embedded"), all_recipes.recipes["embedded", name].arm
+    recipe = Recipes(sources, None, 16, Machine()).recipe(arm)
+    whole = estimate(recipe.plan, load_shapes(sources), frames=frames, height=64, width=64)
+    assert recipe.tflop == pytest.approx(whole.flops / 1e12, rel=1e-6)
+    assert recipe.calls == whole.calls.total
+
+
+def test_models_alone_take_their_own_arithmetic(monkeypatch):
+    monkeypatch.setattr(Recipes, "_cost", COUNTED)
+    pair = Recipes(Sources("embedded", "embedded"), None, 16, Machine())
+    published, alone, frames = (pair.recipe(arm) for arm in (PUBLISHED, ALONE, PER_FRAME))
+    assert alone.calls == alone.plan.steps
+    assert frames.calls == 16 * frames.plan.steps
+    assert alone.tflop < published.tflop
+
+
+def test_an_impossible_preset_is_no_arm():
+    with pytest.raises(PlanError):
+        Arm("a", settings={"refine": [45], "refine_steps": 50}).plan(presets_for("zeroscope"))
+
+
+def test_the_committed_prompts_are_those_of_the_world():
+    prompts = read_prompts()
+    assert len(prompts) == 48
+    assert sorted((*prompts, *calibration_prompts()), key=str) == sorted(all_prompts(), key=str)
+    assert {prompt.text for prompt in prompts}.isdisjoint(prompt.text for prompt in calibration_prompts())
+    assert {len(prompt.seeds) for prompt in prompts} == {SEEDS}
+    for prompt in prompts:
+        assert prompt.scene is not None
+        unseen = {background.name for background in held_out_backgrounds(prompt.scene.subject)}
+        assert (prompt.background in unseen) == prompt.held_out
+    assert 0.3 <= sum(prompt.held_out for prompt in prompts) / len(prompts) <= 0.4
+
+
+def test_the_first_few_prompts_are_mixed():
+    for count in (12, 24, 48):
+        motions = Counter(prompt.motion for prompt in read_prompts()[:count])
+        assert len(motions) == 7
+        assert max(motions.values()) <= count // 7 + 1
+
+
+def test_true_renders_are_known_of_every_prompt():
+    renders = read_renders()
+    for prompt in all_prompts():
+        assert renders.features["crisp"][prompt.text].shape == (MOMENTS, 128)
+        assert renders.sharpness["neon"][prompt.text] > 0
+
+
+def test_moments_go_from_the_first_frame_to_the_last():
+    assert moments(16) == [0, 5, 10, 15]
+    assert moments(4) == [0, 1, 2, 3]
+    assert moments(64)[-1] == 63
+
+
+def test_prompts_of_ones_own_are_lines_or_objects(tmp_path):
+    (tmp_path / "mine.txt").write_text("a red fox\n\n  a sea at night \n", encoding="utf-8")
+    mine = read_prompts(tmp_path / "mine.txt")
+    assert [prompt.text for prompt in mine] == ["a red fox", "a sea at night"]
+    assert mine[0].scene is None
+    assert len(mine[0].seeds) == 2
+    (tmp_path / "mine.json").write_text('[{"text": "a fox", "seeds": [7]}]', encoding="utf-8")
+    assert read_prompts(tmp_path / "mine.json") == [replace(mine[0], text="a fox", seeds=(7,))]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", "[1]", "no list of prompts"),
+        ("a.json", '{"text": "a"}', "no list of prompts"),
+        ("a.json", '[{"text": "a", "subject": "unicorn", "background": "red", "motion": "up"}]', "no list of prompts"),
+        ("a.json", "[{", "no list of prompts"),
+        ("a.txt", "\n\n", "holds no prompt"),
+        ("a.txt", "a\na\n", "twice"),
+    ],
+)
+def test_what_is_no_list_of_prompts_is_told(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(RequestError, match=said):
+        read_prompts(tmp_path / name)
+    with pytest.raises(RequestError, match="cannot be read"):
+        read_prompts(tmp_path / "nowhere.txt")

@@ -1,0 +1,112 @@
+"""Measures of clips whose answers are known, and the models of the arms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from elevator import Sources, load_models
+from elevator.embedded.small_world.pictures import DrawnShapes
+from elevator.embedded.small_world.styles import filter_clip, washed_out
+from elevator.embedded.small_world.world import render_clip, scene_of
+from elevator.study.arms import ALONE, PUBLISHED
+from elevator.study.making import RenoisedT2V, renoised
+from elevator.study.measuring import knows_world, path_of, read_clip
+from elevator.study.prompts import StudyPrompt, read_prompts
+from tests.elevator.study.conftest import there
+
+SCENE = scene_of("pumpkin", "blue", "right")
+
+
+def path(clip, scene=SCENE) -> tuple[float, float]:
+    """Path error and jitter of a clip whose subject is seen."""
+    error, jitter = path_of(clip, scene)
+    return there(error), there(jitter)
+
+
+def clip_of(scene=SCENE, frames=16):
+    return render_clip(scene, DrawnShapes(), frames)
+
+
+def test_true_renders_follow_the_known_path():
+    for motion in ("right", "up", "grow", "still"):
+        for frames in (16, 40):
+            scene = scene_of("pumpkin", "blue", motion)
+            error, jitter = path(clip_of(scene, frames), scene)
+            assert error < 0.8
+            assert jitter < 0.5
+
+
+def test_a_subject_that_trembles_jitters_and_one_on_another_way_errs():
+    shaken = np.stack([np.roll(frame, 3 * (k % 2), axis=1) for k, frame in enumerate(clip_of())])
+    assert path(shaken)[1] == pytest.approx(6, abs=0.8), "two pixels each way, three apart"
+    backwards = clip_of()[::-1]
+    error, jitter = path(backwards)
+    assert error > 10
+    assert jitter < 0.5
+
+
+def test_a_lost_subject_has_no_path():
+    empty = np.repeat(clip_of()[:1] * 0 + np.array([70, 130, 226], np.uint8), 16, axis=0)
+    assert path_of(empty, SCENE) == (None, None)
+
+
+def test_where_the_background_has_other_colours_no_motion_is_read():
+    prompt = StudyPrompt("a pumpkin moving right, blue background", (1,), "pumpkin", "blue", "right")
+    other = clip_of(scene_of("pumpkin", "white", "right"))
+    numbers = read_clip(other, prompt, PUBLISHED, world=True).numbers
+    assert numbers["background"] < 0.5
+    assert not {"motion", "path_error", "jitter"} & numbers.keys()
+
+
+def test_the_t2v_alone_is_tracked_before_its_pale_backgrounds():
+    prompt = StudyPrompt("a pumpkin moving right, blue background", (1,), "pumpkin", "blue", "right")
+    pale = filter_clip(clip_of(), washed_out)
+    assert read_clip(pale, prompt, ALONE, world=True).numbers["motion"] == 1
+
+
+def test_prompts_of_other_worlds_have_the_measures_of_motion_alone():
+    reading = read_clip(clip_of(), StudyPrompt("a fox", (1,)), PUBLISHED, world=True)
+    assert reading.features is None
+    assert {"flow", "warp_error", "frame_difference"} <= reading.numbers.keys()
+    assert not {"subject", "motion", "sharpness"} & reading.numbers.keys()
+    known = next(prompt for prompt in read_prompts() if prompt.scene is not None and prompt.motion == "right")
+    seen = clip_of(known.scene)
+    assert read_clip(seen, known, PUBLISHED, world=False).features is None
+    whole = read_clip(seen, known, PUBLISHED, world=True)
+    assert {"subject", "motion", "sharpness", "path_error"} <= whole.numbers.keys()
+    assert whole.features is not None
+    assert whole.features.shape == (4, 128)
+
+
+def test_the_embedded_t2i_alone_knows_the_world():
+    assert knows_world("embedded")
+    assert not knows_world("dreamshaper.safetensors")
+    assert not knows_world("embedded_animatediff")
+
+
+def test_a_renoised_t2v_reads_latents_of_the_same_snr_alike():
+    models = load_models(Sources("embedded", "embedded"))
+    other = renoised(models, "lavie")
+    own, new = models.t2v_schedule, other.t2v_schedule
+    assert isinstance(other.t2v, RenoisedT2V)
+    snrs = [torch.logit(schedule.alphas_cumprod.double(), eps=1e-9) for schedule in (own, new)]
+    assert (snrs[0] - snrs[1]).abs().max() > 1, "the schedules differ"
+    for t in (50, 400, 681, 900):
+        there = other.t2v.levels[t]
+        assert float(snrs[0][there]) == pytest.approx(float(snrs[1][t]), abs=0.1)
+    asked = []
+
+    def network(z, t, *_, **__):
+        asked.append(t)
+        return SimpleNamespace(sample=z)
+
+    told = replace(other.t2v, unet=network)
+    call: Any = SimpleNamespace(hidden=None)
+    told(torch.zeros(1, 2, 4, 2, 2), 681, call)
+    assert asked == [other.t2v.levels[681]]

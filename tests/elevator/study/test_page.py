@@ -1,0 +1,114 @@
+"""The page says what was measured, and of claims what the intervals say."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from elevator.study import page
+from elevator.study.figures import Figures
+from elevator.study.plots import front
+from elevator.study.renders import read_renders
+from elevator.study.running import cast
+from elevator.study.statistics import Interval
+from tests.elevator.study.conftest import record_of, study_in
+
+WARP = {"no low-pass": 5.0, "temporal": 4.0, "spatial-temporal": 4.5, "published": 5.0}
+FLICKER = {"no low-pass": 4.0, "temporal": 6.0, "spatial-temporal": 4.5, "published": 5.0}
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """A study of the low-pass in which it lowers the warp error and raises the flicker."""
+    study = study_in(tmp_path, prompts=12)
+    found = cast(study)
+    rng = np.random.default_rng(0)
+    known = {}
+    for prompt, seed in study.clips(1):
+        hard = rng.normal(0, 3)
+        for (_, arm), recipe in found.recipes.items():
+            numbers = {"warp_error": WARP[arm] + hard + rng.normal(0, 0.1), "frame_difference": FLICKER[arm] + hard}
+            features = read_renders().features["crisp"][prompt.text] + rng.normal(0, 0.3, (4, 128))
+            record = record_of(recipe, prompt, seed, numbers | {"motion": 1.0, "flow": 1.0}, features)
+            known[record.clip] = record
+            picture = study.picture(recipe.key, prompt, seed)
+            if (prompt, seed) in study.shown:
+                picture.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (16 * 64, 64), (255, 0, 0)).save(picture)
+    return study, found, known
+
+
+def test_claims_are_judged_by_paired_intervals(planted):
+    study, found, known = planted
+    verdicts = Figures(study, found, known).verdicts(study.tables[0], "embedded")
+    said = {verdict.claim.text: verdict.text for verdict in verdicts}
+    assert said["a temporal low-pass lowers the warp error"] == "holds"
+    assert said["a temporal low-pass lowers the flicker"].startswith("does not hold")
+    assert said["the published one lowers the warp error"] == "is not decided"
+    assert said["filtering space too costs sharpness"] == "not measured"
+
+
+def test_a_handful_of_prompts_decides_nothing(planted):
+    study, found, known = planted
+    few = {clip: record for clip, record in known.items() if record.prompt in {p.text for p in study.prompts[:4]}}
+    verdicts = Figures(study, found, few).verdicts(study.tables[0], "embedded")
+    assert {verdict.text for verdict in verdicts} == {"is not decided", "not measured"}
+
+
+def test_the_page_holds_every_table_and_picture(planted):
+    pytest.importorskip("matplotlib")
+    study, found, known = planted
+    written = page.write(study, found, known, with_plots=True)
+    text = written.read_text("utf-8")
+    for arm in WARP:
+        assert f"| {arm} |" in text
+    assert "0123456789ab" in text, "the commit"
+    for name in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        with Image.open(study.out / name) as picture:
+            assert np.asarray(picture.convert("RGB")).std() > 0
+    assert {"lowpass_1_sheet.png", "lowpass_1_strips.png", "lowpass.png"} <= set(re.findall(r"\((.*?\.png)\)", text))
+    content = json.loads((study.out / page.JSON).read_text("utf-8"))
+    row = content["tables"]["lowpass, embedded"]["differences"]["temporal"]["warp_error"]
+    assert row["low"] < row["value"] < row["high"] < 0
+    assert content["settings"].keys() == {record.key for record in known.values()}
+
+
+def test_nothing_measured_is_a_page_too(tmp_path):
+    study = study_in(tmp_path, prompts=2)
+    text = page.write(study, cast(study), {}, with_plots=True).read_text("utf-8")
+    assert "Hours are known once" in text
+    assert ".png" not in text
+
+
+def test_sheets_are_gray_where_a_clip_is_not_made(planted):
+    study, found, known = planted
+    prompt, seed = study.shown[0]
+    study.picture(found.recipes["embedded", "temporal"].key, prompt, seed).unlink()
+    page.write(study, found, known, with_plots=False)
+    with Image.open(study.out / "lowpass_1_sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"))
+    colours = [tuple(pixels[40, int((k + 0.5) * pixels.shape[1] / 4)]) for k in range(4)]
+    assert colours.count((255, 0, 0)) == 3
+    assert colours[1] == (211, 211, 211)
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [
+        (Interval(1, 1, 1, 9), False, "1.0"),
+        (Interval(-1, -1.5, 0.5, 9), True, "−1.0 [−1.5, +0.5]"),
+        (Interval(-1, -1.5, -0.5, 9), True, "**−1.0 [−1.5, −0.5]**"),
+        (Interval(-1, -1.5, -0.5, 3), True, "−1.0 [−1.5, −0.5]"),
+        (None, True, "–"),
+    ],
+)
+def test_cells_are_bold_where_chance_is_excluded(value, signed, text):
+    assert page.cell(value, 1, signed) == text
+
+
+def test_the_front_has_those_that_none_beats():
+    assert front([(1, 5), (2, 3), (3, 4), (2, 6), (4, 1), (5, 1)]) == [(1, 5), (2, 3), (4, 1)]
