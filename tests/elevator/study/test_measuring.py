@@ -12,9 +12,9 @@ import torch
 
 from elevator import Sources, load_models
 from elevator.embedded.small_world.pictures import DrawnShapes
-from elevator.embedded.small_world.styles import filter_clip, washed_out
+from elevator.embedded.small_world.styles import STYLES, filter_clip
 from elevator.embedded.small_world.world import render_clip, scene_of
-from elevator.study.arms import ALONE, PUBLISHED
+from elevator.study.arms import PUBLISHED, STYLED
 from elevator.study.making import RenoisedT2V, renoised
 from elevator.study.measuring import knows_world, path_of, read_clip
 from elevator.study.prompts import StudyPrompt, read_prompts
@@ -64,10 +64,16 @@ def test_where_the_background_has_other_colours_no_motion_is_read():
     assert not {"motion", "path_error", "jitter"} & numbers.keys()
 
 
-def test_the_t2v_alone_is_tracked_before_its_pale_backgrounds():
+def test_styled_clips_are_tracked_before_styled_backgrounds():
     prompt = StudyPrompt("a pumpkin moving right, blue background", (1,), "pumpkin", "blue", "right")
-    pale = filter_clip(clip_of(), washed_out)
-    assert read_clip(pale, prompt, ALONE, world=True).numbers["motion"] == 1
+    neon = next(arm for arm in STYLED if arm.style == "neon")
+    glowing = filter_clip(clip_of(), STYLES["neon"])
+    assert read_clip(glowing, prompt, neon, world=True).numbers["motion"] == 1
+    assert "motion" not in read_clip(glowing, prompt, PUBLISHED, world=True).numbers
+
+
+def test_a_subject_whose_middle_lies_elsewhere_is_on_its_way_all_the_same():
+    assert path(np.roll(clip_of(), 6, axis=1))[0] == pytest.approx(path(clip_of())[0], abs=0.1)
 
 
 def test_prompts_of_other_worlds_have_the_measures_of_motion_alone():
