@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -189,12 +190,15 @@ def _old(out: Path) -> Iterator[Path]:
 @contextmanager
 def _workshop(out: Path) -> Iterator[Path]:
     """A folder beside `out` that is gone at the end, whatever happens. Raises RequestError if a write fails."""
+    folder = out.parent / f".{out.name}-{secrets.token_hex(4)}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-            yield Path(folder)
+        folder.mkdir(mode=0o700)
+        yield folder
     except OSError as error:
         raise RequestError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
+    finally:  # begun before the folder is there: one of `tempfile` stays if Ctrl-C comes while it is made
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(folder: Path, out: Path) -> None:

@@ -27,15 +27,15 @@ def text(text: str) -> str:
 
 
 def path(name: str) -> str:
-    """Where a file or folder lies, absolute."""
-    return str(place(name).absolute())
+    """Where a file or folder lies, absolute, as it is written down."""
+    return str(place(text(name)).absolute())
 
 
 def place(name: str) -> Path:
     """A path as it was given. An empty one would be the folder that the terminal is in."""
     if not name.strip():
         raise argparse.ArgumentTypeError(f'"{name}" is no path: write where it lies, or . for this folder')
-    return Path(text(name))
+    return Path(name)
 
 
 def whole(text: str) -> int:

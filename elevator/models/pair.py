@@ -283,8 +283,7 @@ class Models:
 
         A UNet that reads its guidance beside the timestep is called for the prompt alone.
         """
-        width = self.t2i.unet.config.get("time_cond_proj_dim")
-        if width is None:
+        if not isinstance(self.t2i, InflatedT2I) or (width := self.t2i.unet.config.get("time_cond_proj_dim")) is None:
             return self.t2i, plan.guidance
         # Once for a clip, so that no call waits for it.
         condition = self.place(guidance_embedding(plan.guidance, width))

@@ -84,6 +84,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "footage").mkdir()
     for k in range(1, 17):
         Image.new("RGB", (64, 64), (k * 10, 0, 0)).save(folder / "footage" / f"frame_{k:04d}.png")
+    shutil.copytree(
+        ROOT / "elevator" / "embedded" / "weights" / "lcm", folder / "elevator" / "embedded" / "weights" / "lcm"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELEVATOR_HOME", str(folder / "home"))
         patch.setenv("PYTHONPATH", str(ROOT))

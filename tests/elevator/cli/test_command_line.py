@@ -247,7 +247,7 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch, capsys):
     assert names_in(tmp_path) == []
 
 
-@given(st.text(min_size=1).filter(lambda text: "\0" not in text), st.floats(allow_nan=False))
+@given(st.text(min_size=1).filter(lambda text: text.strip() and "\0" not in text), st.floats(allow_nan=False))
 def test_a_weight_is_what_follows_the_last_colon(path, weight):
     def asked(text):
         return parser().parse_args([f"--lora={text}"]).lora[0]
