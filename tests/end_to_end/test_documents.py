@@ -108,7 +108,10 @@ def job_of(workplace: Path) -> str:
     backend = [sys.executable, "-m", "backend"]
     made = call(workplace, [*backend, "generate", "a fox", "--frames", "2", "--detach", "--quiet"])
     assert made.returncode == 0, made.stderr
-    return made.stdout.split()[-1]
+    job = made.stdout.split()[-1]
+    waited = call(workplace, [*backend, "results", job, "--out", str(workplace / "made" / job)])
+    assert waited.returncode == 0, waited.stderr
+    return job
 
 
 def words_of(command: str, workplace: Path) -> list[str]:
