@@ -1,7 +1,8 @@
 """Do the tests notice a mistake? Changes one thing at a time in a copy of the tree, and runs the tests that should.
 
     python scripts/mutate.py                                   # 20 mutants of each room
-    python scripts/mutate.py backend --count 80 --broad        # of one room; survivors again with all tests of the room
+    python scripts/mutate.py backend --count 80 --broad        # of one room; survivors again with all its quick tests
+    python scripts/mutate.py blender_addon --whole             # and the last with its slow ones, Blender's too
     python scripts/mutate.py shared_protocol/client.py --count 500 --seed 1
     python scripts/mutate.py elevator --tests tests/elevator/test_plan.py --timeout 60
 
@@ -223,47 +224,78 @@ def tracked(*patterns: str) -> list[str]:
 
 
 def copied(folder: Path) -> Path:
-    """A copy of the tree, with the same environment."""
+    """A copy of the tree, with the same environments."""
     for name in tracked():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    if (ROOT / ".venv").exists():
-        (folder / ".venv").symlink_to(ROOT / ".venv")
+    for environment in ROOT.glob(".venv*"):
+        (folder / environment.name).symlink_to(environment)
     return folder
+
+
+class Trials:
+    """Runs tests in a tree with one mutant at a time."""
+
+    def __init__(self, tree: Path, seconds: float) -> None:
+        self._tree, self._seconds = tree, seconds
+        self._sound: dict[str, bool] = {}
+
+    def sound(self, tests: list[str]) -> list[str]:
+        """Those of the test files that pass in time where nothing is changed."""
+        for test in tests:
+            if test not in self._sound:
+                self._sound[test] = outcome(self._tree, [test], self._patience([test])) == "pass"
+                if not self._sound[test]:
+                    print(f"{test}  left out: it fails or takes too long as it is", flush=True)
+        return [test for test in tests if self._sound[test]]
+
+    def of(self, mutant: Mutant, tests: list[str]) -> str:
+        """What these tests do with the mutant: pass, fail or hang."""
+        changed = self._tree / mutant.file
+        source = changed.read_bytes()
+        changed.write_bytes(mutant.applied(source))
+        try:
+            return outcome(self._tree, tests, self._patience(tests))
+        finally:
+            changed.write_bytes(source)
+
+    def _patience(self, tests: list[str]) -> float:
+        return self._seconds * (10 if len(tests) > NEAR or any(SLOW.search(test) for test in tests) else 1)
 
 
 def examine(room: str, files: list[str], tree: Path, given: argparse.Namespace) -> Counter[str]:
     """Try mutants of these files, and print what survives."""
-    tests = [test for test in tracked(*(f"{folder}/**test_*.py" for folder in ROOMS[room])) if not SLOW.search(test)]
+    every = tracked(*(f"{folder}/**test_*.py" for folder in ROOMS[room]))
+    quick = [test for test in every if not SLOW.search(test)]
+    slow = [test for test in every if SLOW.search(test)]
     chosen = [mutant for file in files for mutant in mutants(file, (ROOT / file).read_bytes())]
     chosen = random.Random(given.seed).sample(chosen, min(given.count, len(chosen)))
     counts: Counter[str] = Counter()
+    trials = Trials(tree, given.timeout)
 
-    @functools.cache
-    def sound(test: str) -> bool:
-        """Whether a test file passes in time where nothing is changed."""
-        good = outcome(tree, [test], given.timeout) == "pass"
-        if not good:
-            print(f"{test}  left out: it fails or takes too long as it is", flush=True)
-        return good
+    def stages(mutant: Mutant) -> Iterator[list[str]]:
+        """The tests that are tried, one lot after the other until one notices."""
+        yield given.tests or tests_of(mutant.file, quick)
+        if given.broad or given.whole:
+            yield quick
+        if given.whole:
+            yield from ([test] for test in slow)
 
     for mutant in sorted(chosen, key=lambda one: (one.file, one.start)):
-        near = [test for test in given.tests or tests_of(mutant.file, tests) if sound(test)]
-        if not near:
-            print(f"{mutant.file}  not tried: no quick test comes to it", flush=True)
-            counts["not tried"] += 1
-            continue
-        source = (ROOT / mutant.file).read_bytes()
-        (tree / mutant.file).write_bytes(mutant.applied(source))
-        what = outcome(tree, near, given.timeout)
-        if what == "pass" and given.broad:
-            what = outcome(tree, tests, 10 * given.timeout)
-        (tree / mutant.file).write_bytes(source)
-        counts["survived" if what == "pass" else "killed"] += 1
-        if what == "pass":
-            print(mutant, flush=True)
-        if what == "hang":  # a mistake that the tests would notice, or a machine that has too much to do: look
-            print(f"{mutant}  killed: its tests did not end in time", flush=True)
+        what = "not tried"
+        for tests in stages(mutant):
+            sound = trials.sound(tests)
+            what = trials.of(mutant, sound) if sound else what
+            if what in ("fail", "hang"):
+                break
+        counts[{"pass": "survived", "not tried": "not tried"}.get(what, "killed")] += 1
+        said = {
+            "pass": f"{mutant}",
+            "hang": f"{mutant}  killed: its tests did not end in time",  # or the machine has too much to do: look
+            "not tried": f"{mutant.file}  not tried: no test comes to it",
+        }
+        if what in said:
+            print(said[what], flush=True)
     return counts
 
 
@@ -276,6 +308,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=120, help="seconds for the tests of one mutant (default: 120)")
     parser.add_argument("--tests", nargs="+", help="test files, instead of those that belong to each module")
     parser.add_argument("--broad", action="store_true", help="try survivors again with all quick tests of the room")
+    parser.add_argument("--whole", action="store_true", help="and those that are left with its slow tests, one by one")
     given = parser.parse_args()
     files = [name for name in tracked("*.py") if not LEFT_OUT.search(name)]
     wanted = [name for name in files if any(name == at or name.startswith(f"{at.rstrip('/')}/") for at in given.where)]
