@@ -83,7 +83,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         value = told[key]
         if key == "kind":
             extra = told["algorithm"] or told["distilled"] or told["class"]
-            yield name, ", ".join(text for text in (value, told["layout"], extra) if text)
+            yield name, ", ".join(dict.fromkeys(text for text in (value, told["layout"], extra) if text))
         elif key == "size":
             yield name, _size(value)
         elif key == "prediction" and value and told["zero_snr"]:

@@ -39,7 +39,9 @@ class QueuePanel(SidebarPanel, bpy.types.Panel):
             row.operator("elevator.resume_queue", text="Resume", icon="PLAY")
         else:
             row.operator("elevator.pause_queue", text="Pause", icon="PAUSE")
-        row.operator("elevator.cancel", text="Cancel All", icon="X").job = ""
+        all_of_them = row.row(align=True)
+        all_of_them.enabled = bool(session.unfinished)
+        all_of_them.operator("elevator.cancel", text="Cancel All", icon="X").job = ""
         if session.backend.queue.stopped:
             layouts.text(layout, context, session.backend.queue.stopped, icon="ERROR")
         if job is not None:

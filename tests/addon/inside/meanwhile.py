@@ -363,6 +363,32 @@ def check_deleted_scene_comes_back() -> None:
     assert _is_filled(held.strip)
 
 
+class _Lit:
+    """A layout that notes which operators' buttons can be pressed."""
+
+    def __init__(self, noted: dict[str, bool]) -> None:
+        self.noted, self.enabled = noted, True
+
+    @classmethod
+    def buttons(cls, panel: Any) -> dict[str, bool]:
+        """Of each operator that the panel shows, whether its button can be pressed."""
+        noted: dict[str, bool] = {}
+        panel.draw(SimpleNamespace(layout=cls(noted)), bpy.context)
+        return noted
+
+    def row(self, **_: Any) -> _Lit:
+        return _Lit(self.noted)
+
+    column = box = row
+
+    def operator(self, name: str, **_: Any) -> Any:
+        self.noted[name] = self.enabled
+        return SimpleNamespace()
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: SimpleNamespace()
+
+
 def check_clip_of_another_file_waits_quietly() -> None:
     first = open_project("left")
     strip = lay("a fox", frames=2)
@@ -372,6 +398,7 @@ def check_clip_of_another_file_waits_quietly() -> None:
     tick_until(lambda: job.state.name == "MADE")
     assert part("machine.timer")._on_timer() is None, "no timer runs for it"
     assert "not in this file" in pump().session.status(job).line
+    assert not _Lit.buttons(part("blender.panels.queue").QueuePanel)["elevator.cancel"], "Cancel All would do nothing"
     assert _is_filled(generate("a hare", frames=1))
     assert not job.ended
     assert len(list((entered.parent / "elevator").glob("*/frame_*.png"))) == 1

@@ -108,6 +108,15 @@ def test_the_table(tmp_path, capsys):
     ]
 
 
+def test_a_plain_lora_is_called_so_once(tmp_path, capsys):
+    key = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    weights = {f"{key}.lora_down.weight": torch.zeros(4, 768), f"{key}.lora_up.weight": torch.zeros(320, 4)}
+    save_file(weights, tmp_path / "ink.safetensors")
+    _, out, _ = told(capsys, tmp_path / "ink.safetensors")
+    (kind,) = [line.split(None, 1)[1] for line in out.splitlines() if line.startswith("  kind")]
+    assert kind.split(", ").count("LoRA") == 1
+
+
 def test_wrong_and_damaged_files_have_a_sentence_each_and_others_are_told(tmp_path, capsys):
     whole = write("vae", tmp_path / "whole.safetensors", "tiny")
     cut = tmp_path / "cut.safetensors"
