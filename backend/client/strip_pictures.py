@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from elevator.errors import RequestError
+from elevator.pictures.encoding import encoded
 from elevator.pictures.footage import read_picture, resized
 from elevator.pixels import Pixels
 
@@ -58,7 +59,7 @@ def bring(folder: Path) -> None:
     hashes: dict[Picture, str] = {}
     with connect(profile=asked.profile or None) as backend:
         for picture, pixels in read(every):
-            hashes[picture] = backend.upload(png(fitted(pixels, asked.width, asked.height)))
+            hashes[picture] = backend.upload(encoded(fitted(pixels, asked.width, asked.height)))
     told = Told(
         footage=tuple(hashes[picture] for picture in asked.footage),
         anchor=hashes[asked.anchor] if asked.anchor else "",
@@ -106,17 +107,15 @@ def fitted(pixels: Pixels, width: int, height: int) -> Pixels:
     return resized(pixels[top : top + keep_high, left : left + keep_wide], (width, height))
 
 
-def png(pixels: Pixels) -> bytes:
-    """The picture as a file."""
-    return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1])
-
-
 def main(folder: str) -> int:
     """Do it, and say what is wrong."""
     try:
         bring(Path(folder))
     except (RequestError, BackendError) as error:
         print(str(error), file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("There is not enough memory for the pictures; close other programs and try again.", file=sys.stderr)
         return 1
     return 0
 

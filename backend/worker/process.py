@@ -23,6 +23,7 @@ import msgspec
 import zmq
 
 from elevator.pictures.clip_folder import frame_name
+from elevator.pictures.encoding import encoded
 from shared_protocol import wire
 from shared_protocol.machine import places
 from shared_protocol.messages import Cancel, Cancelled, Done, Frame, Message, Notice
@@ -32,8 +33,8 @@ from .. import logs
 from ..failures import Failure, cannot_keep
 from ..orders import Loaded, Preview, Ready, Sample, Task, WorkerKeys, to_worker
 from ..result_files import ResultWriter
+from ..shortages import lacks_memory
 from .maker import Advance, Extra, Item, Maker, Note, Picture
-from .png import png
 from .progress import Reporter
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Keeper:
 
     def picture(self, picture: Picture) -> None:
         """Keep a frame. Raises BackendError."""
-        data = png(picture.pixels)
+        data = encoded(picture.pixels)
         self._write(frame_name(picture.index), data)
         self._line.send(Frame(job=self._task.job, index=picture.index, frames=self._task.order.result_frames), [data])
         self._made = picture.index + 1
@@ -151,15 +152,16 @@ class Worker:
         except Failure as error:
             log.warning("A job failed: %s", error.code)
             return error.as_event(task.job)
-        except MemoryError:
-            return Failure("out_of_memory").as_event(task.job)
-        except ImportError as error:  # what torch and diffusers import late
-            log.exception("A package cannot be imported.")
-            return Failure("environment_broken", detail=str(error)).as_event(task.job)
         except Exception as error:  # the outer edge: the job fails, the worker lives on
             log.exception("A job failed.")
-            detail = type(error).__name__
-            return Failure("internal", detail=detail, log=self._log).as_event(task.job)
+            return self._fault(error).as_event(task.job)
+
+    def _fault(self, error: Exception) -> Failure:
+        if lacks_memory(error):
+            return Failure("out_of_memory")
+        if isinstance(error, ImportError):  # what torch and diffusers import late
+            return Failure("environment_broken", detail=str(error))
+        return Failure("internal", detail=type(error).__name__, log=self._log)
 
     def _make(self, task: Task) -> Message:
         """Make one clip. Files, frames and progress are written and sent, the job's end is returned.

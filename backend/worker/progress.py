@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared_protocol.messages import Progress
 
 from .maker import Advance
-from .png import side_by_side
+from .preview import side_by_side
 
 PROGRESS_SECONDS = 0.05
 PREVIEW_SECONDS = 0.5

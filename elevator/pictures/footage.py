@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import RequestError
 from ..pixels import Pixels
 from . import png
+from .encoding import shortage_told
 
 
 def check_pictures(files: Iterable[Path]) -> None:
@@ -46,19 +50,32 @@ def _data(file: Path) -> bytes:
 def decoded(data: bytes) -> Pixels | None:
     """A file's bytes as a picture of 8 bits; None if they are none, or one of more pixels than OpenCV takes.
 
-    What is transparent in a PNG lies on black: the colours below it are whatever a program has left there.
+    What is transparent in a PNG lies on black: the colours below it are whatever a program has left there. Raises
+    MemoryError.
     """
     try:
-        # From memory, for OpenCV's own reading of files knows no names outside of the code page on Windows.
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-        if pixels is None:
-            return None
-        if not png.has_alpha(data):
-            return np.asarray(pixels, np.uint8)
-        whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with shortage_told():
+            # From memory, for OpenCV's own reading of files knows no names outside of the code page on Windows.
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+            if pixels is None:
+                _ask_for_memory(data)
+                return None
+            if not png.has_alpha(data):
+                return np.asarray(pixels, np.uint8)
+            whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
     return _on_black(np.asarray(pixels, np.uint8), whole)
+
+
+def _ask_for_memory(data: bytes) -> None:
+    """Raises MemoryError if that is why OpenCV gives no picture of whole data: it says nothing of it."""
+    if png.fault(data) is None:
+        with (
+            suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
+            Image.open(io.BytesIO(data)) as it,
+        ):
+            it.load()
 
 
 def _on_black(pixels: Pixels, whole: NDArray[Any] | None) -> Pixels:

@@ -12,9 +12,9 @@ import numpy as np
 from backend.orders import Sample
 from backend.root import ROOT
 from backend.worker.maker import Advance, Extra, Item, Note, Picture
-from backend.worker.png import png
 from elevator import Lora, Plan, Sources
 from elevator.pictures.clip_folder import frame_name
+from elevator.pictures.encoding import encoded
 
 WEIGHTS = ROOT / "elevator" / "embedded" / "weights"
 SKETCH = WEIGHTS / "loras" / "sketch"
@@ -98,7 +98,7 @@ def written(result: Made, folder: Path) -> Path:
     """The result as the worker leaves it."""
     folder.mkdir()
     for index, frame in enumerate(result.clip):
-        (folder / frame_name(index)).write_bytes(png(frame))
+        (folder / frame_name(index)).write_bytes(encoded(frame))
     for name, data in result.extras.items():
         (folder / name).write_bytes(data)
     return folder

@@ -35,11 +35,11 @@ from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.store import JobStore
 from backend.styles.catalogue import read_catalogue
 from backend.worker.maker import Advance, Extra, Item, Picture
-from backend.worker.png import png
 from backend.worker.process import Keeper, Line
 from backend.worker.progress import Reporter
 from elevator.arguments import ArgumentParser
 from elevator.pictures.clip_folder import frame_name
+from elevator.pictures.encoding import encoded
 from shared_protocol.client import new_job_id
 from shared_protocol.machine import places
 from shared_protocol.messages import Accepted, Done, Fetch, Fetched, Frame, Generate, Message, Progress
@@ -60,7 +60,7 @@ SAMPLING = ("text", "encoding", "painting", "refining", "inverting", "decoding")
 def noise(side: int) -> list[bytes]:
     """PNG files that hardly compress."""
     chance = np.random.default_rng(side)
-    return [png(chance.integers(0, 256, (side, side, 3), np.uint8)) for _ in range(4)] * (FRAMES // 4)
+    return [encoded(chance.integers(0, 256, (side, side, 3), np.uint8)) for _ in range(4)] * (FRAMES // 4)
 
 
 def leave_result(frames: Sequence[bytes]) -> str:

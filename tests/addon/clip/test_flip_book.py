@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.worker.png import png, side_by_side
+from backend.worker.preview import side_by_side
 from blender_addon.clip.flip_book import MOST_PIXELS, PAGES_PER_SECOND, read
 from blender_addon.clip.job import Preview
+from elevator.pictures.encoding import encoded
 
 CLIP = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), np.uint8)
 PNG = side_by_side(CLIP)
@@ -55,7 +56,7 @@ def test_what_is_made_here_is_read() -> None:
         b"GIF89a",
         PNG[:20],
         PNG[:-40],
-        png(cv2.resize(CLIP[0], (60, 60))),  # its lines are filtered
+        encoded(cv2.resize(CLIP[0], (60, 60))),  # its lines are filtered
         made(1, 2, b"\0abc\2def"),
         made(1, 2, b"\0abc"),
         made(1, 2, b"\0abc\0def", (8, 2, 0, 0, 1)),

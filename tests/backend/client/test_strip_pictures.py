@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from backend.client.api import connect
-from backend.client.strip_pictures import Asked, Picture, Told, fitted, png, read
+from backend.client.strip_pictures import Asked, Picture, Told, fitted, read
 from elevator.errors import RequestError
+from elevator.pictures.encoding import encoded
 from elevator.pictures.footage import decoded
 from tests.backend.harness import ROOT, Running
 
@@ -43,7 +44,7 @@ def test_frames_of_a_movie_are_the_ones_that_are_asked_for(movie: Path) -> None:
 def test_colors_stay_what_they_are(tmp_path: Path) -> None:
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 0] = 255
-    (tmp_path / "red.png").write_bytes(png(red))
+    (tmp_path / "red.png").write_bytes(encoded(red))
     ((_, pixels),) = read([Picture(str(tmp_path / "red.png"))])
     assert (pixels == red).all()
     path = tmp_path / "red.avi"

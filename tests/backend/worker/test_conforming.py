@@ -17,9 +17,9 @@ from backend.failures import BackendError
 from backend.orders import Resample
 from backend.worker.conforming import SHEET_FRAMES, resample
 from backend.worker.maker import Advance, Extra, Picture
-from backend.worker.png import png
 from elevator.pictures.clip_folder import frame_name
 from elevator.pictures.conform import conform
+from elevator.pictures.encoding import encoded
 from elevator.pictures.rates import length
 
 SOURCE_JOB = "c" * 32
@@ -42,7 +42,7 @@ def order(folder: Path, count: int, **changes) -> Resample:
     source = folder / SOURCE_JOB
     source.mkdir()
     for index, pixels in enumerate(clip(count)):
-        (source / frame_name(index)).write_bytes(png(pixels))
+        (source / frame_name(index)).write_bytes(encoded(pixels))
     fields: dict[str, Any] = {
         "source": str(source),
         "source_frames": count,
@@ -145,7 +145,7 @@ def empty(path: Path) -> None:
 
 
 def of_another_size(path: Path) -> None:
-    path.write_bytes(png(np.zeros((24, 40, 3), np.uint8)))
+    path.write_bytes(encoded(np.zeros((24, 40, 3), np.uint8)))
 
 
 def a_folder(path: Path) -> None:

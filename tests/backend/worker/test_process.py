@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 
@@ -37,6 +39,59 @@ def test_a_package_that_is_missed_late_is_named(home: Path) -> None:
     assert end.code == "environment_broken"
     assert "No module named 'not_there_any_more'" in end.message
     assert "install.py setup" in end.next_step
+
+
+def _of_opencv(code: int) -> cv2.error:
+    error = cv2.error("OpenCV(5.0.0) alloc.cpp: error")
+    error.code = code
+    return error
+
+
+def _because(cause: BaseException) -> Exception:
+    error = ValueError("the clip cannot be made")
+    error.__cause__ = cause
+    return error
+
+
+class Meets:
+    """A maker that meets an error."""
+
+    device, loads = "none", 0
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def make(self, *_: object) -> Iterator[Item]:
+        raise self.error
+        yield
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), "out_of_memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory"),
+        (_of_opencv(cv2.Error.StsNoMem), "out_of_memory"),
+        (ImportError("libx.so: failed to map segment from shared object"), "out_of_memory"),
+        (ImportError("libx.so: cannot allocate memory in static TLS block"), "out_of_memory"),
+        (ImportError("libx.so: cannot read file data: Cannot allocate memory"), "out_of_memory"),
+        (_because(MemoryError()), "out_of_memory"),
+        (_of_opencv(cv2.Error.StsBadArg), "internal"),
+        (OSError(errno.ENOENT, "No such file or directory"), "internal"),
+        (ImportError("No module named 'x'"), "environment_broken"),
+        (_because(KeyError("x")), "internal"),
+    ],
+    ids=str,
+)
+def test_a_shortage_of_memory_is_called_so_however_it_is_said(home: Path, error: Exception, code: str) -> None:
+    worker = Worker(cast(Line, None), cast(Any, Meets(error)), home / "worker.log")
+    end = worker._end_of(
+        Task(job="0" * 32, order=order(), folder=str(home), pictures={}, cautious=False, previews=False)
+    )
+    assert isinstance(end, Failed)
+    assert end.code == code
+    if code == "internal":
+        assert type(error).__name__ in end.message
 
 
 class Unheard:

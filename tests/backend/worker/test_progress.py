@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from backend.worker.maker import Advance, Clip
-from backend.worker.png import PREVIEW_HEIGHT, PREVIEW_WIDTH, png, side_by_side
+from backend.worker.preview import PREVIEW_HEIGHT, PREVIEW_WIDTH, side_by_side
 from backend.worker.progress import PREVIEW_SECONDS, PROGRESS_SECONDS, Reporter
+from elevator.pictures.encoding import encoded
 from shared_protocol.messages import Phase
 
 JOB = "0" * 32
@@ -80,7 +81,7 @@ def test_work_that_counts_anew_is_measured_anew() -> None:
 
 def test_a_png_holds_the_same_pixels() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
-    decoded = cv2.imdecode(np.frombuffer(png(frame), np.uint8), cv2.IMREAD_COLOR_RGB)
+    decoded = cv2.imdecode(np.frombuffer(encoded(frame), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert np.array_equal(np.asarray(decoded), frame)
 
 

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from backend.root import ROOT
 from backend.worker.init_pictures import read_init_pictures
 from backend.worker.maker import Advance
-from backend.worker.png import png
+from elevator.pictures.encoding import encoded
 from shared_protocol.client import Lost
 from shared_protocol.messages import (
     Accepted,
@@ -235,5 +235,5 @@ def test_a_cancel_is_heard_between_any_two_pictures_of_the_footage(tmp_path: Pat
     order = msgspec.structs.replace(orders.order(), frames=3, footage=names, width=8, height=8)
     read = read_init_pictures(order, {name: str(file) for name, file in files.items()})
     for file in files.values():
-        file.write_bytes(png(np.zeros((8, 8, 3), np.uint8)))  # not there before it is its turn
+        file.write_bytes(encoded(np.zeros((8, 8, 3), np.uint8)))  # not there before it is its turn
         assert isinstance(next(read), Advance)
