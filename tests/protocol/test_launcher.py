@@ -36,6 +36,16 @@ def test_a_clones_command_runs_where_it_is_named(clone: Path, here: str, monkeyp
     assert done.stdout == "status\n"
 
 
+def test_in_a_folder_that_is_deleted_the_whole_command_is_named(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    said = launcher_of(clone / ".venv" / "bin" / "python", clone)
+    assert said == shlex.quote(f"{clone}/.venv/bin/video-elevator")
+
+
 def test_where_no_command_is_written_the_python_is_named(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
     (clone / ".venv" / "bin" / "video-elevator").unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from shared_protocol.errors import ExposedFile
 from shared_protocol.machine import files, locks
+from shared_protocol.machine.processes import start_time
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +98,47 @@ def test_a_held_file_is_held_once_and_keeps_its_place(tmp_path: Path) -> None:
         assert os.lseek(first.fileno(), 0, os.SEEK_CUR) == 0
         first.close()
         assert locks.take(second.fileno())
+
+
+def test_who_holds_a_file_has_signed_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert locks.holder(path) is None, "there is none"
+    path.write_bytes(b"an older and longer name than any that follows, of whoever it was")
+    with path.open("r+b") as held:
+        held.read()
+        assert locks.take(held.fileno())
+        assert locks.holder(path) is None, "nobody has signed it"
+        locks.sign(held.fileno())
+        assert locks.holder(path) == os.getpid()
+        assert json.loads(path.read_bytes()) == {"pid": os.getpid(), "started": start_time(os.getpid())}
+    assert locks.holder(path) is None, "its holder has let go of it"
+
+
+@pytest.mark.parametrize(
+    "told", ["", "[]", "{}", '{"pid": 1}', '{"pid": "x", "started": 1}', '{"pid": 0, "started": 1}']
+)
+def test_a_file_that_tells_no_process_is_held_by_none(tmp_path: Path, told: str) -> None:
+    with (tmp_path / "lock").open("w+b") as held:
+        assert locks.take(held.fileno())
+        held.write(told.encode())
+        held.flush()
+        assert locks.holder(tmp_path / "lock") is None
+
+
+def test_a_process_that_has_ended_holds_nothing(tmp_path: Path) -> None:
+    """Nor does another that bears its number now."""
+    with (tmp_path / "lock").open("w+b") as held:
+        assert locks.take(held.fileno())
+        held.write(json.dumps({"pid": os.getpid(), "started": 1}).encode())
+        held.flush()
+        assert locks.holder(tmp_path / "lock") is None
+
+
+def test_a_disk_that_cannot_hold_files_is_said(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("w+b") as file:
+        descriptor = file.fileno()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        locks.take(descriptor)
 
 
 def test_what_a_killed_writer_has_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
@@ -203,3 +247,44 @@ def test_a_disk_that_keeps_no_modes_is_known(tmp_path: Path, monkeypatch: pytest
     tmp_path.chmod(0o700)
     assert files.keeps_modes(tmp_path), "a disk that is mounted for its owner alone is as good"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such bits")
+def test_a_disk_that_makes_no_files_without_a_name_is_tried_with_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only looks leaves neither a file nor another time."""
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    tmp_path.chmod(0o755)
+    os.utime(tmp_path, ns=(1_000_000_007, 2_000_000_011))
+    assert files.keeps_modes(tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert tmp_path.stat().st_mtime_ns == 2_000_000_011
+
+
+def test_windows_brings_no_folder_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disks have a journal, and it opens no folder."""
+    monkeypatch.setattr(files, "sys", SimpleNamespace(platform="win32"))
+    files.sync_folder(tmp_path / "which could not be opened")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such bits")
+@pytest.mark.parametrize("open_to", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601])
+def test_what_others_can_see_is_not_read(tmp_path: Path, open_to: int) -> None:
+    (tmp_path / "a").touch(mode=0o600)
+    assert files.read(tmp_path / "a") == b""
+    (tmp_path / "a").chmod(open_to)
+    with pytest.raises(ExposedFile, match="Others can read"):
+        files.read(tmp_path / "a")
+
+
+def test_of_a_file_larger_than_any_of_ours_the_beginning_is_read(tmp_path: Path) -> None:
+    """One byte more than there can be, so that it is seen to be too large."""
+    files.write(tmp_path / "a", bytes(files.MAX_BYTES + 10))
+    assert len(files.read(tmp_path / "a")) == files.MAX_BYTES + 1
+
+
+def test_a_file_that_is_gone_is_said_at_once(tmp_path: Path, slept: list[float]) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.read(tmp_path / "a")
+    assert not slept

@@ -108,6 +108,23 @@ def test_macos_tells_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not processes.is_running(mine, began), "a zombie does not run"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_another_users_process_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_pid: int, _signal: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refused)
+    assert processes.is_running(os.getpid(), processes.start_time(os.getpid()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of /proc")
+def test_a_process_that_tells_nothing_of_itself_may_be_the_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc is hidden."""
+    monkeypatch.setattr(processes, "_linux_stat", lambda pid: None)
+    assert processes.start_time(os.getpid()) is None
+    assert processes.is_running(os.getpid(), 1)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="of /proc")
 def test_linux_tells_a_zombie_from_a_process_whatever_it_is_called(tmp_path: Any) -> None:
     program = tmp_path / "a) Z 1 ("

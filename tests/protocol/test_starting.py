@@ -133,6 +133,19 @@ def test_one_that_gave_way_to_one_that_was_ending_is_started_again_and_again(tmp
     assert start.poll(START_SECONDS + 1) == Late("another runs")
 
 
+def test_one_whose_words_are_gone_has_said_nothing(tmp_path: Path) -> None:
+    start = starter(tmp_path, "exit(7)")
+    start.poll(0.0)
+    places.start_log_file().unlink()
+    assert outcome(start) == Ended(7, "")
+
+
+def test_what_was_never_started_can_be_released(tmp_path: Path) -> None:
+    start = starter(tmp_path, HANGS)
+    start.release()
+    assert start.pid is None
+
+
 def test_the_second_one_may_fail(tmp_path: Path) -> None:
     start = starter(tmp_path, "import os; code = os.path.exists('once'); open('once', 'w').close(); exit(code)")
     start.poll(0.0)

@@ -174,6 +174,11 @@ def test_a_damaged_list_in_json_is_told_with_its_line() -> None:
     assert rows("{\n", "a.jsonl")[0].startswith("At its character 2 it is no JSON")
 
 
+def test_a_line_of_json_that_is_nested_too_deeply_is_said() -> None:
+    lines = '{"a":' * 100_000 + '\n{"prompt": "b"}\n'
+    assert rows(lines, "a.jsonl") == ["It is nested too deeply.", {"prompt": "b"}]
+
+
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 def test_a_name_that_stands_twice_is_said(name: str) -> None:
     """RFC 8259, section 4: which of the two counts, no rule says."""

@@ -52,6 +52,14 @@ def test_one_that_is_larger_than_the_window_goes_alone() -> None:
     assert its.takes(1)
 
 
+def test_an_answer_to_no_question_gives_no_room() -> None:
+    its = window.Window()
+    its.answered()
+    its.sent(window.BYTES)
+    its.answered()
+    assert not its.takes(1)
+
+
 def arrived(backend: Backend) -> list[Message]:
     """What has come within a moment."""
     found: list[Message] = []

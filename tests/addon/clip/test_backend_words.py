@@ -14,6 +14,8 @@ from shared_protocol.messages import Status, WorkerView
     [
         (0, 0, ""),
         (1, 0, "1 job of yours waits for the next start."),
+        (2, 0, "2 jobs of yours wait for the next start."),
+        (0, 1, "1 job of others waits for the next start."),
         (0, 2, "2 jobs of others wait for the next start."),
         (1, 1, "1 job of yours and 1 job of others wait for the next start."),
     ],
@@ -34,6 +36,11 @@ def test_devices_say_what_they_do() -> None:
         "cpu: takes no memory.",
         "Models were read from disk once.",
     ]
+
+
+@pytest.mark.parametrize(("loads", "said"), [(0, "never"), (1, "once"), (2, "2 times")])
+def test_how_often_models_were_read_is_counted(loads: int, said: str) -> None:
+    assert list(backend_words.devices(Status(loads=loads, clients=1))) == [f"Models were read from disk {said}."]
 
 
 def test_state_is_a_sentence() -> None:

@@ -65,11 +65,25 @@ def test_decimal_commas_where_semicolons_separate() -> None:
     assert row(only).wish["settings"] == {"guidance": 7.5}
 
 
+def test_a_lora_may_be_an_object_of_the_protocol() -> None:
+    ink = LoraChoice(name="ink", weight=0.5)
+    assert row({"lora": (ink, "paper", ("oil", 2))}).wish["loras"] == (
+        ink,
+        LoraChoice(name="paper"),
+        LoraChoice(name="oil", weight=2.0),
+    )
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "number": ({"frames": "many"}, "frames: 'many' is no whole number: write it like 16."),
     "fraction": ({"frames": 1.5}, "frames: 1.5 is no whole number: write it like 16."),
     "text": ({"prompt": 3}, "prompt: 3 is no text."),
     "lora": ({"lora": "ink:heavy"}, "lora: 'ink:heavy' is no LoRA: write it like ink.safetensors:0.8."),
+    "truth": ({"frames": True}, "frames: True is no whole number: write it like 16."),
+    "several": ({"lora": [3]}, "lora: 3 is no LoRA: write it like ink.safetensors:0.8."),
+    "footage": ({"footage": "a.mp4"}, 'The column "footage" is for the command line: in an edit, footage is a strip.'),
+    "strength": ({"strength": 0.5}, 'The column "strength" is for the command line: in an edit, footage is a strip.'),
+    "anchor": ({"anchor": "a.png"}, 'The column "anchor" is for the command line: in an edit, footage is a strip.'),
     "settings": ({"lowpass": 1, "lowpass.method": "box"}, 'The columns "lowpass.method" and "lowpass" contradict'),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -159,6 +160,13 @@ def test_an_accepted_job_that_fails_is_done_with() -> None:
     assert job.state is State.FAILED
 
 
+def test_a_denial_of_something_else_ends_no_job() -> None:
+    session, job = running()
+    for asked in ("Move", "Fetch", "Watch", "Cancel"):
+        assert session.receive(unknown(A, asked)) == [], asked
+    assert (job.state, job.problem) == (State.RUNNING, None)
+
+
 # Strips --------------------------------------------------------------------------------------------------------
 
 
@@ -314,7 +322,7 @@ def test_cancel_without_an_answer_ends_all_the_same() -> None:
     session, job = running()
     session.watch(100.0)
     session.cancel(A)
-    assert session.watch(100.0 + CANCEL_SECONDS - 1) == []
+    assert session.watch(100.0 + CANCEL_SECONDS) == []
     assert session.watch(101.0 + CANCEL_SECONDS) == [Tidy(A)]
     assert job.state is State.CANCELLED
     assert "did not answer" in str(session.status(job))
@@ -803,6 +811,95 @@ def test_what_is_here_is_not_fetched_again() -> None:
     assert job.next_fetch() == Fetch(job=A, first=4, count=1)
     job.written.add(4)
     assert job.next_fetch() is None
+
+
+def test_a_clip_that_came_from_elsewhere_is_known_as_shown() -> None:
+    session = Session()
+    job = session.know(request(), folder(A))
+    assert session.jobs == {A: job}
+    assert (job.state, job.folder, job.fraction, job.written) == (State.DONE, folder(A), 1.0, {0, 1, 2, 3})
+    assert not session.busy
+    session.reach()
+    assert welcomed(session) == [], "the backend is not asked for it"
+    for number in range(2 * ENDED_KEPT):
+        session.know(request(f"{number:032x}"), "")
+    assert len(session.jobs) == ENDED_KEPT + 1
+
+
+def test_of_clips_that_are_taken_up_again_old_ones_are_forgotten() -> None:
+    session = ready()
+    for number in range(3 * ENDED_KEPT):
+        job = f"{number:032x}"
+        session.adopt(request(job), folder(job))
+        session.receive(unknown(job))
+    assert len(session.jobs) == ENDED_KEPT + 1
+
+
+def test_a_problem_is_read_with_its_next_step_and_command() -> None:
+    assert str(Problem("It is gone.")) == "It is gone."
+    assert str(Problem("It is gone.", "Run this.", "install.py", "no_backend")) == "It is gone. Run this. install.py"
+
+
+CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Session], object]]] = {
+    "cancel": (running, lambda session: session.cancel(A)),
+    "prefer": (running, lambda session: session.prefer("plain")),
+    "part": (running, lambda session: session.part()),
+    "know": (running, lambda session: session.know(request(B), folder(B))),
+    "submit": (running, lambda session: session.submit(request(B), folder(B))),
+    "bring": (made, lambda session: session.see(waiting(A))),
+    "leave": (running, lambda session: session.leave_file()),
+    "lost": (running, lambda session: session.receive(Lost(reason="gone"))),
+    "unreachable": (running, lambda session: session.unreachable(Problem("No such thing."))),
+    "denied": (running, lambda session: session.receive(unknown(A, "Pause"))),
+    "styles": (running, lambda session: session.receive(messages.Styles(styles=(STYLE,)))),
+    "queue": (running, lambda session: session.receive(messages.Queue(queue=QueueState(paused=True)))),
+    "jobs": (running, lambda session: session.receive(known(A, "running"))),
+    "progress": (running, lambda session: session.receive(Progress(job=A, phase="text", step=1, steps=2))),
+    "no answer": (running, lambda session: (session.cancel(A), session.watch(CANCEL_SECONDS + 1))),
+    "copied": (copying, lambda session: session.copied(A)),
+    "wrote": (fetching, lambda session: session.wrote(A, 0)),
+    "moved": (copying, lambda session: session.moved(A, "/elsewhere/a")),
+    "filled": (here, lambda session: session.filled(A)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_whatever_happens_is_drawn(name: str) -> None:
+    begin, happens = CHANGES[name]
+    session, _ = begin()
+    session.changed = False
+    happens(session)
+    assert session.changed
+
+
+def test_nothing_is_drawn_when_nothing_happens() -> None:
+    session, _ = running()
+    assert session.changed
+    session.changed = False
+    session.see(waiting(A))
+    session.watch(1.0)
+    session.cancel(B)
+    session.receive(done(B))
+    session.receive(WELCOME)
+    assert not session.changed
+
+
+def test_the_steps_of_a_conversation_are_drawn() -> None:
+    session = Session()
+    for step in (session.reach, session.connected, lambda: session.receive(WELCOME)):
+        session.changed = False
+        step()
+        assert session.changed
+
+
+@pytest.mark.parametrize("asked", ["Shutdown", "Pause", "Resume"])
+def test_what_the_backend_does_not_let_us_do_is_said(asked: str) -> None:
+    session = ready()
+    session.stop()
+    denied = Denied(request=asked, code="not_allowed", message="Only its user may.", next_step="Ask them.")
+    assert session.receive(denied) == []
+    assert session.problem == Problem("Only its user may.", "Ask them.", code="not_allowed")
+    assert not session.busy
 
 
 def test_of_a_backend_that_was_never_there_nothing_is_known() -> None:

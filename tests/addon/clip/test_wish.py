@@ -17,10 +17,22 @@ from backend.server.requests import resolve
 from backend.styles.catalogue import Catalogue, read_catalogue
 from blender_addon.clip import words
 from blender_addon.clip.status import Status
-from blender_addon.clip.wish import EXAMPLE, Wish, WishError, check, find_style, folder_name, random_seed, settle, slug
+from blender_addon.clip.wish import (
+    EXAMPLE,
+    Wish,
+    WishError,
+    check,
+    find_style,
+    folder_name,
+    next_seed,
+    random_seed,
+    request_of,
+    settle,
+    slug,
+)
 from blender_addon.machine.terminal import ClipLines, ProgressLines
 from shared_protocol import wire
-from shared_protocol.messages import Generate, LoraChoice
+from shared_protocol.messages import Generate, JobView, LoraChoice
 from tests.addon.sessions import STYLE, A
 
 GENEROUS = msgspec.structs.replace(STYLE, size_step=1, min_size=8, max_size=8192, max_frames=1024)
@@ -206,10 +218,64 @@ def test_random_seeds_can_be_used() -> None:
         check(Wish("a", seed=seed))
 
 
+def test_the_seed_of_a_further_take_is_the_next_and_behind_the_last_comes_the_first() -> None:
+    assert [next_seed(seed) for seed in (0, 7, 2**31 - 2, 2**31 - 1)] == [1, 8, 2**31 - 1, 0]
+
+
+def test_what_no_request_can_carry_is_said_with_its_limits() -> None:
+    with pytest.raises(WishError) as caught:
+        settle(wished(loras=(LoraChoice(name="ink", weight=10),)), A, [STYLE])
+    assert caught.value.sentence == (
+        'This clip cannot be asked for: "weight" in entry 1 of "loras" must be between -4 and 4.'
+    )
+    assert caught.value.next_step == "Change what is named there."
+    assert caught.value.code == "bad_request"
+
+
+@pytest.mark.parametrize(("strength", "asked"), [(-0.5, 0.0), (0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (2.0, 1.0)])
+def test_the_strength_of_pictures_stays_within_its_ends(strength: float, asked: float) -> None:
+    assert settle(wished(strength=strength), A, [STYLE]).strength == asked
+
+
+def test_a_rate_with_new_pictures_is_asked_for_as_a_fraction() -> None:
+    asked = settle(wished(flow_fps=Fraction(30_000, 1001)), A, [STYLE])
+    assert (asked.flow_fps_numerator, asked.flow_fps_denominator) == (30_000, 1001)
+    assert settle(wished(), A, [STYLE]).flow_fps is None
+
+
+def test_a_clip_that_the_backend_has_is_asked_for_as_it_tells() -> None:
+    view = JobView(
+        job=A,
+        state="done",
+        mine=True,
+        prompt="a fox",
+        style="ink",
+        frames=3,
+        width=40,
+        height=48,
+        seed=7,
+        flow_fps_numerator=24_000,
+        flow_fps_denominator=1001,
+    )
+    assert request_of(view) == Generate(
+        job=A,
+        prompt="a fox",
+        style="ink",
+        frames=3,
+        width=40,
+        height=48,
+        seed=7,
+        flow_fps_numerator=24_000,
+        flow_fps_denominator=1001,
+    )
+    assert request_of(msgspec.structs.replace(view, style="")).style == "plain", "one that was not told"
+
+
 def test_words() -> None:
     assert words.megabytes(4_300_000_000, 4_265_000_000) == "4265 of 4265 MB"
     assert words.frames(1) == "1 frame"
     assert words.frames(16) == "16 frames"
+    assert [words.clips(count) for count in (1, 2)] == ["1 clip", "2 clips"]
     assert [words.seconds(length) for length in (2, Fraction(2, 3), 0.5, 10)] == ["2 s", "0.67 s", "0.5 s", "10 s"]
     assert [words.rate(fps) for fps in (8, 23.976, 29.97, 30)] == ["8", "23.98", "29.97", "30"]
 

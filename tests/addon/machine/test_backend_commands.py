@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
-from blender_addon.machine.backend_commands import BackendCommands, Finding, last_log
+from blender_addon.machine.backend_commands import BackendCommands, Finding, it_said, last_log
 from shared_protocol.machine import files, places
 from tests.addon.machine.test_backend_process import home, tell
 
@@ -83,6 +84,57 @@ def test_no_backend_is_said_at_once(home: Path) -> None:
     assert not commands.running
 
 
+def test_a_python_that_does_not_start_is_said(home: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.touch(mode=0o755)
+    python.write_text("no program", encoding="utf-8")
+    tell(python=str(python), root=str(tmp_path))
+    commands = BackendCommands()
+    commands.examine()
+    assert commands.problem is not None
+    assert commands.problem.sentence == "The command doctor could not be started: Exec format error."
+    assert commands.problem.command.endswith(" doctor")
+    assert not commands.running
+    commands.close()
+
+
+def test_one_command_at_a_time(commands: BackendCommands) -> None:
+    commands.examine()
+    commands.write_report()
+    assert commands.running == "doctor"
+    finish(commands)
+    assert commands.report is None
+    commands.close()
+
+
+@pytest.mark.parametrize(("exit_code", "said"), [("1", ""), ("'no such package'", " It said: no such package")])
+def test_a_check_that_tells_nothing_is_said_with_its_exit_code(
+    commands: BackendCommands, tmp_path: Path, exit_code: str, said: str
+) -> None:
+    say(tmp_path, f"import sys; sys.exit({exit_code})")
+    commands.examine()
+    finish(commands)
+    assert commands.problem is not None
+    assert commands.problem.sentence == f"The check of the set-up ended with exit code 1.{said}"
+    assert commands.problem.next_step == "Run this in a terminal."
+
+
+def test_a_problem_is_told_until_the_next_command(commands: BackendCommands, tmp_path: Path) -> None:
+    say(tmp_path, "import sys; sys.exit(1)")
+    commands.examine()
+    finish(commands)
+    assert commands.problem is not None
+    say(tmp_path, SCRIPT)
+    commands.examine()
+    assert commands.problem is None
+    finish(commands)
+    assert commands.findings is not None
+
+
+def test_who_says_nothing_is_not_quoted() -> None:
+    assert (it_said(""), it_said("no")) == ("", "It said: no")
+
+
 def test_what_runs_ends_with_blender(commands: BackendCommands, tmp_path: Path) -> None:
     say(tmp_path, "import time; time.sleep(600)")
     commands.examine()
@@ -99,3 +151,6 @@ def test_the_log_that_was_written_last_is_opened(home: Path) -> None:
     places.log_file().write_text("old", encoding="utf-8")
     places.start_log_file().write_text("", encoding="utf-8")
     assert last_log() == places.log_file(), "an empty one tells nothing"
+    places.start_log_file().write_text("new", encoding="utf-8")
+    os.utime(places.log_file(), (0, 0))
+    assert last_log() == places.start_log_file()

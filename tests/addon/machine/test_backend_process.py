@@ -18,6 +18,7 @@ from blender_addon.machine.backend_process import (
     BackendProcess,
     Install,
     Serving,
+    backend_command,
     find,
     is_running,
 )
@@ -104,6 +105,30 @@ def test_other_version_names_the_command_with_the_folder(home: Path) -> None:
     with pytest.raises(BackendError, match=rf"version 9.9.9 and this add-on is {VERSION}") as caught:
         find()
     assert str(Path("/opt/my elevator/install.py")) in caught.value.command
+
+
+def test_an_install_file_that_cannot_be_read_names_the_command(home: Path) -> None:
+    places.install_file().mkdir(parents=True)
+    with pytest.raises(BackendError) as caught:
+        find()
+    assert caught.value.sentence == f"{places.install_file()} cannot be read."
+    assert caught.value.next_step == "Run this in a terminal, in the folder of Elevator."
+    assert caught.value.command.endswith("install.py setup")
+
+
+def test_a_command_of_the_backend_can_be_typed_anywhere(home: Path, tmp_path: Path) -> None:
+    assert backend_command("profile", "my studio") == "video-elevator profile 'my studio'"
+    (tmp_path / "python").touch()
+    (tmp_path / "install.py").touch()
+    tell(python=str(tmp_path / "python"), root=str(tmp_path))
+    assert backend_command("profile", "x") == f"{tmp_path}/python -m backend profile x"
+
+
+@pytest.mark.parametrize("gone", ["python", "root"])
+def test_half_a_backend_is_none(home: Path, tmp_path: Path, gone: str) -> None:
+    tell(**{gone: str(tmp_path / "gone")})
+    with pytest.raises(BackendError, match="no longer in"):
+        find()
 
 
 def test_removed_backend_names_the_command(home: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from blender_addon.machine import client_id
 from blender_addon.machine.client_id import ClientId
+from shared_protocol.machine import locks
 from tests.addon.blenders import ROOT
 
 OTHER_BLENDER = """
@@ -70,6 +71,19 @@ def test_without_a_folder_or_a_free_name_it_is_not_kept(tmp_path: Path, monkeypa
     assert len(list(tmp_path.glob("*.id"))) == 2
     for each in held:
         each.close()
+
+
+def test_on_a_disk_without_locks_it_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(_: int) -> bool:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(locks, "take", refused)
+    held = ClientId(tmp_path)  # pytest would warn of a file that stays open
+    assert re.fullmatch("[0-9a-f]{32}", held.value)
+    assert not list(tmp_path.glob("*.id"))
+    assert "Operation not supported" in caplog.text
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors as Linux shows them")

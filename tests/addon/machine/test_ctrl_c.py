@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,6 +25,19 @@ def test_the_first_is_noted_and_the_second_raises() -> None:
     assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_in_another_thread_nothing_is_taken() -> None:
+    """Signals are the main thread's alone."""
+
+    def entered() -> bool:
+        with CtrlC() as ctrl_c:
+            return ctrl_c.pressed
+
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(entered).result()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_one_in_another_gives_back_what_it_took() -> None:

@@ -179,6 +179,21 @@ def test_a_copy_of_a_clip_that_was_cancelled_meanwhile_is_left_alone(tmp_path: P
     assert not edit.spare.exists()
 
 
+@pytest.mark.process
+def test_a_failure_that_is_told_after_the_end_of_a_clip_changes_nothing(tmp_path: Path) -> None:
+    """The clip may end while its copy is looked at."""
+    edit = Edit(tmp_path, local=True)
+    edit.project.parent.write_text("in the way")
+    edit.begin()
+    assert edit.session.could_not_fill(A, "Frames are missing.") == [Tidy(A)]
+    deadline = time.monotonic() + 30
+    while edit.deliveries._under_way:
+        assert time.monotonic() < deadline
+        assert list(edit.deliveries.look()) == []
+        time.sleep(0.01)
+    assert edit.job.warnings == []
+
+
 def test_frames_that_are_fetched_are_written(tmp_path: Path) -> None:
     edit = Edit(tmp_path, local=False)
     edit.begin()

@@ -124,6 +124,18 @@ def test_a_move_that_breaks_off_leaves_nothing_there(tmp_path: Path, monkeypatch
     assert not (tmp_path / "new" / "clip").exists()
 
 
+def test_what_cannot_be_taken_along_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that can be read only: the frames are at the new place all the same."""
+    folder = FrameFolder(tmp_path / "old" / "clip")
+    folder.write(0, PNG)
+
+    def refused(_: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert folder.move_to(tmp_path / "new").names() == folder.names() == ["frame_0001.png"]
+
+
 def test_empty_folders_go_and_others_stay(tmp_path: Path) -> None:
     folder = FrameFolder(tmp_path / "clip")
     folder.path.mkdir()
