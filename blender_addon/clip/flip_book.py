@@ -61,7 +61,8 @@ def _unpacked(png: bytes) -> tuple[int, int, bytes]:
     """Width, height and lines of a PNG. Raises ValueError, struct.error or zlib.error."""
     if not png.startswith(SIGNATURE):
         raise ValueError("no PNG")
-    chunks, at, width, height = [], len(SIGNATURE), 0, 0
+    chunks, at = [], len(SIGNATURE)
+    width = height = 0
     while at < len(png):
         size, kind = struct.unpack_from(">I4s", png, at)
         content = png[at + 8 : at + 8 + size]

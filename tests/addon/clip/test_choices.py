@@ -69,7 +69,9 @@ def test_lines_ask_again_for_what_made_a_clip() -> None:
     assert loras_of(lines_of(request(loras=loras)), NEON) == loras
 
 
-@pytest.mark.parametrize("text", ["neon", "[]", '{"neon": 5}', '{"neon": "strong"}', '{"": 1}', "[" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["neon", "[]", '{"neon": 4.1}', '{"neon": -4.1}', '{"neon": "strong"}', '{"": 1}', "[" * 10_000]
+)
 def test_texts_that_are_no_loras_are_refused(text: str) -> None:
     with pytest.raises(WishError) as caught:
         read_loras(text)

@@ -29,6 +29,11 @@ def made(width: int, height: int, lines: bytes, how: tuple[int, ...] = (8, 2, 0,
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+def headless(lines: bytes) -> bytes:
+    """A PNG that does not say its size."""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
 def test_pages_are_the_frames_upside_down() -> None:
     book = read(Preview(PNG, 3))
     assert book is not None
@@ -62,6 +67,9 @@ def test_what_is_made_here_is_read() -> None:
         made(1, 2, b"\0abc\0def", (8, 2, 0, 0, 1)),
         made(1, 2, b"\0abc\0def", (8, 6, 0, 0, 0)),
         made(0, 0, b""),
+        made(1, 2, b"\0abc\0def").replace(b"\x89PNG", b"\x88PNG"),
+        headless(b"\0abc"),
+        headless(b"\0\0"),
         made(MOST_PIXELS, 2, b"\0"),
     ],
 )

@@ -291,6 +291,33 @@ def check_first_save_takes_the_clips_along() -> None:
     assert _is_filled(waits)
 
 
+def check_first_save_where_a_file_is_in_the_way_leaves_the_clips_where_they_were() -> None:
+    folder = open_project("in the way of the clips").parent
+    (folder / "elevator").write_text("in the way", encoding="utf-8")
+    bpy.ops.wm.read_homefile(app_template="")
+    bpy.context.scene.render.fps = 8
+    strip = generate("a fox", frames=2)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "blocked.blend"))
+    assert _is_filled(strip)
+    assert pump().session.problem.next_step == "The clips stay where they were."
+    assert (folder / "elevator").read_text(encoding="utf-8") == "in the way"
+
+
+def check_frames_that_vanish_before_they_are_shown_are_missed() -> None:
+    open_project("vanished")
+    strips, strip = _strips(), lay("a fox", frames=2)
+    job, free = job_of(strip), strips.hands_are_busy
+    strips.hands_are_busy = lambda context: True
+    try:
+        tick_until(lambda: job.state.name == "FILLING")
+        (Path(job.folder) / "frame_0002.png").unlink()
+    finally:
+        strips.hands_are_busy = free
+    tick_until(lambda: job.ended)
+    assert (job.state.name, job.problem.code) == ("FAILED", "frames_missing"), job
+    assert job.problem.sentence == f"Frames are missing in {job.folder}."
+
+
 def check_late_paste_is_filled() -> None:
     open_project("paste")
     strip = lay("a fox", frames=FRAMES)
@@ -332,6 +359,23 @@ def check_strip_cycles_through_its_takes() -> None:
     tick_for(0.1)
     assert set(pump().session.jobs) == known | {job.id for job in jobs}, "nothing is asked for again"
     assert all(job.ended for job in jobs)
+
+
+def check_hidden_takes_that_nobody_here_has_asked_for_are_taken_up() -> None:
+    """As those of a Blender that has ended since."""
+    open_project("takes of another")
+    strip = lay(f"a fox {SLOW}", frames=2, takes=2)
+    jobs, session = part("blender.clips").ticket_of(strip).jobs, pump().session
+    tick_until(lambda: all(session.jobs[job].accepted for job in jobs))
+    for job in jobs:
+        del session.jobs[job]
+    later(1.0)
+    assert session.jobs.keys() >= set(jobs)
+    tick_until(lambda: all(session.jobs[job].ended for job in jobs))
+    assert [session.jobs[job].state.name for job in jobs] == ["DONE"] * 2
+    assert _is_filled(strip)
+    assert bpy.ops.elevator.next_take("EXEC_DEFAULT", True) == {"FINISHED"}
+    assert _is_filled(strip), "its frames went where the strip looks for them"
 
 
 def check_hidden_takes_end_with_their_strip_and_come_with_the_file() -> None:
@@ -393,10 +437,16 @@ def check_clips_are_collected() -> None:
     bpy.ops.wm.open_mainfile(filepath=str(first))
     assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "the copy elsewhere shows it"
     bpy.ops.wm.open_mainfile(filepath=str(there))
+    waits = lay(f"a hare {SLOW}", frames=2, frame_start=50)
+    waits.directory = "//../collected/elevator/"
     assert bpy.ops.elevator.collect_clips() == {"FINISHED"}
-    (strip,) = all_strips()
+    strip, waits = sorted(all_strips(), key=lambda strip: _strips().span(strip))
     assert strip.directory.startswith("//elevator/"), strip.directory
     assert _is_filled(strip)
+    assert waits.directory.startswith("//elevator"), "its clip will come there"
+    _end(waits)
+    assert _is_filled(waits)
+    _strips().remove(scene(), waits)
     shutil.rmtree(there.parent / "elevator")
     shutil.rmtree(first.parent / "elevator")
     assert bpy.ops.elevator.collect_clips() == {"FINISHED"}, "it says what is missing"

@@ -59,10 +59,53 @@ def check_unregister_leaves_nothing() -> None:
         addon_utils.disable(MODULE)
         assert _traces() == NOTHING, _traces()
         assert not bpy.app.timers.is_registered(timer)
+        _call_what_is_registered_no_more()
         addon_utils.enable(MODULE, default_set=True)
         assert _traces() == registered
         timer = part("machine.timer")._on_timer
         generate("a fox", frames=1)
+
+
+def _call_what_is_registered_no_more() -> None:
+    """Blender may have begun a call when the add-on went."""
+    timer = part("machine.timer")
+    for handler in set(timer._HANDLERS.values()) - {timer._on_depsgraph_update_post}:
+        handler("/nowhere/x.blend")
+    timer._ask_for_styles()
+    timer._ask_for_models()
+    assert timer._on_timer() is None
+    try:
+        pump()
+    except RuntimeError as error:
+        assert str(error) == "The add-on is not registered."
+    else:
+        raise AssertionError("there is a pump")
+
+
+def check_what_somebody_looks_for_is_asked_for_once() -> None:
+    open_project("asked")
+    timer, timers = part("machine.timer"), bpy.app.timers
+    real = timer.bpy
+    timer.bpy = SimpleNamespace(app=SimpleNamespace(background=False, timers=timers))
+    timer._asked.clear()
+    try:
+        for ask, question in (
+            (timer.ask_for_styles, timer._ask_for_styles),
+            (timer.ask_for_models, timer._ask_for_models),
+        ):
+            ask()
+            assert timers.is_registered(question)
+            timers.unregister(question)
+            ask()
+            assert not timers.is_registered(question), "nothing is asked for twice by itself"
+    finally:
+        timer.bpy = real
+    pump().do(pump().session.part())
+    timer._ask_for_styles()
+    tick_until(lambda: pump().session.link.name == "READY")
+    timer._ask_for_models()
+    assert pump().models.running == "list"
+    pump().models.close()
 
 
 def check_enabling_again_imports_nothing() -> None:

@@ -7,10 +7,15 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
 from harness import (
+    CONNECTION_FILE,
+    HOME,
     MODULE,
     PROJECTS,
     SLOW,
@@ -72,7 +77,11 @@ def check_errors_have_codes() -> None:
     assert _error(lambda: submit("a fox", width=63)).code == "size_out_of_range"
     assert _error(lambda: submit("a fox", frames=5000)).code == "frames_out_of_range"
     assert _error(lambda: submit("a fox", loras="ink:10")).code == "bad_request"
-    assert _error(lambda: submit("a fox", fit="nope")).code == "bad_request"
+    assert _error(lambda: submit("a fox", loras="ink:heavy")).sentence.startswith("lora: 'ink:heavy' is no LoRA")
+    assert _error(lambda: submit("a fox", settings={"a": 1, "a.b": 2})).code == "bad_request"
+    for name in ("fit", "place", "rate"):
+        said = _error(lambda name=name: submit("a fox", **{name: "nope"}))
+        assert (said.code, said.sentence) == ("bad_request", f'"nope" is no {name}.')
     assert _error(lambda: api().find("0000")).code == "unknown_job"
     misspelt = ""
     try:
@@ -91,6 +100,76 @@ def check_errors_have_codes() -> None:
     assert said.sentence.endswith(".")
     assert said.next_step.endswith(".")
     assert clip.strip.name.startswith("Failed: "), "the edit says so at once"
+
+
+def check_a_clip_tells_what_it_is() -> None:
+    open_project("told")
+    clip = api().submit("a fox unknown:flurble", frames=2, seed=7)
+    assert clip.wait() is not None
+    assert repr(clip) == f"Clip({clip.job}, done)"
+    assert len({clip, api().find(clip.job)}) == 1
+    assert (clip.prompt, clip.frames, clip.status) == ("a fox unknown:flurble", 2, "In the edit")
+    assert any("flurble" in warning for warning in clip.warnings)
+
+
+@contextmanager
+def _with(name: str, **changes: Any) -> Iterator[None]:
+    """What a module of the add-on asks of Blender's application is answered otherwise."""
+    module = part(name)
+    real = module.bpy
+    told = {"background": True, "is_job_running": lambda _kind: False, **changes}
+    module.bpy = SimpleNamespace(app=SimpleNamespace(**told), context=bpy.context, data=bpy.data)
+    try:
+        yield
+    finally:
+        module.bpy = real
+
+
+def check_nothing_is_waited_for_where_that_would_be_in_the_way() -> None:
+    open_project("in the way")
+    with _with("api.asking", background=False), _with("api.clip", background=False):
+        pump().do(pump().session.part())
+        assert api().connect() is None, "it comes soon"
+        tick_until(lambda: pump().session.link.name == "READY")
+        (clip,) = api().batch([{"prompt": "a fox", "frames": 2}])
+        assert not clip.ended, "an artist goes on meanwhile"
+        assert _error(clip.wait).code == "has_window"
+    with _with("api.clip", is_job_running=lambda kind: kind == "RENDER"):
+        assert _error(clip.wait).code == "render_running"
+    clip.wait()
+
+
+def check_a_backend_that_cannot_be_had_is_said() -> None:
+    open_project("nobody")
+    assert _error(lambda: api().connect("nobody")).code == "no_backend"
+    known = json.loads(CONNECTION_FILE.read_text(encoding="utf-8")) | {"pid": 0, "started": None, "endpoint": "nowhere"}
+    profile = HOME / "config" / "profiles" / "nowhere.json"
+    profile.parent.mkdir(exist_ok=True)
+    profile.touch(mode=0o600)
+    profile.write_text(json.dumps(known), encoding="utf-8")
+    said = _error(lambda: api().connect("nowhere"))
+    assert (said.code, said.sentence) == ("no_backend", "The connection cannot be opened: Invalid argument."), said
+    api().connect("")
+    assert pump().session.link.name == "READY"
+
+
+def check_a_clip_whose_file_is_left_is_not_waited_for() -> None:
+    open_project("left behind")
+    clip = api().submit(f"a fox {SLOW}", frames=2)
+    bpy.ops.wm.save_mainfile()
+    open_project("gone on")
+    error = _error(clip.wait)
+    assert (error.code, clip.state, clip.strip) == ("no_strip", "made", None)
+
+
+def check_without_a_scene_nothing_is_laid_down() -> None:
+    """From Blender 5.0 on a sequencer may show none."""
+    strips = part("blender.strips")
+    real, strips.sequencer_scene = strips.sequencer_scene, lambda context: None
+    try:
+        assert _error(lambda: api().submit("a fox")).code == "no_scene"
+    finally:
+        strips.sequencer_scene = real
 
 
 def check_the_operator_says_the_code() -> None:
@@ -175,6 +254,23 @@ def check_batch_of_a_file_is_checked_first() -> None:
     assert (error.code, error.sentence[:7]) == ("batch_refused", "Row 2: "), error
     assert len(all_strips()) == before
     assert _error(lambda: api().batch(project.parent / "none.csv")).code == "batch_refused"
+    table.write_text("prompt,prompt\na fox,a hare\n", encoding="utf-8")
+    error = _error(lambda: api().batch(table))
+    assert (error.code, error.sentence) == (
+        "batch_refused",
+        'prompts.csv: It cannot be used: it has two columns "prompt".',
+    )
+
+
+def check_batch_that_ends_midway_leaves_nothing() -> None:
+    open_project("midway")
+    rows = [{"prompt": f"a fox {SLOW}", "frames": 2}, {"prompt": "a hare", "frames": 2, "channel": 129}]
+    assert _error(lambda: api().batch(rows)).code == "no_channel"
+    assert not all_strips()
+    clip = api().all_clips()[-1]
+    assert clip.prompt == f"a fox {SLOW}"
+    tick_until(lambda: clip.ended)
+    assert clip.error.code == "cancelled"
 
 
 def check_clips_of_the_backend_are_inserted() -> None:
@@ -227,6 +323,21 @@ def check_folders_that_a_command_wrote_are_inserted() -> None:
         assert _error(lambda: api().insert(outside)).code == "folder_unwritable"
     finally:
         inserting.copy = copy
+    assert _error(lambda: api().insert(outside, channel=129)).code == "no_channel"
+    clips, fault = part("blender.clips"), part("blender.clips").ClipError
+
+    def vanished(*_: Any) -> None:
+        raise fault("Frames are missing.")
+
+    fill, clips.fill = clips.fill, vanished
+    try:
+        assert _error(lambda: api().insert(outside)).code == "frames_missing"
+    finally:
+        clips.fill = fill
+    (outside / "frame_0001.png").unlink()
+    (outside / "frame_0001.png").mkdir()
+    said = _error(lambda: api().insert(outside))
+    assert (said.code, said.sentence) == ("no_clip", f"{outside} cannot be read: Is a directory."), said
     assert len(all_strips()) == 2
 
 
