@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from shared_protocol.messages import (
     AskJobs,
@@ -35,7 +36,7 @@ MOST_FOUND = 500
 ALL = "all jobs"
 """Name of the question for all jobs. What answers a Watch, a Move, or comes with the greeting, tells of some."""
 
-Told = Welcome | Styles | BackendStatus | Queue | Jobs | Estimate
+Told: TypeAlias = Welcome | Styles | BackendStatus | Queue | Jobs | Estimate
 """Messages in which a backend tells of itself."""
 
 

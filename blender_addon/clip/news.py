@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from shared_protocol.messages import (
     Accepted,
@@ -24,7 +25,7 @@ from .actions import Action, Copy, Send, Write
 from .job import Job, Preview, Problem, State
 from .words import Phrase, sentences
 
-News = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetched | Denied
+News: TypeAlias = Accepted | Progress | Notice | Frame | Done | Failed | Cancelled | Fetched | Denied
 
 
 def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action]:

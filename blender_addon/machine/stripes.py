@@ -12,7 +12,7 @@ from pathlib import Path
 from shared_protocol.machine import files
 
 WAITING, FAILED = "waiting", "failed"
-_COLORS = {WAITING: ((58, 58, 62), (74, 74, 80)), FAILED: ((72, 40, 40), (96, 48, 48))}
+_COLORS = {WAITING: "3a3a3e 4a4a50", FAILED: "482828 603030"}
 PERIOD_PX = 64
 
 
@@ -35,7 +35,7 @@ def stripes(kind: str, width: int, height: int) -> bytes:
     half = PERIOD_PX // 2
     row = (bytes(half) + b"\x01" * half) * (width // PERIOD_PX + 2)
     rows = b"".join(b"\x00" + row[y % PERIOD_PX : y % PERIOD_PX + width] for y in range(height))
-    palette = bytes(level for color in _COLORS[kind] for level in color)
+    palette = bytes.fromhex(_COLORS[kind])
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(tag, data) for tag, data in chunks)

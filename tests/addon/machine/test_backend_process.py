@@ -153,6 +153,29 @@ def test_backend_that_ends_at_once_is_said_with_its_last_words(home: Path, tmp_p
     assert error.command.endswith(" doctor")
 
 
+def test_backend_that_ends_without_a_word_is_said(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__main__.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    tell(root=str(tmp_path))
+    error = wait_for_problem(BackendProcess())
+    assert error.sentence == "The backend ended at once (exit code 3). It said nothing."
+
+
+def test_a_backend_that_was_started_here_is_ones_own(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__main__.py").write_text("import time; time.sleep(600)", encoding="utf-8")
+    tell(root=str(tmp_path))
+    process = BackendProcess()
+    assert not process.is_own(running())
+    assert process.poll(0.0) is None
+    assert process._starter is not None
+    pid = process._starter.pid
+    assert pid is not None
+    assert process.is_own(msgspec.structs.replace(running(), pid=pid))
+    assert not process.is_own(running())
+    process._starter.stop()
+
+
 def test_backend_that_never_gets_ready_is_said(home: Path, tmp_path: Path) -> None:
     (tmp_path / "backend").mkdir()
     slow = "print('thinking', flush=True); open('begun', 'w').close(); import time; time.sleep(600)"
@@ -222,8 +245,10 @@ def test_a_profile_leads_to_another_machine(home: Path) -> None:
     assert process.poll(0.0) == told, "of whatever version: the two agree on the protocol's"
     assert not process.is_own(told)
     connection.write(places.profiles_folder() / "studio.json", running())
-    with pytest.raises(BackendError, match="is no profile"):
+    with pytest.raises(BackendError, match="is no profile") as caught:
         BackendProcess(Serving("studio")).poll(0.0)
+    assert caught.value.next_step == "Make it anew in a terminal."
+    assert "video-elevator profile studio --endpoint" in caught.value.command
 
 
 @pytest.mark.process
