@@ -54,7 +54,8 @@ def hear(job: Job, message: News, buffers: Sequence[Buffer] = ()) -> list[Action
             job.position, job.seconds_left = message.position, message.seconds_left
             job.bytes_done, job.bytes_total = message.bytes_done, message.bytes_total
             if job.previews and message.preview_frames:
-                job.preview = Preview(bytes(buffers[0]), message.preview_frames)
+                (png,) = buffers
+                job.preview = Preview(bytes(png), message.preview_frames)
         case Notice():
             job.warn((message.message,))
             if message.again and job.state in (State.SENT, State.RUNNING):
@@ -146,7 +147,8 @@ def _frame(job: Job, frame: Frame, buffers: Sequence[Buffer]) -> list[Action]:
             frames=words.frames(job.frames),
         )
         return job.fail(Problem(sentence, "Install the same release again.", code="frames_missing"))
-    return [Write(job.id, frame.index, buffers[0])]
+    (png,) = buffers
+    return [Write(job.id, frame.index, png)]
 
 
 def _fetched(job: Job) -> list[Action]:

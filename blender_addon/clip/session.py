@@ -343,8 +343,9 @@ class Session:
             case Jobs():
                 return self._jobs_told(message)
             case Thumbnail(sha256=sha256):
+                (png,) = buffers
                 self.changed = True
-                return [KeepThumbnail(sha256, bytes(buffers[0]))]
+                return [KeepThumbnail(sha256, bytes(png))]
             case (
                 Accepted() | Progress() | Notice() | Frame() | Done() | Failed() | Cancelled() | Fetched() | Denied()
             ) if message.job in self.jobs:

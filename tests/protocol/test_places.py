@@ -24,6 +24,9 @@ def test_one_variable_moves_everything(tmp_path: Path, monkeypatch: pytest.Monke
         "config/backend.json": places.install_file(),
         "state/connection.json": places.connection_file(),
         "state/backend.log": places.log_file(),
+        "state/backend_start.log": places.start_log_file(),
+        "state/commands.log": places.commands_log_file(),
+        "state/serve.lock": places.lock_file(),
     }
     assert found == {name: tmp_path / name for name in found}
 

@@ -65,6 +65,14 @@ def test_a_lost_backend_is_reached_again_and_asked_for_its_jobs() -> None:
     assert session.see(waiting(A)) == [Copy(A, result(A))]
 
 
+def test_how_far_the_next_backend_is_is_told_with_the_job() -> None:
+    session, job = running()
+    session.receive(LOST)
+    welcomed(session)
+    session.receive(known(A, "running", phase="painting", step=3, steps=9, seconds_left=40.0))
+    assert str(session.status(job)) == "Painting, 3 of 9 — about 40 s left"
+
+
 def test_a_clip_that_was_finished_meanwhile_is_told_twice_and_counts_once() -> None:
     session, job = running()
     session.receive(LOST)
@@ -127,6 +135,7 @@ def test_a_request_that_never_arrived_is_sent_again() -> None:
     assert session.receive(Goodbye()) == [HangUp(), Reach()], "a backend that was just ending is started anew"
     assert welcomed(session) == [Send(Watch(job=A))]
     assert session.receive(unknown(A)) == [Send(request())]
+    assert job.state is State.SENT
     session.receive(Accepted(job=A, position=0))
     assert job.state is State.RUNNING
 
@@ -301,10 +310,12 @@ def test_silence_of_the_lost_backend_does_not_count_against_the_next() -> None:
 def test_whatever_the_next_backend_says_first_shows_that_it_has_the_job(message: Message, state: State) -> None:
     """Today's says `Jobs` before anything else of the job; it need not."""
     session, job = running()
+    session.receive(Progress(job=A, phase="decoding", step=9, steps=10))
     session.receive(LOST)
     welcomed(session)
     session.receive(message)
     assert job.state is state
+    assert job.step in (0, 1), "what the lost one had made counts no more"
 
 
 def test_a_clip_that_an_earlier_blender_cancelled_with_its_strip_is_asked_for_again() -> None:

@@ -26,8 +26,15 @@ def listeners() -> Iterator[None]:
 def test_each_change_is_told_once_to_every_listener() -> None:
     session, job = running()
     told: list[tuple[str, str, str]] = []
-    for name in ("one", "two"):
-        announcing.listeners.append(lambda job, name=name: told.append((name, job.id, job.state.name)))
+
+    def listen(name: str) -> None:
+        def hear(job: Job) -> None:
+            told.append((name, job.id, job.state.name))
+
+        announcing.listeners.append(hear)
+
+    listen("one")
+    listen("two")
     announcer = Announcer(session)
 
     def news() -> list[tuple[str, str, str]]:
