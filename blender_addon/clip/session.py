@@ -84,9 +84,8 @@ class Session:
         self.changed = True
         self._shown: frozenset[str] = frozenset()
         """Jobs that the open file's strips wait for."""
-        self._now = 0.0
-        self._greeted = 0.0
-        self._looked = 0.0
+        self._now = self._greeted = self._looked = 0.0
+        """When it is, when Hello was said, when a backend was looked for."""
         self._stopping = False
 
     # What the panel asks ------------------------------------------------------------------------------------

@@ -60,19 +60,19 @@ class Timeline:
             hidden |= self._hidden(each)
             if not each.filled and not self._shown_again(each):
                 waiting.setdefault(each.ticket.job, []).append(each)
-        wanted = [job for job, held in waiting.items() if not busy and not clips.says_failed(held[0])]
+        wanted = [job for job, (first, *_) in waiting.items() if not busy and not clips.says_failed(first)]
         for job_id in self._session.come_back(wanted):
             again = self._ask_again(waiting.pop(job_id))
             waiting |= again
             yield from self._submit(again)
-        for job_id, held in waiting.items():
+        for job_id, (first, *_) in waiting.items():
             job = self._session.jobs.get(job_id)
             if job is None or (job.state is State.DONE and not busy):  # its frames went to another file's folder
-                yield from self._session.adopt(held[0].ticket.request, str(held[0].folder))
+                yield from self._session.adopt(first.ticket.request, str(first.folder))
         for job_id, (ticket, folder) in hidden.items():
             if job_id not in self._session.jobs:
                 yield from self._session.adopt(ticket.request, folder)
-        shown = {job: str(held[0].folder) for job, held in waiting.items()}
+        shown = {job: str(first.folder) for job, (first, *_) in waiting.items()}
         yield from self._session.see({job: folder for job, (_, folder) in hidden.items()} | shown)
         self._show_states(waiting, now)
 
@@ -184,19 +184,19 @@ class Timeline:
 
     def _ask_again(self, held: list[Held], seed: int | None = None) -> dict[str, list[Held]]:
         """Give strips a ticket of another job."""
-        job = new_job_id()
-        before = held[0].ticket
+        job, (first, *_) = new_job_id(), held
+        before = first.ticket
         ticket = before.again(job, before.folder, seed)
         ticket = msgspec.structs.replace(ticket, folder=clips.folder_name(ticket.request))
-        if seed is not None and held[0].filled:
+        if seed is not None and first.filled:
             ticket = msgspec.structs.replace(ticket, takes=(*before.takes, before.take))
         for each in held:
             clips.exchange(each, ticket)
         return {job: [Held(each.scene, each.strip, ticket) for each in held]}
 
     def _submit(self, waiting: dict[str, list[Held]]) -> Iterator[Action]:
-        for held in waiting.values():
-            yield from self._session.submit(held[0].ticket.request, str(held[0].folder), held[0].ticket.pictures)
+        for first, *_ in waiting.values():
+            yield from self._session.submit(first.ticket.request, str(first.folder), first.ticket.pictures)
 
     def _show_states(self, waiting: dict[str, list[Held]], now: float) -> None:
         if now - self._named < NAME_SECONDS or strips.hands_are_busy(bpy.context):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -98,6 +99,37 @@ def test_a_held_file_is_held_once_and_keeps_its_place(tmp_path: Path) -> None:
         assert os.lseek(first.fileno(), 0, os.SEEK_CUR) == 0
         first.close()
         assert locks.take(second.fileno())
+
+
+class Msvcrt(ModuleType):
+    """Windows' locks of single bytes, which keep others from reading them."""
+
+    LK_NBLCK = 2
+
+    def __init__(self, held: bool) -> None:
+        super().__init__("msvcrt")
+        self.bytes: list[tuple[int, int]] = []
+        self._held = held
+
+    def locking(self, descriptor: int, mode: int, count: int) -> None:
+        assert mode == self.LK_NBLCK, "it does not wait"
+        self.bytes.append((os.lseek(descriptor, 0, os.SEEK_CUR), count))
+        if self._held:
+            raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_windows_holds_a_byte_behind_what_is_written_and_the_same_in_every_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    msvcrt = Msvcrt(held)
+    monkeypatch.setitem(sys.modules, "msvcrt", msvcrt)
+    monkeypatch.setattr(locks, "sys", SimpleNamespace(platform="win32"))
+    with (tmp_path / "a").open("w+b") as file:
+        os.lseek(file.fileno(), 3, os.SEEK_SET)
+        assert locks.take(file.fileno()) is not held
+        assert msvcrt.bytes == [(65536, 1)]
+        assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == 3, "who writes goes on where it was"
 
 
 def test_who_holds_a_file_has_signed_it(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from shared_protocol import starting
 from shared_protocol.machine import places
 from shared_protocol.machine.processes import is_running
 from shared_protocol.starting import (
@@ -196,6 +199,17 @@ def test_it_stands_on_its_own_feet_and_its_words_are_private(tmp_path: Path) -> 
     assert outcome(starter(tmp_path, "import os; print(os.getsid(0) == os.getpid()); exit(3)")) == Ended(3, "True")
     assert log.stat().st_mode & 0o777 == 0o600
     assert "old words" not in log.read_text()
+
+
+def test_on_windows_it_has_no_window_and_hears_no_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(starting, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(subprocess, "CREATE_NO_WINDOW", 0x08000000, raising=False)
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x00000200, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: told.update(options))
+    assert starter(tmp_path, HANGS).poll(0.0) is None
+    assert told["creationflags"] == 0x08000200
+    assert "start_new_session" not in told
 
 
 def test_environment_is_cleaned() -> None:

@@ -886,6 +886,7 @@ def test_nothing_is_drawn_when_nothing_happens() -> None:
 
 def test_the_steps_of_a_conversation_are_drawn() -> None:
     session = Session()
+    assert session.changed, "it has not been drawn yet"
     for step in (session.reach, session.connected, lambda: session.receive(WELCOME)):
         session.changed = False
         step()
