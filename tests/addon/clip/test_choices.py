@@ -21,6 +21,7 @@ from blender_addon.clip.choices import (
 )
 from blender_addon.clip.wish import Wish, WishError, check
 from elevator import Plan
+from elevator.errors import PlanError
 from elevator.plan import LowPass
 from shared_protocol.messages import Generate, LoraChoice, LoraView, Setting
 from tests.addon.sessions import STYLE, request
@@ -96,6 +97,22 @@ def test_settings_are_the_plans_and_start_within_their_limits(number: Number) ->
             assert getattr(Plan().changed({number.key: value, **needs}), number.key) == value
     assert number.least <= number.start <= number.most
     assert math.isfinite(number.most)
+
+
+def test_what_is_proposed_is_the_plans_own_where_it_has_one() -> None:
+    plan = Plan()
+    own = {number.key: getattr(plan, number.key) for number in NUMBERS}
+    left_open = {"chunk", "window", "overlap", "tile"}
+    assert {key for key, value in own.items() if not value and key != "eta"} == left_open
+    assert {number.key: number.start for number in NUMBERS if number.key not in left_open} == {
+        key: value for key, value in own.items() if key not in left_open
+    }
+
+
+@pytest.mark.parametrize("number", [number for number in NUMBERS if isinstance(number.start, int)], ids=lambda n: n.key)
+def test_the_least_of_a_whole_number_is_the_plans(number: Number) -> None:
+    with pytest.raises(PlanError, match=f"{number.key} is {number.least - 1}; choose {number.least} or more"):
+        Plan().changed({number.key: number.least - 1})
 
 
 def test_filters_are_the_plans() -> None:
