@@ -237,10 +237,8 @@ class Pump:
             name = f"Blender {bpy.app.version_string}"
             self._client = Client(connection, name=name, client_id=self._client_id.value, live_frames=False)
         except BackendError as error:
-            self._process = None
             self._perform(self.session.unreachable(Problem(error.sentence, error.next_step, error.command, NO_BACKEND)))
         except zmq.ZMQError as error:
-            self._process = None
             sentence = Phrase("The connection cannot be opened: {why}.", why=error.strerror)
             self._perform(self.session.unreachable(Problem(sentence, code=NO_BACKEND)))
         else:
@@ -284,7 +282,7 @@ class Pump:
     def _do(self, action: Action) -> Iterable[Action]:
         match action:
             case Reach():
-                self._process = None  # the next tick starts it, so that this click returns at once
+                pass  # the next tick starts it, so that this click returns at once
             case LookForBackend():
                 there = bool(self.serving.profile) or backend_process.is_running()
                 return self.session.reach() if there else ()

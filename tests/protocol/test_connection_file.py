@@ -77,8 +77,10 @@ def test_it_is_never_half_written(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_no_file_means_no_backend(path: Path) -> None:
-    with pytest.raises(NoBackend):
+    with pytest.raises(NoBackend, match="No backend runs"):
         connection.read(path)
+    with pytest.raises(NoBackend, match=f"There is no profile {path}"):
+        connection.read_profile(path)
 
 
 def test_a_folder_in_its_place_is_an_error_with_a_sentence(path: Path) -> None:

@@ -29,5 +29,13 @@ def test_what_is_no_utf8_is_said(data: bytes, wide: bool) -> None:
         text_of(data, wide=wide)
 
 
+def test_of_a_text_of_two_bytes_a_sign_the_first_sign_tells() -> None:
+    assert text_of(b"\0") == "\0"
+    assert text_of(b"ab\0") == "ab\0"
+    for data in (b"a\0", b"\0a"):
+        with pytest.raises(NoText):
+            text_of(data)
+
+
 def test_ends_of_lines_stay() -> None:
     assert text_of(b"a\r\nb\rc\n") == "a\r\nb\rc\n"

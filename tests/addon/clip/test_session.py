@@ -476,6 +476,21 @@ def test_what_a_backend_has_accepted_waits_for_the_next() -> None:
     assert welcomed(session) == [Send(Watch(job=A))]
 
 
+def test_what_a_backend_makes_is_taken_up_again_after_a_mistake_of_ours() -> None:
+    session, job = running()
+    assert session.unreachable(Problem("The add-on made a mistake.")) == [HangUp()]
+    assert (job.state, job.losses) == (State.REATTACHING, 0)
+    session.reach()
+    assert welcomed(session) == [Send(Watch(job=A))]
+
+
+def test_styles_that_have_changed_are_known_at_once() -> None:
+    session, ink = ready(), msgspec.structs.replace(STYLE, name="ink")
+    told = messages.Styles(styles=(ink,), notes=("A style was skipped.",))
+    assert session.receive(told) == [KeepStyles((ink,))]
+    assert (session.backend.styles, session.backend.notes) == ((ink,), told.notes)
+
+
 def test_nothing_is_looked_for_when_nothing_waits() -> None:
     session, job = made()
     session.receive(Lost(reason="gone"))
@@ -790,6 +805,7 @@ def test_the_style_that_is_preferred_comes_first() -> None:
 
 def test_another_backend_can_be_wanted() -> None:
     session = ready()
+    session.refuse(Problem("It is of no use."))
     assert session.part() == [HangUp()]
     assert (session.link, session.problem) == (Link.NONE, None)
     assert session.reach() == [Reach()]

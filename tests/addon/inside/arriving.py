@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,15 @@ def check_frames_that_vanish_before_they_are_shown_are_missed() -> None:
     tick_until(lambda: job.ended)
     assert (job.state.name, job.problem.code) == ("FAILED", "frames_missing"), job
     assert job.problem.sentence == f"Frames are missing in {job.folder}."
+
+
+def check_what_killed_processes_have_left_is_tidied_when_a_file_is_opened() -> None:
+    path = open_project("tidied")
+    left = path.parent / "elevator" / "a-dog-0000abcd"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert not left.exists()
 
 
 def check_late_paste_is_filled() -> None:

@@ -82,6 +82,39 @@ def _call_what_is_registered_no_more() -> None:
     assert said == "The add-on is not registered."
 
 
+def check_panels_are_drawn_when_something_has_changed() -> None:
+    open_project("drawn anew")
+    generate("a fox", frames=1)
+    timer, strips, drawn = part("machine.timer"), part("blender.strips"), []
+    real, strips.redraw = strips.redraw, lambda *_: drawn.append(1)
+    try:
+        pump().session.changed = True
+        for _ in range(3):
+            timer._on_timer()
+        assert (len(drawn), pump().session.changed) == (1, False)
+    finally:
+        strips.redraw = real
+
+
+def check_whatever_is_edited_is_looked_at() -> None:
+    open_project("edited")
+    timer, timers = part("machine.timer"), bpy.app.timers
+    real = timer.bpy
+    if timers.is_registered(timer._on_timer):
+        timers.unregister(timer._on_timer)
+    timer.bpy = SimpleNamespace(app=SimpleNamespace(timers=timers, is_job_running=lambda kind: kind == "RENDER"))
+    try:
+        timer._on_depsgraph_update_post()
+        assert not timers.is_registered(timer._on_timer), "not during a render"
+    finally:
+        timer.bpy = real
+    timer._on_depsgraph_update_post()
+    assert timers.is_registered(timer._on_timer)
+    timer._on_depsgraph_update_post()
+    timers.unregister(timer._on_timer)
+    assert not timers.is_registered(timer._on_timer), "once"
+
+
 def check_what_somebody_looks_for_is_asked_for_once() -> None:
     open_project("asked")
     timer, timers = part("machine.timer"), bpy.app.timers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -410,6 +411,50 @@ def check_a_profile_leads_to_another_machine() -> None:
         server.wait()
     generate("an owl", frames=1)
     assert pump().session.local
+
+
+def check_what_is_being_made_is_finished_where_it_is() -> None:
+    open_project("changed over")
+    strip, serving = lay(f"a fox {SLOW}", frames=2), pump().serving
+    tick_until(lambda: job_of(strip).phase == "painting")
+    try:
+        pump().use(dataclasses.replace(serving, profile="elsewhere"))
+        assert pump().session.link.name == "READY", "something is being made"
+        tick_until(lambda: job_of(strip).ended)
+        assert job_of(strip).state.name == "DONE"
+        assert pump().session.link.name == "READY"
+        next_one = lay("a hare", frames=2, frame_start=50)
+        tick_until(lambda: job_of(next_one).ended)
+        assert job_of(next_one).problem.sentence == 'There is no profile "elsewhere".'
+    finally:
+        pump().use(serving)
+
+
+SLEEPS = "import time; time.sleep(600)"
+
+
+def check_what_runs_ends_with_the_add_on() -> None:
+    project = open_project("ends with it")
+    told = INSTALL_FILE.read_text(encoding="utf-8")
+    for name in ("__main__.py", "client/strip_pictures.py"):
+        (project.parent / "backend" / name).parent.mkdir(exist_ok=True)
+        (project.parent / "backend" / name).write_text(SLEEPS, encoding="utf-8")
+    INSTALL_FILE.write_text(json.dumps(json.loads(told) | {"root": str(project.parent)}), encoding="utf-8")
+    try:
+        commands = pump().commands, pump().models, pump().styles
+        commands[0].examine()
+        commands[1].list()
+        commands[2].show("plain")
+        pictures = part("clip.pictures").Pictures(anchor=part("clip.pictures").Picture("/nowhere.png"))
+        readings, job = pump()._readings, "a" * 32
+        assert not list(readings.read(part("clip.actions").Read(job, pictures, 64, 64), ""))
+        processes = [each._process._process for each in commands] + [readings._under_way[job]._process]
+        assert [process.poll() for process in processes] == [None] * 4
+        addon_utils.disable(MODULE)
+        assert None not in [process.poll() for process in processes]
+        addon_utils.enable(MODULE, default_set=True)
+    finally:
+        INSTALL_FILE.write_text(told, encoding="utf-8")
 
 
 def check_backend_ends_with_blender_if_nobody_else_uses_it() -> None:
