@@ -425,6 +425,67 @@ def test_looking_for_a_loss_never_waits(backend: Backend, monkeypatch: pytest.Mo
     client.close()
 
 
+def test_closing_does_not_wait_for_what_was_not_sent(backend: Backend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        client = Client(msgspec.structs.replace(backend.connection, endpoint=f"tcp://127.0.0.1:{port}"), name="test")
+        client.send(AskStatus())
+        began = time.monotonic()
+        client.close()
+        assert time.monotonic() - began < LONG / 2
+    assert client.lost == Lost(reason="This client has closed the connection.")
+
+
+@pytest.mark.parametrize(("endpoint", "wide"), [("tcp://127.0.0.1:9", 0), ("tcp://[::1]:9", 1)])
+def test_an_address_of_the_sixth_version_is_taken(backend: Backend, endpoint: str, wide: int) -> None:
+    with Client(msgspec.structs.replace(backend.connection, endpoint=endpoint), name="test") as client:
+        assert client._socket.getsockopt(zmq.IPV6) == wide
+
+
+def test_what_can_be_handed_to_nobody_is_a_loss(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise zmq.Again
+
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        monkeypatch.setattr(client._socket, "send_multipart", refused)
+        client.send(AskStatus())
+        assert client.lost == Lost(reason="The backend has closed the connection or has ended.")
+        assert list(client.poll()) == [(client.lost, ())]
+
+
+def test_the_first_reason_of_a_loss_stands(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        backend.say(Refused(code="version", message="Update the add-on."))
+        backend.socket.send_multipart([backend.peer, b"elevator/2", b"{}"])
+        assert [type(message) for message in everything(client)] == [Refused, Lost]
+        lost = client.lost
+        assert lost == Lost(reason="Update the add-on.")
+        client.close()
+        assert client.lost == lost
+
+
+def test_silence_is_counted_by_what_this_side_was_awake(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for each look at most, and no loss before its time is over."""
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now)
+        list(client.poll())
+        client._silence = 0.0
+        for step in (0.25, 0.5, 7.0):
+            now += step
+            list(client.poll())
+        assert client._silence == pytest.approx(1.75)
+        client._silence = client_module.SILENCE_SECONDS
+        list(client.poll())
+        assert client.lost is None
+        now += 0.1
+        list(client.poll())
+        assert client.lost is not None
+
+
 def test_closing_twice_does_no_harm(backend: Backend) -> None:
     client = Client(backend.connection, name="test")
     client.close()
