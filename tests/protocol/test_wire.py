@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from shared_protocol import wire
 from shared_protocol.errors import ProtocolError, VersionMismatch
-from shared_protocol.messages import AskStatus, Cancel, Frame, Generate, Hello, Message, Progress, Welcome
+from shared_protocol.messages import (
+    AskStatus,
+    Cancel,
+    Frame,
+    Generate,
+    Hello,
+    Message,
+    Progress,
+    Styles,
+    Thumbnail,
+    Welcome,
+)
 from shared_protocol.wire import Buffer, Incoming
 from tests.protocol.rudeness import spoiled
 from tests.protocol.strategies import EVENTS, REQUESTS, of_any, one_of_each, with_buffers
@@ -78,17 +89,17 @@ def test_limits_stand_in_the_types(field: dict[str, object]) -> None:
 
 
 def test_an_unreadable_request_tells_which_job_it_was() -> None:
-    header = msgspec.json.encode({**msgspec.to_builtins(REQUEST), "frames": 5000})
+    header = msgspec.json.encode({**msgspec.to_builtins(REQUEST), "frames": 5000, "request_id": "7"})
     with pytest.raises(ProtocolError, match="frames") as caught:
         wire.decode_request([wire.TAG, header])
-    assert caught.value.job == JOB
+    assert (caught.value.job, caught.value.request_id) == (JOB, "7")
 
 
 @pytest.mark.parametrize("header", [b"", b"{}", b'{"type": "Generate", "job": 5}', b'{"type": "Cancel"}'])
 def test_no_job_is_made_up(header: bytes) -> None:
     with pytest.raises(ProtocolError) as caught:
         wire.decode_request([wire.TAG, header])
-    assert caught.value.job is None
+    assert (caught.value.job, caught.value.request_id) == (None, "")
 
 
 def test_a_large_header_is_refused_before_it_is_parsed() -> None:
@@ -99,6 +110,24 @@ def test_a_large_header_is_refused_before_it_is_parsed() -> None:
 def test_a_longest_header_is_read() -> None:
     header = msgspec.json.encode(AskStatus()).ljust(wire.MAX_HEADER_BYTES)
     assert wire.decode_request([wire.TAG, header]).message == AskStatus()
+
+
+def test_a_header_that_is_too_large_is_not_sent() -> None:
+    room = wire.MAX_HEADER_BYTES - len(msgspec.json.encode(Styles(styles=(), notes=("",))))
+    assert len(wire.encode(Styles(styles=(), notes=("x" * room,)))[1]) == wire.MAX_HEADER_BYTES
+    with pytest.raises(ValueError, match="Styles is too large to send"):
+        wire.encode(Styles(styles=(), notes=("x" * (room + 1),)))
+
+
+def test_one_frame_alone_is_no_message() -> None:
+    for frames in ([], [wire.TAG]):
+        with pytest.raises(ProtocolError, match="fewer than two frames"):
+            wire.decode_request(frames)
+
+
+def test_a_largest_buffer_is_sent_and_read() -> None:
+    frames = wire.encode(Frame(job=JOB, index=0, frames=1), [bytes(wire.MAX_BUFFER_BYTES)])
+    assert len(wire.decode_event(frames).buffers[0]) == wire.MAX_BUFFER_BYTES
 
 
 def test_a_large_buffer_is_refused() -> None:
@@ -117,6 +146,8 @@ def test_buffers_must_belong_to_the_message() -> None:
         wire.encode(REQUEST, [b"x"])
     with pytest.raises(ProtocolError, match="takes 0"):
         wire.decode_request([*wire.encode(REQUEST), b"x"])
+    with pytest.raises(ProtocolError, match="takes 1"):
+        wire.decode_event([*wire.encode(Thumbnail(sha256="0" * 64), [b"png"]), b"x"])
     shown = Progress(job=JOB, phase="painting", step=1, steps=2, preview_frames=16)
     with pytest.raises(ProtocolError, match="takes 1"):
         wire.decode_event(wire.encode(shown, [b"png"])[:2])
