@@ -44,6 +44,22 @@ def said(**fields: Any) -> str:
         ({"frames": 1.5}, '"frames" must be a whole number, not a broken number'),
         ({"job": "x"}, '"job" is not written as it must be'),
         ({"prompt": "absent"}, '"prompt" is missing'),
+        ({"flow_fps_denominator": 0}, '"flow_fps_denominator" must be between 1 and 1000000'),
+        ({"settings": {"x" * 65: 1}}, 'a name in "settings" must have at most 64 letters'),
+        ({"settings": {"a": [0] * 201}}, 'an entry of "settings" must have at most 200 entries'),
+        ({"settings": {"a": 2**31}}, 'an entry of "settings" must be 2147483647 or less'),
+        ({"settings": {"a": -(2**31) - 1}}, 'an entry of "settings" must be -2147483648 or more'),
+        ({"settings": []}, '"settings" must be a table of settings, not a list'),
+        (
+            {"settings": {"a": {"b": []}}},
+            'an entry of an entry of "settings" must be a number or text in quotes, not a list',
+        ),
+        ({"loras": [{"name": "a"}, {"name": ""}]}, '"name" in entry 2 of "loras" must not be empty'),
+        ({"loras": [3]}, 'entry 1 of "loras" must be a table of settings, not a whole number'),
+        ({"footage": ["x"]}, 'entry 1 of "footage" is not written as it must be'),
+        ({"footage": "x"}, '"footage" must be a list in brackets, not text'),
+        ({"previews": "yes"}, '"previews" must be true or false, not text'),
+        ({"type": "Cancel"}, "\"type\": Invalid value 'Cancel'"),
     ],
 )
 def test_a_limit_is_said_with_what_belongs_there(fields: dict[str, Any], words: str) -> None:
