@@ -17,6 +17,7 @@ def session() -> Session:
     """One that has asked."""
     session = Session()
     assert session.ask_estimate(request()) == [], "nobody is there to be asked"
+    session.watch(1000.0)
     session.reach()
     session.connected()
     session.receive(WELCOME)
@@ -36,7 +37,9 @@ def test_ticks_go_on_until_all_is_told(session: Session) -> None:
 
 
 def test_an_answer_that_does_not_come_is_waited_for_no_longer(session: Session) -> None:
-    session.watch(WAIT_SECONDS + 1)
+    session.watch(999.0 + WAIT_SECONDS)
+    assert session.busy
+    session.watch(1000.0 + WAIT_SECONDS)
     assert not session.busy
 
 
@@ -73,7 +76,13 @@ def test_the_time_of_a_call_is_that_of_clips_as_large() -> None:
     assert foreseen.seconds_a_call("plain", 4, (64, 32)) is None
     assert foreseen.seconds_a_call("plain", 5, (64, 64)) is None
     assert foreseen.seconds_a_call("neon", 4, (64, 64)) is None
-    assert Foreseen(request(), told=Estimate(job=A, calls=100)).seconds_a_call("plain", 4, (64, 64)) is None
+    for unknown in (
+        Foreseen(),
+        Foreseen(request()),
+        Foreseen(request(), told=Estimate(job=A, calls=100)),
+        Foreseen(request(), told=Estimate(job=A, seconds=40)),
+    ):
+        assert unknown.seconds_a_call("plain", 4, (64, 64)) is None
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,19 @@ def test_frames_alone_tell_their_size() -> None:
     assert (request.frames, request.width, request.height, fps) == (4, 64, 48, None)
 
 
+@pytest.mark.parametrize("frames", [1, 1024])
+def test_the_shortest_and_the_longest_clip_are_found(frames: int) -> None:
+    assert found(frames=frames)[0].frames == frames
+
+
+def test_a_longer_prompt_than_a_request_holds_is_cut() -> None:
+    assert found(record={"settings": {"prompt": "x" * 2001}})[0].prompt == "x" * 2000
+
+
+def test_a_seed_of_other_tools_is_the_largest_of_ours() -> None:
+    assert found(record={"settings": {"seed": 2**32}})[0].seed == 2**31 - 1
+
+
 def test_the_record_tells_what_made_it() -> None:
     record = {"settings": {"prompt": "a fox", "negative_prompt": "snow", "seed": 3, "fps": 7.5, "style": "ink"}}
     request, fps = found(record=record)

@@ -48,6 +48,16 @@ def test_shares_have_their_words(part: int, share: str) -> None:
     assert quality.label(style, "fast") == f"Fast: {share} of the longest"
 
 
+def test_a_preset_that_takes_next_to_nothing_has_a_share_too() -> None:
+    for least in (0, 1):
+        style = msgspec.structs.replace(STYLE, presets=("published", "fast"), calls=(8, least))
+        assert quality.label(style, "fast") == "Fast: an eighth of the longest"
+
+
+def test_presets_that_come_with_the_product_are_described() -> None:
+    assert quality.description("fast") == "Nearly as steady"
+
+
 def test_the_only_preset_is_compared_with_none() -> None:
     style = msgspec.structs.replace(STYLE, presets=("turbo",), calls=(8,))
     assert quality.label(style, "turbo") == "Turbo"

@@ -128,6 +128,15 @@ def test_rate_and_folder_say_nothing_here() -> None:
     assert row({"prompt": "a", "fps": "24", "out": "fox", "style": ""}).wish == {"prompt": "a"}
 
 
+def test_what_is_left_empty_is_left_out() -> None:
+    only = row({"prompt": "a", "seed": None, "style": "", "frames": 16.0, "frame_start": -3, "channel": 5})
+    assert only == rows.Row({"prompt": "a", "frames": 16}, frame_start=-3, channel=5)
+
+
+def test_settings_may_be_tables_of_tables() -> None:
+    assert rows.settings({"a.b.c": "1", "a.b.d": [2], "a.e": "x"}) == {"a": {"b": {"c": 1, "d": [2]}, "e": "x"}}
+
+
 def test_cells_as_spreadsheets_write_them() -> None:
     (only,) = records(b"prompt,frames,seed,correction,\na,16.0,-1,TRUE,\n", "shots.csv")
     assert row(only).wish == {"prompt": "a", "frames": 16, "settings": {"correction": True}}

@@ -33,8 +33,9 @@ from blender_addon.clip.session import (
 )
 from blender_addon.clip.status import Status
 from blender_addon.clip.wish import request_of
-from shared_protocol import messages
+from shared_protocol import messages, wire
 from shared_protocol.client import Lost
+from shared_protocol.errors import ProtocolError
 from shared_protocol.messages import (
     Accepted,
     AskJobs,
@@ -639,6 +640,9 @@ def test_a_refusal_stands_until_the_next_wish() -> None:
 def test_finished_clips_are_found_when_asked_for() -> None:
     session = ready()
     assert session.backend.find_clips() == [Send(AskStatus()), Send(AskJobs(request_id=ALL, ended=MOST_FOUND))]
+    assert wire.decode_request(wire.encode(AskJobs(ended=MOST_FOUND)))
+    with pytest.raises(ProtocolError):
+        wire.decode_request(wire.encode(AskJobs(ended=MOST_FOUND + 1)))
     session.receive(known(A, "done", has_result=True, prompt="a fox"))
     session.receive(known(B, "done", has_result=False))
     assert list(session.backend.finished) == [A]

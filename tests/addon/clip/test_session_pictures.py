@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import msgspec
 import pytest
 
+from backend.client import strip_pictures
 from blender_addon.clip.actions import HangUp, Reach, Read, Send, Tidy
 from blender_addon.clip.job import State
-from blender_addon.clip.pictures import scene_frames
+from blender_addon.clip.pictures import Picture, Pictures, scene_frames
 from blender_addon.clip.session import Session
 from shared_protocol.client import Lost
 from shared_protocol.messages import Accepted, Generate
@@ -76,6 +78,17 @@ def test_after_a_loss_the_next_backend_gets_the_pictures(session: Session) -> No
     again = session.receive(WELCOME)
     assert READ in again
     assert not any(isinstance(action, Send) and isinstance(action.request, Generate) for action in again)
+
+
+def test_a_picture_of_no_movie_is_the_file_itself_to_the_backend_too() -> None:
+    told = msgspec.json.decode(msgspec.json.encode(Picture("/x.png")), type=strip_pictures.Picture)
+    assert (told.file, told.frame) == ("/x.png", -1)
+    assert Picture("/x.png") == Picture("/x.png", -1)
+
+
+def test_an_anchor_alone_is_something_to_read() -> None:
+    assert Pictures(anchor=Picture("/x.png"))
+    assert not Pictures()
 
 
 @pytest.mark.parametrize(

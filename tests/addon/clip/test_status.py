@@ -91,6 +91,10 @@ def test_a_queue_that_stood_still_before_we_came_says_so_too() -> None:
 def test_silence_about_a_job_is_said() -> None:
     session, job = running()
     session.receive(Progress(job=A, phase="painting", step=1, steps=4))
+    session.watch(60.0)
+    assert session.status(job) == Status("Painting, 1 of 4", "", "painting"), "loading may be slow"
+    session.watch(61.0)
+    assert session.status(job) == Status("Painting", "no news for 61 s", "painting")
     assert session.watch(200.0) == []
     assert session.status(job) == Status("Painting", "no news for 3 min", "painting")
     assert job.state is State.RUNNING

@@ -39,6 +39,7 @@ def test_the_styles_own_loras_stay_beside_those_of_the_list() -> None:
 
 
 def test_a_file_is_named_by_its_path_and_numbers_as_they_were_typed() -> None:
+    assert LoraPart("ink", weight=0.123456).entry == {"name": "ink", "weight": 0.1235, "on": True}
     assert LoraPart("x.pt", "/l/x.pt", 0.800000011920929).entry == {"path": "/l/x.pt", "weight": 0.8, "on": True}
 
 

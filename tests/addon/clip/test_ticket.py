@@ -112,6 +112,12 @@ def test_a_ticket_names_no_folder_but_one_of_its_own(folder: str) -> None:
     assert decode(told(folder=folder)) is None
 
 
+def test_the_ends_of_what_a_ticket_holds_are_taken() -> None:
+    for ends in (told(fps=[1, 1]), told(rate=[1, 1]), told(folder="x" * 64), told(folder="x")):
+        assert decode(ends) is not None
+    assert decode(told(folder="x" * 65)) is None
+
+
 def test_fields_of_later_versions_are_passed_over() -> None:
     assert decode(told(mood="sunny")) == TICKET
 
