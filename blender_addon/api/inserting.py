@@ -33,10 +33,6 @@ from .errors import ElevatorError, stop
 JOB = re.compile(r"[0-9a-f]{4,32}")
 
 
-MOST_LISTED = 500
-"""Ended jobs that are looked through for a name."""
-
-
 ANSWER_SECONDS = 30.0
 
 
@@ -91,7 +87,7 @@ def _view(job: str) -> JobView:
     if bpy.app.background and not any(each.startswith(job) for each in pump.session.backend.finished):
         connect()
         before = pump.session.backend.times_told
-        pump.do(pump.session.backend.find_clips(MOST_LISTED))
+        pump.do(pump.session.backend.find_clips())
         waiting.until(lambda: pump.session.backend.times_told != before, ANSWER_SECONDS)
     view: JobView = _only(job, pump.session.backend.finished)
     return view

@@ -142,13 +142,16 @@ def check_nothing_is_waited_for_where_that_would_be_in_the_way() -> None:
 
 def check_a_backend_that_cannot_be_had_is_said() -> None:
     open_project("nobody")
+    api().connect("")
     known = json.loads(CONNECTION_FILE.read_text(encoding="utf-8")) | {"pid": 0, "started": None, "endpoint": "nowhere"}
     profile = HOME / "config" / "profiles" / "nowhere.json"
     profile.parent.mkdir(exist_ok=True)
     profile.touch(mode=0o600)
     profile.write_text(json.dumps(known), encoding="utf-8")
     try:
-        assert _error(lambda: api().connect("nobody")).code == "no_backend"
+        said = _error(lambda: api().connect("nobody"))
+        assert (said.code, said.sentence) == ("no_backend", 'There is no profile "nobody".')
+        assert "profile nobody --endpoint" in said.command
         said = _error(lambda: api().connect("nowhere"))
     finally:
         pump().use(replace(pump().serving, profile=""))
@@ -220,6 +223,7 @@ def check_a_time_limit_ends_the_wait_and_not_the_clip() -> None:
     clip = api().submit(f"a fox {SLOW}", frames=2)
     error = _error(lambda: clip.wait(timeout=0.3))
     assert error.code == "timeout", error
+    assert str(error) == "After 0.3 seconds 1 clips are not finished. They go on: wait again. [timeout]"
     assert not clip.ended
     clip.cancel()
     assert _error(clip.wait).code == "cancelled"
@@ -291,6 +295,10 @@ def check_clips_of_the_backend_are_inserted() -> None:
     assert span(clip.strip) == (7, 9)
     assert clip.folder.is_relative_to(PROJECTS / "second")
     assert _error(lambda: api().insert("0123456789abcdef")).code == "unknown_job"
+    alike = dict.fromkeys(("abcd" + "0" * 28, "abcd" + "1" * 28))
+    for name, sentence in (("abcd", "Several clips' names begin with abcd."), ("abc", "No clip is named abc.")):
+        said = _error(lambda name=name: part("api.inserting")._only(name, alike))
+        assert (said.code, said.sentence) == ("unknown_job", sentence)
 
 
 def check_folders_that_a_command_wrote_are_inserted() -> None:
@@ -314,6 +322,12 @@ def check_folders_that_a_command_wrote_are_inserted() -> None:
     assert clip.folder == inside, "what lies there is not copied"
     assert span(clip.strip)[1] - span(clip.strip)[0] == 4
     assert _error(lambda: api().insert(project.parent)).code == "no_clip"
+    bare = PROJECTS / "out" / "bare"
+    shutil.copytree(made.folder, bare, ignore=shutil.ignore_patterns("*.json"))
+    for fps, length in ((None, 4), (4, 8), ("8/2", 8)):
+        strip = api().insert(bare, frame_start=50, fps=fps).strip
+        assert span(strip) == (50, 50 + length), "without a rate each frame is one of the scene"
+        part("blender.strips").remove(scene(), strip)
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(project))
     tick_until(lambda: not pump().session.busy)
