@@ -123,7 +123,7 @@ def _listed(text: str) -> Iterator[Line]:
     except ValueError:
         raise TableError(_TOO_LONG) from None
     at = text.index("[") + 1
-    while (at := _after(text, at, " \t\r\n,")) < len(text) and text[at] != "]":
+    while text[at := _after(text, at)] != "]":
         try:
             found, end = _JSON.raw_decode(text, at)
         except _Doubled as error:
@@ -132,8 +132,9 @@ def _listed(text: str) -> Iterator[Line]:
         at = end
 
 
-def _after(text: str, at: int, signs: str) -> int:
-    while at < len(text) and text[at] in signs:
+def _after(text: str, at: int) -> int:
+    """Where the next object of a list begins, or the list ends."""
+    while text[at] in " \t\r\n,":
         at += 1
     return at
 
