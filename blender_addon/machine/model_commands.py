@@ -103,12 +103,11 @@ class ModelCommands(ToldCommands):
         """What the folder that was looked through last would make; None: none was."""
         self.progress: Fetching | None = None
         """Of the download that runs."""
-        self.added = ""
-        """The style that was made of models last and is not yet offered."""
+        self.added = self._added = ""
+        """The style that was made of models last and is not yet offered; and the one of the command that runs."""
         self.result = ""
         """What the last command has done, where nothing else shows it."""
         self._heard: list[_Heard] = []
-        self._added = ""
 
     def list(self) -> None:
         """Ask what there is."""

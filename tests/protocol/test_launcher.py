@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from shared_protocol.machine import launcher
 from shared_protocol.machine.launcher import install_command, launcher_of
 
 
@@ -44,6 +45,28 @@ def test_in_a_folder_that_is_deleted_the_whole_command_is_named(
     (tmp_path / "gone").rmdir()
     said = launcher_of(clone / ".venv" / "bin" / "python", clone)
     assert said == shlex.quote(f"{clone}/.venv/bin/video-elevator")
+
+
+def test_what_mends_an_installation_is_the_command_that_made_it(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "ROOT", clone)
+    assert launcher.mending() == "python3 install.py setup"
+    monkeypatch.setattr(launcher, "ROOT", tmp_path)
+    assert launcher.mending() == "pip install --force-reinstall FILE.whl"
+
+
+def test_a_command_of_install_py_is_typed_in_its_folder_or_anywhere(clone: Path) -> None:
+    assert install_command("doctor") == "python3 install.py doctor"
+    assert install_command("doctor", clone) == f"python3 '{clone}/install.py' doctor"
+
+
+def test_this_pythons_own_command_runs_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = launcher.launcher()
+    assert (launcher.ROOT / "shared_protocol" / "PROTOCOL.md").is_file()
+    assert said == launcher_of(Path(sys.executable), launcher.ROOT)
+    assert Path(shlex.split(said)[0]).parent == Path(sys.executable).parent
 
 
 def test_where_no_command_is_written_the_python_is_named(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from shared_protocol.machine import processes
@@ -115,6 +116,14 @@ def test_another_users_process_runs_too(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(os, "kill", refused)
     assert processes.is_running(os.getpid(), processes.start_time(os.getpid()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of /proc")
+def test_linux_tells_when_a_process_began() -> None:
+    ticks = processes.start_time(os.getpid())
+    assert ticks is not None
+    began = psutil.boot_time() + ticks / os.sysconf("SC_CLK_TCK")
+    assert began == pytest.approx(psutil.Process().create_time(), abs=2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of /proc")

@@ -81,6 +81,12 @@ def test_columns_without_a_name_and_cells_mean_nothing(text: str) -> None:
     assert rows(text) == [{"prompt": "a fox", "frames": "2"}, {"prompt": "a cat", "frames": "2"}]
 
 
+def test_what_separates_cells_is_as_the_table_says() -> None:
+    """Whatever its header has more of."""
+    assert rows("sep=;\nprompt;a,b,c\na fox;2\n") == [{"prompt": "a fox", "a,b,c": "2"}]
+    assert rows('"sep=,"\nprompt,a;b;c\na fox,2\n') == [{"prompt": "a fox", "a;b;c": "2"}]
+
+
 def test_something_below_no_name_is_said() -> None:
     assert rows("prompt,frames,\na fox,2,7\n") == ["Its cell 3 says '7', but the header has no name there."]
     (said,) = rows("prompt\na fox,2\n")

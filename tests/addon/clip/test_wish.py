@@ -318,6 +318,14 @@ def test_progress_in_a_terminal_is_one_line() -> None:
     assert stream.getvalue().count("\n") == 1
 
 
+def test_a_prompt_in_a_line_is_forty_letters_long() -> None:
+    stream = io.StringIO()
+    for length in (40, 41):
+        ClipLines(1, stream).show(1, "x" * length, Status("In the edit", "", "done"), ended=True)
+    whole, cut = stream.getvalue().splitlines()
+    assert (whole, cut) == (f"Elevator: {'x' * 40}: In the edit", f"Elevator: {'x' * 39}…: In the edit")
+
+
 @pytest.mark.parametrize("clips", [1, 2])
 def test_of_several_clips_each_part_of_the_work_is_a_line(clips: int) -> None:
     stream = io.StringIO()

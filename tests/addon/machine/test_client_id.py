@@ -86,6 +86,17 @@ def test_on_a_disk_without_locks_it_is_not_kept(
     assert "Operation not supported" in caplog.text
 
 
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        ClientId(tmp_path).close()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"client_1.lock": 0o600, "client_1.id": 0o600}
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors as Linux shows them")
 def test_it_leaves_no_descriptor_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))

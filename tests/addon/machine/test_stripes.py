@@ -16,11 +16,12 @@ def pixels(kind: str, width: int, height: int) -> Image.Image:
     with Image.open(io.BytesIO(stripes.stripes(kind, width, height))) as picture:
         picture.load()
         assert (picture.format, picture.size) == ("PNG", (width, height))
+        assert stripes.stripes(kind, width, height)[24:29] == bytes((8, 3, 0, 0, 0)), "as the standard has it"
         return picture.convert("RGB")
 
 
 @pytest.mark.parametrize("kind", [WAITING, FAILED])
-@pytest.mark.parametrize("size", [(64, 64), (8, 8), (1, 1), (65, 127), (1024, 576)])
+@pytest.mark.parametrize("size", [(64, 64), (8, 8), (1, 1), (65, 127), (100, 70), (1024, 576)])
 def test_it_is_a_picture_of_that_size(kind: str, size: tuple[int, int]) -> None:
     picture = pixels(kind, *size)
     colors = picture.getcolors()
