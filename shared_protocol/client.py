@@ -62,7 +62,7 @@ _NOT_THERE = {
 """What is said of a backend on another machine that was never reached."""
 
 
-_FAR = zmq.EVENT_CONNECTED | zmq.EVENT_CONNECT_RETRIED
+_REACHING = zmq.EVENT_CONNECTED | zmq.EVENT_CONNECT_RETRIED
 
 
 class Lost(Message, frozen=True, kw_only=True):
@@ -125,8 +125,7 @@ class Client:
         self._socket.curve_publickey = connection.client_public.encode()
         self._socket.curve_secretkey = connection.client_secret.encode()
         # A refusal shows nowhere but in the monitor.
-        self._monitor = self._socket.get_monitor_socket(sum(_LOST) | (_FAR if self._far else 0))
-        self._monitor.linger = 0
+        self._monitor = self._socket.get_monitor_socket(sum(_LOST) | _REACHING)
         self._socket.connect(connection.endpoint)
         self.send(Hello(client=short_name(name), client_id=client_id, live_frames=live_frames))
 

@@ -81,9 +81,9 @@ def _limits(path: str) -> tuple[str, str] | None:
     """The least and the most that a number of a request can be."""
     kind: msgspec.inspect.Type | None = msgspec.inspect.type_info(Generate)
     for part in _PART.finditer(path.strip("`").removeprefix("$")):
-        if part["key"] and isinstance(kind, msgspec.inspect.StructType):
+        if isinstance(kind, msgspec.inspect.StructType):
             kind = next((field.type for field in kind.fields if field.encode_name == part["key"]), None)
-        elif part["index"] and isinstance(kind, msgspec.inspect.VarTupleType):
+        elif isinstance(kind, msgspec.inspect.VarTupleType):
             kind = kind.item_type
         else:
             return None

@@ -158,11 +158,12 @@ def test_one_poll_gives_more_than_one_message(backend: Backend) -> None:
 
 def test_polling_stops_within_its_budget(backend: Backend) -> None:
     with Client(backend.connection, name="test") as client:
-        backend.hear()
-        backend.say(WELCOME)
-        backend.say(WELCOME)
-        first(client)
-        assert len(list(client.poll(budget=0.0))) <= 1
+        quiet(backend, client)
+        for _ in range(3):
+            backend.say(WELCOME)
+        assert client.wait(LONG)
+        time.sleep(SHORT)
+        assert [len(list(client.poll(budget=0.0))) for _ in range(4)] == [1, 1, 1, 0], "one, for one must be"
 
 
 def test_a_backend_that_closes_is_noticed_after_its_last_words(backend: Backend) -> None:
@@ -175,6 +176,18 @@ def test_a_backend_that_closes_is_noticed_after_its_last_words(backend: Backend)
         assert not list(client.poll()), "Lost comes once"
         assert not client.wait(0)
         client.send(AskStatus())
+
+
+def test_who_only_polls_notices_the_loss_too(backend: Backend) -> None:
+    with Client(backend.connection, name="test") as client:
+        backend.hear()
+        backend.socket.close()
+        deadline, heard = time.monotonic() + LONG, list(client.poll())
+        while not heard:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            heard = list(client.poll())
+        assert [message for message, _ in heard] == [client.lost]
 
 
 def test_no_last_words_are_ever_lost() -> None:
@@ -292,13 +305,13 @@ def test_a_client_that_slept_blames_nobody(backend: Backend, monkeypatch: pytest
         assert client.lost is None
 
 
-def test_words_end_the_silence(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_end_the_silence(backend: Backend) -> None:
     with Client(backend.connection, name="test") as client:
-        backend.hear()
-        client._silence = client_module.SILENCE_SECONDS
+        quiet(backend, client)
         backend.say(WELCOME)
-        assert first(client) == WELCOME
-        assert not list(client.poll())
+        assert client.wait(LONG)
+        client._silence = client_module.SILENCE_SECONDS
+        assert [message for message, _ in client.poll()] == [WELCOME]
         assert client.lost is None
 
 
