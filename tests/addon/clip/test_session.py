@@ -735,6 +735,32 @@ def test_what_was_asked_of_a_lost_backend_is_not_asked_of_the_next() -> None:
     assert session.backend.times_told == 1
 
 
+def test_how_much_was_asked_of_a_lost_backend_is_not_asked_of_the_next() -> None:
+    session, mark = ready(), "1" * 32
+    session.backend.find_clips()
+    session.unreachable(Problem("It has ended."))
+    session.reach()
+    welcomed(session)
+    session.backend.look_around()
+    assert tells_all(session, Jobs(queue=QueueState(), jobs=(view(B),), next=mark)) == []
+
+
+def test_with_its_jobs_the_backend_tells_of_its_queue() -> None:
+    session, _ = running()
+    session.receive(Jobs(queue=QueueState(paused=True, running=1), jobs=()))
+    assert session.backend.queue == QueueState(paused=True, running=1)
+
+
+def test_what_the_greeting_tells_is_known() -> None:
+    session, notes = Session(), ("A style was skipped.",)
+    session.reach()
+    session.connected()
+    session.receive(msgspec.structs.replace(WELCOME, notes=notes, device="cuda", queue=QueueState(waiting=2)))
+    backend = session.backend
+    assert (backend.styles, backend.notes, backend.device) == ((STYLE,), notes, "cuda")
+    assert backend.queue == QueueState(waiting=2)
+
+
 def test_jobs_of_others_are_counted() -> None:
     """Those of other keys, and those of other Blenders and commands of this user's."""
     session, _ = running()

@@ -47,6 +47,7 @@ def test_a_style_is_shown_with_the_bases_that_there_are(backend: Path) -> None:
     styles = StyleCommands()
     styles.show("-fog")
     assert styles.running == "bases"
+    styles.show("another")  # one command at a time
     finish(styles)
     assert words(backend) == ["styles", "show", "--json", "--", "-fog"]
     assert styles.bases == (BaseLine("sd", "SD", ("published", "fast")),)
