@@ -6,6 +6,7 @@ So a download of gigabytes holds up nothing, and goes on where it was when it is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -25,7 +26,7 @@ class Error(msgspec.Struct, frozen=True, tag=True):
 class ToldCommands:
     """A group of commands, of which one runs at a time."""
 
-    GROUP = ""
+    GROUP: ClassVar[str]
     """Its word on the command line."""
 
     def __init__(self) -> None:
