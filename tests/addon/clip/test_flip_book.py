@@ -50,6 +50,12 @@ def test_a_preview_as_large_as_they_come_is_read() -> None:
     assert (book.pages, book.height) == (16, 96)
 
 
+def test_no_more_than_a_million_pixels_are_unpacked() -> None:
+    for height in (1024, 1025):
+        book = read(Preview(made(1024, height, bytes((1 + 3 * 1024) * height)), 1))
+        assert (book is not None) == (height == 1024)
+
+
 def test_what_is_made_here_is_read() -> None:
     assert read(Preview(made(1, 2, b"\0abc\0def"), 1)) is not None
 
