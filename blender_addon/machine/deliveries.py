@@ -74,13 +74,15 @@ class Deliveries:
         for job in self._session.active:
             if job.seen is None or not job.has_frames or Path(job.folder).parent == parent:
                 continue
-            if job.id in self._under_way:
-                action, _ = self._under_way[job.id]
-                self.drop(job.id)
-                yield from self._session.moved(job.id, str(parent / Path(job.folder).name))
-                yield action
+            action, _ = self._under_way.get(job.id, (None, None))
+            self.drop(job.id)
+            folder = FrameFolder.of(job)
+            if action is None or folder.holds(job.frames):  # a copy may have ended just now
+                yield from self._session.moved(job.id, str(folder.move_to(parent).path))
             else:
-                yield from self._session.moved(job.id, str(FrameFolder.of(job).move_to(parent).path))
+                yield from self._session.moved(job.id, str(parent / folder.path.name))
+            if action is not None:
+                yield action
 
     def close(self) -> None:
         """End what is under way. The backend keeps its clips."""

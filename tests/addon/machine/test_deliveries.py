@@ -144,9 +144,15 @@ def test_python_that_does_not_start_is_no_matter_of_room(tmp_path: Path, monkeyp
 
 
 @pytest.mark.process
-def test_what_is_on_its_way_follows_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_come", [False, True])
+def test_what_is_on_its_way_follows_the_file(tmp_path: Path, has_come: bool) -> None:
+    """Also a copy that has ended, of which nobody has heard yet."""
     edit = Edit(tmp_path, local=True)
     edit.begin()
+    deadline = time.monotonic() + 30
+    while has_come and not edit.project.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     old, new = edit.project, tmp_path / "saved" / "elevator"
     edit.perform(edit.deliveries.follow_to(new))
     edit.project = new / "a-fox"
