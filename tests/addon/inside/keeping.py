@@ -200,10 +200,12 @@ def check_stopped_backend_ends_scripts() -> None:
     messages = part("shared_protocol.messages")
     open_project("stopped script")
 
+    stopped: list[Any] = []
+
     def stop(status: Any) -> None:
-        if status.phase == "painting":
+        if status.phase == "painting" and not stopped:  # it is told more than once
             with _other_client() as client:
-                _ask(client, messages.Shutdown(), messages.Goodbye)
+                stopped.append(_ask(client, messages.Shutdown(), messages.Goodbye))
 
     pump().on_status = stop
     try:
