@@ -8,7 +8,8 @@ from blender_addon.clip.model_words import fetched, gigabytes, name_of, of_set, 
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(5_120_000_000, "5.1 GB"), (334_641_190, "0.3 GB"), (35_000_000, "35 MB"), (0, "0 MB")]
+    ("size", "said"),
+    [(5_120_000_000, "5.1 GB"), (334_641_190, "0.3 GB"), (100_000_000, "0.1 GB"), (35_000_000, "35 MB"), (0, "0 MB")],
 )
 def test_sizes(size: int, said: str) -> None:
     assert gigabytes(size) == said
