@@ -29,6 +29,8 @@ class Arm:
     """How many of the plan's refinements are left, the noisiest first; None: all."""
     style: str | None = None
     """An embedded LoRA, at the weight that it ships with."""
+    few_steps: bool = False
+    """Whether the T2I is the embedded one with the LoRA that distils it to a few steps."""
     frames: int | None = None
     """None: as many as the study's clips have."""
     schedule: str | None = None
@@ -81,7 +83,10 @@ class Table:
 ALONE = Arm("T2V alone", T2V_ALONE)
 PER_FRAME = Arm("T2I per frame", T2I_ALONE)
 PUBLISHED = Arm("published")
-PRESETS = tuple(Arm(name, preset=name) for name in ("balanced", "fast", "draft"))
+PRESETS = (
+    *(Arm(name, preset=name) for name in ("balanced", "fast", "draft")),
+    Arm("turbo", preset="turbo", few_steps=True),
+)
 STYLED = tuple(Arm(name, style=name) for name in ("sketch", "pixel_art", "neon"))
 LONG: dict[str, Any] = {"steps": 50, "refine": [45, 35, 25, 15], "refine_steps": 8}
 """The paper's steps, for models whose own plan is shorter."""

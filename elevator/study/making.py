@@ -97,13 +97,15 @@ class Recipes:
     """Those of one pair of models, by headers alone."""
 
     def __init__(self, sources: Sources, size: tuple[int, int] | None, frames: int, machine: Machine) -> None:
-        self.sources, self.frames, self.machine = sources, frames, machine
+        self.sources, self.size, self.frames, self.machine = sources, size, frames, machine
         self.shapes = _shapes(sources)
         native = native_size(self.shapes.models)
         self.width, self.height = size or (native, native)
 
     def recipe(self, arm: Arm) -> Recipe:
         """Of an arm. Raises PlanError where this pair cannot make it, with the reason."""
+        if arm.few_steps and self.sources.distilled is None:
+            return self._few_steps().recipe(arm)
         models = self.shapes.models
         plan, frames = _plain(arm, arm.plan(models.presets)), arm.frames or self.frames
         if models.max_frames is not None and min(frames, plan.window or frames) > models.max_frames:
@@ -123,11 +125,18 @@ class Recipes:
             "files": _files(sources, _parts(arm, plan)),
             "loras": [lora.weight for lora in sources.loras],
             "machine": asdict(self.machine),
+            **({"distilled": sources.distilled} if sources.distilled else {}),
         }
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
         return Recipe(
             arm, self.sources.t2v, sources, plan, frames, self.height, self.width, calls, flops / 1e12, key, settings
         )
+
+    def _few_steps(self) -> Recipes:
+        """Those of the same pair with the embedded LoRA that distils the T2I."""
+        lora = Lora(str(WEIGHTS / "lcm"), 1.0)
+        sources = msgspec.structs.replace(self.sources, loras=(*self.sources.loras, lora), distilled="lcm")
+        return Recipes(sources, self.size, self.frames, self.machine)
 
     def _cost(self, arm: Arm, plan: Plan, frames: int) -> tuple[int, int]:
         """Network calls and floating-point operations."""

@@ -98,8 +98,8 @@ def cast(study: Study) -> Cast:
         for table in (table for table in study.tables if t2v in study.t2vs_of(table)):
             for arm in table.arms:
                 here = t2v, arm.name
-                if arm.style is not None and not knows_world(study.t2i):
-                    impossible[here] = "The styles are LoRAs of the embedded T2I."
+                if (arm.style is not None or arm.few_steps) and not knows_world(study.t2i):
+                    impossible[here] = "Its LoRA is one of the embedded T2I."
                     continue
                 try:
                     recipe = recipes[here] = recipes.get(here) or pair.recipe(arm)

@@ -9,9 +9,10 @@ import pytest
 
 from elevator.cost.estimating import estimate
 from elevator.cost.shapes import load_shapes
+from elevator.embedded import WEIGHTS
 from elevator.embedded.small_world.world import held_out_backgrounds
 from elevator.errors import PlanError, RequestError
-from elevator.presets import presets_for
+from elevator.presets import presets_for, presets_of
 from elevator.sources import Sources
 from elevator.study.arms import ALONE, PER_FRAME, PUBLISHED, T2I_ALONE, TABLES, Arm
 from elevator.study.making import Machine, Recipes
@@ -40,7 +41,7 @@ def test_tables_compare_and_claim_of_arms_that_they_have():
 
 def test_the_papers_own_plan_has_the_papers_refining_sets_and_steps():
     presets = presets_for("zeroscope")
-    arms = {arm.name: arm.plan(presets) for table in TABLES for arm in table.arms}
+    arms = {arm.name: arm.plan(presets) for table in TABLES for arm in table.arms if not arm.few_steps}
     assert arms["R = []"].refine == ()
     assert [len(arms[f"R = first {k}"].refine) for k in (1, 2, 3)] == [1, 2, 3]
     assert arms["R = first 3"].refine == (45, 35, 25)
@@ -89,6 +90,16 @@ def test_every_setting_makes_another_clip(all_recipes):
     pair.machine = Machine()
     pair.frames = 8
     assert pair.recipe(Arm("a")).key != plain.key
+
+
+def test_a_t2i_of_few_steps_is_one_of_the_presets(all_recipes):
+    turbo = all_recipes.recipes["embedded", "turbo"]
+    assert turbo.sources.distilled == "lcm"
+    assert [lora.path for lora in turbo.sources.loras] == [str(WEIGHTS / "lcm")]
+    assert turbo.plan == presets_of(WEIGHTS / "zeroscope", "zeroscope", few_steps=True)["turbo"].plan
+    sketch = all_recipes.recipes["embedded", "sketch"]
+    assert sketch.sources.distilled is None
+    assert "distilled" not in sketch.settings, "clips of before this arm keep their keys"
 
 
 @pytest.mark.parametrize(("name", "frames"), [("published", 16), ("24 frames", 24)])
