@@ -15,8 +15,10 @@ import pytest
 
 from backend.client import profiles
 from backend.client.api import Backend, connect
+from backend.client.failures import ClientFailure
 from elevator.pictures.clip_folder import frames_in
 from shared_protocol import connection
+from shared_protocol.machine.launcher import launcher
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, pid_of, running, until
 from tests.unread import unread
@@ -110,6 +112,46 @@ def test_results_are_listed_fetched_and_deleted(backend: Running, call: Call, tm
     assert not frames_in(tmp_path / "other")
     assert call("results", failed.id[:8], "--out", tmp_path / "other").code == 4
     assert call("results", "--out", out).code == 2
+
+
+def test_jobs_of_others_are_counted(paused: Backend, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Backend.jobs
+    monkeypatch.setattr(
+        Backend, "jobs", lambda backend, ended=0: msgspec.structs.replace(real(backend, ended), others=2)
+    )
+    assert call("queue").out.splitlines() == [
+        f'The queue is paused; "{launcher()} resume" goes on.',
+        "2 jobs of other users.",
+    ]
+    assert call("queue", "--json").lines[0]["others"] == 2
+    paused.submit("a fox", frames=4)
+    assert call("queue").out.splitlines()[-1] == "2 jobs of other users."
+
+
+def test_a_backend_that_is_lost_while_a_rate_is_changed_keeps_the_job(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect() as connected:
+        job = connected.submit("a fox", frames=2)
+        job.wait()
+
+    def lose(watcher: object, job: object) -> None:
+        raise ClientFailure("not_reached", detail="as the test asked")
+
+    monkeypatch.setattr("backend.cli.queueing.Watcher.follow", lose)
+    done = call("conform", job.id, "--fps", "4", "--out", tmp_path / "out", "--json")
+    assert (done.code, done.lines[-1]["code"]) == (3, "backend_lost")
+    assert "results" in done.lines[-1]["next_step"]
+
+
+def test_a_cancelled_job_is_listed_without_a_place(paused: Backend, call: Call) -> None:
+    job = paused.submit("a fox", frames=4)
+    paused.cancel(job.id)
+    head, row = call("results").out.splitlines()
+    assert head.split() == ["job", "submitted", "state", "frames", "size", "bytes", "taken", "prompt"]
+    assert row.split()[0] == job.id[:8]
+    assert row.endswith("fox")
+    assert "cancelled" in row
 
 
 def test_pause_resume_and_free_say_what_is_so(backend: Running, call: Call) -> None:
