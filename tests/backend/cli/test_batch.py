@@ -20,7 +20,7 @@ import pytest
 from backend.cli.batch_file import Row, read_rows
 from backend.cli.failures import CommandFailure
 from backend.cli.following import Watcher
-from backend.cli.receipt import read_receipt
+from backend.cli.receipt import Receipt, asked_of, read_receipt, write_receipt
 from backend.client import profiles
 from backend.client.api import Backend, Job, Wish, connect
 from backend.client.failures import ClientFailure
@@ -312,6 +312,7 @@ def test_a_row_that_fails_stops_no_other_and_is_tried_again(backend: Running, ca
         errors = [line for line in failed.lines if line["type"] == "Error"]
         assert [(line["code"], line.get("row")) for line in errors] == [("out_of_memory", 1), ("rows_failed", None)]
         assert "prompts.csv, row 1 (line 2)" in failed.err
+        assert "1 of the 2 rows" in errors[-1]["message"]
         assert len(frames_in(out / "0002")) == 2
     with connect() as connected:
         assert sorted(view.state for view in connected.jobs(9).jobs) == ["done", "failed", "failed"]
@@ -509,3 +510,38 @@ def test_a_receipt_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
     for data in (b"", b"{", b"[]", b'{"job": "x", "asked": {}}', b"\xff"):
         (tmp_path / "job.json").write_bytes(data)
         assert read_receipt(tmp_path) is None
+
+
+def test_a_receipt_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "clip", tmp_path / "file" / "clip.mp4"):
+        with pytest.raises(BackendError) as caught:
+            write_receipt(out, Receipt(job="0" * 32, asked={}))
+        assert (caught.value.code, caught.value.exit_code) == ("folder_unwritable", 5)
+        assert f"folder {out.parent if out.suffix else out} " in caught.value.sentence
+
+
+def test_a_receipt_is_whole_when_all_frames_or_the_film_lie_there(tmp_path: Path) -> None:
+    for out in (tmp_path, tmp_path / "a.mp4"):
+        assert not Receipt(job="0" * 32, asked={}).is_whole(out), "the clip has not come"
+        assert not Receipt(job="0" * 32, asked={}, frames=1).is_whole(out)
+    (tmp_path / "frame_0001.png").touch()
+    (tmp_path / "a.mp4").touch()
+    for out in (tmp_path, tmp_path / "a.mp4"):
+        assert Receipt(job="0" * 32, asked={}, frames=1).is_whole(out)
+    assert not Receipt(job="0" * 32, asked={}, frames=2).is_whole(tmp_path)
+
+
+def test_all_that_a_row_asks_for_tells_it_from_others(tmp_path: Path) -> None:
+    for number in range(2):
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((64, 64, 3), number, np.uint8))
+    header = "prompt,negative_prompt,style,preset,frames,width,height,seed,lora,footage,strength,anchor,fps,guidance"
+    cells = ["a", "b", "c", "d", "1", "64", "64", "1", "ink:0.5", "0.png", "0.5", "0.png", "24", "7"]
+    others = ["A", "B", "C", "D", "2", "72", "72", "2", "ink:0.6", "1.png", "0.6", "1.png", "25", "8"]
+    rows = [cells, *([*cells[:n], other, *cells[n + 1 :]] for n, other in enumerate(others))]
+    asked = [asked_of(row) for row in rows_of(file(tmp_path, "\n".join([header, *map(",".join, rows)])))]
+    assert all(asked[0] != other for other in asked[1:])
+    assert set(asked[0]) == {*Wish.__dataclass_fields__, "fps"} - {"flow_fps"}
+    (tmp_path / "0.png").rename(tmp_path / "moved.png")
+    (same,) = rows_of(file(tmp_path, f"{header}\n{','.join(cells).replace('0.png', 'moved.png')}\n"))
+    assert asked_of(same) == asked[0], "a picture is its content"
