@@ -87,6 +87,40 @@ def test_names_that_are_no_names(name: str) -> None:
         keys.parse_name(name)
 
 
+@pytest.mark.parametrize("name", ["a", "0", "a" * 64, "x-y_9", "nulls", "com", "com10"])
+def test_names_that_are_names(name: str) -> None:
+    assert keys.parse_name(name) == name
+
+
+@posix
+def test_folders_and_files_that_cannot_be_used_are_said(home: Path) -> None:
+    pair = KeyPair.fresh()
+    profile = ("profile", "gpu", "--endpoint", "gpu:1", "--server-key", pair.public, "--key", "studio")
+    (home / "config" / "keys" / "studio.key").mkdir(parents=True)
+    with pytest.raises(BackendError) as caught:
+        run(*profile)
+    assert caught.value.code == "home_unwritable"
+    assert "Is a directory" in caught.value.sentence
+    (home / "config" / "keys" / "studio.key").rmdir()
+    run("key", "studio")
+    (home / "config" / "profiles").write_text("a file in its place")
+    with pytest.raises(BackendError) as caught:
+        run(*profile)
+    assert caught.value.code == "home_unwritable"
+
+
+def test_a_key_may_also_lie_in_a_file_whose_name_is_as_long(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = KeyPair.fresh()
+    assert keys.parse_public_key(pair.public) == pair.public
+    monkeypatch.chdir(tmp_path)
+    name = f"{'k' * 36}.pub"
+    Path(name).write_text(pair.public, encoding="ascii")
+    Path(name).chmod(0o600)
+    assert keys.parse_public_key(name) == pair.public
+
+
 @posix
 def test_a_key_is_its_owners_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = os.umask(0)
