@@ -67,8 +67,9 @@ def test_the_queue_shows_places_and_changes_them(paused: Backend, call: Call) ->
     head, first, *_ = call("queue", "--json").lines
     assert (head["type"], head["queue"]["paused"], head["others"]) == ("Queue", True, 0)
     assert (first["type"], first["state"], first["position"], first["prompt"]) == ("Job", "queued", 0, "prompt 0")
-    for place in ("0", "x", "-1"):
+    for place in ("0", "x", "-1", "10000001"):
         assert call("queue", "--move", jobs[0], place).code == 2
+    assert call("queue", "--move", jobs[0], "10000000").code == 0
     for arguments in (("--front", "0" * 32), ("--front", "beef"), ("--move", "abc", "1")):
         failed = call("queue", *arguments)
         assert (failed.code, len(failed.err.splitlines())) == (1, 1)
