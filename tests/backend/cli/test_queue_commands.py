@@ -200,6 +200,25 @@ def test_a_paused_queue_is_said_and_the_place_in_it(paused: Backend, tmp_path: P
     assert process.returncode == 0
 
 
+def test_who_wants_test_pictures_is_told_of_a_backend_with_models(call: Call, home: Path) -> None:
+    with running("--device", "cpu", fake=False), connect() as connected:
+        connected.pause()
+        done = call("generate", "a fox", "--fake", "--frames", "2", "--detach")
+        assert done.code == 0
+        assert done.err.splitlines()[0] == "A backend with models runs already, so it makes the clip."
+        assert "paused" in done.err.splitlines()[1]
+
+
+def test_a_pause_while_a_clip_is_waited_for_is_said(home: Path, call: Call, tmp_path: Path) -> None:
+    with running(step_seconds=0.1), connect() as connected:
+        pausing = threading.Timer(0.5, connected.pause)
+        pausing.start()
+        done = call("generate", "a fox", "--frames", "2", "--out", tmp_path / "out", "--quiet")
+        pausing.join()
+    assert done.code == 0
+    assert [line.partition(";")[0] for line in done.err.splitlines()] == ["The queue is paused"]
+
+
 def test_settings_footage_and_another_rate_reach_the_clip(backend: Running, call: Call, tmp_path: Path) -> None:
     shots = tmp_path / "shots"
     assert call("generate", "a fox", "--frames", "4", "--seed", "1", "--out", shots).code == 0

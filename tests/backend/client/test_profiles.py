@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from backend import __main__
-from backend.cli import keys
+from backend.cli import keys, serving
 from backend.client import profiles
 from backend.failures import BackendError
 from backend.server.door import bind_guarded
@@ -66,6 +66,17 @@ def test_a_client_needs_a_machine_and_a_port(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         keys.parse_endpoint(text)
     assert keys.parse_endpoint("gpu.lan:5555") == "tcp://gpu.lan:5555"
+
+
+@pytest.mark.parametrize("text", ["auto", "cpu", "cuda:0,cuda:1", "cpu,cpu"])
+def test_one_or_several_devices(text: str) -> None:
+    assert serving.devices(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "cpu,", "auto,cpu", "cpu,auto", "abacus"])
+def test_what_are_no_devices(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        serving.devices(text)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "tcp://*:0", "tcp://[::1]:0"])
