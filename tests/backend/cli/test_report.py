@@ -187,8 +187,8 @@ def test_the_last_jobs_are_told_newest_first_with_what_ended_them(
     assert told == [(4, "queued", ""), (5, "queued", ""), (2, "failed", "unreadable")]
     monkeypatch.setattr("backend.cli.report.LAST_JOBS", 50)
     assert doctor_of("report", "--out", str(out)) == 0
-    told = [(int(one["job"], 16), one["failure"]) for one in facts_of(out)["queue"]["last"][3:]]
-    assert told == [(3, "model_missing"), (1, "model_missing")]
+    older = [(int(one["job"], 16), one["failure"]) for one in facts_of(out)["queue"]["last"][3:]]
+    assert older == [(3, "model_missing"), (1, "model_missing")]
 
 
 def test_of_a_log_the_last_lines_go_in(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

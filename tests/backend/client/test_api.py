@@ -204,7 +204,8 @@ def test_another_backend_is_tried_if_the_first_lets_nobody_in_any_more(monkeypat
     assert tried(start=True) == 1 + 1, "the same would not do otherwise"
     monkeypatch.setattr(api, "find_running", running_one)
     found[:], let_in = ["backend 0"], 3
-    assert connect(start=True) == "backend 2"
+    reached: object = connect(start=True)
+    assert reached == "backend 2"
 
 
 def test_what_a_clip_would_take_is_told_and_nothing_is_submitted(connected: Backend) -> None:

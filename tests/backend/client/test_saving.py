@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.client import saving
 from backend.client.saving import NewFilm, NewFrames, check_space, in_use, is_taken, new_clip, prepare
 from backend.failures import BackendError
 from shared_protocol.machine import files
@@ -92,7 +92,7 @@ def test_frames_that_cannot_be_written_leave_nothing(
         with NewFrames(tmp_path, overwrite=False) as frames:
             frames.write(0, PNG)
 
-    for owner, name in ((saving.os, "fsync"), (tempfile, "mkdtemp"), (files, "move"), (files, "sync_folder")):
+    for owner, name in ((os, "fsync"), (tempfile, "mkdtemp"), (files, "move"), (files, "sync_folder")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fails)
             assert refused(write).code == code
