@@ -240,6 +240,13 @@ def test_what_cannot_be_read_hides_nothing_else(maria: Path, monkeypatch: pytest
         assert gone not in shown
 
 
+def test_names_of_the_users_own_keys_go_and_the_servers_stays(home: Path) -> None:
+    (home / "config" / "keys").mkdir()
+    for name in ("studio.key", "studio.pub", "server.key", "server.pub"):
+        (home / "config" / "keys" / name).write_text("{}")
+    assert redactor_here().text("keys studio and server") == "keys «key 1» and server"
+
+
 def test_a_report_of_a_backend_that_runs(backend: Running, tmp_path: Path) -> None:
     with backend.client() as client:
         greet(client)

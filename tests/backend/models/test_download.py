@@ -208,6 +208,7 @@ def test_each_status_is_a_sentence_and_a_way_out(
         assert "in 30 min" in failure.next_step
     if headers.get("Retry-After") == "5":
         assert waits == [5, 5]
+        assert "in 1 min" in failure.next_step
     assert everything() == []
 
 
@@ -560,7 +561,9 @@ def test_offline_means_that_nobody_is_asked(
     assert hub.seen == []
 
 
-@pytest.mark.parametrize("text", ["huggingface.co", "ftp://x", "https://", "https://me:pass@x", "https://a b", "x:99"])
+@pytest.mark.parametrize(
+    "text", ["huggingface.co", "ftp://x", "https://", "https://me:pass@x", "https://a b", "x:99", "http://x:0"]
+)
 def test_an_endpoint_that_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", text)
     with pytest.raises(ModelFailure) as told:

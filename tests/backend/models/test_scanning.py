@@ -17,7 +17,7 @@ from backend.models import scanning
 from backend.models.failures import ModelFailure
 from backend.models.layouts import extra_paths
 from backend.models.pairs import pairs, why_not
-from backend.models.scanning import NOT_YET, Found, Scan, look_through, memory_file, own_models
+from backend.models.scanning import NOT_YET, Found, Scan, is_one_model, look_through, memory_file, own_models
 from elevator.checkpoints import Family, Identity, Kind, Layout, identify
 from elevator.checkpoints.header import NeedsTorch
 from shared_protocol.machine import places
@@ -364,6 +364,22 @@ def test_true_files_of_every_kind_are_found(tmp_path: Path) -> None:
         "lavie_base.pt": Kind.T2V,
         "AnimateLCM_sd15_t2v_lora.safetensors": Kind.LORA,
     }
+
+
+@pytest.mark.parametrize(
+    ("there", "one"),
+    [
+        ({"model_index.json"}, True),
+        ({"unet"}, False),
+        ({"config.json"}, False),
+        ({"config.json", "model.safetensors"}, True),
+        ({"config.json", "model.json"}, False),
+        ({"pytorch_lora_weights.safetensors"}, True),
+        (set(), False),
+    ],
+)
+def test_what_makes_a_folder_one_model(tmp_path: Path, there: set[str], one: bool) -> None:
+    assert is_one_model(tmp_path, there) is one
 
 
 def test_each_part_of_a_folder_is_needed(tmp_path: Path) -> None:
