@@ -114,6 +114,9 @@ def test_what_a_models_folder_says_of_itself_is_read_again(
     put(file, content)
     assert library.look("mine")
     assert library.catalogue.recipes["mine"].style.presets == ("turbo",)
+    put(file, "{}")  # in place: its folder stays as it is
+    assert library.look("mine")
+    assert "mine" in library.catalogue.skipped
 
 
 def test_a_picture_is_shown_as_soon_as_it_is_there(config: Path) -> None:
