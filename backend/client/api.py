@@ -308,8 +308,8 @@ class Backend:
         if isinstance(answer, Failed):
             self._unfollow(job)
             raise SaidByBackend(answer)
-        if isinstance(answer, Accepted):
-            job.accepted = answer
+        assert isinstance(answer, Accepted)
+        job.accepted = answer
         return job
 
     def upload(self, png: bytes) -> str:

@@ -74,7 +74,7 @@ class Library:
         self._disk = Remembered()
         self._files: frozenset[Path] = frozenset()
         self._rested = 0.0
-        self.catalogue = Catalogue({}, ())
+        self.catalogue: Catalogue
         """As it was at the last look."""
         self._look_at_all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 from backend import failures
 from backend.cli.failures import COMMAND, CommandCode, CommandFailure
-from backend.client.failures import CLIENT, ClientCode, ClientFailure, SaidByBackend
-from backend.failures import WIRE, Denial, Failure, StorageCode, StorageFailure, Wording
+from backend.client.failures import CLIENT, ClientCode, ClientFailure, SaidByBackend, cannot_write, cannot_write_home
+from backend.failures import WIRE, Denial, Failure, StorageCode, StorageFailure, Wording, cannot_keep
 from backend.models.failures import MODELS, ModelCode, ModelFailure
 from backend.server.failures import START, StartCode, StartFailure
 from shared_protocol.messages import SENTENCE_LENGTH, AskStatus, DenialCode, Denied, Failed, FailureCode
@@ -125,3 +126,13 @@ def test_what_goes_over_the_wire_comes_back_as_it_was_said() -> None:
         assert isinstance(event, Failed | Denied)
         said = SaidByBackend(event)
         assert (said.code, str(said), said.exit_code) == (error.code, str(error), error.exit_code)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES])
+def test_a_full_disk_is_told_from_one_that_may_not_be_written(number: int) -> None:
+    error = OSError(number, "as the test asked")
+    codes = [say(Path("/x"), error).code for say in (cannot_keep, cannot_write, cannot_write_home)]
+    if number == errno.EACCES:
+        assert codes == ["results_unwritable", "folder_unwritable", "home_unwritable"]
+    else:
+        assert codes == ["disk_full"] * 3

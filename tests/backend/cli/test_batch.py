@@ -6,20 +6,27 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from backend.cli.batch_file import Row, read_rows
-from backend.cli.receipt import read_receipt
+from backend.cli.failures import CommandFailure
+from backend.cli.following import Watcher
+from backend.cli.receipt import Receipt, asked_of, read_receipt, write_receipt
+from backend.client import profiles
 from backend.client.api import Backend, Job, Wish, connect
+from backend.client.failures import ClientFailure
 from backend.failures import BackendError, Failure
 from elevator.pictures.clip_folder import frames_in
+from shared_protocol import connection
 from shared_protocol.messages import FailureCode, LoraChoice
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, running, until
@@ -175,6 +182,11 @@ def test_a_cell_that_cannot_be_used_is_said_with_what_belongs_there(
     assert wrong == {1: f"prompts.csv, row 1 (line 2): {says}"}
 
 
+def test_settings_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    _, wrong = read_rows(file(tmp_path, "prompt,lowpass,lowpass.method\nx,3,box\n"), DEFAULTS, None)
+    assert wrong == {1: 'prompts.csv, row 1 (line 2): "lowpass.method" and "lowpass" contradict each other.'}
+
+
 def test_numbers_and_truths_as_spreadsheets_write_them(tmp_path: Path) -> None:
     text = "prompt,frames,seed,correction,guidance,steps\na fox,16.0,-1,TRUE,9.0,12.0\n"
     (row,) = rows_of(file(tmp_path, text))
@@ -206,6 +218,8 @@ def test_a_text_with_a_prompt_a_line_is_a_batch(tmp_path: Path) -> None:
         ('{"out": "a\\u0000b"}', "can be no folder's name"),
         (f'{{"out": "{"é" * 130}"}}', "can be no folder's name"),
         ('{"frames": 1.5}', "frames: 1.5 is no whole number: write it like 16."),
+        ('{"strength": true}', "strength: True is no number: write it like 0.8."),
+        ('{"strength": [0.5]}', "strength: [0.5] is no number: write it like 0.8."),
         ('{"lora": [1]}', "lora"),
         ('{"lora": 1}', "lora"),
         ('{"nothing": 1}', '"nothing"'),
@@ -298,6 +312,7 @@ def test_a_row_that_fails_stops_no_other_and_is_tried_again(backend: Running, ca
         errors = [line for line in failed.lines if line["type"] == "Error"]
         assert [(line["code"], line.get("row")) for line in errors] == [("out_of_memory", 1), ("rows_failed", None)]
         assert "prompts.csv, row 1 (line 2)" in failed.err
+        assert "1 of the 2 rows" in errors[-1]["message"]
         assert len(frames_in(out / "0002")) == 2
     with connect() as connected:
         assert sorted(view.state for view in connected.jobs(9).jobs) == ["done", "failed", "failed"]
@@ -400,6 +415,58 @@ def test_a_row_that_is_refused_is_not_tried_again(
     assert tried == prompts.split("\n")[:-1]
 
 
+def test_rows_of_a_backend_elsewhere_may_name_styles_that_are_there_alone(
+    backend: Running, call: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    styles = home / "config" / "styles"
+    styles.mkdir(parents=True)
+    text = 'title = "T"\nbase = "embedded"\npreset = "published"\nexample_prompt = "a cat"\n'
+    (styles / "theirs.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("ELEVATOR_HOME", str(tmp_path / "another machine"))
+    connection.write(profiles.profile_file("studio"), msgspec.structs.replace(backend.connection, pid=0, started=None))
+    options = ["--from", file(tmp_path, "prompt,style,frames\na fox,theirs,1\n"), "--out", tmp_path / "out"]
+    assert call("generate", *options).code == 1, "here there is no such style"
+    done = call("generate", *options, "--profile", "studio")
+    assert done.code == 0, done.err
+    assert len(frames_in(tmp_path / "out" / "0001")) == 1
+
+
+def test_a_pause_meanwhile_is_told(backend: Running, call: Call, tmp_path: Path) -> None:
+    path = file(tmp_path, "prompt\na fox\n")
+    with connect() as connected:
+        connected.pause()
+        resuming = threading.Timer(0.5, connected.resume)
+        resuming.start()
+        done = call("generate", "--from", path, "--out", tmp_path / "out", "--frames", "1", "--json")
+        resuming.join()
+    assert done.code == 0
+    assert [line["queue"]["paused"] for line in done.lines if line["type"] == "Queue"] == [False]
+    assert done.err.startswith("The queue is paused;")
+
+
+def test_what_stops_all_rows_is_told_as_it_is(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(tmp_path, "prompt\na fox\na cat\n")
+    tried: list[str] = []
+
+    def lost(backend: Backend, wish: Wish) -> Job:
+        tried.append(wish.prompt)
+        raise ClientFailure("not_reached", detail="as the test asked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Backend, "submit", lost)
+        done = call("generate", "--from", path, "--out", tmp_path / "out", "--json")
+    assert (done.code, done.lines[-1]["code"], tried) == (3, "batch_lost", ["a fox"])
+
+    def unwritten(watcher: Watcher, *event: object, **more: object) -> None:
+        raise CommandFailure("output_unwritten", detail="as the test asked")
+
+    monkeypatch.setattr(Watcher, "show", unwritten)
+    done = call("generate", "--from", path, "--out", tmp_path / "out", "--frames", "1", "--json")
+    assert (done.code, done.lines[-1]["code"]) == (1, "output_unwritten")
+
+
 def test_an_interrupt_cancels_what_was_submitted(home: Path, tmp_path: Path) -> None:
     if os.name != "posix":
         pytest.skip("signals are POSIX")
@@ -443,3 +510,38 @@ def test_a_receipt_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
     for data in (b"", b"{", b"[]", b'{"job": "x", "asked": {}}', b"\xff"):
         (tmp_path / "job.json").write_bytes(data)
         assert read_receipt(tmp_path) is None
+
+
+def test_a_receipt_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "clip", tmp_path / "file" / "clip.mp4"):
+        with pytest.raises(BackendError) as caught:
+            write_receipt(out, Receipt(job="0" * 32, asked={}))
+        assert (caught.value.code, caught.value.exit_code) == ("folder_unwritable", 5)
+        assert f"folder {out.parent if out.suffix else out} " in caught.value.sentence
+
+
+def test_a_receipt_is_whole_when_all_frames_or_the_film_lie_there(tmp_path: Path) -> None:
+    for out in (tmp_path, tmp_path / "a.mp4"):
+        assert not Receipt(job="0" * 32, asked={}).is_whole(out), "the clip has not come"
+        assert not Receipt(job="0" * 32, asked={}, frames=1).is_whole(out)
+    (tmp_path / "frame_0001.png").touch()
+    (tmp_path / "a.mp4").touch()
+    for out in (tmp_path, tmp_path / "a.mp4"):
+        assert Receipt(job="0" * 32, asked={}, frames=1).is_whole(out)
+    assert not Receipt(job="0" * 32, asked={}, frames=2).is_whole(tmp_path)
+
+
+def test_all_that_a_row_asks_for_tells_it_from_others(tmp_path: Path) -> None:
+    for number in range(2):
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((64, 64, 3), number, np.uint8))
+    header = "prompt,negative_prompt,style,preset,frames,width,height,seed,lora,footage,strength,anchor,fps,guidance"
+    cells = ["a", "b", "c", "d", "1", "64", "64", "1", "ink:0.5", "0.png", "0.5", "0.png", "24", "7"]
+    others = ["A", "B", "C", "D", "2", "72", "72", "2", "ink:0.6", "1.png", "0.6", "1.png", "25", "8"]
+    rows = [cells, *([*cells[:n], other, *cells[n + 1 :]] for n, other in enumerate(others))]
+    asked = [asked_of(row) for row in rows_of(file(tmp_path, "\n".join([header, *map(",".join, rows)])))]
+    assert all(asked[0] != other for other in asked[1:])
+    assert set(asked[0]) == {*Wish.__dataclass_fields__, "fps"} - {"flow_fps"}
+    (tmp_path / "0.png").rename(tmp_path / "moved.png")
+    (same,) = rows_of(file(tmp_path, f"{header}\n{','.join(cells).replace('0.png', 'moved.png')}\n"))
+    assert asked_of(same) == asked[0], "a picture is its content"

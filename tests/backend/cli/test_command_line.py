@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -260,6 +261,24 @@ def test_a_fault_that_cannot_be_kept_is_shown(
     (home / "state").write_text("a file in its place", encoding="utf-8")
     assert main(["status"]) == 70
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_without_the_packages_there_is_one_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "backend", "status"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.search("does not have the package [a-z]+: set everything up with", done.stderr)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_fault_of_the_server_is_in_its_own_log(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.cli.serving.serve", lambda options: 1 // 0)
+    assert main(["serve"]) == 70
+    assert str(places.log_file()) in capsys.readouterr().err
+    assert not places.commands_log_file().exists()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])

@@ -13,6 +13,7 @@ from backend import __main__, failures
 from backend.cli import batch_file, output
 from backend.client import api
 from backend.client.wish import Wish
+from backend.serve_options import ServeOptions
 from elevator import arguments
 from elevator.cli import command_line, options
 from shared_protocol import messages
@@ -49,6 +50,27 @@ def test_all_options_that_it_names_exist() -> None:
     known |= options.parser()._option_string_actions.keys() | {"--torch", "--torch-index"}  # install.py's
     named = set(re.findall(r"--[a-z][a-z0-9-]*", TEXT))
     assert named <= known
+
+
+def test_what_it_says_of_a_backends_defaults_is_so() -> None:
+    serving = TEXT.partition("## Serving")[2].partition("## ")[0]
+    stated = {
+        option.split()[0]: int(number)
+        for row in re.findall(r"^\| (`--.*)$", serving, re.MULTILINE)
+        for option, number in zip(quoted(row.partition(" | ")[0]), re.findall(r"\((\d+)\)", row), strict=False)
+    }
+    assert {"--idle", "--silence", "--keep", "--keep-gb", "--guest-gb"} == set(stated)
+    for command, words in (("serve", []), ("service", ["install"])):
+        given = vars(commands()[command].parse_args(words))
+        assert {option: round(given[option[2:].replace("-", "_")]) for option in stated} == stated
+    options = vars(commands()["serve"].parse_args([]))
+    assert (options["device"], options["model_memory"], options["bind"], options["authorize"]) == ("auto", 0, None, [])
+    served = ServeOptions()
+    assert (served.grace, options["grace"]) == (60, 60)
+    for name, of_served in (("idle", served.idle), ("silence", served.silence), ("keep", served.kept_results)):
+        assert options[name] == of_served
+    assert [int(options[name] * 1e9) for name in ("keep_gb", "guest_gb")] == [served.kept_bytes, served.guest_bytes]
+    assert not any((served.fake, served.stay, served.log_prompts, served.bind, served.memory_budget, served.authorize))
 
 
 def test_exit_codes_are_those_of_the_table() -> None:

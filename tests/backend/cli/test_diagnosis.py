@@ -32,7 +32,7 @@ from backend.server.jobs import Job, Owner
 from backend.server.schema import SCHEMA_VERSION
 from backend.server.store import JobStore
 from elevator import Plan, Sources
-from shared_protocol import connection
+from shared_protocol import VERSION, connection
 from shared_protocol.machine import places
 from tests.backend.harness import Running, command
 from tests.protocol.test_connection_file import of_this_process
@@ -257,6 +257,71 @@ def test_packages_of_other_versions_are_named(monkeypatch: pytest.MonkeyPatch, t
     assert f"pyzmq is {zmq.__version__} instead of 1.0" in finding.what
     assert "not-there is missing" in finding.what
     assert "msgspec" not in finding.what
+
+
+@posix
+def test_a_folder_that_cannot_be_written_is_told_with_the_one_that_is_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "state").rmdir()
+    real = os.access
+    for refused, said in ((os.W_OK, 3), (os.X_OK, 3), (os.R_OK, 0)):
+        monkeypatch.setattr(os, "access", lambda path, mode, refused=refused: not mode & refused and real(path, mode))
+        found = [one for one in wrong() if "cannot be written" in one.what]
+        assert len(found) == said
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+    (finding,) = wrong()
+    assert finding.what == f"the state folder {home / 'state'} cannot be written"
+    assert finding.remedy == f'chmod u+rwx "{home}"'
+    assert finding.needed
+
+
+def test_a_backend_of_another_release_is_told(backend: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "VERSION", "99.9")
+    (finding,) = [one for one in wrong() if "backend" in one.what]
+    assert finding.what.endswith("not 99.9")
+    assert finding.remedy.endswith(" stop")
+
+
+def test_the_extension_is_looked_for_by_its_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "BUILD", tmp_path)
+    (tmp_path / "video_elevator-0.0.1-linux.zip").touch()
+    (finding,) = [one for one in found() if one.what.startswith("the extension")]
+    assert (finding.what, finding.needed) == ("the extension is not built", False)
+    assert finding.remedy.endswith("package")
+    built = tmp_path / f"video_elevator-{VERSION}-linux.zip"
+    built.touch()
+    (finding,) = [one for one in found() if one.what.startswith("the extension")]
+    assert (finding.what, finding.remedy) == (f"the extension for Blender is built: {built}", "")
+
+
+@pytest.mark.parametrize("count", [3, 4, 9])
+def test_of_many_packages_three_are_named(count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("".join(f"not-there-{n}==2 \\\n    --hash=sha256:0\n" for n in range(count)), encoding="utf-8")
+    monkeypatch.setattr(diagnosis, "BACKEND", dataclasses.replace(BACKEND, lock=lock))
+    (finding,) = [one for one in wrong() if one.what.startswith("packages")]
+    named = ", ".join(f"not-there-{n} is missing" for n in range(3))
+    assert finding.what == f"packages: {named}" + (f" and {count - 3} more" if count > 3 else "")
+    assert finding.remedy.startswith("delete .venv, then: ")
+
+
+def test_a_line_says_how_bad_it_is() -> None:
+    assert diagnosis.line(Finding("x")) == "ok       x"
+    assert diagnosis.line(Finding("x", "mend it")) == "WRONG    x → mend it"
+    assert diagnosis.line(Finding("x", "mend it", needed=False)) == "better   x → mend it"
+
+
+@posix
+def test_secrets_that_are_their_owners_alone_are_counted(home: Path) -> None:
+    for name in ("config/keys/a.key", "config/profiles/b.json", "state/backend.log.1", "data/queue.db-wal"):
+        (home / name).parent.mkdir(exist_ok=True, mode=0o700)
+        (home / name).touch(0o600)
+    (home / "config" / "keys" / "a.pub").touch(0o644)
+    told = [one.what for one in found() if "their owner's alone" in one.what]
+    assert told == ["4 files with keys, prompts or logs are their owner's alone"]
+    (home / "config" / "keys" / "a.key").chmod(0o610)
+    assert not [one for one in found() if "their owner's alone" in one.what]
 
 
 @pytest.mark.parametrize("free", [0, 1_000_000_000, 2 * 1024**3 - 1])

@@ -23,6 +23,7 @@ from backend.failures import BackendError
 from backend.styles.catalogue import read_catalogue
 from elevator import Plan, estimate, load_shapes
 from elevator.calls import calls_of
+from elevator.errors import ModelError
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT
@@ -84,6 +85,33 @@ def test_footage_saves_calls(tmp_path: Path) -> None:
         said = foreseen(Wish("a fox", preset="published", footage=(shot, shot), strength=strength))
         assert said.frames == 2
         assert said.calls == calls_of(plan, 2, plan.steps - steps).total
+
+
+@pytest.mark.usefixtures("counted")
+def test_what_the_sampler_refuses_is_said(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise ModelError("This is too much; take less.")
+
+    monkeypatch.setattr(dry_run, "_estimate", refuse)
+    with pytest.raises(BackendError) as caught:
+        foreseen(Wish("a fox"))
+    assert caught.value.code == "model_unfit"
+    assert "This is too much; take less." in caught.value.sentence
+    assert ".." not in caught.value.sentence
+
+
+@pytest.mark.usefixtures("counted")
+def test_styles_that_are_skipped_are_said_once(call: Call, tmp_path: Path) -> None:
+    (places.config_folder() / "styles").mkdir(parents=True)
+    (places.config_folder() / "styles" / "broken.toml").write_text("title = ", encoding="utf-8")
+    (tmp_path / "prompts.txt").write_text("a fox\na cat\n")
+    for words in (("a fox",), ("--from", tmp_path / "prompts.txt")):
+        done = call("generate", *words, "--dry-run")
+        assert (done.code, done.err.count("is skipped")) == (0, 1)
+    head, *rows, last = done.out.splitlines()
+    assert head.split() == ["row", "frames", "size", "calls", "memory", "TFLOP", "disk"]
+    assert [row.split()[0] for row in rows] == ["1", "2"]
+    assert last.startswith("2 clips, ")
 
 
 def test_models_are_read_once_for_all_clips_of_a_base(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,20 @@ def test_of_another_machine_is_told_what_it_says_itself(home: Path, call: Call) 
         assert line[unknown] is None
 
 
+def test_what_cannot_be_found_out_is_left_out(backend: Running, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(pid: int) -> None:
+        raise psutil.NoSuchProcess(pid)
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr("backend.cli.health.psutil.Process", gone)
+    monkeypatch.setattr("backend.cli.health.shutil.disk_usage", refuse)
+    done = call("status", "--json")
+    assert (done.code, done.lines[0]["uptime"], done.lines[0]["free_bytes"]) == (EXIT_DONE, None, None)
+    assert "It has run for" not in call("status").out
+
+
 @pytest.mark.parametrize("content", [b"", b"no database", None])
 def test_a_database_that_cannot_be_read_is_none(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

@@ -18,7 +18,7 @@ from backend.styles.catalogue import read_catalogue as read_styles
 from shared_protocol.machine import places
 from tests.backend.commands import Call, caller
 from tests.backend.models import tools
-from tests.backend.models.conftest import BIG, alone, hub, write_catalogue  # noqa: F401  # fixtures, too
+from tests.backend.models.conftest import BIG, LORA, alone, hub, write_catalogue  # noqa: F401  # fixtures, too
 from tests.backend.models.hub_server import HubServer, cut
 from tests.elevator.checkpoints.written import header
 
@@ -163,6 +163,53 @@ def test_remove_says_which_styles_use_it(models: HubServer, call: Call) -> None:
     done = call("models", "remove", "video", "--yes", "--json")
     assert 'style "mine" uses' in done.err
     assert types(done.lines) == ["RemovedFile", "RemovedFile"]
+
+
+def test_what_another_set_needs_is_not_removed(models: HubServer, call: Call) -> None:
+    call("models", "get", "pair_with_lora")
+    done = call("models", "remove", "pair")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "Another set that is here needs all of these files: nothing was removed.\n"
+    assert place_of("big", "big.safetensors").exists()
+
+
+def test_files_whose_hashes_nobody_tells_are_named(models: HubServer, call: Call) -> None:
+    models.etags[LORA] = "unknown"
+    done = call("models", "get", "pair_with_lora")
+    assert "so they could not be compared: lora.safetensors." in done.out
+    again = call("models", "verify", "lora", "--json", "--quiet").lines
+    assert [line["problem"] for line in again] == [""]
+
+
+def test_what_a_look_left_out_is_said(
+    models: HubServer, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        tools.model(tmp_path / str(n) / "x.safetensors", tools.VAE)
+    monkeypatch.setattr("backend.models.scanning.MOST_ENTRIES", 4)
+    done = call("models", "scan", tmp_path)
+    assert done.code == 0
+    assert done.err == f"{tmp_path} holds more than 4 files: only a part was looked at.\n"
+
+
+def test_a_folder_of_models_that_cannot_be_made_is_said(models: HubServer, call: Call) -> None:
+    places.models_folder().parent.mkdir(parents=True, exist_ok=True)
+    places.models_folder().write_text("a file in its place")
+    for words in (("scan",), ("get", "big")):
+        done = call("models", *words, "--json")
+        assert (done.code, done.lines[-1]["code"]) == (5, "models_unwritable")
+
+
+def test_sizes_are_those_of_what_is_there_and_missing(models: HubServer, call: Call) -> None:
+    def here(name: str) -> str:
+        (row,) = [line for line in call("models", "list", "--all").out.splitlines() if line.startswith(f"{name} ")]
+        return re.split(r"  +", row)[4 if name == "pair" else 3]
+
+    assert [here(name) for name in ("pair", "big", "video")] == ["no", "no", "no"]
+    call("models", "get", "big")
+    assert [here(name) for name in ("pair", "big", "video")] == ["partly", "yes", "no"]
+    place_of("big", "big.safetensors").write_bytes(b"another")
+    assert here("big") == "no"
 
 
 def test_scan_says_in_plain_words_what_lies_there(models: HubServer, call: Call, tmp_path: Path) -> None:

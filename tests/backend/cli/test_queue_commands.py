@@ -15,8 +15,10 @@ import pytest
 
 from backend.client import profiles
 from backend.client.api import Backend, connect
+from backend.client.failures import ClientFailure
 from elevator.pictures.clip_folder import frames_in
 from shared_protocol import connection
+from shared_protocol.machine.launcher import launcher
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, command, pid_of, running, until
 from tests.unread import unread
@@ -65,8 +67,9 @@ def test_the_queue_shows_places_and_changes_them(paused: Backend, call: Call) ->
     head, first, *_ = call("queue", "--json").lines
     assert (head["type"], head["queue"]["paused"], head["others"]) == ("Queue", True, 0)
     assert (first["type"], first["state"], first["position"], first["prompt"]) == ("Job", "queued", 0, "prompt 0")
-    for place in ("0", "x", "-1"):
+    for place in ("0", "x", "-1", "10000001"):
         assert call("queue", "--move", jobs[0], place).code == 2
+    assert call("queue", "--move", jobs[0], "10000000").code == 0
     for arguments in (("--front", "0" * 32), ("--front", "beef"), ("--move", "abc", "1")):
         failed = call("queue", *arguments)
         assert (failed.code, len(failed.err.splitlines())) == (1, 1)
@@ -112,6 +115,46 @@ def test_results_are_listed_fetched_and_deleted(backend: Running, call: Call, tm
     assert call("results", "--out", out).code == 2
 
 
+def test_jobs_of_others_are_counted(paused: Backend, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Backend.jobs
+    monkeypatch.setattr(
+        Backend, "jobs", lambda backend, ended=0: msgspec.structs.replace(real(backend, ended), others=2)
+    )
+    assert call("queue").out.splitlines() == [
+        f'The queue is paused; "{launcher()} resume" goes on.',
+        "2 jobs of other users.",
+    ]
+    assert call("queue", "--json").lines[0]["others"] == 2
+    paused.submit("a fox", frames=4)
+    assert call("queue").out.splitlines()[-1] == "2 jobs of other users."
+
+
+def test_a_backend_that_is_lost_while_a_rate_is_changed_keeps_the_job(
+    backend: Running, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect() as connected:
+        job = connected.submit("a fox", frames=2)
+        job.wait()
+
+    def lose(watcher: object, job: object) -> None:
+        raise ClientFailure("not_reached", detail="as the test asked")
+
+    monkeypatch.setattr("backend.cli.queueing.Watcher.follow", lose)
+    done = call("conform", job.id, "--fps", "4", "--out", tmp_path / "out", "--json")
+    assert (done.code, done.lines[-1]["code"]) == (3, "backend_lost")
+    assert "results" in done.lines[-1]["next_step"]
+
+
+def test_a_cancelled_job_is_listed_without_a_place(paused: Backend, call: Call) -> None:
+    job = paused.submit("a fox", frames=4)
+    paused.cancel(job.id)
+    head, row = call("results").out.splitlines()
+    assert head.split() == ["job", "submitted", "state", "frames", "size", "bytes", "taken", "prompt"]
+    assert row.split()[0] == job.id[:8]
+    assert row.endswith("fox")
+    assert "cancelled" in row
+
+
 def test_pause_resume_and_free_say_what_is_so(backend: Running, call: Call) -> None:
     assert "paused" in call("pause").out
     assert call("pause", "--json").lines[0]["queue"]["paused"]
@@ -155,6 +198,25 @@ def test_a_paused_queue_is_said_and_the_place_in_it(paused: Backend, tmp_path: P
         paused.resume()
         process.stderr.read()
     assert process.returncode == 0
+
+
+def test_who_wants_test_pictures_is_told_of_a_backend_with_models(call: Call, home: Path) -> None:
+    with running("--device", "cpu", fake=False), connect() as connected:
+        connected.pause()
+        done = call("generate", "a fox", "--fake", "--frames", "2", "--detach")
+        assert done.code == 0
+        assert done.err.splitlines()[0] == "A backend with models runs already, so it makes the clip."
+        assert "paused" in done.err.splitlines()[1]
+
+
+def test_a_pause_while_a_clip_is_waited_for_is_said(home: Path, call: Call, tmp_path: Path) -> None:
+    with running(step_seconds=0.1), connect() as connected:
+        pausing = threading.Timer(0.5, connected.pause)
+        pausing.start()
+        done = call("generate", "a fox", "--frames", "2", "--out", tmp_path / "out", "--quiet")
+        pausing.join()
+    assert done.code == 0
+    assert [line.partition(";")[0] for line in done.err.splitlines()] == ["The queue is paused"]
 
 
 def test_settings_footage_and_another_rate_reach_the_clip(backend: Running, call: Call, tmp_path: Path) -> None:

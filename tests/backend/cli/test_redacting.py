@@ -13,6 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from backend.cli.redacting import Redactor
+from backend.cli.telltale import GONE
 from backend.logs import visible
 
 LETTERS = string.ascii_letters + string.digits
@@ -212,6 +213,7 @@ def test_names_of_models_and_pictures_go(name: str, end: str, said: str) -> None
     ("text", "gone"),
     [
         ("/home/peter/Geheim/x y.png and more", ["peter", "Geheim", "x y"]),
+        ("/home/peter/Geheim/lib/python3.11/site-packages/torch/x.py", ["peter", "Geheim"]),
         ("/Users/Maria Curie/Films/a.py: error", ["Maria", "Curie", "Films"]),
         ("C:\\Users\\Peter Pan\\z", ["Peter", "Pan"]),
         ('open "/mnt/Film 7/clip" failed', ["Film 7"]),
@@ -267,6 +269,7 @@ style "plain": all its files are what they should be; worker_output_cuda_0.log; 
 8 GB of memory, 4 processor cores; 512 × 512, 16 frames; 63/64; 3.5 s; 12:34:56; cuda:0; cuda:1; [::1]:5577; 1.2e-05
 read model.safetensors, 77 tokens; tokenizer: 49408 words; Missing key(s) in state_dict: "conv_in.weight"
 python -m backend resume; docs/STYLES.md; requirements.lock; python3 install.py setup; e.g. a fox, i.e. one
+300.1.2.3 and 1.2.3.400 are no addresses; 1.2.3.4.5 is a version
 the log says more: «state»/worker.log; its file is «settings»/backend.json; version 0.1.0
 """
 
@@ -281,6 +284,18 @@ def test_folders_that_may_be_told_have_names() -> None:
         "/home/mmuster/elevator/backend/x.py, /home/mmuster/.local/state/video_elevator/backend.log, /home/mmuster/y/z"
     )
     assert REDACTOR.text(text) == "«clone»/backend/x.py, «state»/backend.log, «home»/…"
+
+
+def test_of_a_path_of_python_stays_what_is_the_same_everywhere() -> None:
+    for path in ("/home/peter/env/lib/python3.11/torch/x.py", "/mnt/disk/env/lib/python3.11/torch/x.py"):
+        assert REDACTOR.text(f'File "{path}", line 3').endswith('/…/lib/python3.11/torch/x.py", line 3')
+
+
+def test_the_shortest_names_and_prompts_that_are_looked_for() -> None:
+    redactor = Redactor(prompts=["fox", " ox "], files={"abc": "style", "ab": "style", "123": "style"})
+    assert redactor.text("a fox, an ox; abc, ab and 123") == f"a {GONE}, an ox; «style 3», ab and 123"
+    hidden = redactor.text("the word 'fo' and “FOX” and 'x'")
+    assert hidden == f"the word 'fo' and “{GONE}” and 'x'"
 
 
 @given(st.text(max_size=300) | st.text("/\\\"'.:@=%[]()-_ aZ0\n“”«»", max_size=80))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import sqlite3
 import stat
 import zipfile
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -16,11 +19,14 @@ import zmq
 from backend import __main__
 from backend.cli.known_here import redactor_here
 from backend.cli.redacting import Redactor
+from backend.failures import BackendError
 from backend.installer import doctor
 from backend.installer.doctor import Finding
+from backend.serve_options import ServeOptions
 from backend.server.keys import server_keys
+from backend.server.only_one import only_one
 from backend.server.store import JobStore
-from shared_protocol import connection
+from shared_protocol import VERSION, connection
 from shared_protocol.machine import files, places
 from shared_protocol.messages import Failed
 from tests.backend.cli.test_diagnosis import PROMPT, job
@@ -134,11 +140,111 @@ def test_a_report_is_made_of_whatever_is_there(maria: Path, tmp_path: Path) -> N
     (places.data_folder() / "queue.db").write_bytes(b"no database")
     places.connection_file().write_bytes(b"\xff")
     (places.state_folder() / "backend.log").write_bytes(b"\xff\xfe\x00 bytes")
+    (places.state_folder() / "worker.log").mkdir()
     (places.config_folder() / "keys").mkdir()
     (places.config_folder() / "keys" / "x.key").write_bytes(b"[]")
     (tmp_path / "old.zip").write_bytes(b"an older report")
     assert doctor_of("report", "--out", str(tmp_path / "old.zip")) == 0
-    assert "file is not a database" in content_of(tmp_path / "old.zip")
+    content = content_of(tmp_path / "old.zip")
+    assert "file is not a database" in content
+    assert "Is a directory" in content
+    assert doctor_of("report", "--out", str(tmp_path / "new" / "report.zip")) == 0, "its folder is made"
+
+
+def test_a_place_that_cannot_be_written_is_said(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BackendError) as caught:
+        doctor_of("report", "--out", str(tmp_path / "file" / "report.zip"))
+    assert (caught.value.code, caught.value.exit_code) == ("folder_unwritable", 5)
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        facts: dict[str, Any] = json.loads(archive.read("report.json"))
+    return facts
+
+
+def test_the_last_jobs_are_told_newest_first_with_what_ended_them(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.cli.report.LAST_JOBS", 3)
+    with closing(JobStore(places.data_folder() / "queue.db")) as jobs:
+        for number in range(1, 6):
+            jobs.add(job(number))
+        for number in (1, 2, 3):
+            jobs.move(job(number).id, jobs.get(job(number).id).state.LOADING)  # type: ignore[union-attr]
+            jobs.finish(Failed(job=job(number).id, code="model_missing", message="x", next_step=""))
+    with closing(sqlite3.connect(places.data_folder() / "queue.db")) as base:
+        base.execute("UPDATE jobs SET ended = 1000.0 WHERE id = ?", [job(1).id])
+        base.execute("UPDATE jobs SET ended = 3000.0, ending = '{' WHERE id = ?", [job(2).id])
+        base.execute("UPDATE jobs SET ended = 2000.0 WHERE id = ?", [job(3).id])
+        base.commit()
+    out = tmp_path / "report.zip"
+    assert doctor_of("report", "--out", str(out)) == 0
+    queue = facts_of(out)["queue"]
+    assert queue["states"] == {"queued": 2, "failed": 3}
+    told = [(int(one["job"], 16), one["state"], one["failure"]) for one in queue["last"]]
+    assert told == [(4, "queued", ""), (5, "queued", ""), (2, "failed", "unreadable")]
+    monkeypatch.setattr("backend.cli.report.LAST_JOBS", 50)
+    assert doctor_of("report", "--out", str(out)) == 0
+    older = [(int(one["job"], 16), one["failure"]) for one in facts_of(out)["queue"]["last"][3:]]
+    assert older == [(3, "model_missing"), (1, "model_missing")]
+
+
+def test_of_a_log_the_last_lines_go_in(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.cli.report.LOG_LINES", 3)
+    (places.state_folder() / "backend.log").write_text("".join(f"line {n} of it\n" for n in range(9)))
+    assert doctor_of("report", "--out", str(tmp_path / "report.zip")) == 0
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        assert archive.read("logs/backend.log").decode() == "line 6 of it\nline 7 of it\nline 8 of it"
+
+
+def test_what_the_report_says_of_settings_and_styles(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELEVATOR_FAKE_STEP_SECONDS", "0.5")
+    out = tmp_path / "report.zip"
+    assert doctor_of("report", "--out", str(out)) == 0
+    facts = facts_of(out)
+    assert facts["settings"]["defaults"]["grace"] == ServeOptions().grace
+    assert facts["settings"]["environment"]["ELEVATOR_FAKE_STEP_SECONDS"] == "0.5"
+    assert set(facts["settings"]["environment"]) <= {name for name in os.environ if name.startswith("ELEVATOR_")}
+    assert facts["settings"]["install_file"] == "FileNotFoundError"
+    assert facts["findings"][0]["what"] == "install.py is content"
+    assert facts["styles"]["plain"]["fps"] == 8
+    assert facts["styles"]["plain"]["presets"] == sorted(facts["styles"]["plain"]["presets"])
+    assert facts["backend"] == "No backend runs."
+    with only_one(places.lock_file()):
+        assert doctor_of("report", "--out", str(out)) == 0
+    assert facts_of(out)["backend"] == f"No backend runs. But process {os.getpid()} holds the lock of one."
+    assert facts["versions"]["elevator"] == VERSION
+    assert re.fullmatch(r"\d\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", facts["written"])
+
+
+def test_what_cannot_be_read_hides_nothing_else(maria: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records, profiles and accounts that are not as ours are."""
+    results, profiles = places.data_folder() / "results", places.profiles_folder()
+    for number, text in enumerate(("{", "[]", json.dumps({"prompt": "Only in a record"}))):
+        (results / str(number)).mkdir(parents=True)
+        (results / str(number) / "result.json").write_text(text)
+    profiles.mkdir()
+    for number, endpoint in enumerate(("ipc:///tmp/x", "tcp://planted-gpu:5577", "tcp://[fe80::1]:5577")):
+        (profiles / f"p{number}.json").write_text(json.dumps({"endpoint": endpoint}))
+
+    def nobody() -> str:
+        raise KeyError("no such account")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    shown = redactor_here().text("Only in a record; planted-gpu; studio-seven; Muster")
+    for gone in ("Only in a record", "planted-gpu", "studio-seven"):
+        assert gone not in shown
+
+
+def test_names_of_the_users_own_keys_go_and_the_servers_stays(home: Path) -> None:
+    (home / "config" / "keys").mkdir()
+    for name in ("studio.key", "studio.pub", "server.key", "server.pub"):
+        (home / "config" / "keys" / name).write_text("{}")
+    assert redactor_here().text("keys studio and server") == "keys «key 1» and server"
 
 
 def test_a_report_of_a_backend_that_runs(backend: Running, tmp_path: Path) -> None:

@@ -225,6 +225,86 @@ def test_a_name_that_no_unit_can_hold_is_said(call: Call, monkeypatch: pytest.Mo
     assert not unit_file().exists()
 
 
+def test_each_system_has_its_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    for platform, kind in (("linux", Systemd), ("darwin", Launchd), ("win32", TaskScheduler)):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert isinstance(service_managers.manager_here(), kind)
+
+
+def test_on_windows_the_service_has_no_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    python = tmp_path / "python.exe"
+    monkeypatch.setattr(sys, "executable", str(python))
+    (tmp_path / "pythonw.exe").touch()
+    assert service_of([]).program == str(python), "elsewhere there is none"
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert service_of([]).program == str(tmp_path / "pythonw.exe")
+    (tmp_path / "pythonw.exe").unlink()
+    assert service_of([]).program == str(python)
+
+
+@linux
+def test_where_nobody_can_say_whether_one_lingers_nothing_is_said_of_it(
+    call: Call, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = calls.parent / "bin"
+    (commands / "loginctl").write_text("#!/bin/sh\nexit 1\n")
+    assert "enable-linger" not in call("service", "install").out
+    (commands / "loginctl").unlink()
+    monkeypatch.setenv("PATH", f"{commands}:/nowhere")
+    for name in ("basename", "systemctl"):
+        (commands / name).write_text("#!/bin/sh\necho x\n")
+        (commands / name).chmod(0o755)
+    done = call("service", "install")
+    assert (done.code, "enable-linger" in done.out) == (0, False)
+
+
+@linux
+def test_a_command_of_the_system_that_does_not_end_or_cannot_be_run_is_said(
+    call: Call, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = calls.parent / "bin" / "systemctl"
+    said = '"systemctl --user show --property=Version"'
+    systemctl.write_text("no program")
+    with monkeypatch.context() as alone:
+        alone.setenv("PATH", str(systemctl.parent))
+        done = call("service", "install")
+    assert (done.code, f"{said}: Exec format error." in done.err) == (1, True), done.err
+    monkeypatch.setattr(service_managers, "COMMAND_SECONDS", 0.1)
+    systemctl.write_text("#!/bin/sh\nexec sleep 20\n")
+    done = call("service", "install")
+    assert (done.code, f"{said}: it took more than 0 seconds." in done.err) == (1, True), done.err
+
+
+@linux
+def test_one_that_only_fails_is_said_with_its_code(call: Call, calls: Path) -> None:
+    systemctl = calls.parent / "bin" / "systemctl"
+    systemctl.write_text('#!/bin/sh\ncase "$*" in *show*) echo ok ;; *) exit 7 ;; esac\n')
+    assert '"systemctl --user daemon-reload": exit code 7.' in call("service", "install").err
+    systemctl.write_text("#!/bin/sh\nexit 7\n")
+    assert "systemctl --user does not answer" in call("service", "install").err
+
+
+@linux
+def test_a_folder_of_units_that_cannot_be_written_is_said(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path.home() / ".config").write_text("a file in its place")
+    done = call("service", "install")
+    assert (done.code, "cannot be written" in done.err) == (5, True)
+    (Path.home() / ".config").unlink()
+    unit_file().mkdir(parents=True)
+    done = call("service", "remove")
+    assert (done.code, "cannot be written" in done.err) == (5, True)
+
+
+@linux
+def test_settings_may_lie_elsewhere(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    call("service", "install")
+    assert (tmp_path / "settings" / "systemd" / "user" / SYSTEMD_NAME).is_file()
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")  # which counts as unset
+    call("service", "install")
+    assert unit_file().is_file()
+
+
 def test_folders_of_the_terminal_are_the_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ELEVATOR_HOME", "here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import subprocess
@@ -14,12 +15,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from backend.cli import style_pictures
+from backend.client.api import connect
 from backend.styles.catalogue import read_catalogue
 from backend.styles.files import Base, LoraEntry, StyleFile, read
 from backend.styles.recipes import PNG
 from elevator.presets import Preset, fitting, presets_for
+from shared_protocol.machine import files
 from tests.backend.commands import Call, caller
 from tests.backend.harness import ROOT, Running, running
+from tests.backend.models import tools
 from tests.true_shapes.random_weights import write, write_embedding
 
 PHRASE = {"modelspec.trigger_phrase": "ink wash, sumi"}
@@ -262,6 +267,115 @@ def test_loras_are_named_as_a_client_sees_them(home: Path, models: Path, call: C
     assert 'there is no LoRA "gone"' in missing.err
 
 
+def test_an_embedding_is_taken_away_and_what_was_wrong_before_is_told(home: Path, call: Call) -> None:
+    file = home / "config" / "styles" / "mine.toml"
+    file.parent.mkdir(parents=True)
+    made = 'title = "M"\nbase = "embedded"\npreset = "draft"\nexample_prompt = "a fox"\n'
+    file.write_text(made + 'embeddings = ["cat.pt", "dog.pt", "/m/owl.pt"]\n', encoding="utf-8")
+    done = call("styles", "edit", "mine", "--no-embedding", "cat", "--no-embedding", "/m/owl.pt")
+    assert done.code == 0, done.err
+    assert style(home, "mine").embeddings == ("dog.pt",)
+    assert "dog.pt is missing" in done.err, "it is no fault of this change"
+    assert call("styles", "edit", "mine", "--no-embedding", "cat").code == 1
+    refused = call("styles", "edit", "mine", "--embedding", home / "new.pt")
+    assert refused.code == 1
+    assert "new.pt is missing" in refused.err
+    assert style(home, "mine").embeddings == ("dog.pt",)
+
+
+def test_a_disk_that_refuses_is_said(home: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("styles", "new", "mine")
+    for error, code, exit_code in (
+        (PermissionError(errno.EACCES, "Permission denied"), "folder_unwritable", 5),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", 5),
+        (FileExistsError(errno.EEXIST, "File exists"), "style_exists", 1),
+    ):
+
+        def refuse(*arguments: object, error: OSError = error, **options: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "write", refuse)
+            patch.setattr(files, "patiently", refuse)
+            done = call("styles", "new", "other", "--json")
+            assert (done.code, done.lines[-1]["code"]) == (exit_code, code)
+            if exit_code == 5:
+                done = call("styles", "remove", "mine", "--json")
+                assert (done.code, done.lines[-1]["code"]) == (exit_code, code)
+    assert [path.name for path in (home / "config" / "styles").iterdir()] == ["mine.toml"]
+
+
+def test_a_name_is_given_or_made_from_a_title(home: Path, call: Call) -> None:
+    for given, name, title in (
+        ("quiet_fog", "quiet_fog", "Quiet Fog"),
+        ("Café, v2", "cafe_v2", "Café, v2"),
+        ("T" * 70, "t" * 60, "T" * 64),
+    ):
+        assert call("styles", "new", given).code == 0
+        assert style(home, name).title == title
+    assert call("styles", "new", "quiet_fog", "--preset", "draft").code == 1
+    assert call("styles", "new", "quiet_fog", "--preset", "draft", "--overwrite").code == 0
+    assert style(home, "quiet_fog").preset == "draft"
+    assert call("styles", "copy", "quiet_fog", "cafe_v2").code == 1
+    assert call("styles", "copy", "quiet_fog", "cafe_v2", "--overwrite").code == 0
+    assert (style(home, "cafe_v2").title, style(home, "cafe_v2").preset) == ("Cafe V2", "draft")
+    assert call("styles", "new", "neon", "--overwrite").code == 1, "one of ours is changed by a copy alone"
+
+
+def test_what_is_changed_is_said_for_people_and_scripts(home: Path, call: Call) -> None:
+    made = call("styles", "new", "mine", "--json").lines
+    assert [(line["type"], line["name"], line["own"]) for line in made] == [("StyleLine", "mine", True)]
+    said = call("styles", "edit", "mine", "--title", "Fog").out.splitlines()
+    assert said[0] == f"The style is {home / 'config' / 'styles' / 'mine.toml'}."
+    assert said[1].endswith("generate 'a corgi running on a beach' --style mine")
+    rows = [line.split() for line in call("styles", "list").out.splitlines()]
+    assert rows[0] == ["name", "title", "base", "preset"]
+    assert ["mine", "Fog", "embedded", "published", "own"] in rows
+    assert ["neon", "Neon", "embedded", "published"] in rows
+    bases = [line.split()[:2] for line in call("styles", "bases").out.splitlines()]
+    assert bases[0] == ["name", "title"]
+    assert "embedded" in [row[0] for row in bases]
+    assert call("styles", "show", "mine").out.startswith(f"# {home / 'config' / 'styles' / 'mine.toml'}\n")
+    gone = call("styles", "remove", "mine")
+    assert gone.out == f"Deleted: {home / 'config' / 'styles' / 'mine.toml'}. Its base and models stay.\n"
+    call("styles", "new", "mine")
+    (line,) = call("styles", "remove", "mine", "--json").lines
+    assert line == {"type": "Removed", "files": [str(home / "config" / "styles" / "mine.toml")]}
+
+
+def test_models_are_added_under_a_name_that_is_free_or_shall_be_replaced(
+    home: Path, models: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = models / "DreamShaper 8.safetensors", models / "mm_sd_v15_v2.ckpt"
+    assert call("models", "add", *pair, "--name", "mine").code == 0
+    again = call("models", "add", *pair, "--name", "mine", "--json")
+    assert (again.code, again.lines[-1]["code"]) == (1, "style_exists")
+    assert call("models", "add", *pair, "--name", "mine", "--title", "New", "--overwrite").code == 0
+    assert style(home, "mine").title == "New"
+    wrong = call("models", "add", *pair, "--name", "My Own", "--json")
+    assert (wrong.code, wrong.lines[-1]["code"]) == (1, "style_unwritten")
+    for error, code in (
+        (FileExistsError(errno.EEXIST, "File exists"), "style_exists"),
+        (PermissionError(errno.EACCES, "Permission denied"), "folder_unwritable"),
+    ):
+
+        def refuse(*arguments: object, error: OSError = error, **options: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "write", refuse)
+            assert call("models", "add", *pair, "--name", "other", "--json").lines[-1]["code"] == code
+
+
+def test_a_video_model_whose_presets_are_others_makes_no_style(home: Path, tmp_path: Path, call: Call) -> None:
+    video = tools.diffusers(tmp_path / "zeroscope", "UNet3DConditionModel", 1024)
+    (video / "presets.toml").write_text("[quick]\nsteps = 3\nrefine = []\n")
+    t2i = tools.model(tmp_path / "dream.safetensors", tools.SD1)
+    done = call("models", "add", t2i, video, "--name", "mine", "--json")
+    assert (done.code, done.lines[-1]["code"]) == (1, "style_unwritten")
+    assert 'has no preset "published", only quick' in done.err
+
+
 def test_bases_are_listed_with_their_presets(home: Path, models: Path, call: Call) -> None:
     call("models", "add", models / "DreamShaper 8.safetensors", models / "lavie_base.pt", "--name", "mine")
     (home / "config" / "bases" / "broken.toml").write_text("t2i =", encoding="utf-8")
@@ -303,6 +417,9 @@ def test_ours_is_changed_as_a_copy(home: Path, call: Call) -> None:
         (("edit", "plain", "--content", '{"prmpt": "x"}'), "prmpt"),
         (("edit", "plain", "--content", '{"plan": 3}'), '"plan"'),
         (("edit", "plain", "--set", "stpes=3"), "stpes"),
+        (("edit", "plain", "--set", "lowpass=3", "--set", "lowpass.method=box"), "contradict each other"),
+        (("edit", "plain", "--no-embedding", "cat"), 'the style has no embedding "cat"'),
+        (("edit", "plain", "--lora-on", "ink"), 'the style has no LoRA "ink"'),
         (("remove", "plain"), "comes with the product and stays"),
         (("remove", "../x"), "is not there"),
         (("thumbnail", "plain"), "is not your own"),
@@ -344,7 +461,9 @@ def test_a_style_that_is_broken_is_listed_with_its_reason(home: Path, call: Call
     assert done.err.count("has a mistake") == 1
 
 
-def test_a_running_backend_makes_the_picture_and_shows_it(home: Path, call: Call) -> None:
+def test_a_running_backend_makes_the_picture_and_shows_it(
+    home: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running() as backend, backend.client() as client:
         assert call("styles", "new", "mine").code == 0
         picture = home / "config" / "styles" / "mine.png"
@@ -357,6 +476,38 @@ def test_a_running_backend_makes_the_picture_and_shows_it(home: Path, call: Call
         client.status()
         shown = _shown(backend, "mine")
         assert shown != ""
+        _own(home, "min_size = 48\nsize_step = 24\nmax_size = 480\nframes = 3\n")
+        assert call("styles", "thumbnail", "own").code == 0
+        own = home / "config" / "styles" / "own.png"
+        assert _side(own) == (240, 240), "the largest multiple of the style's step that a picture may have"
+        most = own.stat().st_size - 1
+        monkeypatch.setattr(style_pictures, "THUMBNAIL_BYTES", most)
+        assert call("styles", "thumbnail", "own", "--overwrite").code == 0
+        assert _side(own) == (128, 128), "smaller, until it may be sent"
+        assert own.stat().st_size <= most
+        with connect() as connected:
+            made = [view for view in connected.jobs(9).jobs if view.width == 240]
+        assert [(view.frames, view.height, view.seed) for view in made] == [(3, 240, 1)] * 2
+        records = [json.loads((Path(view.folder) / "clip.json").read_bytes()) for view in made]
+        assert "draft" in str(records[0]), "the quickest of its presets"
+
+        def full(*arguments: object, **options: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(files, "write", full)
+        refused = call("styles", "thumbnail", "mine", "--overwrite", "--json")
+        assert (refused.code, refused.lines[-1]["code"]) == (5, "disk_full")
+
+
+def _own(home: Path, limits: str) -> None:
+    """A style on a base with these limits."""
+    (home / "config" / "bases").mkdir()
+    (home / "config" / "bases" / "own.toml").write_text(
+        f'title = "B"\nt2i = "a"\nt2v = "b"\npresets = "zeroscope"\n{limits}', encoding="utf-8"
+    )
+    (home / "config" / "styles" / "own.toml").write_text(
+        'title = "T"\nbase = "own"\npreset = "published"\nexample_prompt = "a fox"\n', encoding="utf-8"
+    )
 
 
 def _side(picture: Path) -> tuple[int, int]:

@@ -247,6 +247,14 @@ def test_a_task_says_what_was_meant(program: str, words: list[str], folder: str,
     assert found["Triggers/LogonTrigger/UserId"] == found["Principals/Principal/UserId"] == user
 
 
+def test_a_tasks_actions_are_those_of_its_user() -> None:
+    task = ElementTree.fromstring(scheduled_task(service("C:\\python.exe"), "PC\\maria"))
+    (principal,) = (each for each in task.iter() if each.tag.endswith("}Principal"))
+    (actions,) = (each for each in task.iter() if each.tag.endswith("}Actions"))
+    assert principal.get("id")
+    assert principal.get("id") == actions.get("Context")
+
+
 def test_a_task_runs_for_weeks() -> None:
     found = texts_of(scheduled_task(service("C:\\python.exe"), "PC\\maria"))
     assert found["Settings/ExecutionTimeLimit"] == "PT0S"

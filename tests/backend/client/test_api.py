@@ -20,6 +20,7 @@ import pytest
 
 from backend.client import api, profiles
 from backend.client.api import Backend, BackendError, Job, Wish, connect
+from backend.client.failures import ClientFailure
 from backend.client.uploading import WINDOW, footage_files, send_file
 from shared_protocol import connection
 from shared_protocol.machine import places
@@ -165,6 +166,73 @@ def test_a_failed_job_raises_at_its_end(connected: Backend) -> None:
     with pytest.raises(BackendError):
         job.fetch(Path("never"))
     assert not Path("never").exists()
+
+
+def test_another_backend_is_tried_if_the_first_lets_nobody_in_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose time is over."""
+    found: list[str] = []
+    let_in = 99
+
+    def running_one() -> str | None:
+        return None if not found else found[-1]
+
+    def begin(**options: object) -> str:
+        found.append(f"backend {len(found)}")
+        return found[-1]
+
+    def conversation(reached: str, **options: object) -> str:
+        if len(found) < let_in:
+            found.append(f"backend {len(found)}")
+            raise ClientFailure("not_reached", detail="as the test asked")
+        return reached
+
+    monkeypatch.setattr(api, "find_running", running_one)
+    monkeypatch.setattr(api, "start_backend", begin)
+    monkeypatch.setattr(api, "Backend", conversation)
+
+    def tried(**options: Any) -> int:
+        """How many backends there were, until it gave up."""
+        found[:] = ["backend 0"]
+        with pytest.raises(BackendError) as caught:
+            connect(**options)
+        assert caught.value.code == "not_reached"
+        return len(found)
+
+    assert tried(start=True) == 1 + api.ATTEMPTS
+    assert tried() == 1 + 1, "who starts none has one try"
+    monkeypatch.setattr(api, "find_running", lambda: found[0])
+    assert tried(start=True) == 1 + 1, "the same would not do otherwise"
+    monkeypatch.setattr(api, "find_running", running_one)
+    found[:], let_in = ["backend 0"], 3
+    reached: object = connect(start=True)
+    assert reached == "backend 2"
+
+
+def test_what_a_clip_would_take_is_told_and_nothing_is_submitted(connected: Backend) -> None:
+    told = connected.estimate("a red fox", style="sketch", **SMALL)
+    assert told.problem == ""
+    assert connected.estimate(Wish("a red fox", style="sketch", **SMALL)).problem == ""
+    assert "nouveau" in connected.estimate("a red fox", style="nouveau").problem
+    assert not connected.jobs(9).jobs
+
+
+def test_styles_are_those_that_the_backend_told_last(connected: Backend, home: Path) -> None:
+    assert "mine" not in connected.styles
+    (home / "config" / "styles").mkdir(parents=True)
+    text = 'title = "T"\nbase = "embedded"\npreset = "published"\nexample_prompt = "a cat"\n'
+    (home / "config" / "styles" / "mine.toml").write_text(text, encoding="utf-8")
+    assert connected.submit("a fox", style="mine", frames=1).wait().frames == 1
+    connected.status()
+    assert connected.styles["mine"].title == "T"
+
+
+def test_a_job_that_was_not_followed_to_its_end_has_no_result(slow: Backend) -> None:
+    job = slow.submit("a fox", **SMALL)
+    assert job.id in repr(job)
+    with pytest.raises(BackendError) as caught:
+        job.result()
+    assert caught.value.code == "job_not_followed"
+    assert isinstance(slow.cancel(job.id), Cancelled)
 
 
 def test_a_worker_that_dies_once_is_told_and_the_clip_comes(connected: Backend) -> None:

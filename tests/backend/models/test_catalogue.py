@@ -186,6 +186,74 @@ def test_a_file_that_is_no_text_or_too_large() -> None:
     assert "at most" in refusal()
 
 
+def test_sizes_are_those_published_or_else_estimated() -> None:
+    own(MODEL.replace("about = 5", "size = 7, about = 5").replace("}]", '}, { path = "a.json", about = 2 }]'))
+    model = read_catalogue().models["one"]
+    assert [file.expected for file in model.files] == [7, 2]
+    assert (model.expected, model.main, model.revision, model.folder) == (9, "one.safetensors", "main", False)
+    own(MODEL.replace('licence = "Free."', 'licence = "Free."\nfolder = true'))
+    assert read_catalogue().models["one"].main == ""
+
+
+ALL = ", ".join(f'{{ path = "{n}.json" }}' for n in range(199))
+
+
+@pytest.mark.parametrize(
+    ("text", "beyond"),
+    [
+        (MODEL.replace("about = 5", "size = 0"), MODEL.replace("about = 5", "size = -1")),
+        (MODEL.replace("about = 5", f"size = {1 << 50}"), MODEL.replace("about = 5", f"size = {(1 << 50) + 1}")),
+        (MODEL.replace(".one]", f".{'a' * 64}]"), MODEL.replace(".one]", f".{'a' * 65}]")),
+        (MODEL.replace("Free.", "x" * 400), MODEL.replace("Free.", "x" * 401)),
+        (MODEL.replace("Free.", "x"), MODEL.replace("Free.", "")),
+        (MODEL.replace("}]", f"}}, {ALL}]"), MODEL.replace("}]", f'}}, {ALL}, {{ path = "x.json" }}]')),
+        (SET.replace("= 8", "= 0.1"), SET.replace("= 8", "= 0")),
+        (SET.replace("= 8", "= 1000"), SET.replace("= 8", "= 1000.5")),
+        (SET + "width = 64\nheight = 64\nframes = 1\n", SET + "width = 63\n"),
+        (SET + "width = 4096\nheight = 4096\nframes = 1000\n", SET + "width = 4097\n"),
+        (SET + "fps = 0.01\n", SET + "height = 63\n"),
+        (SET + "fps = 1000\n", SET + "height = 4097\n"),
+        (SET + 'loras = [{ model = "lcm_lora", weight = -4 }]\n', SET + "fps = 0.009\n"),
+        (SET + 'loras = [{ model = "lcm_lora", weight = 4 }]\n', SET + "fps = 1000.5\n"),
+        (SET, SET + 'loras = [{ model = "lcm_lora", weight = 4.01 }]\n'),
+        (SET, SET + 'loras = [{ model = "lcm_lora", weight = -4.01 }]\n'),
+        (SET, SET + "frames = 0\n"),
+        (SET, SET + "frames = 1001\n"),
+    ],
+)
+def test_what_is_at_a_limit_is_taken_and_what_is_beyond_is_not(text: str, beyond: str) -> None:
+    own(text)
+    read_catalogue()
+    own(beyond)
+    assert refusal()
+
+
+def test_a_set_says_what_is_on_what_and_how(ours: Catalogue) -> None:
+    more = 'vae = "vae_mse"\nt2v_text = "sd14_text"\nt2v_schedule = "lcm"\ndistilled = "lcm"\n'
+    more += 't2v_loras = [{ model = "animatelcm_lora", weight = 0.8 }]\n'
+    quick = SET.replace('"fast"', '"turbo"') + more + "width = 64\nheight = 128\nframes = 3\nfps = 12.5\n"
+    own(quick)
+    catalogue = read_catalogue()
+    assert list(catalogue.named("both")) == ["dreamshaper", "animatelcm", "vae_mse", "sd14_text", "animatelcm_lora"]
+    base = msgspec.convert(base_of(catalogue, "both"), Base)
+    assert (base.title, base.width, base.height, base.frames, base.fps) == ("Both", 64, 128, 3, 12.5)
+    assert base.t2v_schedule == base.distilled == "lcm", "it is the checkpoint itself where no LoRA does it"
+    assert base.vae is not None
+    assert [lora.weight for lora in base.t2v_loras] == [0.8]
+    assert style_of(catalogue, "both", "b") == {
+        "title": "Both",
+        "description": "Two.",
+        "base": "b",
+        "preset": "turbo",
+        "example_prompt": "a fox",
+    }
+    own(quick + 'loras = [{ model = "lcm_lora", weight = 0.5 }]\n')
+    catalogue = read_catalogue()
+    assert "distilled" not in base_of(catalogue, "both")
+    style = msgspec.convert(style_of(catalogue, "both", "b"), StyleFile)
+    assert (style.distilled, [(lora.weight, lora.on) for lora in style.loras]) == ("lcm", [(0.5, True)])
+
+
 @pytest.mark.parametrize("path", ["a.bin", "unet/config.json", "a b/c (1).ckpt", "x-y_z+[1].pt"])
 def test_paths_that_are_plain(path: str) -> None:
     assert is_plain_path(path)

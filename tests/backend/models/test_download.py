@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import shutil
 import signal
+import ssl
 import subprocess
+import time
+from email.utils import formatdate
+from http.client import IncompleteRead
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,16 +20,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from backend.models import getting
+from backend.models import download, getting
 from backend.models.catalogue import read_catalogue
 from backend.models.failures import ModelFailure
 from backend.models.getting import Means, Meter, Step
-from backend.models.hub import Broken, Hub, token
+from backend.models.hub import Broken, Hub, offline_because, reason, token
 from backend.models.stock import Got, changing, place_of, read_stock
+from shared_protocol import VERSION
 from shared_protocol.machine import places
 from tests.backend.harness import ROOT, command, until
 from tests.backend.models.conftest import BIG, CONFIG, LORA, UNET
-from tests.backend.models.hub_server import Fault, HubServer, corrupt, cut, shorter, stall, status
+from tests.backend.models.hub_server import Answering, Fault, HubServer, corrupt, cut, shorter, stall, status
 
 SECRET = "hf_verySecretToken"
 
@@ -202,6 +208,7 @@ def test_each_status_is_a_sentence_and_a_way_out(
         assert "in 30 min" in failure.next_step
     if headers.get("Retry-After") == "5":
         assert waits == [5, 5]
+        assert "in 1 min" in failure.next_step
     assert everything() == []
 
 
@@ -266,6 +273,188 @@ def test_it_works_behind_a_proxy_which_hears_no_token(hub: HubServer, monkeypatc
         asked.look("me/video", "abc", "unet/config.json")
     assert told.value.code == "hub_denied"
     assert not [one for one in hub.seen if "authorization" in one.headers]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), "the other side was silent for too long"),
+        (ConnectionRefusedError(), "nobody answers there"),
+        (ConnectionResetError(), "the connection was closed"),
+        (IncompleteRead(b""), "the connection was closed"),
+        (ssl.SSLError("x"), "the encryption failed"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable", "https://secret"), "Network is unreachable"),
+        (OSError("https://secret"), "the connection failed"),
+        ("https://secret", "the connection failed"),
+    ],
+)
+def test_why_a_connection_failed_is_said_without_an_address(error: object, words: str) -> None:
+    assert reason(error) == words
+
+
+def test_a_certificate_that_is_not_trusted_is_said() -> None:
+    error = ssl.SSLCertVerificationError("x")
+    error.verify_message = "self-signed certificate"
+    assert reason(error) == "its certificate is not trusted here (self-signed certificate)"
+
+
+def test_after_a_date_is_waited_for_and_what_is_none_is_left_out(
+    hub: HubServer, means: Means, waits: list[float]
+) -> None:
+    later = formatdate(time.time() + 40, usegmt=True)
+    for told in (later, formatdate(time.time() - 40, usegmt=True), "soon", " 7 "):
+        hub.statuses[BIG] = [(503, {"Retry-After": told}), (0, {})]
+        get(means, "big")
+        place_of("big", "big.safetensors").unlink()
+        (places.models_folder() / "got.json").unlink()
+    assert 30 < waits[0] <= 40
+    assert waits[1:] == [1, 1, 7]
+
+
+def test_who_is_asked_to_wait_longer_than_a_minute_is_told_so(hub: HubServer, means: Means, waits: list[float]) -> None:
+    hub.statuses[BIG] = [(503, {"Retry-After": "60"}), (0, {})]
+    get(means, "big")
+    assert waits == [60]
+    hub.statuses[LORA] = [(503, {"Retry-After": "61"})]
+    assert "in 1 min" in refused(means, "lora").next_step
+    assert waits == [60]
+
+
+def test_a_store_that_is_busy_is_asked_again_and_then_told(hub: HubServer, means: Means, waits: list[float]) -> None:
+    hub.faults[BIG] = [status(503), status(503), status(503)]
+    failure = refused(means, "big")
+    assert (failure.code, waits) == ("hub_busy", [1, 2])
+    hub.faults[BIG] = [status(503, Retry_After="1800")]
+    assert "in 30 min" in refused(means, "big").next_step
+    assert waits == [1, 2]
+
+
+def test_a_store_that_denies_the_file_is_told_at_once(hub: HubServer, means: Means, waits: list[float]) -> None:
+    hub.faults[BIG] = [status(403)]
+    assert refused(means, "big").code == "hub_denied"
+    assert waits == []
+
+
+def test_a_beginning_that_the_store_has_not_is_begun_anew(hub: HubServer, means: Means) -> None:
+    """As when it answers that there is nothing from there on."""
+    hub.faults[BIG] = [cut(1_000_000), status(416)]
+    steps: list[Step] = []
+    getting.get(read_catalogue(), ["big"], means, steps.append)
+    assert [one.start for one in hub.gets("big")] == [0, 1_000_000, 0]
+    assert steps[-1].done == steps[-1].total
+
+
+def test_another_part_than_was_asked_for_is_not_taken(hub: HubServer, means: Means) -> None:
+    def elsewhere(answer: Answering, content: bytes, start: int) -> None:
+        answer.begin(content, start + 1, start + len(content))
+        answer.wfile.write(content)
+
+    hub.faults[BIG] = [cut(1_000_000), elsewhere]
+    get(means, "big")
+    assert place_of("big", "big.safetensors").read_bytes() == hub.files[BIG]
+    assert [one.start for one in hub.gets("big")] == [0, 1_000_000, 1_000_000]
+
+
+def test_a_line_that_brings_hardly_anything_counts_as_broken(
+    hub: HubServer, means: Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(download, "CHUNK", 100_000)
+    get(means, "lora")
+    monkeypatch.setattr(download, "SLOW_BYTES", 100_000_000)
+    get(means, "big")
+    assert len(hub.gets("lora")) == 1
+    starts = [one.start for one in hub.gets("big.safetensors")]
+    assert len(starts) > 2
+    assert starts == sorted(set(starts)), "each goes on where the last has ended"
+    assert place_of("big", "big.safetensors").read_bytes() == hub.files[BIG]
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "1" * 16])
+def test_a_hub_that_does_not_say_how_large_a_file_is(hub: HubServer, means: Means, length: str) -> None:
+    hub.statuses[BIG] = [(200, {"Content-Length": "0", "X-Linked-Size": length} if length else {"Content-Length": ""})]
+    failure = refused(means, "big")
+    assert failure.code == "hub_refused"
+    assert "how large" in failure.sentence
+
+
+@pytest.mark.parametrize("etag", ['W/"{}"', '"{}"', "{}"])
+def test_hashes_are_known_by_their_length(hub: HubServer, etag: str) -> None:
+    for text, kind in (("A" * 64, "sha256"), ("b" * 40, "git_sha1"), ("c" * 63, ""), ("d" * 41, ""), ("g" * 64, "")):
+        hub.statuses[BIG] = [(200, {"ETag": etag.format(text), "Content-Length": "5", "X-Repo-Commit": "abc"})]
+        told = Hub(seconds=1.0).look("me/big", "main", "big.safetensors")
+        assert (told.size, told.etag, told.commit) == (5, text, "abc")
+        assert told.sha256 == (text.lower() if kind == "sha256" else None)
+        assert told.git_sha1 == (text.lower() if kind == "git_sha1" else None)
+
+
+def test_names_with_odd_signs_are_asked_for_as_they_are(hub: HubServer) -> None:
+    hub.files["me/big/a b#(1).bin"] = b"x"
+    assert Hub(seconds=1.0).look("me/big", "main", "a b#(1).bin").size == 1
+    assert hub.seen[-1].path == "/me/big/resolve/main/a%20b%23%281%29.bin"
+    with pytest.raises(ModelFailure):
+        Hub(seconds=1.0).look("me/big", "refs/pr/1", "unet/a.bin")
+    assert hub.seen[-1].path == "/me/big/resolve/refs%2Fpr%2F1/unet/a.bin"
+    assert hub.seen[-1].headers["user-agent"] == f"video-elevator/{VERSION}"
+    assert hub.seen[-1].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("address", "safe"),
+    [
+        ("https://hub.example", True),
+        ("http://localhost:9", True),
+        ("http://127.0.0.1:9", True),
+        ("http://[::1]:9", True),
+        ("http://hub.example", False),
+    ],
+)
+def test_where_a_token_may_go(address: str, safe: bool) -> None:
+    assert Hub(address=address)._may_have_token is safe
+
+
+@pytest.mark.parametrize(("text", "offline"), [("1", True), ("yes", True), ("True", True), ("0", False), ("", False)])
+def test_offline_is_what_means_yes(monkeypatch: pytest.MonkeyPatch, text: str, offline: bool) -> None:
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", text)
+    assert bool(offline_because()) is offline
+
+
+def test_a_token_is_looked_for_where_the_hub_itself_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places_of_it = {
+        "HUGGING_FACE_HUB_TOKEN": (None, "of the old variable"),
+        "HF_TOKEN_PATH": (tmp_path / "anywhere", "of a path"),
+        "HF_HOME": (tmp_path / "hf2" / "token", "of its home"),
+        "XDG_CACHE_HOME": (tmp_path / "cache" / "huggingface" / "token", "of the cache"),
+        "HOME": (tmp_path / "house" / ".cache" / "huggingface" / "token", "of the house"),
+    }
+    monkeypatch.delenv("HF_HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    values = {"HF_TOKEN_PATH": "anywhere", "HF_HOME": "hf2", "XDG_CACHE_HOME": "cache", "HOME": "house"}
+    for name, (file, text) in reversed(places_of_it.items()):
+        if file is None:
+            monkeypatch.setenv(name, text)
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f" {text}\n", encoding="ascii")
+            monkeypatch.setenv(name, str(tmp_path / values[name]))
+        assert token() == text
+    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN")
+    for content in (b"", b" \n", "é".encode(), b"\xff"):
+        (tmp_path / "anywhere").write_bytes(content)
+        assert token() is None
+
+
+def test_a_disk_that_refuses_is_said_by_its_kind(tmp_path: Path) -> None:
+    full = download.cannot_write(tmp_path / "x", OSError(errno.ENOSPC, "No space left on device"))
+    assert (full.code, str(tmp_path) in full.sentence) == ("no_room", True)
+    closed = download.cannot_write(tmp_path / "x", PermissionError(errno.EACCES, "Permission denied"))
+    assert (closed.code, "Permission denied" in closed.sentence) == ("models_unwritable", True)
+    assert "OSError" in download.cannot_write(tmp_path / "x", OSError()).sentence
+
+
+def test_a_folder_where_a_file_should_be_is_in_the_way(hub: HubServer, means: Means) -> None:
+    place_of("big", "big.safetensors").mkdir(parents=True)
+    assert refused(means, "big").code == "name_taken"
 
 
 # Tokens ----------------------------------------------------------------------------------------------------------
@@ -372,7 +561,9 @@ def test_offline_means_that_nobody_is_asked(
     assert hub.seen == []
 
 
-@pytest.mark.parametrize("text", ["huggingface.co", "ftp://x", "https://", "https://me:pass@x", "https://a b", "x:99"])
+@pytest.mark.parametrize(
+    "text", ["huggingface.co", "ftp://x", "https://", "https://me:pass@x", "https://a b", "x:99", "http://x:0"]
+)
 def test_an_endpoint_that_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", text)
     with pytest.raises(ModelFailure) as told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,13 +14,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
-from backend.models import bundle, getting
+from backend.models import bundle, getting, stock
 from backend.models.bundle import MODELS_HERE, Packed
 from backend.models.catalogue import read_catalogue
 from backend.models.failures import ModelFailure
-from backend.models.getting import Means
+from backend.models.getting import Means, Step
 from backend.models.stock import Got, fault, is_as_it_came, place_of, read_stock
 from shared_protocol.machine import places
 from tests.backend.models.conftest import BIG, UNET
@@ -99,6 +101,54 @@ def test_a_file_that_was_written_over_is_got_again(hub: HubServer, means: Means)
     assert not is_as_it_came(got)
     get(means, "big")
     assert got.place.read_bytes() == hub.files[BIG]
+
+
+def test_progress_of_a_check_ends_at_the_sum_of_all(hub: HubServer, means: Means) -> None:
+    get(means, "pair")
+    steps: list[Step] = []
+    getting.check(read_stock(), steps.append)
+    assert {step.total for step in steps} == {sum(got.size for got in read_stock())}
+    assert (steps[0].done, steps[-1].done) == (0, steps[0].total)
+    assert [*dict.fromkeys(step.file for step in steps)] == [f"{got.model}/{got.path}" for got in read_stock()]
+
+
+def test_a_file_that_cannot_be_read_or_deleted_is_said(
+    hub: HubServer, means: Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (got,) = get(means, "lora")
+    with monkeypatch.context() as patch:
+        patch.setattr(stock, "hashes", locked)
+        assert fault(got) == "it cannot be read (Permission denied)"
+        patch.setattr(Path, "unlink", locked)
+        assert refused(lambda: getting.remove([got])).code == "models_unwritable"
+    assert read_stock() == (got,)
+    got.place.unlink()
+    assert not is_as_it_came(got)
+    getting.remove([got])
+    assert read_stock() == (), "what is gone already is no fault"
+
+
+def locked(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_list_that_cannot_be_written_is_said(hub: HubServer, means: Means, monkeypatch: pytest.MonkeyPatch) -> None:
+    (got,) = get(means, "lora")
+    with monkeypatch.context() as patch:
+        patch.setattr(stock, "write", locked)
+        assert refused(lambda: stock.add_to_stock(got)).code == "models_unwritable"
+        assert refused(lambda: stock.take_from_stock([got])).code == "models_unwritable"
+        patch.setattr(stock, "make_folder", locked)
+        assert refused(lambda: stock.changing().__enter__()).code == "models_unwritable"
+    assert read_stock() == (got,)
+
+
+def test_of_two_notes_of_one_place_the_later_one_holds(hub: HubServer, means: Means) -> None:
+    (got,) = get(means, "lora")
+    stock.add_to_stock(msgspec.structs.replace(got, size=5), msgspec.structs.replace(got, path="a.bin"))
+    assert [(each.path, each.size) for each in read_stock()] == [("a.bin", got.size), ("lora.safetensors", 5)]
+    stock.add_to_stock(msgspec.structs.replace(got, path="../x.bin"))
+    assert len(read_stock()) == 2, "a name that leads elsewhere is none"
 
 
 # Remove ------------------------------------------------------------------------------------------------------------
@@ -355,6 +405,114 @@ def test_what_a_bundle_does_not_list_is_not_taken(tmp_path: Path) -> None:
     assert take(source).files == 1
     assert not place_of("b").exists()
     assert read_stock() == (), "where it was got, nobody has said"
+
+
+def test_a_model_file_that_is_gone_ends_an_export(settings: Path, tmp_path: Path) -> None:
+    place_of("video", "unet/config.json").unlink()
+    failure = refused(lambda: export(tmp_path / "all.zip"))
+    assert failure.code == "bundle_unwritable"
+    assert "models/video/unet/config.json" in failure.sentence
+    assert "No such file" in failure.sentence
+
+
+def test_a_disk_that_refuses_ends_an_export_or_import(
+    settings: Path, elsewhere: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle, "move", locked)
+        for name in ("all.zip", "folder"):
+            assert refused(partial(export, tmp_path / name)).code == "bundle_unwritable"
+    assert not [path for path in tmp_path.iterdir() if "all" in path.name or "folder" in path.name]
+    export(tmp_path / "all.zip")
+    elsewhere()
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle, "move", locked)
+        assert refused(lambda: take(tmp_path / "all.zip")).code == "models_unwritable"
+    assert not [path for path in places.models_folder().rglob("*") if path.is_file() and path.name != ".lock"]
+
+
+def test_what_goes_into_an_export(settings: Path, tmp_path: Path) -> None:
+    """Settings up to a size, and none that are called otherwise."""
+    (settings / "styles" / "large.png").write_bytes(bytes(bundle.SETTING_BYTES))
+    (settings / "styles" / "larger.png").write_bytes(bytes(bundle.SETTING_BYTES + 1))
+    (settings / "styles" / "folder.toml").mkdir()
+    (settings / "styles" / "notes.txt").write_text("")
+    (settings / "bases" / "broken.toml").write_bytes(b"title = \xff")
+    steps: list[Step] = []
+    packed = bundle.export(tmp_path / "folder", read_stock(), steps.append)
+    written = [path for path in (tmp_path / "folder").rglob("*") if path.is_file()]
+    names = {path.relative_to(tmp_path / "folder").as_posix() for path in written}
+    assert {name for name in names if name.startswith("settings/")} == {
+        "settings/catalogue.toml",
+        "settings/bases/mine.toml",
+        "settings/bases/broken.toml",
+        "settings/styles/mine.toml",
+        "settings/styles/mine.png",
+        "settings/styles/large.png",
+    }
+    assert packed.files == len(names) - 1, "all but the list"
+    assert packed.size == sum(path.stat().st_size for path in written if path.name != "manifest.json")
+    assert (tmp_path / "folder" / "settings" / "bases" / "broken.toml").read_bytes() == b"title = \xff"
+    assert MODELS_HERE in (tmp_path / "folder" / "settings" / "bases" / "mine.toml").read_text(encoding="utf-8")
+    assert steps[-1].done == steps[-1].total == sum(got.size for got in read_stock())
+
+
+@pytest.mark.parametrize("outside", ["/m/x.ckpt", "~/x.ckpt", "$MODELS/x.ckpt"])
+def test_every_text_of_a_setting_is_looked_at(settings: Path, tmp_path: Path, outside: str) -> None:
+    content = f'title = "T"\nnames = ["plain", "{outside}"]\n[[loras]]\npath = "{outside}"\n'
+    (settings / "styles" / "other.toml").write_text(content, encoding="utf-8")
+    notes = export(tmp_path / "all.zip").notes
+    assert [outside in note and "other.toml" in note for note in notes] == [True, True]
+
+
+def test_progress_of_an_import_is_that_of_what_is_new(
+    settings: Path, elsewhere: Callable[[], None], tmp_path: Path
+) -> None:
+    export(tmp_path / "all.zip")
+    elsewhere()
+    steps: list[Step] = []
+    packed = bundle.import_bundle(tmp_path / "all.zip", steps.append)
+    assert {step.total for step in steps} == {packed.size}
+    assert steps[-1].done == packed.size
+    place_of("big", "big.safetensors").unlink()
+    again = bundle.import_bundle(tmp_path / "all.zip", steps.append)
+    assert (again.files, again.size) == (1, steps[-1].total)
+    assert len(read_stock()) == 3
+
+
+def test_a_list_that_names_a_file_twice_is_taken_once(tmp_path: Path) -> None:
+    told = manifest("models/a/x.bin", "models/a/X.bin")
+    source = write_zip(tmp_path / "x.zip", told, models__a__x_bin=b"evil", models__a__X_bin=b"evil")
+    assert take(source).files == 1
+    assert [path.name for path in place_of("a").iterdir()] == ["x.bin"]
+
+
+def test_where_a_file_was_got_is_believed_only_of_that_file(
+    settings: Path, elsewhere: Callable[[], None], tmp_path: Path
+) -> None:
+    export(tmp_path / "folder")
+    file = tmp_path / "folder" / "manifest.json"
+    told = json.loads(file.read_bytes())
+    told["got"][0]["sha256"] = "0" * 64
+    file.write_text(json.dumps(told), encoding="utf-8")
+    elsewhere()
+    take(tmp_path / "folder")
+    assert len(read_stock()) == 2
+
+
+def test_a_zip_with_a_folder_or_a_secret_in_the_place_of_a_file(tmp_path: Path) -> None:
+    source = tmp_path / "x.zip"
+    with zipfile.ZipFile(source, "w") as made:
+        made.writestr("manifest.json", json.dumps(manifest("models/a/x.bin")))
+        made.writestr("models/a/x.bin/", b"")
+    assert "is missing" in refused(lambda: take(source)).sentence
+    with zipfile.ZipFile(source, "w") as made:
+        made.writestr("manifest.json", json.dumps(manifest("models/a/x.bin")))
+        made.writestr("models/a/x.bin", b"evil")
+    content = bytearray(source.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1  # the last file is encrypted
+    source.write_bytes(content)
+    assert "is missing" in refused(lambda: take(source)).sentence
 
 
 def test_the_placeholder_is_no_path_of_anybody() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from backend.models import scanning
 from backend.models.failures import ModelFailure
 from backend.models.layouts import extra_paths
 from backend.models.pairs import pairs, why_not
-from backend.models.scanning import NOT_YET, Found, Scan, look_through, memory_file, own_models
+from backend.models.scanning import NOT_YET, Found, Scan, is_one_model, look_through, memory_file, own_models
 from elevator.checkpoints import Family, Identity, Kind, Layout, identify
 from elevator.checkpoints.header import NeedsTorch
 from shared_protocol.machine import places
@@ -363,6 +364,144 @@ def test_true_files_of_every_kind_are_found(tmp_path: Path) -> None:
         "lavie_base.pt": Kind.T2V,
         "AnimateLCM_sd15_t2v_lora.safetensors": Kind.LORA,
     }
+
+
+@pytest.mark.parametrize(
+    ("there", "one"),
+    [
+        ({"model_index.json"}, True),
+        ({"unet"}, False),
+        ({"config.json"}, False),
+        ({"config.json", "model.safetensors"}, True),
+        ({"config.json", "model.json"}, False),
+        ({"pytorch_lora_weights.safetensors"}, True),
+        (set(), False),
+    ],
+)
+def test_what_makes_a_folder_one_model(tmp_path: Path, there: set[str], one: bool) -> None:
+    assert is_one_model(tmp_path, there) is one
+
+
+def test_each_part_of_a_folder_is_needed(tmp_path: Path) -> None:
+    for part in ("vae", "text_encoder"):
+        folder = tools.diffusers(tmp_path / part)
+        (folder / part).rename(tmp_path / f"{part} away")
+        (found,) = look(folder).found
+        assert found.problem == f"{folder} has no folder {part}; put it there, or choose a whole model."
+    video = tools.diffusers(tmp_path / "video", "UNet3DConditionModel", 1024)
+    for part in ("vae", "text_encoder"):
+        (video / part).rename(tmp_path / f"video {part}")
+    assert [found.problem for found in look(video).found] == [""], "these come from the text-to-image model"
+
+
+def test_a_file_that_cannot_be_opened_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tools.model(tmp_path / "x.safetensors", tools.LORA)
+
+    def locked(path: Path, *, torch: bool) -> Identity:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scanning, "identify", locked)
+        (found,) = look(tmp_path).found
+    assert (found.problem, found.kind) == (f"{file} cannot be read (Permission denied).", None)
+    assert (found.size, found.title) == (file.stat().st_size, "x")
+
+
+def test_a_folder_that_cannot_be_looked_at_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/x", "b/x"):
+        tools.model(tmp_path / f"{name}.safetensors", tools.LORA)
+    real = os.scandir
+
+    def locked(path: Path) -> Any:
+        if Path(path) == tmp_path / "a":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    scan = look(tmp_path)
+    assert [Path(found.path).parent.name for found in scan.found] == ["b"]
+    assert scan.notes == (f"{tmp_path / 'a'} cannot be looked at (Permission denied).",)
+
+
+def test_hidden_files_and_what_tools_keep_for_themselves_are_left_out(tmp_path: Path) -> None:
+    for name in (".hidden/x", "blobs/x", "__pycache__/x", "node_modules/x", "seen/.x"):
+        tools.model(tmp_path / f"{name}.safetensors", tools.LORA)
+    tools.model(tmp_path / "seen" / "x.safetensors", tools.LORA)
+    (tmp_path / "seen" / "folder.safetensors").mkdir()
+    assert [found.path for found in look(tmp_path).found] == [str(tmp_path / "seen" / "x.safetensors")]
+
+
+def test_a_folders_size_and_time_are_those_of_all_its_files(tmp_path: Path) -> None:
+    folder = tools.diffusers(tmp_path / "painter")
+    (folder / "blobs").mkdir()
+    (folder / "blobs" / "x").write_bytes(b"12345")
+    newest = folder / "vae" / "config.json"
+    os.utime(newest, ns=(10**18 * 3, 10**18 * 3))
+    (found,) = look(folder).found
+    files = [path for path in folder.rglob("*") if path.is_file() and "blobs" not in path.parts]
+    assert (found.size, found.changed_ns) == (sum(path.stat().st_size for path in files), 10**18 * 3)
+    assert look(folder).read == 0
+    newest.write_text(newest.read_text() + " ")
+    os.utime(newest, ns=(10**18 * 3, 10**18 * 3))
+    assert look(folder).read == 1
+
+
+def test_a_memory_of_another_version_or_none_costs_nothing_but_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools.model(tmp_path / "x.safetensors", tools.LORA)
+    look(tmp_path)
+    memory_file().write_bytes(memory_file().read_bytes().replace(b'"version":2', b'"version":3'))
+    assert look(tmp_path).read == 1
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    memory_file().unlink()
+    monkeypatch.setattr(scanning, "write", full)
+    assert [look(tmp_path).read for _ in range(2)] == [1, 1]
+
+
+def test_those_who_look_are_told_how_many_there_are_so_far(tmp_path: Path) -> None:
+    for n in range(3):
+        tools.model(tmp_path / f"{n}.safetensors", tools.LORA)
+    told: list[int] = []
+    look_through([tmp_path], torch=False, told=told.append)
+    assert told == [1, 2, 3]
+
+
+def test_a_cache_of_the_hub_that_names_no_newest(tmp_path: Path) -> None:
+    cache = tmp_path / "hub"
+    for name, ref in (("models--me--a", None), ("models--me--b", "f" * 40), ("models--me--c", "")):
+        tools.model(cache / name / "snapshots" / ("e" * 40) / f"{name[-1]}.safetensors", tools.LORA)
+        if ref is not None:
+            (cache / name / "refs").mkdir()
+            (cache / name / "refs" / "main").write_text(ref)
+    scan = look(cache)
+    assert sorted(names(scan)) == ["a.safetensors", "b.safetensors", "c.safetensors"]
+    assert {place.path for place in scan.places} == {path / "snapshots" for path in cache.iterdir()}
+
+
+def test_invokeais_database_may_be_damaged_or_missing(tmp_path: Path) -> None:
+    folder = tools.invokeai(tmp_path / "invokeai", tmp_path / "gone.safetensors")
+    (folder / "databases" / "invokeai.db").write_bytes(b"no database")
+    assert names(look(folder)) == {"inv.safetensors": Kind.T2I}
+    (folder / "databases" / "invokeai.db").unlink()
+    assert names(look(folder)) == {"inv.safetensors": Kind.T2I}
+    (folder / "invokeai.yaml").write_text("")
+    tools.model(folder / "models" / "own.safetensors", tools.LORA)
+    assert names(look(folder)) == {"own.safetensors": Kind.LORA}, "where it has them unless told"
+
+
+def test_a_list_of_folders_in_another_encoding_or_too_large(tmp_path: Path) -> None:
+    file = tmp_path / "extra_model_paths.yaml"
+    for encoding in ("utf-8", "utf-16", "latin-1"):
+        file.write_bytes("# é\na:\n  base_path: /b\n  loras: x\n".encode(encoding))
+        assert [path.as_posix() for path in extra_paths(file)] == ["/b/x"]
+    text = "a:\n  base_path: /b\n  loras: x\n"
+    for size, paths in ((1 << 20, ["/b/x"]), ((1 << 20) + 1, [])):
+        file.write_text(text + "#" * (size - len(text)))
+        assert [path.as_posix() for path in extra_paths(file)] == paths
 
 
 # Pairs -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from backend.server.requests import resolve
 from backend.styles.catalogue import LISTED_BYTES, read_catalogue
 from backend.styles.loras import by_name, fitting, listed
 from elevator import Lora
-from shared_protocol.messages import MOST_LORAS, Generate, LoraChoice, LoraView
+from shared_protocol.messages import FILE_NAME_LENGTH, MOST_LORAS, Generate, LoraChoice, LoraView
 
 FOLDER_FILE = "pytorch_lora_weights.safetensors"
 
@@ -162,3 +162,47 @@ def test_links_of_the_owner_are_followed_and_no_folder_twice(tmp_path: Path) -> 
     (folder / "gone").symlink_to(tmp_path / "nowhere")
     names = [view.name for view in listed((), [folder])]
     assert names == ["link.safetensors", "more/Ink.safetensors", "more/deep/x.safetensors"]
+
+
+def test_a_style_may_have_as_many_as_a_message_can_list(tmp_path: Path) -> None:
+    folder = tmp_path / "loras"
+    own = [Lora(str(folder / f"{number:04}.pt")) for number in range(MOST_LORAS + 1)]
+    found = listed(own[:-2], [folder], in_folder=lambda _: tuple(LoraView(name=f"x{n}") for n in range(3)))
+    assert len(found) == MOST_LORAS
+    assert [view.name for view in found[-2:]] == [f"{MOST_LORAS - 2:04}.pt", "x0"]
+    found = listed(own, [folder])
+    assert [view.name for view in found] == [f"{number:04}.pt" for number in range(MOST_LORAS)]
+    unsent = Lora(str(folder / "a\nb.pt"))
+    assert [view.name for view in listed([unsent, own[0]], [folder])] == ["0000.pt"]
+
+
+def test_the_longest_name_can_be_sent(tmp_path: Path) -> None:
+    for length in (FILE_NAME_LENGTH, FILE_NAME_LENGTH + 1):
+        path = Path("a" * 90, "a" * 90, "b" * (length - 182 - 3) + ".pt")
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert [len(view.name) for view in listed([], [tmp_path])] == [FILE_NAME_LENGTH]
+
+
+def test_two_of_one_name_have_each_its_own(tmp_path: Path) -> None:
+    own = [Lora(f"/{folder}/ink.pt", weight) for folder, weight in (("a", 0.1), ("b", 0.2), ("c", 0.3))]
+    assert [(view.name, view.weight) for view in listed(own, [])] == [
+        ("ink.pt", 0.1),
+        ("ink.pt (2)", 0.2),
+        ("ink.pt (3)", 0.3),
+    ]
+
+
+def test_tags_of_all_folders_count_and_each_is_told_once(tmp_path: Path) -> None:
+    told = {"1_a": {"ink": 5, "cat": 1}, "2_b": {"ink": 4, "dog": 3, "fox": 2}}
+    write(tmp_path / "l.safetensors", ss_tag_frequency=json.dumps(told))
+    (view,) = listed([], [tmp_path])
+    assert view.words == "ink, dog"
+
+
+def test_what_has_room_is_counted_to_the_byte() -> None:
+    views = [LoraView(name="a"), LoraView(name="b")]
+    size = len(msgspec.json.encode(views[0])) + 1
+    assert fitting(views, size - 1) == ()
+    assert fitting(views, size) == (views[0],)
+    assert fitting(views, 2 * size) == tuple(views)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backend.styles import mistakes
 from backend.styles.files import Base, StyleFile
+from shared_protocol.messages import MOST_LORAS, MOST_PRESETS
 
 GOOD = {"title": "T", "base": "b", "preset": "p", "example_prompt": "a cat", "t2i": "a", "t2v": "b"}
 PROGRAMMERS = re.compile(r"`|\$|\bExpected\b|\bgot\b|\bobject\b|\barray\b|\bstr\b|\bint\b|\bnull\b|regex|enum")
@@ -62,6 +63,36 @@ def test_mistakes_in_a_style(fields: dict[str, object], words: str) -> None:
 )
 def test_mistakes_in_a_base(fields: dict[str, object], words: str) -> None:
     assert said(Base, **fields) == words
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "beyond"),
+    [
+        (Base, {"width": 8}, {"width": 7}),
+        (Base, {"fps": 0.01}, {"fps": 0.009}),
+        (Base, {"fps": 1000}, {"fps": 1000.5}),
+        (Base, {"t2i": "a"}, {"t2i": ""}),
+        (Base, {"t2i": "a" * 1000}, {"t2i": "a" * 1001}),
+        (Base, {"presets": {f"p{n}": {} for n in range(MOST_PRESETS)}}, {"presets": {"x" * 65: {}}}),
+        (StyleFile, {"loras": [{"name": "a", "weight": 4}]}, {"loras": [{"name": "a", "weight": 4.01}]}),
+        (StyleFile, {"loras": [{"name": "a", "weight": -4}]}, {"loras": [{"name": "a", "weight": -4.01}]}),
+        (StyleFile, {"loras": [{"name": "a"}] * MOST_LORAS}, {"loras": [{"name": "a"}] * (MOST_LORAS + 1)}),
+        (StyleFile, {"embeddings": ["a" * 1000]}, {"embeddings": ["a" * 1001]}),
+    ],
+)
+def test_what_is_at_a_limit_is_taken(
+    kind: type[Base | StyleFile], fields: dict[str, object], beyond: dict[str, object]
+) -> None:
+    known = {key: value for key, value in GOOD.items() if key in kind.__struct_fields__}
+    msgspec.convert({**known, **fields}, kind)
+    assert said(kind, **beyond)
+
+
+def test_what_a_base_does_not_say_is_that_of_its_kind() -> None:
+    """docs/STYLES.md has the same."""
+    base = Base(title="B", t2i="a", t2v="b")
+    assert (base.width, base.height, base.frames, base.fps) == (512, 512, 16, 8)
+    assert (base.size_step, base.min_size, base.max_size, base.max_frames) == (64, 256, 1024, 32)
 
 
 def test_what_is_missing_is_named() -> None:

@@ -95,6 +95,30 @@ def test_presets_in_a_models_folder_are_read_again(config: Path, every_look: Non
     assert library.catalogue.recipes["mine"].plan.steps == 7
 
 
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        ("scheduler/scheduler_config.json", '{"_class_name": "LCMScheduler"}'),
+        ("unet/config.json", '{"time_cond_proj_dim": 256}'),
+    ],
+)
+def test_what_a_models_folder_says_of_itself_is_read_again(
+    config: Path, every_look: None, part: str, content: str
+) -> None:
+    put(config / "bases" / "b.toml", 'title = "B"\nt2i = "m"\nt2v = "/m/x.ckpt"\npresets = "animatediff"\n')
+    put(config / "styles" / "mine.toml", style(base="b").replace("published", "turbo"))
+    library = Library()
+    assert "mine" in library.catalogue.skipped
+    file = config / "bases" / "m" / part
+    file.parent.mkdir(parents=True)
+    put(file, content)
+    assert library.look("mine")
+    assert library.catalogue.recipes["mine"].style.presets == ("turbo",)
+    put(file, "{}")  # in place: its folder stays as it is
+    assert library.look("mine")
+    assert "mine" in library.catalogue.skipped
+
+
 def test_a_picture_is_shown_as_soon_as_it_is_there(config: Path) -> None:
     put(config / "styles" / "mine.toml", style())
     library = Library()

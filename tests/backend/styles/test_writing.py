@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,8 +36,38 @@ def test_texts_that_look_like_toml_are_texts(text: str) -> None:
 def test_what_cannot_be_written_is_said() -> None:
     with pytest.raises(ValueError, match="no Unicode"):
         toml_text({"t2i": "/m/\udcff"})
-    with pytest.raises(ValueError, match="cannot be written"):
+    with pytest.raises(ValueError, match="a NoneType cannot be written"):
         toml_text({"t2i": None})
+
+
+def test_numbers_that_are_none_are_written_too() -> None:
+    read_back = tomllib.loads(toml_text({"a": math.nan, "b": [math.inf, -math.inf]}))
+    assert math.isnan(read_back["a"])
+    assert read_back["b"] == [math.inf, -math.inf]
+
+
+def test_a_name_that_is_no_unicode_is_said_and_nothing_is_written(home: Path) -> None:
+    with pytest.raises(Unusable, match="no Unicode"):
+        writing.write("b", msgspec.structs.replace(BASE, t2i="/m/\udcff"))
+    assert not (home / "config" / "bases").exists()
+
+
+def test_a_style_is_found_by_its_name_the_users_own_first(home: Path) -> None:
+    file, found = writing.find("neon")
+    assert (file, found.title) == (STYLES / "neon.toml", "Neon")
+    own = writing.write("neon", STYLE)
+    assert writing.find("neon") == (own, STYLE)
+    for name in ("nowhere", "../styles/neon", ""):
+        with pytest.raises(Unusable, match="there is no style"):
+            writing.find(name)
+
+
+def test_styles_and_bases_share_their_names(home: Path) -> None:
+    assert [writing.exists(name) for name in ("neon", "embedded", "s", "b")] == [True, True, False, False]
+    writing.write("s", STYLE)
+    writing.write("b", BASE)
+    assert writing.exists("s")
+    assert writing.exists("b")
 
 
 BASE = Base(title="B", t2i='/m/a "b".safetensors', t2v="C:\\m\\b.ckpt", presets="animatediff")

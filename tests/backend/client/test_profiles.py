@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from backend import __main__
-from backend.cli import keys
+from backend.cli import keys, serving
 from backend.client import profiles
 from backend.failures import BackendError
 from backend.server.door import bind_guarded
@@ -68,6 +68,17 @@ def test_a_client_needs_a_machine_and_a_port(text: str) -> None:
     assert keys.parse_endpoint("gpu.lan:5555") == "tcp://gpu.lan:5555"
 
 
+@pytest.mark.parametrize("text", ["auto", "cpu", "cuda:0,cuda:1", "cpu,cpu"])
+def test_one_or_several_devices(text: str) -> None:
+    assert serving.devices(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "cpu,", "auto,cpu", "cpu,auto", "abacus"])
+def test_what_are_no_devices(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        serving.devices(text)
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "tcp://*:0", "tcp://[::1]:0"])
 def test_every_kind_of_address_can_be_bound(address: str) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
@@ -85,6 +96,40 @@ def test_every_kind_of_address_can_be_bound(address: str) -> None:
 def test_names_that_are_no_names(name: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         keys.parse_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a" * 64, "x-y_9", "nulls", "com", "com10"])
+def test_names_that_are_names(name: str) -> None:
+    assert keys.parse_name(name) == name
+
+
+@posix
+def test_folders_and_files_that_cannot_be_used_are_said(home: Path) -> None:
+    pair = KeyPair.fresh()
+    profile = ("profile", "gpu", "--endpoint", "gpu:1", "--server-key", pair.public, "--key", "studio")
+    (home / "config" / "keys" / "studio.key").mkdir(parents=True)
+    with pytest.raises(BackendError) as caught:
+        run(*profile)
+    assert caught.value.code == "home_unwritable"
+    assert "Is a directory" in caught.value.sentence
+    (home / "config" / "keys" / "studio.key").rmdir()
+    run("key", "studio")
+    (home / "config" / "profiles").write_text("a file in its place")
+    with pytest.raises(BackendError) as caught:
+        run(*profile)
+    assert caught.value.code == "home_unwritable"
+
+
+def test_a_key_may_also_lie_in_a_file_whose_name_is_as_long(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = KeyPair.fresh()
+    assert keys.parse_public_key(pair.public) == pair.public
+    monkeypatch.chdir(tmp_path)
+    name = f"{'k' * 36}.pub"
+    Path(name).write_text(pair.public, encoding="ascii")
+    Path(name).chmod(0o600)
+    assert keys.parse_public_key(name) == pair.public
 
 
 @posix
