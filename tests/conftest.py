@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests import lanes
 
 # Set before anything imports torch: small models are fastest, and the same every time, on one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No deadlines, because the machine may be busy; before any test is collected, for tests keep what holds at that time.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,4 +1,4 @@
-"""One thread, because the suite shares its machine; no deadlines, because that machine may be busy."""
+"""One thread, because the suite shares its machine, and fewer examples, for networks take their time."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
-settings.register_profile("shared machine", deadline=None, max_examples=60)
-settings.load_profile("shared machine")
+settings.register_profile("networks", settings.get_profile("shared machine"), max_examples=60)
+settings.load_profile("networks")
