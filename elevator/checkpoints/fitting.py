@@ -74,7 +74,7 @@ class Known:
 
     def whole(self, path: Path) -> None:
         """Raise ModelError if a file of weights is damaged."""
-        self._get("header", path, lambda: read_header(path, torch=False) and None)
+        self._get("header", path, partial(_whole, path))
 
     def config(self, path: Path) -> dict[str, Any]:
         """A part's config.json; empty if there is none that can be read."""
@@ -177,16 +177,17 @@ class _Judge:
                 folder = (
                     path.is_dir() and self._known.config(path / "unet").get("_class_name") == "UNet2DConditionModel"
                 )
-                fits = folder or (kind is Kind.T2I and identity.layout is Layout.LDM)
+                fits = folder or kind is Kind.T2I
                 if fits and identity.family in (Family.SDXL, Family.OTHER):
                     return f"{path} is of {identity.family}, and SD 1.x or SD 2.x is needed"
                 if fits and identity.channels not in (None, 4):
                     made = f"is made to {CHANNELS.get(identity.channels, 'do something else')}"
                     return f"{path} {made} ({identity.channels} channels), and one that paints from words is needed"
             case "t2v":
-                layout = kind is Kind.MOTION_MODULE or identity.layout is Layout.LAVIE or path.is_dir()
-                fits = kind in _VIDEO and layout
-                if fits and kind is Kind.MOTION_MODULE and identity.channels not in (None, 4):
+                fits = kind in _VIDEO
+                if kind is Kind.T2V and identity.layout is not Layout.LAVIE and not path.is_dir():
+                    return f"{path} is one file of a text-to-video model, and its whole folder is needed"
+                if kind is Kind.MOTION_MODULE and identity.channels not in (None, 4):
                     return f"{path} moves a picture that it is given, and one that makes clips from words is needed"
             case "vae":
                 fits = kind is Kind.VAE
@@ -304,6 +305,10 @@ def _broken(field: str, path: Path, said: str) -> Misfit:
     what, _, step = said.rstrip(".").partition("; ")
     step = step or "download or copy it again"
     return Misfit(field, path, "broken", what, f"{step[:1].upper()}{step[1:]}.")
+
+
+def _whole(path: Path) -> None:
+    read_header(path, torch=False)
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -143,9 +144,7 @@ def outline(path: Path) -> Outline:
 def _followed(file: IO[bytes]) -> Outline:
     """What the pickle that begins here makes. Raises Unclear, HoldsCode and any of `_DAMAGE`."""
     machine = _Machine()
-    for count, (code, argument, _) in enumerate(pickletools.genops(file)):
-        if count > MOST_STEPS:
-            raise Unclear
+    for code, argument, _ in islice(pickletools.genops(file), MOST_STEPS):
         if code.name == "STOP":
             return Outline(machine.stack.pop(), frozenset(machine.named))
         machine.follow(code.name, argument)

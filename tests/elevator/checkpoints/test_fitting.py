@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from elevator import Sources, load_models
-from elevator.checkpoints import fitting
-from elevator.checkpoints.fitting import Known, misfits
+from elevator.checkpoints import Algorithm, Family, Identity, Kind, Layout, fitting
+from elevator.checkpoints.fitting import Known, misfits, unfit
 from elevator.errors import ModelError
 from tests.true_shapes.random_weights import write, write_embedding
 
@@ -52,12 +52,20 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def of(models: Path, t2i: str, t2v: str, **more: str | list[str]) -> Sources:
+def of(models: Path, t2i: str, t2v: str, on_t2v: bool = False, **more: str | list[str]) -> Sources:
     """Sources of these names in the folder."""
     paths: dict[str, Any] = {key: models / value for key, value in more.items() if isinstance(value, str)}
-    loras = [(models / name, 1.0) for name in more.get("loras", ())]
+    loras, t2v_loras = ([(models / name, 1.0) for name in more.get(key, ())] for key in ("loras", "t2v_loras"))
     embeddings = [models / name for name in more.get("embeddings", ())]
-    return Sources.of(models / t2i, models / t2v, loras=loras, embeddings=embeddings, **paths)
+    return Sources.of(
+        models / t2i,
+        models / t2v,
+        loras=loras,
+        t2v_loras=t2v_loras,
+        embeddings=embeddings,
+        loras_on_t2v=on_t2v,
+        **paths,
+    )
 
 
 RIGHT: list[tuple[str, str, dict[str, str | list[str]]]] = [
@@ -153,7 +161,7 @@ def test_what_is_not_whole_is_said_with_a_way_out(
     harm(tmp_path / name / part if part else tmp_path / name)
     (misfit,) = misfits(of(models, str(tmp_path / name), "mm_v2.ckpt"), Known())
     assert misfit.code == "broken"
-    assert "ownload" in misfit.step
+    assert misfit.step == ("Download the model file itself." if harm is _page else "Download or copy it again.")
 
 
 def test_what_is_missing_is_named(models: Path, tmp_path: Path) -> None:
@@ -254,3 +262,173 @@ def test_families_by_their_true_widths(tmp_path: Path) -> None:
     sources = Sources.of(tmp_path / "sd2.safetensors", tmp_path / "mm.safetensors", loras=lora)
     assert [misfit.field for misfit in misfits(sources, Known())] == ["t2v", "loras"]
     assert fitting.ROLES.keys() >= {"t2v", "loras"}
+
+
+def told(kind: Kind, path: Path = Path("x"), **more: Any) -> Identity:
+    """What a file may be said to be."""
+    return Identity(**{"path": path, "kind": kind, "family": Family.UNKNOWN, "layout": Layout.LDM, "size": 1, "title": "x"} | more)
+
+
+T2I, T2V, MOTION, VAE, LORA = Kind.T2I, Kind.T2V, Kind.MOTION_MODULE, Kind.VAE, Kind.LORA
+
+
+@pytest.mark.parametrize(
+    ("field", "identity", "says"),
+    [
+        ("t2i", told(T2I), ""),
+        ("t2i", told(T2I, family=Family.SD2, channels=4), ""),
+        ("t2i", told(T2I, family=Family.SDXL), "is of SDXL, and SD 1.x or SD 2.x is needed"),
+        ("t2i", told(T2I, family=Family.OTHER, layout=Layout.OTHER), "is of another family, and SD 1.x or SD 2.x is"),
+        ("t2i", told(T2I, channels=9), "is made to fill in parts of a picture (9 channels), and one that paints from"),
+        ("t2i", told(T2I, channels=6), "is made to do something else (6 channels)"),
+        ("t2i", told(VAE, family=Family.SDXL, channels=9), "is a VAE, not a text-to-image model"),
+        ("t2i", told(Kind.UNET), "is a UNet of a text-to-image model, not a text-to-image model"),
+        ("t2i", told(Kind.OTHER), "is another kind of model, not a text-to-image model"),
+        ("t2i", told(Kind.OTHER, class_name="FluxPipeline"), "is of the class FluxPipeline, not a text-to-image model"),
+        ("t2i", told(VAE, class_name="AutoencoderKL"), "is a VAE, not a text-to-image model"),
+        ("t2v", told(MOTION), ""),
+        ("t2v", told(MOTION, channels=4), ""),
+        ("t2v", told(MOTION, channels=9), "moves a picture that it is given, and one that makes clips from words"),
+        ("t2v", told(T2V, layout=Layout.LAVIE, channels=9), ""),
+        ("t2v", told(T2V), "is one file of a text-to-video model, and its whole folder is needed"),
+        ("t2v", told(T2I), "is a text-to-image checkpoint, not a text-to-video model"),
+        ("vae", told(VAE), ""),
+        ("vae", told(VAE, family=Family.OTHER), "is a VAE of another latent space than that of SD 1.x and SD 2.x"),
+        ("vae", told(VAE, family=Family.SDXL), "is a VAE of SDXL, and one of SD 1.x or SD 2.x is needed"),
+        ("vae", told(T2I, family=Family.SDXL), "is a text-to-image checkpoint, not a VAE"),
+        ("vae", told(T2I, family=Family.OTHER), "is a text-to-image checkpoint, not a VAE"),
+        ("t2v_text", told(T2I), ""),
+        ("t2v_text", told(MOTION), "is a motion module, not a text encoder"),
+        ("loras", told(LORA), ""),
+        ("t2v_loras", told(Kind.MOTION_LORA), ""),
+        ("loras", told(LORA, algorithm=Algorithm.VERA), "is a LoRA of a kind that is not read (VeRA)"),
+        ("t2v_loras", told(T2V), "is a text-to-video model, not a LoRA"),
+        ("embeddings", told(Kind.EMBEDDING), ""),
+        ("embeddings", told(LORA), "is a LoRA, not an embedding"),
+    ],
+)
+def test_what_a_file_cannot_be_is_said_by_what_it_is(field: str, identity: Identity, says: str) -> None:
+    assert unfit(field, identity).removeprefix("x ")[: len(says) or 1] == says
+
+
+def test_a_folder_with_a_text_encoder_gives_one(models: Path, tmp_path: Path) -> None:
+    assert unfit("t2v_text", told(T2I, models / "sd1", layout=Layout.FOLDER)) == ""
+    assert "not a text encoder" in unfit("t2v_text", told(T2I, tmp_path, layout=Layout.FOLDER))
+
+
+def test_swapped_models_are_one_fault_beside_those_of_others(models: Path) -> None:
+    sources = of(models, "mm_v2.ckpt", "sd1.safetensors", vae="ink.safetensors", embeddings=["nowhere.pt"])
+    assert [(misfit.field, misfit.code) for misfit in misfits(sources, Known())] == [
+        ("t2i", "unfit"),
+        ("vae", "unfit"),
+        ("embeddings", "missing"),
+    ]
+
+
+def test_loras_go_to_a_t2v_that_has_layers_for_them(models: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"  # AnimateDiff saved as one network, as its config says
+    shutil.copytree(models / "zeroscope", whole)
+    config = whole / "unet" / "config.json"
+    config.write_text(config.read_text().replace("UNet3DConditionModel", "UNetMotionModel"))
+    loras = {"loras": ["ink.safetensors"]}
+    for t2v in ("mm_v2.ckpt", str(whole)):
+        assert misfits(of(models, "sd1", t2v, on_t2v=True, **loras), Known()) == ()
+        assert misfits(of(models, "sd1", t2v, loras=["v2_lora_PanLeft.ckpt"]), Known()) == ()
+    assert misfits(of(models, "sd1", "zeroscope", **loras), Known()) == ()
+    assert misfits(of(models, "sd1", "zeroscope", on_t2v=True), Known()) == ()
+    (misfit,) = misfits(of(models, "sd1", "zeroscope", on_t2v=True, **loras), Known())
+    assert (misfit.field, misfit.step) == ("t2v", "Leave loras_on_t2v out of the style.")
+    assert misfit.what.endswith("zeroscope has no layers of the text-to-image model, so that LoRAs cannot go to it")
+
+
+def test_only_motion_modules_take_loras_of_their_own(models: Path) -> None:
+    own: dict[str, list[str]] = {"t2v_loras": ["ink.safetensors"]}
+    assert misfits(of(models, "sd1", "mm_v2.ckpt", **own), Known()) == ()
+    (misfit,) = misfits(of(models, "sd1", "zeroscope", **own), Known())
+    assert (misfit.field, misfit.step) == ("t2v_loras", "Leave t2v_loras out of the base.")
+    assert misfit.what.endswith("zeroscope is no motion module, and only on those go LoRAs of their own")
+
+
+def test_what_a_folder_lacks_is_no_fault_where_another_gives_it(models: Path, tmp_path: Path) -> None:
+    t2v = shutil.copytree(models / "zeroscope", tmp_path / "t2v")
+    (weights,) = (t2v / "text_encoder").glob("*.bin")
+    weights.unlink()
+    (misfit,) = misfits(of(models, "sd1", str(t2v)), Known())
+    assert misfit.what == f"{t2v / 'text_encoder'} holds no weights"
+    assert misfits(of(models, "sd1", str(t2v), t2v_text="sd1"), Known()) == ()
+    (misfit,) = misfits(of(models, "sd1", "zeroscope", t2v_text=str(t2v)), Known())
+    assert misfit.field == "t2v_text"
+    shutil.rmtree(t2v / "text_encoder")
+    assert misfits(of(models, "sd1", str(t2v)), Known()) == (), "then it reads the T2I's"
+    t2i = shutil.copytree(models / "sd1", tmp_path / "t2i")
+    shutil.rmtree(t2i / "vae")
+    (misfit,) = misfits(of(models, str(t2i), "mm_v2.ckpt"), Known())
+    assert misfit.what == f"{t2i / 'vae'} holds no weights"
+    assert misfits(of(models, str(t2i), "mm_v2.ckpt", vae="vae.safetensors"), Known()) == ()
+    (misfit,) = misfits(of(models, "sd1", "mm_v2.ckpt", vae=str(empty_vae(models, tmp_path))), Known())
+    assert misfit.field == "vae"
+    modules = tmp_path / "modules"
+    shutil.copytree(models / "adapter", modules / "motion_adapter")
+    (modules / "unet").mkdir()
+    assert misfits(of(models, "sd1", str(modules)), Known()) == (), "of the two, its motion modules are read"
+
+
+def empty_vae(models: Path, folder: Path) -> Path:
+    """A VAE's folder without its weights."""
+    (folder / "vae").mkdir()
+    shutil.copy(models / "sd1" / "vae" / "config.json", folder / "vae")
+    return folder / "vae"
+
+
+def test_the_scale_of_the_latents_is_that_of_the_t2is_own_vae(models: Path, tmp_path: Path) -> None:
+    t2i = shutil.copytree(models / "sd1", tmp_path / "t2i")
+    config = t2i / "vae" / "config.json"
+    config.write_text(config.read_text().replace("0.18215", "0.2"))
+    (misfit,) = misfits(of(models, str(t2i), "zeroscope"), Known())
+    assert misfit.what.endswith(f"zeroscope are scaled by 0.18215, and those of {t2i} by 0.2")
+    assert misfits(of(models, str(t2i), "zeroscope", vae="sd1/vae"), Known()) == ()
+
+
+def test_what_torch_alone_can_read_may_be_any_of_the_files(models: Path, tmp_path: Path) -> None:
+    old = str(tmp_path / "old.pt")
+    torch.save({"a": torch.nn.ParameterDict({"b": torch.zeros(2)})}, old)
+    for t2i, t2v in ((old, "mm_v2.ckpt"), (old, "zeroscope"), ("sd1", old), (old, old)):
+        sources = of(models, t2i, t2v, on_t2v=t2v == old, loras=["v2_lora_PanLeft.ckpt" if t2v == old else old])
+        assert misfits(sources, Known()) == (), (t2i, t2v)
+    assert misfits(of(models, "sd1", "zeroscope", t2v_text=old, vae=old), Known()) == ()
+
+
+def test_a_name_that_no_disk_can_have_is_said(models: Path) -> None:
+    (misfit,) = misfits(of(models, "sd1", "x" * 300), Known())
+    assert (misfit.field, misfit.code) == ("t2v", "broken")
+    assert misfit.what.endswith("cannot be read: File name too long")
+    assert misfit.step == "Check that you may open it."
+
+
+def test_what_may_not_be_opened_is_said(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *, torch: bool) -> Identity:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(fitting, "identify", refuse)
+    found = misfits(of(models, "sd1.ckpt", "mm_v2.ckpt"), Known())
+    assert [(misfit.code, misfit.step) for misfit in found] == [("broken", "Check that you may open it.")] * 2
+    assert found[0].what == f"{models / 'sd1.ckpt'} cannot be read (Permission denied)"
+
+
+def test_a_file_that_changes_in_a_folder_is_read_again(models: Path, tmp_path: Path) -> None:
+    t2v, known = shutil.copytree(models / "zeroscope", tmp_path / "t2v"), Known()
+    assert misfits(of(models, "sd1", str(t2v)), known) == ()
+    _cut(next((t2v / "unet").glob("*.bin")))
+    (misfit,) = misfits(of(models, "sd1", str(t2v)), known)
+    assert misfit.code == "broken"
+    (t2v / "unet" / "gone").symlink_to(tmp_path / "nowhere")
+    (misfit,) = misfits(of(models, "sd1", str(t2v)), known)
+    assert misfit.code == "broken"
+
+
+def test_only_so_many_files_are_remembered(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "MOST_KEPT", 2)
+    known, (one, other, third) = Known(), (models / name for name in ("cat.pt", "ink.safetensors", "vae.safetensors"))
+    for path, reads in ((one, 1), (other, 2), (one, 2), (other, 2), (third, 3), (third, 3), (other, 4)):
+        known.identity(path)
+        assert known.reads == reads
