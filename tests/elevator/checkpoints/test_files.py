@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 
 from elevator import ModelError
 from elevator.checkpoints import Identity, Kind, identify
+from elevator.checkpoints import header as heading
 from elevator.checkpoints.header import read_header
 from elevator.checkpoints.outline import outline
 from elevator.checkpoints.weights import load_pickle, load_tensors
@@ -189,7 +190,8 @@ def test_a_file_cut_anywhere_is_found_without_reading_it(tmp_path):
     path = write(tmp_path / "sd.safetensors", {"a.weight": (1000, 1000), "b.weight": (3,)})
     whole = path.stat().st_size
     identify(path)
-    for size in (whole - 1, whole // 2, 200, 50, 10):
+    header_end = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    for size in (whole - 1, whole // 2, header_end, header_end - 1, 50, 10):
         os.truncate(path, size)
         refused(path, "is not a readable safetensors file: its end is missing; download or copy it again")
     os.truncate(path, 8)
@@ -417,3 +419,66 @@ def test_what_no_file_of_weights_names_is_refused_uncalled(tmp_path, name):
 def test_what_trainers_put_around_names_is_left_out(tmp_path, around, wrapper):
     torch.save({wrapper: {f"{around}a.weight": torch.ones(2)}, "epoch": 3}, tmp_path / "x.pt")
     assert load_tensors(tmp_path / "x.pt").keys() == read_header(tmp_path / "x.pt").shapes.keys() == {"a.weight"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("x.safetensors", (128).to_bytes(8, "little") + b'{"a": ', "its end is missing"),  # it begins as a pickle may
+        ("x.safetensors", b"\2\0\0\0\0\0\0\0x", "is not a model file"),
+        ("x.ckpt", b"\2\0\0\0", "is not a model file"),
+        ("x.ckpt", b"a" * 60, rf"\(“{'a' * 60}”\)"),
+        ("x.ckpt", b"a" * 61, rf"\(“{'a' * 59}…”\)"),
+        ("x.ckpt", "é".encode() * 300, "is a text"),
+    ],
+)
+def test_the_first_bytes_tell_what_is_no_model(tmp_path, name, content, sentence):
+    (tmp_path / name).write_bytes(content)
+    refused(tmp_path / name, sentence)
+
+
+def test_a_header_may_be_as_long_as_the_limit_and_no_longer(tmp_path, monkeypatch):
+    path = write(tmp_path / "x.safetensors", {"a.weight": (2, 2)})
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    monkeypatch.setattr(heading, "MAX_HEADER", length)
+    assert read_header(path).shapes == {"a.weight": (2, 2)}
+    os.truncate(path, 12)
+    with pytest.raises(ModelError, match="its end is missing"):
+        read_header(path)
+    monkeypatch.setattr(heading, "MAX_HEADER", length - 1)
+    write(path, {"a.weight": (2, 2)})
+    with pytest.raises(ModelError, match="is not a model file"):
+        read_header(path)
+
+
+def test_numbers_of_a_type_that_nobody_knows_are_refused(tmp_path):
+    text = b'{"a.weight": {"dtype": "Q9", "shape": [1], "data_offsets": [0, 1]}}'
+    (tmp_path / "x.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"\0")
+    assert read_header(tmp_path / "x.safetensors").shapes == {"a.weight": (1,)}
+    with pytest.raises(ModelError, match="is not a readable safetensors file; download or copy it again"):
+        load_tensors(tmp_path / "x.safetensors")
+
+
+def test_a_pickle_that_is_called_safetensors_is_not_handed_on(tmp_path):
+    torch.save({"a.weight": torch.ones(2)}, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match=r"is a PyTorch file in spite of its name; rename it to end in \.ckpt"):
+        load_pickle(tmp_path / "x.safetensors")
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    def short(*_, **__):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory")
+
+    torch.save({"a.weight": torch.ones(2)}, tmp_path / "x.ckpt")
+    monkeypatch.setattr(torch, "load", short)
+    with pytest.raises(RuntimeError, match="not enough memory"):
+        load_pickle(tmp_path / "x.ckpt")
+
+
+def test_what_a_training_wrote_beside_the_weights_is_metadata(tmp_path):
+    content = {"state_dict": {"a.weight": torch.ones(2)}, "name": "film", 7: "seven", "global_step": 110000}
+    torch.save(content, tmp_path / "x.ckpt")
+    header = read_header(tmp_path / "x.ckpt")
+    assert (header.metadata, header.step) == ({"name": "film", "7": "seven"}, 110000)
+    torch.save({"state_dict": {"a.weight": torch.ones(2)}, "global_step": 1.5}, tmp_path / "x.ckpt")
+    assert read_header(tmp_path / "x.ckpt").step is None

@@ -266,7 +266,9 @@ def test_families_by_their_true_widths(tmp_path: Path) -> None:
 
 def told(kind: Kind, path: Path = Path("x"), **more: Any) -> Identity:
     """What a file may be said to be."""
-    return Identity(**{"path": path, "kind": kind, "family": Family.UNKNOWN, "layout": Layout.LDM, "size": 1, "title": "x"} | more)
+    return Identity(
+        **{"path": path, "kind": kind, "family": Family.UNKNOWN, "layout": Layout.LDM, "size": 1, "title": "x"} | more
+    )
 
 
 T2I, T2V, MOTION, VAE, LORA = Kind.T2I, Kind.T2V, Kind.MOTION_MODULE, Kind.VAE, Kind.LORA

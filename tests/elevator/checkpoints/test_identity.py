@@ -89,6 +89,9 @@ FILES = {
     "embedding": ({"emb_params": (4, 768)}, Kind.EMBEDDING, SD1, Layout.TEXTUAL_INVERSION),
     "embedding of SD 2": ({"emb_params": (4, 1024)}, Kind.EMBEDDING, SD2, Layout.TEXTUAL_INVERSION),
     "embedding by word": ({"<cat-toy>": (768,)}, Kind.EMBEDDING, SD1, Layout.TEXTUAL_INVERSION),
+    "embedding by word, of two": ({"<cat-toy>": (2, 1024)}, Kind.EMBEDDING, SD2, Layout.TEXTUAL_INVERSION),
+    "two words": ({"<cat-toy>": (768,), "<dog>": (768,)}, Kind.OTHER, UNKNOWN, Layout.OTHER),
+    "a kernel as wide as a word": ({"a.weight": (1, 2, 768)}, Kind.OTHER, UNKNOWN, Layout.OTHER),
     "embedding of SDXL": ({"clip_l": (2, 768), "clip_g": (2, 1280)}, Kind.EMBEDDING, SDXL, Layout.TEXTUAL_INVERSION),
     "anything": ({"a.weight": (3, 4)}, Kind.OTHER, UNKNOWN, Layout.OTHER),
 }
@@ -279,8 +282,40 @@ def test_the_family_of_folders(tmp_path, width, family):
     (tmp_path / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
     identity = identify(tmp_path)
     assert (identity.kind, identity.family, identity.channels) == (Kind.T2I, family, 9)
-    assert identity.prediction == "v_prediction"
+    assert (identity.prediction, identity.zero_snr) == ("v_prediction", False)
     assert identify(tmp_path / "unet").family is family
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text('{"rescale_betas_zero_snr": true}')
+    assert (identify(tmp_path).prediction, identify(tmp_path).zero_snr) == ("epsilon", True)
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"_class_name": "AutoencoderKL", "architectures": ["X"]}, "AutoencoderKL"),
+        ({"architectures": ["CLIPTextModel", "X"]}, "CLIPTextModel"),
+        ({"architectures": []}, None),
+        ({"architectures": "CLIPTextModel"}, None),
+        ({}, None),
+    ],
+)
+def test_the_class_is_that_which_a_config_names(tmp_path, config, named):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    identity = identify(tmp_path)
+    assert identity.class_name == named
+    assert identity.kind is {"AutoencoderKL": Kind.VAE, "CLIPTextModel": Kind.TEXT_ENCODER, None: Kind.OTHER}[named]
+
+
+@pytest.mark.parametrize(("channels", "family"), [(4, UNKNOWN), (16, OTHER), (None, OTHER)])
+def test_the_family_of_vaes_by_their_config(tmp_path, channels, family):
+    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", "latent_channels": channels}))
+    assert identify(tmp_path).family is family
+
+
+def test_a_folder_of_files_is_no_model_and_one_of_them_is_named(tmp_path):
+    for name in ("b.safetensors", "a.ckpt", "notes.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(ModelError, match=r"is a folder with files of weights, such as a\.ckpt; choose one of them"):
+        identify(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,12 @@ METADATA: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         },
         {"trigger_words": ("sea", "oil", "a", "b", "c")},
     ),
-    "no tags": ({"ss_tag_frequency": '{"1_a": {"sea": "many"}, "2_b": 7}'}, {"trigger_words": ("sea",)}),
+    "no tags": (
+        {"ss_tag_frequency": '{"1_a": {"sea": "many", "oil": 1}, "2_b": 7}'},
+        {"trigger_words": ("oil", "sea")},
+    ),
+    "zero terminal SNR": ({"ss_zero_terminal_snr": "True"}, {"zero_snr": True}),
+    "some SNR": ({"ss_zero_terminal_snr": "False"}, {"zero_snr": False}),
     "broken tags": ({"ss_tag_frequency": "{"}, {"trigger_words": ()}),
 }
 

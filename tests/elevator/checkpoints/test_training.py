@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from elevator.checkpoints import Layout, identify
+from elevator.checkpoints import Layout, identify, values
 from elevator.checkpoints.header import read_header
-from elevator.checkpoints.training import distilled_of
+from elevator.checkpoints.training import distilled_of, few_steps_of_folder
 from elevator.checkpoints.values import values_of
 
 BIAS = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
@@ -72,6 +72,17 @@ def test_the_published_pickles_are_known_by_their_steps(tmp_path, step, predicts
     assert prediction(tmp_path / "model.ckpt") is None
 
 
+def test_either_a_width_or_the_text_encoders_names_tell_a_sd2(tmp_path):
+    reads = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+    openclip = {name: tensor for name, tensor in sd2().items() if name != reads}
+    wide = {name: tensor for name, tensor in sd2().items() if not name.startswith("cond_stage_model.")}
+    for tensors in (openclip, wide):
+        torch.save({"state_dict": tensors, "global_step": 110000}, tmp_path / "model.ckpt")
+        assert prediction(tmp_path / "model.ckpt") == "v_prediction"
+    torch.save({"state_dict": wide | {reads: torch.zeros(8, 768)}, "global_step": 110000}, tmp_path / "model.ckpt")
+    assert prediction(tmp_path / "model.ckpt") is None
+
+
 @pytest.mark.parametrize("suffix", [".yaml", ".yml"])
 @pytest.mark.parametrize(
     ("text", "predicts"),
@@ -102,6 +113,21 @@ def test_what_a_file_states_goes_before_what_is_guessed(tmp_path):
     assert not identify(path).zero_snr
     save_file(sd2(v_pred=torch.zeros(0), ztsnr=torch.zeros(0)), path)
     assert identify(path).zero_snr
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_values_are_those_of_the_tensor_wherever_it_lies(tmp_path, monkeypatch, suffix):
+    """In a pickle, tensors may be parts of one storage."""
+    path, whole = tmp_path / f"model{suffix}", torch.arange(12.0)
+    tensors = {"a": whole[:3], "b": whole[3:7], "c": whole[7:]}
+    (save_file if suffix == ".safetensors" else torch.save)(
+        {name: tensor.clone() if suffix == ".safetensors" else tensor for name, tensor in tensors.items()}, path
+    )
+    for name, tensor in tensors.items():
+        assert values_of(path, read_header(path), name) == tuple(tensor.tolist())
+    monkeypatch.setattr(values, "MOST", 4)
+    assert values_of(path, read_header(path), "b") == (3, 4, 5, 6)
+    assert values_of(path, read_header(path), "c") == ()
 
 
 def test_values_that_are_not_there(tmp_path):
@@ -138,6 +164,8 @@ def test_values_that_are_not_there(tmp_path):
         ("models--wangfuyun--AnimateLCM/snapshots/3d4d00fc113225e1/diffusion_pytorch_model.safetensors", "animatelcm"),
         ("models--ByteDance--AnimateDiff-Lightning/snapshots/0123456789ab/model.safetensors", "lightning"),
         ("lightning/tools/mine/diffusion_pytorch_model.safetensors", None),
+        ("models--a--AnimateLCM/snapshots/3d4d00fc113225e1/motion_adapter/model.safetensors", "animatelcm"),
+        ("AnimateLCM/main/snapshots/3d4d00fc113225e1/motion_adapter/model.safetensors", None),  # too far up
     ],
 )
 def test_names_count_as_words_and_the_guess_is_said(tmp_path, name, kind):
@@ -169,6 +197,33 @@ def test_a_folder_with_lcms_scheduler_is_animatelcm(tmp_path):
     assert (identify(tmp_path).distilled, identify(tmp_path).notes) == ("animatelcm", ())
 
 
+def test_a_folder_with_animatelcms_lora_is_animatelcm(tmp_path):
+    folder = tmp_path / "mm_sd_v15_v2"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"_class_name": "MotionAdapter"}')
+    assert identify(folder).distilled is None
+    (folder / "AnimateLCM_sd15_t2v_lora.safetensors").touch()
+    assert (identify(folder).distilled, identify(folder).notes) == ("animatelcm", ())
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "unet", "kind"),
+    [
+        ({"_class_name": "LCMScheduler"}, {}, "lcm"),
+        ({"_class_name": "DDIMScheduler"}, {"time_cond_proj_dim": 256}, "lcm"),
+        ({"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}, {}, "turbo"),
+        ({"_class_name": "EulerAncestralDiscreteScheduler", "timestep_spacing": "trailing"}, {}, "turbo"),
+        ({"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"}, {}, None),
+        ({"_class_name": "DDIMScheduler", "timestep_spacing": "trailing"}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_a_folder_is_distilled_by_its_configs(tmp_path, scheduler, unet, kind):
+    configs = {"scheduler_config.json": scheduler, "config.json": unet}
+    found, note = few_steps_of_folder(tmp_path, lambda file: configs[file.name])
+    assert (found, bool(note)) == (kind, kind == "turbo")
+
+
 LORA = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": torch.zeros(8, 768)}
 
 
@@ -176,6 +231,8 @@ LORA = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lo
     ("name", "kind"),
     [
         ("lcm-lora-sdv1-5.safetensors", "lcm"),
+        ("LCM.safetensors", "lcm"),
+        ("HyperSD.safetensors", "hyper"),
         ("models--latent-consistency--lcm-lora-sdv1-5/snapshots/0123456789ab/pytorch_lora_weights.safetensors", "lcm"),
         ("Hyper-SD15-8steps-lora.safetensors", "hyper"),
         ("hyper_realism.safetensors", None),
