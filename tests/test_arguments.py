@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from elevator.arguments import ArgumentParser, without_packages
+from elevator.arguments import ArgumentParser
 from elevator.cli.shared import SHARED
 
 COMMANDS = {
@@ -125,36 +120,6 @@ def test_an_option_in_place_of_a_value_says_that_the_value_is_missing(
             assert read(f"{option}=--help") == "--help"
 
 
-def parser() -> ArgumentParser:
-    made = ArgumentParser(exit_on_error=False)
-    made.add_argument("--quiet", action="store_true")
-    command = made.add_subparsers().add_parser("make")
-    command.add_argument("prompt", nargs="?")
-    command.add_argument("--negative")
-    command.add_argument("--quietly", action="store_true")
-    return made
-
-
-@given(st.sampled_from(["-", "--", "@", "-h", "--q", ""]).flatmap(lambda start: st.text().map(start.__add__)))
-def test_no_text_is_misread(text: str) -> None:
-    if text.partition("=")[0] not in ("--", "-h", "--help", "--negative", "--quietly"):
-        assert parser().parse_args(["make", "--negative", text]).negative == text
-        assert parser().parse_args(["make", "--negative", "x", "--quietly", f"{text} x"]).prompt == f"{text} x"
-    assert parser().parse_args(["make", f"--negative={text}"]).negative == text
-    assert parser().parse_args(["make", "--", text]).prompt == text
-
-
-def test_options_are_written_out() -> None:
-    _, rest = parser().parse_known_args(["make", "--neg", "x", "--quiet"])
-    assert rest == ["--neg", "--quiet"]
-
-
-def test_a_slip_in_an_option_is_no_prompt(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        parser().parse_args(["make", "--quitely"])
-    assert "unrecognized arguments: --quitely" in capsys.readouterr().err
-
-
 SAMPLER, BACKEND = "python -m elevator", "python -m backend"
 OWN_TYPES = {"--lora", "--device"}
 """What the backend reads into messages of its own, or several of; their texts are compared below."""
@@ -234,19 +199,3 @@ def test_the_document_has_one_table_of_both() -> None:
     table = "\n".join(rows)
     text = Path("docs/COMMANDS.md").read_text(encoding="utf-8")
     assert f"\n{table}\n\n" in text, f"the table is to be:\n{table}"
-
-
-@pytest.mark.process
-@pytest.mark.parametrize(("module", "name"), [("backend", "video-elevator"), ("elevator", "elevator")])
-def test_a_python_without_the_packages_is_told_which_to_use(module: str, name: str, root: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(root)}
-    command = [sys.executable, "-S", "-m", module, "--help"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"{sys.executable} does not have the package ")
-    assert done.stderr.endswith(f': set everything up with "python3 install.py setup", then use ".venv/bin/{name}".\n')
-
-
-def test_a_module_of_ours_that_is_not_there_is_a_fault() -> None:
-    with pytest.raises(ModuleNotFoundError):
-        without_packages("video-elevator", ModuleNotFoundError(name="backend.cli.nowhere"))
