@@ -85,7 +85,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             extra = told["algorithm"] or told["distilled"] or told["class"]
             yield name, ", ".join(dict.fromkeys(text for text in (value, told["layout"], extra) if text))
         elif key == "size":
-            yield name, _size(value)
+            yield name, size_of(value)
         elif key == "prediction" and value and told["zero_snr"]:
             yield name, f"{value}, zero terminal SNR"
         elif key == "notes":
@@ -94,8 +94,9 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, "; ".join(value) if key == "needs" else ", ".join(value) if isinstance(value, list) else value
 
 
-def _size(size: int) -> str:
+def size_of(size: int) -> str:
+    """Bytes as people read them."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6)):
         if size >= factor:
-            return f"{size / factor:.3g} {unit}"
+            return f"{size / factor:.4g} {unit}"
     return f"{size} bytes"

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from elevator.checkpoints.uses import precision_of
-from elevator.cli import command_line
+from elevator.cli import command_line, identifying
 from elevator.cli.identifying import is_meant
 from elevator.embedded import WEIGHTS
 from tests.true_shapes.random_weights import write, write_embedding
@@ -108,6 +108,40 @@ def test_the_table(tmp_path, capsys):
     ]
 
 
+def test_the_table_of_a_lora(tmp_path, capsys):
+    key = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    path = tmp_path / "lcm-lora.safetensors"
+    metadata = {"ss_sd_model_name": "anime.ckpt", "modelspec.trigger_phrase": "ink, brush"}
+    save_file({f"{key}.lora_down.weight": torch.zeros(4, 768)}, path, metadata)
+    code, out, _ = told(capsys, path)
+    assert code == 0
+    assert out.splitlines()[1:] == [
+        "  kind        LoRA, kohya LoRA",
+        "  family      SD 1.x",
+        f"  size        {path.stat().st_size} bytes",
+        "  precision   float32",
+        "  base model  anime.ckpt",
+        "  words       ink, brush",
+        "  used as     loras of a style, --lora",
+        "  needs       a text-to-image model of SD 1.x",
+        f'  note        {path.name} may be LCM\'s, by the name "lcm-lora"; if it is, set distilled to "lcm".',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (999_999, "999999 bytes"),
+        (10**6, "1 MB"),
+        (2_136_000_000, "2.136 GB"),
+        (10**9, "1 GB"),
+        (999_999_999, "1000 MB"),
+    ],
+)
+def test_sizes_are_in_the_greatest_unit(size, shown):
+    assert identifying.size_of(size) == shown
+
+
 def test_a_plain_lora_is_called_so_once(tmp_path, capsys):
     key = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
     weights = {f"{key}.lora_down.weight": torch.zeros(4, 768), f"{key}.lora_up.weight": torch.zeros(320, 4)}
@@ -131,6 +165,8 @@ def test_wrong_and_damaged_files_have_a_sentence_each_and_others_are_told(tmp_pa
         f"{page} is a web page instead of the model; download the model file itself.",
         f"There is no file at {tmp_path / 'nowhere.pt'}; choose a model file.",
     ]
+    code, out, err = told(capsys, page)
+    assert (code, out) == (1, "")
     code, out, err = told(capsys, "--json", cut, whole)
     assert (code, err) == (1, "")
     assert [("error" in each, each["path"]) for each in json.loads(out)] == [(True, str(cut)), (False, str(whole))]

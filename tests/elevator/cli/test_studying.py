@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from elevator.cli import command_line, studying
 from elevator.cli.studying import is_meant
-from elevator.study import plots
+from elevator.embedded import EMBEDDED
+from elevator.study import costing, page, plots, running
 from elevator.study.arms import TABLES
+from elevator.study.making import Machine
+from elevator.study.running import Study
 
 
 def told(capsys, *words):
@@ -65,6 +70,70 @@ def test_without_matplotlib_the_study_says_what_to_install(capsys, monkeypatch, 
     code, _, err = told(capsys, "--only", "lowpass", "--t2v", "embedded", "--out", tmp_path)
     assert code == 1
     assert err == f"{plots.NEEDED}\n"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The study that the options ask for; nothing is made."""
+    studies: list[Study] = []
+    monkeypatch.setattr(studying, "_run", lambda study, given: studies.append(study) or studying.DONE)
+
+    def of(*words):
+        assert command_line.main(["study", *words]) == 0
+        return studies[-1]
+
+    return of
+
+
+def test_a_study_is_what_the_options_ask_for(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(studying.os, "cpu_count", lambda: 3)
+    plain = asked("--device", "cpu")
+    assert (plain.out, plain.t2i, plain.t2vs) == (Path("study"), "embedded", tuple(EMBEDDED))
+    assert (plain.tables, plain.seeds, plain.frames, plain.size, plain.processes) == (TABLES, 2, 16, None, 3)
+    assert plain.machine == Machine("cpu", "float32")
+    assert len(plain.prompts) == 48
+    words = ["--only", "lowpass", "--only", "length", "--t2v", "embedded", "--prompts", "3", "--seeds", "1"]
+    words += ["--frames", "8", "--size", "48x32", "--dtype", "bfloat16", "--processes", "2", "--out", str(tmp_path)]
+    other = asked(*words, "--device", "cpu")
+    assert [table.name for table in other.tables] == ["lowpass", "length"]
+    assert (other.out, other.t2vs, other.seeds, other.frames, other.size) == (tmp_path, ("embedded",), 1, 8, (48, 32))
+    assert (other.prompts, other.processes) == (plain.prompts[:3], 2)
+    assert other.machine == Machine("cpu", "bfloat16")
+    assert asked("--device", "cuda").processes == 1, "one clip at a time on a GPU"
+    assert asked("--device", "cuda").machine == Machine("cuda", "float16")
+    monkeypatch.setattr(studying.os, "cpu_count", lambda: None)
+    assert asked("--device", "cpu").processes == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (BrokenProcessPool(), 1, "A process that made clips has ended, as for too little memory; give fewer --proc"),
+        (KeyboardInterrupt(), 130, "Interrupted. The clips in here are kept; the same command goes on."),
+        (OSError(28, "No space left on device"), 1, "here cannot be written (No space left on device); choose"),
+    ],
+)
+def test_what_ends_a_study_is_one_sentence(capsys, monkeypatch, error, code, says):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(studying, "_run", fail)
+    ended, _, err = told(capsys, "--device", "cpu", "--out", "here")
+    assert ended == code
+    assert err.startswith(says)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("words", "makes"), [(["--dry-run"], []), (["--page"], ["page"]), ([], ["clips", "page"])])
+def test_what_costs_time_is_done_where_it_is_asked_for(capsys, monkeypatch, tmp_path, words, makes):
+    made = []
+    monkeypatch.setattr(running, "cast", lambda study: "cast")
+    monkeypatch.setattr(running, "run", lambda study, found, quiet: made.append("clips"))
+    monkeypatch.setattr(costing, "told", lambda *_: "it costs")
+    monkeypatch.setattr(page, "write", lambda *_: made.append("page") or "the page")
+    code, out, _ = told(capsys, *words, "--no-plots", "--device", "cpu", "--out", tmp_path)
+    assert (code, made) == (0, makes)
+    assert out.splitlines() == ["it costs", *(["the page"] if "page" in makes else [])]
 
 
 @pytest.mark.slow

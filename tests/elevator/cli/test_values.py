@@ -49,3 +49,54 @@ def test_a_sentence_does_not_repeat_thousands_of_digits():
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         values.whole("9" * 5000)
     assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize(("text", "like"), [("0,5", "0.5"), ("-1,25", "-1.25"), ("a", "0.8"), ("1,2,3", "0.8")])
+def test_a_number_with_a_comma_is_written_with_a_point(text, like):
+    with pytest.raises(argparse.ArgumentTypeError, match=rf"is no number: write it like {like}$"):
+        values.number(text)
+
+
+def test_as_much_of_a_text_is_repeated_as_a_sentence_takes():
+    for text, told in (("x" * 40, "x" * 40), ("x" * 41, f"{'x' * 39}…")):
+        with pytest.raises(argparse.ArgumentTypeError) as caught:
+            values.whole(text)
+        assert str(caught.value) == f'"{told}" is no whole number: write it like 16'
+
+
+def test_seeds_are_what_sixty_three_bits_hold():
+    for text in ("0", "9223372036854775807", "-1"):
+        assert values.seed(text) == int(text)
+    for text in ("-2", "9223372036854775808"):
+        with pytest.raises(argparse.ArgumentTypeError, match="nor -1 for a random one"):
+            values.seed(text)
+
+
+def test_settings_with_dots_are_tables():
+    settings = [("lowpass.method", "box"), ("steps", 4), ("lowpass.d_t", 1)]
+    assert values.nested(settings) == {"lowpass": {"method": "box", "d_t": 1}, "steps": 4}
+    with pytest.raises(argparse.ArgumentTypeError, match=r'"steps\.x" and "steps" contradict each other'):
+        values.nested([("steps", 4), ("steps.x", 1)])
+    for text in ("steps", "=3"):
+        with pytest.raises(argparse.ArgumentTypeError, match="has no =: write it like steps=20"):
+            values.setting(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("ink.safetensors:0.8", ("ink.safetensors", 0.8)),
+        ("ink.safetensors", ("ink.safetensors", 1.0)),
+        ("C:ink", ("C:ink", 1.0)),
+        (":0.5", (":0.5", 1.0)),
+        ("a:b:-1", ("a:b", -1.0)),
+    ],
+)
+def test_a_weight_is_a_number_behind_the_last_colon(text, parts):
+    assert values.weighted(text) == parts
+
+
+def test_a_text_that_cannot_be_written_down_is_refused():
+    with pytest.raises(argparse.ArgumentTypeError, match="is not written in UTF-8"):
+        values.text("\udcff")
+    assert values.path("here") == str(Path.cwd() / "here")
