@@ -98,7 +98,7 @@ def sentence(verdict: Verdict) -> str:
         return f"{said}."
     return (
         f"{said} ({measure.title} of *{claim.arm}* less *{claim.than}*: "
-        f"{cell(verdict.difference, max(measure.digits, 1), signed=True)})."
+        f"{cell(verdict.difference, measure.digits, signed=True)})."
     )
 
 

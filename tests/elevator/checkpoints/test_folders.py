@@ -85,3 +85,10 @@ def test_no_folder_has_no_weights(tmp_path):
     with pytest.raises(ModelError, match="nowhere holds no weights"):
         weight_files(tmp_path / "nowhere")
     assert chosen_files(tmp_path / "nowhere") == []
+
+
+def test_of_several_that_lack_parts_the_best_is_named(tmp_path):
+    files(tmp_path, f"{MODEL}-00001-of-00003{SAFE}", f"{MODEL}.fp16-00001-of-00002{SAFE}")
+    assert [file.name for file in chosen_files(tmp_path)] == [f"{MODEL}-00001-of-00003{SAFE}"]
+    with pytest.raises(ModelError, match=rf"lacks 2 of the parts of {MODEL}-00001-of-00003{SAFE}; "):
+        weight_files(tmp_path)

@@ -209,6 +209,9 @@ def test_loras_by_their_names_and_shapes(tmp_path, name):
 def test_a_lora_for_a_motion_module_is_no_lora_for_pictures(tmp_path):
     shapes = lora(f"{TEMPORAL}.processor.to_q_lora.down.weight", f"{TEMPORAL}.processor.to_q_lora.up.weight", 320)
     assert identify(write(tmp_path / "zoom.safetensors", shapes)).kind is Kind.MOTION_LORA
+    for count, family in ((4, SD1), (3, SDXL), (1, UNKNOWN)):
+        identity = identify(write(tmp_path / "zoom.safetensors", levels(shapes, count)))
+        assert (identity.kind, identity.family, identity.width) == (Kind.MOTION_LORA, family, None)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,12 @@ def test_a_tuple_that_holds_itself_is_followed(length: int, protocol: int, tmp_p
     found = followed(pickle.dumps(value, protocol=protocol), tmp_path)
     assert found[1:] == value[1:]
     assert found[0][0] is found
+
+
+def test_what_is_put_into_something_else_is_not_looked_at(tmp_path: Path) -> None:
+    text = b"\x80\x02K\x05ccollections\nCounter\n)R(X\x01\x00\x00\x00aK\x01u\x86."
+    assert python_reads(text) == (5, Counter(a=1))
+    assert followed(text, tmp_path)[0] == 5
 
 
 def test_what_a_dict_is_made_of_by_a_call_is_in_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 from elevator.checkpoints import Layout, identify, values
 from elevator.checkpoints.header import read_header
+from elevator.checkpoints.identity import distilled_of_t2i, t2i_embeds_guidance
 from elevator.checkpoints.training import distilled_of, few_steps_of_folder
 from elevator.checkpoints.values import values_of
 
@@ -222,6 +224,12 @@ def test_a_folder_is_distilled_by_its_configs(tmp_path, scheduler, unet, kind):
     configs = {"scheduler_config.json": scheduler, "config.json": unet}
     found, note = few_steps_of_folder(tmp_path, lambda file: configs[file.name])
     assert (found, bool(note)) == (kind, kind == "turbo")
+    for name, part in (("scheduler_config.json", "scheduler"), ("config.json", "unet")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / name).write_text(json.dumps(configs[name]))
+    assert distilled_of_t2i(tmp_path) == kind
+    assert t2i_embeds_guidance(tmp_path) == bool(unet)
+    assert distilled_of_t2i(tmp_path / "unet" / "config.json") is None, "of a file nothing is known"
 
 
 LORA = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": torch.zeros(8, 768)}

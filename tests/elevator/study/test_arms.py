@@ -14,7 +14,7 @@ from elevator.embedded.small_world.world import held_out_backgrounds
 from elevator.errors import PlanError, RequestError
 from elevator.presets import presets_for, presets_of
 from elevator.sources import Sources
-from elevator.study.arms import ALONE, PER_FRAME, PUBLISHED, T2I_ALONE, TABLES, Arm
+from elevator.study.arms import ALONE, MAIN, PER_FRAME, PRESETS, PUBLISHED, T2I_ALONE, TABLES, Arm
 from elevator.study.making import Machine, Recipes
 from elevator.study.measures import BY_NAME
 from elevator.study.prompts import SEEDS, all_prompts, calibration_prompts, read_prompts
@@ -48,6 +48,39 @@ def test_the_papers_own_plan_has_the_papers_refining_sets_and_steps():
     assert arms["R = all"] == arms["published"]
     assert [arms[f"N = {n}"].refine_steps for n in (1, 2, 4, 8, 10)] == [1, 2, 4, 8, 10]
     assert arms["50: R = all"] == arms["published"], "the paper's steps are ZeroScope's own"
+
+
+def test_arms_are_what_they_are_called():
+    presets = presets_for("zeroscope")
+    plans = {arm.name: arm.plan(presets) for table in TABLES for arm in table.arms}
+    published = plans["published"]
+    for steps in (8, 4, 2):
+        assert plans[f"inversion in {steps}"] == replace(published, inversion_steps=steps)
+    for interval in (2, 3):
+        assert plans[f"cache {interval}"] == replace(published, cache_interval=interval)
+    assert plans["no correction"] == replace(published, correction=False)
+    assert plans["blend, cache 2"] == replace(plans["blend"], cache_interval=2)
+    for name in ("balanced", "fast", "draft"):
+        assert plans[name] == presets[name].plan
+    assert plans["by SNR"] == replace(plans["by index"], matching="snr") == replace(published, matching="snr")
+    assert [len(plans[f"50: R = {each}"].refine) for each in ("[]", "first 1", "first 2", "first 3", "all")] == [
+        *range(5)
+    ]
+    assert [plans[f"50: N = {n}"].refine_steps for n in (1, 2, 4, 8, 10)] == [1, 2, 4, 8, 10]
+    lengths = {arm.frames: arm.plan(presets) for arm in next(t for t in TABLES if t.name == "length").arms}
+    assert lengths[16] == published, "no longer than a window"
+    assert {(lengths[count].window, lengths[count].overlap) for count in (24, 32, 64)} == {(16, 8)}
+
+
+def test_tables_have_the_clips_that_they_are_worth():
+    assert {table.name for table in TABLES if table.seeds != 1} == {"baselines"}
+    assert [table.seeds for table in TABLES if table.name == "baselines"] == [2]
+    with_one = {table.name for table in TABLES if table.t2vs == 1}
+    assert with_one == {"refining_50", "refine_steps_50", "matching", "length"}
+    assert all(table.t2vs is None for table in TABLES if table.name not in with_one)
+    assert [arm.name for arm in MAIN] == ["T2V alone", "T2I per frame", "published", "sketch"]
+    (arithmetic,) = (table for table in TABLES if table.name == "arithmetic")
+    assert [arm.name for arm in arithmetic.arms if arm in PRESETS] == ["fast", "draft"], "the third is its blend"
 
 
 def test_what_a_shorter_plan_cannot_do_says_why(all_recipes):

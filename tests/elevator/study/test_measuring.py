@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from elevator import Sources, load_models
+from elevator.embedded.small_world.judge import sharpness
 from elevator.embedded.small_world.pictures import DrawnShapes
-from elevator.embedded.small_world.styles import STYLES, filter_clip
+from elevator.embedded.small_world.styles import STYLES, filter_clip, washed_out
 from elevator.embedded.small_world.world import render_clip, scene_of
-from elevator.study.arms import PUBLISHED, STYLED
+from elevator.study.arms import ALONE, PUBLISHED, STYLED, Arm
 from elevator.study.making import RenoisedT2V, renoised
-from elevator.study.measuring import knows_world, path_of, read_clip
+from elevator.study.measuring import hides_subject, knows_world, path_of, read_clip
 from elevator.study.prompts import StudyPrompt, read_prompts
+from elevator.study.renders import read_renders
 from tests.elevator.study.conftest import there
 
 SCENE = scene_of("pumpkin", "blue", "right")
@@ -116,3 +118,44 @@ def test_a_renoised_t2v_reads_latents_of_the_same_snr_alike():
     call: Any = SimpleNamespace(hidden=None)
     told(torch.zeros(1, 2, 4, 2, 2), 681, call)
     assert asked == [other.t2v.levels[681]]
+
+
+def test_a_subject_may_be_lost_for_a_quarter_of_a_clip():
+    """Where nothing, or nearly everything, is told from the background."""
+    clip, blank = clip_of(), np.array([70, 130, 226], np.uint8)
+    for lost, seen in ((4, True), (5, False)):
+        for hidden in (blank, 255 - blank):
+            some = clip.copy()
+            some[:lost] = hidden
+            assert (path_of(some, SCENE) != (None, None)) is seen
+            assert hides_subject(some, SCENE) is (not seen and hidden is not blank)
+    assert path_of(clip_of(frames=2), SCENE) == (None, None)
+    error, jitter = path_of(clip_of(frames=3), SCENE)
+    assert error is not None
+    assert jitter is not None
+
+
+def test_where_the_path_is_broken_no_jitter_is_told():
+    clip = clip_of(frames=4)
+    clip[1] = np.array([70, 130, 226], np.uint8)
+    error, jitter = path_of(clip, SCENE)
+    assert error is not None
+    assert jitter is None, "no three frames in a row show the subject"
+
+
+@pytest.mark.parametrize(("style", "look"), [(None, "crisp"), ("sketch", "sketch")])
+def test_sharpness_is_told_of_the_true_renders_of_that_look(style, look):
+    prompt = next(each for each in read_prompts() if each.scene is not None)
+    clip = clip_of(prompt.scene)
+    numbers = read_clip(clip, prompt, Arm("a", style=style), world=True).numbers
+    assert numbers["sharpness"] == round(sharpness(clip) / read_renders().sharpness[look][prompt.text], 5)
+    unknown = replace(prompt, text="unheard of")
+    assert "sharpness" not in read_clip(clip, unknown, Arm("a"), world=True).numbers
+
+
+def test_the_t2vs_own_clips_are_read_as_washed_out():
+    prompt = StudyPrompt("a pumpkin moving right, blue background", (1,), "pumpkin", "blue", "right")
+    pale = filter_clip(clip_of(), washed_out)
+    alone, other = (read_clip(pale, prompt, arm, world=True).numbers for arm in (ALONE, PUBLISHED))
+    assert alone["path_error"] <= other["path_error"] + 1e-9
+    assert alone["motion"] == 1

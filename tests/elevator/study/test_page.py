@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from elevator.study import page
-from elevator.study.figures import Figures
+from elevator.study.arms import Claim
+from elevator.study.figures import Figures, Verdict
+from elevator.study.measures import MEASURES
 from elevator.study.plots import front
 from elevator.study.renders import read_renders
 from elevator.study.running import cast
@@ -67,6 +71,7 @@ def test_the_page_holds_every_table_and_picture(planted):
     for arm in WARP:
         assert f"| {arm} |" in text
     assert "0123456789ab" in text, "the commit"
+    assert re.search(r"\*True renders\* with other accidents: feature distance \d+\.\d \[", text)
     for name in re.findall(r"!\[.*?\]\((.*?)\)", text):
         with Image.open(study.out / name) as picture:
             assert np.asarray(picture.convert("RGB")).std() > 0
@@ -112,3 +117,68 @@ def test_cells_are_bold_where_chance_is_excluded(value, signed, text):
 
 def test_the_front_has_those_that_none_beats():
     assert front([(1, 5), (2, 3), (3, 4), (2, 6), (4, 1), (5, 1)]) == [(1, 5), (2, 3), (4, 1)]
+
+
+def test_every_t2v_has_its_own_tables_and_pictures(tmp_path):
+    study = study_in(tmp_path, prompts=2, t2vs=("embedded", "embedded_animatediff"))
+    found, known = cast(study), {}
+    for prompt, seed in study.clips(1):
+        for (t2v, arm), recipe in found.recipes.items():
+            if (t2v, arm) != ("embedded_animatediff", "temporal"):
+                record = record_of(recipe, prompt, seed, {"warp_error": WARP[arm] + len(t2v), "flow": 1.0})
+                known[record.clip] = record
+                picture = study.picture(recipe.key, prompt, seed)
+                picture.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (16 * 64, 64), (255, 0, 0)).save(picture)
+    text = page.write(study, found, known, with_plots=False).read_text("utf-8")
+    title = study.tables[0].title
+    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == [f"{title}, embedded", f"{title}, embedded_animatediff"]
+    names = ["main.png", "main_2.png"] + [f"lowpass_{k}_{kind}.png" for k in (1, 2) for kind in ("sheet", "strips")]
+    assert re.findall(r"\]\((.*?)\)", text) == names
+    assert "2 prompts with one or two seeds each, 14 clips; made by" in text
+    assert "Draws: 2000, and 200 of distances." in text
+    assert "*True renders*" not in text.replace("*true renders*", ""), "without features there is no floor"
+    assert text.count("| temporal |") == 2, "a row of means and one of differences, of the T2V that has it"
+    assert text.count("Differences from *no low-pass*, clip by clip:") == 2
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    for header, line in pairwise(rows):
+        assert header.startswith("| |") == line.startswith("|---")
+        assert line.startswith("| |") or line.count("|") == header.count("|")
+    content = json.loads((tmp_path / page.JSON).read_text("utf-8"))
+    figures = Figures(study, found, known)
+    expected = figures.row(1, "embedded", "temporal")["warp_error"]
+    assert content["tables"]["lowpass, embedded"]["arms"]["temporal"]["warp_error"]["value"] == round(expected.value, 5)
+    assert content["arms"]["embedded: temporal"] == found.recipes["embedded", "temporal"].key
+    assert [each["here"] for each in content["tables"]["lowpass, embedded"]["claims"]] == [
+        verdict.text for verdict in figures.verdicts(study.tables[0], "embedded")
+    ]
+
+
+def test_what_a_t2v_cannot_do_is_said_below_its_table(planted):
+    study, found, known = planted
+    known = {clip: replace(record, features=None) for clip, record in known.items()}  # distances take seconds
+    recipes = {key: recipe for key, recipe in found.recipes.items() if key[1] != "temporal"}
+    fewer = replace(found, recipes=recipes, impossible={("embedded", "temporal"): "It is too long."})
+    text = page.write(study, fewer, known, with_plots=False).read_text("utf-8")
+    assert "*temporal* is not possible here: It is too long." in text
+    assert "embedded: temporal is left out: It is too long." in text
+    assert "| temporal |" not in text
+
+
+def test_measures_are_told_as_exactly_as_they_are_known():
+    """Shares in thousandths, most others in hundredths, distances and seconds in tenths, calls whole."""
+    digits = {measure.name: measure.digits for measure in MEASURES}
+    shares = {"subject", "background", "motion", "high_frequency_share"}
+    tenths = {"feature_distance", "seconds"}
+    assert digits == {
+        name: 3 if name in shares else 1 if name in tenths else 0 if name == "calls" else 2 for name in digits
+    }
+
+
+def test_a_claims_sentence_names_measure_arms_and_interval():
+    claim = Claim("it is steadier", "one", "other", "feature_distance", more=False)
+    said = "The paper: it is steadier. Here that"
+    assert page.sentence(Verdict(claim, Interval(-1.25, -2.0, -0.5, 9))) == (
+        f"{said} **holds** (feature distance of *one* less *other*: **−1.2 [−2.0, −0.5]**)."
+    )
+    assert page.sentence(Verdict(claim, None)) == f"{said} **not measured**."

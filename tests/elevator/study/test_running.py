@@ -9,11 +9,16 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
+from elevator.embedded import WEIGHTS
 from elevator.study import costing, running
+from elevator.study.arms import STYLED
+from elevator.study.making import Made
+from elevator.study.prompts import StudyPrompt
 from elevator.study.records import Records
 from elevator.study.running import Job, cast, missing, run
 from tests.elevator.study.conftest import record_of, study_in
@@ -111,6 +116,54 @@ def test_records_alone_are_enough_to_go_on_elsewhere(tmp_path, made):
     assert (there.out / "clips.jsonl").read_bytes() == lines
 
 
+def test_clips_are_those_of_as_many_seeds_as_prompts_have(tmp_path):
+    few, many = StudyPrompt("a", (1,)), StudyPrompt("b", (2, 3, 4))
+    study = replace(study_in(tmp_path, seeds=2), prompts=(few, many))
+    assert study.clips(1) == [(few, 1), (many, 2)]
+    assert study.clips(2) == study.clips(9) == [(few, 1), (many, 2), (many, 3)]
+    prompts = tuple(StudyPrompt(str(k), (k, 99)) for k in range(25))
+    assert replace(study, prompts=prompts).shown == [(prompts[k], k) for k in (0, 12, 24)]
+    (table,) = study.tables
+    three = replace(study, t2vs=("a", "b", "c"))
+    assert three.t2vs_of(table) == ("a", "b", "c")
+    assert three.t2vs_of(replace(table, t2vs=2)) == ("a", "b")
+
+
+def test_styles_are_for_the_embedded_t2i_alone(tmp_path):
+    study = replace(study_in(tmp_path, tables=("baselines",)), t2i=str(WEIGHTS / "t2i"))
+    impossible = cast(study).impossible
+    assert {arm for _, arm in impossible} == {arm.name for arm in STYLED}
+    assert set(impossible.values()) == {"The styles are LoRAs of the embedded T2I."}
+    assert cast(study_in(tmp_path, tables=("baselines",))).impossible == {}
+
+
+def test_a_table_of_one_t2v_is_made_with_the_first(tmp_path):
+    study = study_in(tmp_path, tables=("matching", "baselines"), t2vs=("embedded", "embedded_animatediff"), seeds=5)
+    found = cast(study)
+    assert {t2v for t2v, arm in found.recipes if arm == "by index"} == {"embedded"}
+    assert {t2v for t2v, arm in found.recipes if arm == "published"} == set(study.t2vs)
+    assert found.seeds[found.recipes["embedded", "by index"].key] == 1
+    assert found.seeds[found.recipes["embedded", "published"].key] == 2
+    assert cast(replace(study, seeds=1)).seeds[found.recipes["embedded", "published"].key] == 1
+
+
+def test_a_clip_is_made_measured_and_its_picture_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "commit", lambda: "0123456789ab")
+    study = study_in(tmp_path, prompts=1)
+    job = missing(study, cast(study), {})[0]
+    clip = np.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), np.uint8)
+    monkeypatch.setattr(running, "make", lambda *_: Made(clip, 2.5))
+    record = running.work(job)
+    assert (record.key, record.arm, record.t2v) == (job.recipe.key, job.recipe.arm.name, "embedded")
+    assert (record.prompt, record.seed, record.seconds, record.device) == (job.prompt.text, job.seed, 2.5, "cpu")
+    assert (record.calls, record.tflop, record.commit) == (job.recipe.calls, job.recipe.tflop, "0123456789ab")
+    assert record.features is not None
+    assert job.picture is not None
+    with Image.open(job.picture) as picture:
+        assert np.array_equal(np.asarray(picture), np.concatenate(list(clip), axis=1))
+    assert [file.name for file in job.picture.parent.iterdir()] == [job.picture.name]
+
+
 def test_the_cost_is_that_of_the_arms_that_were_timed(tmp_path, made):
     study = study_in(tmp_path, prompts=2)
     found = cast(study)
@@ -123,6 +176,20 @@ def test_the_cost_is_that_of_the_arms_that_were_timed(tmp_path, made):
     assert other.seconds == pytest.approx(10 * other.recipe.tflop)
     assert not other.measured
     assert every["temporal"].hours == pytest.approx(record.seconds / 3600), "one of two clips is left"
+    line = every["temporal"].line().split()
+    assert line == ["embedded:", "temporal", "2", "1", f"{timed.tflop:.2f}", f"{record.seconds:.1f}", "0.00"]
+    assert other.line().split()[-2] == f"{other.seconds:.1f}?"
+    said = costing.told(replace(study, processes=2), found, {record.clip: record})
+    assert said.splitlines()[-2] == "?: not measured yet; by its arithmetic, at the rate of the others."
+    hours = sum(cost.hours for cost in every.values())
+    assert said.splitlines()[-1] == (
+        f"7 of 8 clips are to be made, in {hours:.1f} hours of one process, {hours / 2:.1f} of 2."
+    )
+    whole = {}
+    for recipe in found.different.values():
+        made_one = record_of(recipe, study.prompts[0], study.prompts[0].seeds[0], {})
+        whole[made_one.clip] = made_one
+    assert "?" not in costing.told(study, found, whole)
     elsewhere = replace(record, device="cuda")
     assert "Hours are known once" in costing.told(study, found, {elsewhere.clip: elsewhere})
 

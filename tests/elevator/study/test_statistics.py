@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elevator.embedded.small_world.judge import frechet_distance
+from elevator.study import statistics
+from elevator.study.records import Record
 from elevator.study.statistics import (
+    Interval,
     Moments,
     Truth,
     difference,
@@ -16,6 +21,7 @@ from elevator.study.statistics import (
     distance_difference,
     draws,
     mean,
+    numbers_of,
 )
 from tests.elevator.study.conftest import there
 
@@ -107,3 +113,55 @@ def test_prompts_without_true_renders_are_left_out_of_distances():
 def test_every_draw_has_as_many_prompts_as_there_are():
     assert (draws(7, 50).sum(1) == 7).all()
     assert draws(7, 50).std() > 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "prompts", "excludes"),
+    [
+        (0.1, 2, 8, True),
+        (-2, -0.1, 8, True),
+        (0.1, 2, 7, False),
+        (0, 2, 8, False),
+        (-2, 0, 8, False),
+        (-1, 1, 99, False),
+    ],
+)
+def test_an_interval_excludes_zero_where_all_of_it_lies_on_one_side(low, high, prompts, excludes):
+    assert Interval(1, low, high, prompts).excludes_zero is excludes
+
+
+def test_only_how_draws_differ_counts_in_a_distance():
+    """Their mean is too large, for a draw holds some prompts twice; two prompts are the fewest."""
+
+    class Planted(Truth):
+        def distances(self, clips, prompts):
+            return np.array([10.0, 1.0, 2.0, 9.0])
+
+    truth = Planted({"p0": np.zeros((4, 6)), "p1": np.zeros((4, 6))})
+    made = {("p0", 0): np.zeros((4, 6)), ("p1", 0): np.zeros((4, 6))}
+    found = there(distance(made, truth))
+    assert (found.value, found.prompts) == (10, 2)
+    assert (found.low, found.high) == pytest.approx((7.05, 14.65)), "of 7, 8 and 15"
+    same = there(distance_difference(made, made, truth))
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    one = {("p0", 0): np.zeros((4, 6))}
+    assert distance(one, truth) is None
+    assert distance_difference(made, one, truth) is None
+
+
+def test_draws_of_few_features_leave_finite_distances_alone():
+    """A draw of one clip alone has no covariance, as where each prompt has one frame."""
+    rng = np.random.default_rng(6)
+    true = {name: rng.normal(size=(1, 3)) for name in ("p0", "p1")}
+    made = {(name, 0): rng.normal(size=(1, 3)) for name in true}
+    found = there(distance(made, Truth(true)))
+    assert np.isfinite([found.value, found.low, found.high]).all()
+
+
+def test_numbers_of_clips_are_found_by_their_measure():
+    record = Record("k", "a", "t", "p", 3, "c", "cpu", 1.5, 10, 0.25, {"flow": 2.0}, None)
+    other = replace(record, seed=4, numbers={})
+    assert numbers_of([record, other], "flow") == {("p", 3): 2.0}
+    for name, value in (("seconds", 1.5), ("calls", 10.0), ("tflop", 0.25)):
+        assert numbers_of([record, other], name) == {("p", 3): value, ("p", 4): value}
+    assert statistics.features_of([record]) == {}
