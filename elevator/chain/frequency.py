@@ -32,9 +32,8 @@ def mask(lowpass: LowPass, frames: int, height: int, width: int) -> Tensor:
             return torch.exp(d2 / (-2 * d_s**2))
         case "butterworth":
             return torch.reciprocal(1 + torch.pow(d2 / d_s**2, lowpass.order))
-        case "ideal":
+        case _:  # ideal
             return torch.le(d2, 2 * d_s).float()
-    raise AssertionError(f"LowPass let {lowpass.method!r} through")
 
 
 def lowpass(x: Tensor, gain: Tensor) -> Tensor:

@@ -142,7 +142,13 @@ def test_caches_of_what_is_there_are_emptied(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_names_are_those_of_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     Gpus(monkeypatch, cuda=2)
-    assert [devices.name_of(each) for each in ("cpu", "cuda:1")] == ["", "cuda number 1"]
+    assert [devices.name_of(each) for each in ("cpu", "cuda:1", "mps")] == ["", "cuda number 1", "Apple's, by Metal"]
+
+
+def test_memory_that_is_gone_is_no_less_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch, mps=1).modules["mps"].driver_allocated_memory = lambda: 12 * GB
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=GB))
+    assert devices.memory("mps") == Memory(0, 10 * GB, 12 * GB)
 
 
 def test_where_a_device_has_no_fourier_transform_the_processor_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from elevator.calls import Calls, calls_of
 from elevator.errors import ElevatorError, PlanError
 from elevator.plan import LOWPASSES, LowPass, Plan
-from elevator.presets import T2VS, presets_for, read_presets
+from elevator.presets import T2VS, default_of, presets_for, presets_of, read_presets
 
 
 def test_defaults_are_the_published_settings_for_zeroscope():
@@ -269,3 +269,33 @@ def test_every_refinement_fits_or_is_refused(drawn):
     plan = Plan(steps=steps, refine=refine, refine_steps=refine_steps)
     assert [steps - i for i in range(steps) if plan.refines_at(i)] == list(refine)
     assert [plan.filters_at(steps - s) for s in refine] == [True] * (len(refine) - 1) + [False] * bool(refine)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff", "are not stored as UTF-8 text; save them so in the editor"),
+        (b"[a]\nfew_steps = 1\n", "The few_steps of a in .* is neither true nor false; write one of them"),
+        (b"[a]\nabout = 1\n", "The about of a in .* is no text; write one line in quotes"),
+        (b"a = 1\n", "is no table of settings"),
+    ],
+)
+def test_presets_that_cannot_be_read_say_why(tmp_path, content, says):
+    (tmp_path / "presets.toml").write_bytes(content)
+    with pytest.raises(PlanError, match=says):
+        read_presets(tmp_path / "presets.toml")
+
+
+def test_presets_are_those_for_the_kind_of_t2i(tmp_path):
+    text = "[slow]\nabout = 'All of it.'\n[quick]\nfew_steps = true\nsteps = 4\nrefine = []\nguidance = 1\n"
+    (tmp_path / "presets.toml").write_text(text)
+    (tmp_path / "mm.ckpt").touch()
+    for model in (tmp_path, tmp_path / "mm.ckpt"):
+        assert [each.about for each in presets_of(model, "animatediff").values()] == ["All of it."]
+        (quick,) = presets_of(model, "animatediff", few_steps=True).values()
+        assert (quick.about, quick.few_steps, quick.plan.guidance) == ("", True, 1)
+        (told,) = presets_of(model, "animatediff", few_steps=True, embeds_guidance=True).values()
+        assert told.plan == quick.plan.changed({"guidance": 8.0})
+    assert default_of(["draft", "published"]) == "published"
+    assert default_of(["turbo", "draft"]) == "turbo"
+    assert default_of([]) == "published"

@@ -317,3 +317,49 @@ def test_a_motion_module_of_another_family_is_refused(files, tmp_path):
     save_file(wide, t2i / "unet" / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ModelError, match=r"motion module for SD 1\.x, but the T2I is of SD 2\.x; choose a T2I of SD 1"):
         load_models(Sources.of(t2i, files("motion_v2", ".ckpt")))
+
+
+@pytest.mark.parametrize(
+    ("family", "layer", "said"),
+    [
+        ("sd1", "model.diffusion_model.input_blocks.1.", r"lacks layers of a UNet of SD 1\.x; choose another file"),
+        ("sd1", "cond_stage_model.transformer.text_model.embeddings.", "lacks layers of the text encoder of SD 1"),
+        ("sd2", "cond_stage_model.model.positional_embedding", "lacks layers of the text encoder of SD 2"),
+        ("lavie", "down_blocks.0.resnets.0.conv1", r"lavie\.safetensors lacks layers of LaVie's UNet; choose another"),
+    ],
+)
+def test_a_part_that_says_nothing_of_its_shape_is_named(files, tmp_path, family, layer, said):
+    tensors = {name: tensor for name, tensor in load_file(files(family)).items() if not name.startswith(layer)}
+    assert len(tensors) < len(load_file(files(family)))
+    save_file(tensors, tmp_path / f"{family}.safetensors")
+    own = tmp_path / f"{family}.safetensors"
+    paths = (files("sd1"), own) if family == "lavie" else (own, files("motion_v2", ".ckpt"))
+    with pytest.raises(ModelError, match=said):
+        load_models(Sources.of(*paths))
+
+
+def test_a_vae_under_diffusers_names_is_read_from_a_file_of_its_own(files, tmp_path):
+    t2i, t2v = files("sd1_folder", ""), files("motion_v2", ".ckpt")
+    (weights,) = (t2i / "vae").glob("*.safetensors")
+    tensors, old = load_file(weights), {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for name, tensor in tensors.items():
+        for new, earlier in old.items():
+            if ".attentions." in name and f".{new}." in name:
+                name = name.replace(f".{new}.", f".{earlier}.")
+                tensor = tensor[:, :, None, None] if tensor.ndim == 2 else tensor
+        renamed[name] = tensor.contiguous()
+    save_file(renamed | {"loss.logvar": torch.zeros(1)}, tmp_path / "old.safetensors")
+    z = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(0))
+    read, own = (load_models(Sources.of(t2i, t2v, vae=vae)) for vae in (tmp_path / "old.safetensors", None))
+    assert (read.decode(z) == own.decode(z)).all()
+    save_file({k: v for k, v in renamed.items() if k != "encoder.conv_out.weight"}, tmp_path / "old.safetensors")
+    with pytest.raises(ModelError, match="lacks layers of a VAE; choose another file"):
+        load_models(Sources.of(t2i, t2v, vae=tmp_path / "old.safetensors"))
+
+
+def test_a_broken_tokenizer_is_named(files, tmp_path):
+    t2i = shutil.copytree(files("sd1_folder", ""), tmp_path / "t2i")
+    (t2i / "tokenizer").mkdir()
+    with pytest.raises(ModelError, match="The tokenizer in .*t2i does not load; download or copy it again"):
+        load_models(Sources.of(t2i, files("motion_v2", ".ckpt")))

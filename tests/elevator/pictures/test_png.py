@@ -153,3 +153,54 @@ def test_chunks_without_an_end_are_no_way_to_hang() -> None:
     assert "breaks off" in (png.fault(data) or "")
     chunk = struct.pack(">I4s", 0, b"aaaa") + struct.pack(">I", zlib.crc32(b"aaaa"))
     assert "breaks off" in (png.fault(png.SIGNATURE + chunk * 1000) or "")
+
+
+def chunked(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks."""
+    return png.SIGNATURE + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+def header(kind: int, side: int = 2) -> tuple[bytes, bytes]:
+    """IHDR of a colour type: 0 grey, 2 RGB, 3 of a palette, 4 grey with alpha, 6 RGB with alpha."""
+    return b"IHDR", struct.pack(">IIBBBBB", side, side, 8, kind, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("kind", "alpha"), [(0, False), (2, False), (3, False), (4, True), (6, True)])
+def test_alpha_is_known_by_the_colour_type_alone(kind: int, alpha: bool) -> None:
+    data = chunked(header(kind))
+    assert len(data) == 33
+    assert png.has_alpha(data) is alpha
+    assert not png.has_alpha(data[:-1])
+    assert not png.has_alpha(b"\xff" + data[1:])
+
+
+@pytest.mark.parametrize("kind", [0, 2, 3])
+def test_alpha_is_known_by_a_chunk_before_the_pixels(kind: int) -> None:
+    end = ((b"IDAT", b"x"), (b"IEND", b""))
+    assert png.has_alpha(chunked(header(kind), (b"gAMA", b"abcd"), (b"tRNS", b"\0\0"), *end))
+    assert not png.has_alpha(chunked(header(kind), (b"gAMA", b"abcd"), *end, (b"tRNS", b"\0\0")))
+    assert not png.has_alpha(chunked(header(kind), (b"IEND", b""), (b"tRNS", b"\0\0")))
+    assert not png.has_alpha(chunked(header(kind), (b"gAMA", b"abcd")))
+
+
+def test_a_file_is_whole_where_its_last_chunk_ends() -> None:
+    whole = chunked(header(2), (b"IEND", b""))
+    assert png.fault(whole) is None
+    for end in range(8, len(whole)):
+        assert png.fault(whole[:end]) == ("is a PNG that breaks off; it may still be written, or its copy is not whole")
+    assert png.fault(whole[:-1] + b"\0") == "is a damaged PNG; copy or make it again"
+    assert png.fault(whole[:12] + b"JHDR" + whole[16:]) == "is a damaged PNG; copy or make it again"
+
+
+@pytest.mark.parametrize("data", [b"RIFF\0\0\0\0WAVE", b"\0\0\0\x18fty", b"WEBP" * 4, b"xRIFFWEBP"])
+def test_what_only_looks_like_another_format_is_none(data: bytes) -> None:
+    assert png.fault(data + bytes(20)) == "is no PNG picture"
+
+
+def test_a_picture_of_more_pixels_than_can_be_held_is_none() -> None:
+    data = chunked(header(2, side=100_000), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    assert png.fault(data) is None
+    assert decoded(data) is None
+    assert decoded(b"") is None

@@ -141,3 +141,25 @@ def test_half_precision_stays():
     half = TextEncoder(encoder.tokenizer, copy.deepcopy(encoder.encoder).to(torch.bfloat16))
     assert half("a (fox:1.3)").dtype == torch.bfloat16
     assert torch.equal(half("a fox"), states(half, "a fox"))
+
+
+def test_the_last_prompts_are_encoded_once():
+    plain, asked = text_encoder(), []
+
+    class Noted:
+        config, device = plain.encoder.config, plain.encoder.device
+
+        def __call__(self, *arguments, **more):
+            asked.append(1)
+            return plain.encoder(*arguments, **more)
+
+    encoder = TextEncoder(plain.tokenizer, Noted())
+    prompts = [f"a {number}" for number in range(17)]
+    for prompt in (*prompts[:16], *prompts[:16]):
+        assert torch.equal(encoder(prompt), plain(prompt))
+    assert len(asked) == 16
+    encoder(prompts[16])
+    encoder(prompts[1])
+    assert len(asked) == 17, "the first alone had to go"
+    encoder(prompts[0])
+    assert len(asked) == 18
