@@ -132,8 +132,12 @@ class Reader(Reading):
 
         Buffers are computed by the class. Raises ModelError, which names `path`, if the weights do not fit.
         """
-        with init_empty_weights():  # parameters alone, so that their memory is taken once
-            network: Any = cls(CLIPTextConfig(**config)) if cls is CLIPTextModel else cls(**config)
+        try:
+            with init_empty_weights():  # parameters alone, so that their memory is taken once
+                network: Any = cls(CLIPTextConfig(**config)) if cls is CLIPTextModel else cls(**config)
+        except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+            # The config was read off the weights, and what these lack it cannot say.
+            raise ModelError(f"{path} lacks layers of a {cls.__name__}; choose another file.") from error
         wanted = dict(network.named_parameters())
         wrong = sorted(_misfits(wanted, tensors) | {name for name in tensors if name not in wanted})
         if wrong:

@@ -322,10 +322,13 @@ def test_a_motion_module_of_another_family_is_refused(files, tmp_path):
 @pytest.mark.parametrize(
     ("family", "layer", "said"),
     [
-        ("sd1", "model.diffusion_model.input_blocks.1.", r"lacks layers of a UNet of SD 1\.x; choose another file"),
+        ("sd1", "model.diffusion_model.out.", r"lacks layers of a UNet of SD 1\.x; choose another file"),
+        ("sd1", "model.diffusion_model.input_blocks.1.", "lacks layers of a UNet2DConditionModel; choose another file"),
         ("sd1", "cond_stage_model.transformer.text_model.embeddings.", "lacks layers of the text encoder of SD 1"),
         ("sd2", "cond_stage_model.model.positional_embedding", "lacks layers of the text encoder of SD 2"),
-        ("lavie", "down_blocks.0.resnets.0.conv1", r"lavie\.safetensors lacks layers of LaVie's UNet; choose another"),
+        ("lavie", "conv_in.", r"lavie\.safetensors lacks layers of LaVie's UNet; choose another file"),
+        ("lavie", "down_blocks.0.resnets.0.conv1", "lacks layers of a LaVieUNet; choose another file"),
+        ("motion_v2", "down_blocks.0.", r"motion_v2\.safetensors .*; choose another file"),
     ],
 )
 def test_a_part_that_says_nothing_of_its_shape_is_named(files, tmp_path, family, layer, said):
@@ -333,7 +336,7 @@ def test_a_part_that_says_nothing_of_its_shape_is_named(files, tmp_path, family,
     assert len(tensors) < len(load_file(files(family)))
     save_file(tensors, tmp_path / f"{family}.safetensors")
     own = tmp_path / f"{family}.safetensors"
-    paths = (files("sd1"), own) if family == "lavie" else (own, files("motion_v2", ".ckpt"))
+    paths = (own, files("motion_v2", ".ckpt")) if family.startswith("sd") else (files("sd1"), own)
     with pytest.raises(ModelError, match=said):
         load_models(Sources.of(*paths))
 
@@ -361,5 +364,5 @@ def test_a_vae_under_diffusers_names_is_read_from_a_file_of_its_own(files, tmp_p
 def test_a_broken_tokenizer_is_named(files, tmp_path):
     t2i = shutil.copytree(files("sd1_folder", ""), tmp_path / "t2i")
     (t2i / "tokenizer").mkdir()
-    with pytest.raises(ModelError, match="The tokenizer in .*t2i does not load; download or copy it again"):
+    with pytest.raises(ModelError, match=r"The tokenizer in .*t2i does not load; download or copy it again"):
         load_models(Sources.of(t2i, files("motion_v2", ".ckpt")))
