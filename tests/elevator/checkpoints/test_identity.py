@@ -275,7 +275,8 @@ def test_a_lora_of_two_networks_is_one_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("width", "family"), [(768, SD1), (1024, SD2), (2048, SDXL), (1280, OTHER), (32, UNKNOWN), ([768], UNKNOWN)]
+    ("width", "family"),
+    [(768, SD1), (1024, SD2), (2048, SDXL), (1280, OTHER), (4096, OTHER), (32, UNKNOWN), ([768], UNKNOWN)],
 )
 def test_the_family_of_folders(tmp_path, width, family):
     (tmp_path / "unet").mkdir()

@@ -13,6 +13,7 @@ from elevator.cli import command_line, recording
 from elevator.cli.clip_options import ClipOptions, clip_again, new_clip
 from elevator.cli.options import parser
 from elevator.cli.recording import check_folder
+from elevator.cli.shared import default_folder
 from elevator.sidecar import Device, Pictures, encode
 from elevator.sources import Lora
 from tests.elevator.clips import MODELS, run
@@ -153,3 +154,11 @@ def test_whoever_has_left_ends_the_command_and_is_not_told(monkeypatch: pytest.M
     monkeypatch.setattr(recording, "make", left)
     with pytest.raises(BrokenPipeError):
         run("a dog", *MODELS, "--out", tmp_path / "clip")
+
+
+@pytest.mark.parametrize(
+    ("text", "seed", "name"),
+    [("A dog, on (grass)!", 7, "a-dog-on-grass-7"), ("x" * 60, None, "x" * 40), ("!?", None, "clip"), ("é", 0, "é-0")],
+)
+def test_a_folder_is_named_after_prompt_and_seed(text: str, seed: int | None, name: str) -> None:
+    assert default_folder(text, seed) == Path("out") / name

@@ -35,6 +35,19 @@ def test_clips_play_side_by_side_in_whole_squares(tmp_path):
         assert (pixels[:, 8 + GAP_PX :] == clips[1][k].repeat(2, 0).repeat(2, 1)).all()
 
 
+def test_what_is_not_said_is_the_default(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in (1, 2):
+            Image.fromarray(clip(k, 1, 64)[0]).save(tmp_path / name / f"frame_{k:04d}.png")
+    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "x.webp")]) == 0
+    with Image.open(tmp_path / "x.webp") as moving:
+        assert moving.size == (3 * 64 + 8 + 3 * 64, 3 * 64), "in whole squares, 192 pixels high"
+        moving.seek(1)
+        moving.load()
+        assert moving.info["duration"] == 125
+
+
 def test_clips_of_other_shapes_are_refused():
     with pytest.raises(RequestError, match="differ in size or length"):
         animation([clip(1), clip(2, frames=2)], 8)

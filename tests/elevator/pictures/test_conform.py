@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from fractions import Fraction
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator import RequestError
+from elevator.pictures import conform as conforming
 from elevator.pictures.conform import conform
 from elevator.pictures.rates import length, times
 
@@ -320,3 +322,46 @@ def test_rates_import_nothing_heavy_and_conform_no_torch():
         "import elevator.pictures.conform; assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def splatted(flow: np.ndarray, weight: np.ndarray, time: float, vectors: np.ndarray) -> np.ndarray:
+    """Forward splatting (arXiv 2003.05534), pixel by pixel: each is shared among the four that it ends between."""
+    height, width = weight.shape
+    total = np.zeros((height, width, 3))
+    for row in range(height):
+        for column in range(width):
+            x, y = column + time * flow[row, column, 0], row + time * flow[row, column, 1]
+            for there_x in (math.floor(x), math.floor(x) + 1):
+                for there_y in (math.floor(y), math.floor(y) + 1):
+                    share = weight[row, column] * (1 - abs(x - there_x)) * (1 - abs(y - there_y))
+                    if share > 0 and 0 <= there_x < width and 0 <= there_y < height:
+                        total[there_y, there_x] += share * np.array([*vectors[row, column], 1.0])
+    return total
+
+
+@pytest.mark.parametrize("time", [0.25, 0.5, 1.0])
+def test_what_is_carried_along_the_flow_is_shared_among_its_neighbours(time: float) -> None:
+    rng = np.random.default_rng(0)
+    flow, vectors = rng.normal(0, 3, (7, 9, 2)).astype(np.float32), rng.normal(0, 1, (7, 9, 2)).astype(np.float32)
+    flow[:2] = flow[:2].round()  # to whole pixels at the end
+    weight = rng.integers(0, 2, (7, 9)).astype(np.float32)
+    carried = conforming._carried(flow, weight, time, vectors)
+    assert carried == pytest.approx(splatted(flow, weight, time, vectors), abs=1e-4)
+
+
+def test_what_nothing_is_known_of_is_filled_from_around_it() -> None:
+    rng = np.random.default_rng(1)
+    weights = (rng.random((7, 10)) < 0.3).astype(np.float32)
+    weights[0, 0] = 2.0
+    field = np.full((7, 10, 2), (3.0, -5.0), np.float32)
+    assert conforming._filled(field * weights[..., None], weights) == pytest.approx(field, abs=1e-4), "all is alike"
+    sides = np.where(np.arange(10)[None, :, None] < 5, -1.0, 1.0).astype(np.float32) * np.ones((7, 10, 2), np.float32)
+    found = conforming._filled(sides * weights[..., None], weights)
+    assert np.abs(found).max() <= 1 + 1e-5
+    known = weights > 0
+    assert found[known] == pytest.approx(sides[known])
+    assert found[:, 0].mean() < -0.5 < 0.5 < found[:, -1].mean(), "nearer ones count more"
+    alone = np.zeros((5, 5), np.float32)
+    alone[2, 3] = 0.1  # less than a quarter: its surroundings, here nothing, take part
+    assert np.isfinite(conforming._filled(np.ones((5, 5, 2), np.float32) * alone[..., None], alone)).all()
+    assert conforming._known(np.array([0, 0.125, 0.25, 1], np.float32)).tolist() == [0, 0.5, 1, 1]
