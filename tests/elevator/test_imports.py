@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import elevator
+import elevator.text
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,8 @@ def test_sampling_imports_no_diffusers():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_every_public_name_exists():
-    assert {name for name in elevator.__all__ if not hasattr(elevator, name)} == set()
+@pytest.mark.parametrize("package", [elevator, elevator.text], ids=["elevator", "text"])
+def test_every_public_name_exists(package):
+    assert {name for name in package.__all__ if not hasattr(package, name)} == set()
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = elevator.nothing
+        _ = package.nothing
