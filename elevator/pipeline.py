@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -36,9 +36,9 @@ from .sources import Sources
 TENSORS = ("latents",)
 """What a callback may look at."""
 
-Output = list[list[Image.Image]] | np.ndarray | Tensor
-Prompt = str | Mapping[int, str]
-Callback = Callable[["VideoElevatorPipeline", int, int, dict[str, Any]], Any]
+Output: TypeAlias = list[list[Image.Image]] | np.ndarray | Tensor
+Prompt: TypeAlias = str | Mapping[int, str]
+Callback: TypeAlias = Callable[["VideoElevatorPipeline", int, int, dict[str, Any]], Any]
 
 
 @dataclass(frozen=True, eq=False)

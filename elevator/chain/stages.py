@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from .denoiser import Denoiser
 from .schedule import END, Prediction, add_noise, ddim_invert_step, ddim_step, lcm_step, move
 
 Result = TypeVar("Result")
-Hold = Callable[[Tensor, int], Tensor]
+Hold: TypeAlias = Callable[[Tensor, int], Tensor]
 """Latents at a level, by timestep, to those with everything fixed that is to stay."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ..errors import ModelError
 from ..sources import Sources
@@ -20,7 +20,7 @@ from .header import NeedsTorch, read_header
 from .identity import Identity, identify
 from .kinds import CHANNELS, REFUSED_ALGORITHMS, Family, Kind, Layout
 
-Stamp = tuple[tuple[str, int, int, int], ...]
+Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 MOST_KEPT = 4096
 """Files and folders that are remembered."""
 ROLES = {

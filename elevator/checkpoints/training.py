@@ -15,22 +15,22 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from .header import Header
 from .kinds import Family, Layout
 from .values import values_of
 
-Prediction = Literal["epsilon", "v_prediction", "sample"]
+Prediction: TypeAlias = Literal["epsilon", "v_prediction", "sample"]
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": "epsilon",
     "v": "v_prediction",
     "v_prediction": "v_prediction",
     "sample": "sample",
 }
-Distilled = Literal["animatelcm", "lightning"]
+Distilled: TypeAlias = Literal["animatelcm", "lightning"]
 """How motion modules were distilled."""
-FewSteps = Literal["lcm", "hyper", "lightning", "turbo"]
+FewSteps: TypeAlias = Literal["lcm", "hyper", "lightning", "turbo"]
 """How text-to-image models were, and LoRAs for them."""
 NOT_DISTILLED = "none"
 """What a base says of a text-to-image model that looks as if it were, and is not."""

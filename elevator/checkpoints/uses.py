@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ..errors import ModelError
 from .fitting import unfit
@@ -35,7 +35,7 @@ _PLACES = {
     "loras": "loras of a style, --lora",
     "embeddings": "embeddings of a style, --embedding",
 }
-PresetsOf = Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
+PresetsOf: TypeAlias = Literal["zeroscope", "lavie", "animatelcm", "animatediff", "lightning"]
 """The kinds of text-to-video models that have presets."""
 _SCHEDULES: dict[PresetsOf, str] = {"animatelcm": "lcm", "lightning": "lightning", "animatediff": "animatediff"}
 _FOLDERS = (*PARTS, "vae", "text_encoder", "transformer", ".")

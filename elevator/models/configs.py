@@ -7,7 +7,7 @@ from the weights themselves, so that pruned, and tiny, relatives load too; here 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
@@ -17,8 +17,8 @@ HEAD = 64
 """Width of an attention head of CLIP and of SD 2.x's UNet; SD 1.x has 8 heads at every width."""
 SD1_HEADS = 8
 
-Config = dict[str, Any]
-Tensors = Mapping[str, Tensor]
+Config: TypeAlias = dict[str, Any]
+Tensors: TypeAlias = Mapping[str, Tensor]
 
 
 def unet_config(tensors: Tensors, family: Family) -> Config:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import torch
 from accelerate import init_empty_weights
@@ -59,7 +59,7 @@ class Component(NamedTuple):
     """Name, bytes and time of change (ns) of its files."""
 
 
-Components = Mapping[Component, Any]
+Components: TypeAlias = Mapping[Component, Any]
 """Networks, and text encoders with their tokenizers."""
 
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -34,7 +34,7 @@ from .clip_folder import pictures_in
 from .flow import MIN_SIDE_PX, confirmed, flow_of, warped
 from .footage import decoded
 
-Frames = Pixels | Sequence[Pixels]
+Frames: TypeAlias = Pixels | Sequence[Pixels]
 """(F, H, W, 3), or its frames."""
 
 MIN_SPECTRUM_FRAMES = 8

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 from . import statistics
 from .arms import Claim, Table
@@ -15,7 +16,7 @@ from .renders import CRISP, TWINS, read_renders
 from .running import Cast, Known, Study
 from .statistics import Interval, Truth
 
-Row = Mapping[str, Interval | None]
+Row: TypeAlias = Mapping[str, Interval | None]
 """Measure → value."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from .renders import CRISP, moments, read_renders
 
 LEAST_AREA, GREATEST_SHARE = 25, 0.6
 """Pixels, and share of the frame; where less or more is tracked, the subject is lost: the largest takes half."""
-Look = Callable[[Frame], Frame] | None
+Look: TypeAlias = Callable[[Frame], Frame] | None
 """What frames are painted like; None: crisp."""
 OF_MOTION = ("frame_difference", "flow", "warp_error", "second_difference", "high_frequency_share")
 

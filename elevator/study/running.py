@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ class Job:
     picture: Path | None
 
 
-Known = Mapping[tuple[str, str, int], Record]
+Known: TypeAlias = Mapping[tuple[str, str, int], Record]
 
 
 def missing(study: Study, found: Cast, known: Known) -> list[Job]:

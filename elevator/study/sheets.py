@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from .running import Cast, Study
 GAP, HEADER, FONT_PX = 6, 18, 13
 LEAST_PX = 64
 """Smaller frames are enlarged to it, larger ones made smaller to twice of it."""
-Row = Sequence[NDArray[np.uint8] | None]
+Row: TypeAlias = Sequence[NDArray[np.uint8] | None]
 
 
 def strip_of(study: Study, found: Cast, t2v: str, arm: str, prompt: StudyPrompt, seed: int) -> Pixels | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,9 @@ DRAWS, DRAWS_OF_DISTANCE = 2000, 200
 LEVEL = 0.95
 LEAST_PROMPTS = 8
 """For a difference to count."""
-Clip = tuple[str, int]
+Clip: TypeAlias = tuple[str, int]
 """Prompt and seed."""
-Arrays = NDArray[np.float64]
+Arrays: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Truth:
         return np.asarray(away + traces + np.trace(covariances, axis1=1, axis2=2) - 2 * both)
 
 
-Features = Mapping[Clip, Arrays]
+Features: TypeAlias = Mapping[Clip, Arrays]
 
 
 def distance(ours: Features, truth: Truth) -> Interval | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from .files import LayerDifference, LoraFile
 from .names import Target, table
 
 _PLACES: dict[Target, str] = {"unet": "this T2I", "motion": "this motion module", "text_encoder": "this T2I"}
-Addition = tuple[LoraFile, Difference, float]
+Addition: TypeAlias = tuple[LoraFile, Difference, float]
 """A file's difference of one tensor, and its weight."""
 
 

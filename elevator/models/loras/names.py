@@ -18,9 +18,9 @@ As all of these become the same once dots are underscores, one table of a networ
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-Target = Literal["unet", "motion", "text_encoder"]
+Target: TypeAlias = Literal["unet", "motion", "text_encoder"]
 """Which network a layer is of: the T2I's UNet, a motion module, or a text encoder."""
 TARGETS: tuple[Target, ...] = ("unet", "motion", "text_encoder")
 

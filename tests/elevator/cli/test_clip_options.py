@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from PIL import Image
 
 from elevator import RequestError
 from elevator.cli import command_line, recording
@@ -15,7 +17,7 @@ from elevator.cli.options import parser
 from elevator.cli.recording import check_folder
 from elevator.cli.shared import default_folder
 from elevator.sidecar import Device, Pictures, encode
-from elevator.sources import Lora
+from elevator.sources import Lora, Sources
 from tests.elevator.clips import MODELS, run
 from tests.elevator.golden import models
 from tests.elevator.test_sidecar import SAMPLE
@@ -162,3 +164,28 @@ def test_whoever_has_left_ends_the_command_and_is_not_told(monkeypatch: pytest.M
 )
 def test_a_folder_is_named_after_prompt_and_seed(text: str, seed: int | None, name: str) -> None:
     assert default_folder(text, seed) == Path("out") / name
+
+
+@pytest.mark.parametrize("fit", ["cover", "stretch"])
+def test_pictures_of_another_shape_are_cut_or_stretched(
+    fit: Any, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def noted(*_: Any, **settings: Any) -> None:
+        asked.update(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recording, "elevate", noted)
+    monkeypatch.setattr(recording, "load_models", lambda *_, **__: None)
+    wide = np.zeros((64, 384, 3), np.uint8)  # three times as wide as the clip
+    wide[:, :128], wide[:, 256:] = 200, 100
+    for k in range(2):
+        Image.fromarray(wide).save(tmp_path / f"{k}.png")
+    pictures = Pictures(footage=(str(tmp_path / "0.png"),), anchor=str(tmp_path / "1.png"), fit=fit)
+    data = msgspec.structs.replace(SAMPLE, pictures=pictures, files=(), sources=Sources("embedded", "embedded"))
+    record.write_bytes(encode(data))
+    assert run("--again", record, "--force", "--out", tmp_path / "out") == 130
+    for picture in (asked["init_frames"][0], asked["anchor_frame"]):
+        assert picture.shape == (32, 64, 3)
+        assert (int(picture[16, 4, 0]), int(picture[16, 60, 0])) == ((200, 100) if fit == "stretch" else (0, 0))

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from elevator.cost.estimating import estimate
+from elevator.calls import Calls, calls_of
+from elevator.cost.estimating import Cost, Estimate, estimate
 from elevator.cost.shapes import load_shapes
 from elevator.embedded import WEIGHTS
 from elevator.embedded.small_world.world import held_out_backgrounds
@@ -143,6 +144,55 @@ def test_arithmetic_is_that_of_the_products_own_estimate(all_recipes, monkeypatc
     whole = estimate(recipe.plan, load_shapes(sources), frames=frames, height=64, width=64)
     assert recipe.tflop == pytest.approx(whole.flops / 1e12, rel=1e-6)
     assert recipe.calls == whole.calls.total
+
+
+def test_arithmetic_is_the_sum_of_the_calls(monkeypatch):
+    """Of a guided output of each network and a decoded frame, which are planted here."""
+    planted = Estimate(
+        weights=0,
+        loading=0,
+        painting=Cost(1000, 0),
+        refining=Cost(100, 0),
+        decoding=Cost(10, 0),
+        kept=0,
+        calls=Calls(0, 0, 0, 0),
+        flops=7,
+    )
+    monkeypatch.setattr(Recipes, "_cost", COUNTED)
+    monkeypatch.setattr(Recipes, "_estimate", lambda self, plan, frames: planted)
+    pair = Recipes(Sources("embedded", "embedded"), None, 16, Machine())
+    recipes = {arm.name: pair.recipe(arm) for arm in (ALONE, PER_FRAME, PUBLISHED)}
+    steps = {name: recipe.plan.steps for name, recipe in recipes.items()}
+    assert recipes["T2V alone"].tflop * 1e12 == pytest.approx(steps["T2V alone"] * 100 + 16 * 10)
+    assert recipes["T2V alone"].calls == steps["T2V alone"]
+    assert recipes["T2I per frame"].tflop * 1e12 == pytest.approx(16 * steps["T2I per frame"] * 1000 + 16 * 10)
+    assert recipes["T2I per frame"].calls == 16 * steps["T2I per frame"]
+    calls = calls_of(recipes["published"].plan)
+    chain = calls.painting * 1000 + (calls.correction + calls.inverting) * 500 + calls.refining * 100
+    assert recipes["published"].tflop * 1e12 == pytest.approx(chain + 16 * 10)
+    cached = pair.recipe(Arm("cached", settings={"cache_interval": 2}))
+    assert cached.tflop * 1e12 == pytest.approx(7)
+    assert cached.calls == calls_of(cached.plan, 16).total
+
+
+def test_a_t2v_makes_so_many_frames_at_once_and_more_in_windows():
+    pair = Recipes(Sources("embedded", "embedded_animatediff"), None, 16, Machine())
+    most = pair.shapes.models.max_frames
+    assert most is not None
+    assert pair.recipe(Arm("a", frames=most)).frames == most
+    with pytest.raises(PlanError, match=f"This T2V makes at most {most} frames at once"):
+        pair.recipe(Arm("a", frames=most + 1))
+    assert pair.recipe(Arm("a", frames=most + 1, settings={"window": most})).frames == most + 1
+    with pytest.raises(PlanError):
+        pair.recipe(Arm("a", frames=most + 2, settings={"window": most + 1}))
+
+
+def test_sizes_are_the_t2is_own_or_those_asked_for():
+    own = Recipes(Sources("embedded", "embedded"), None, 16, Machine())
+    assert (own.width, own.height) == (64, 64)
+    asked = Recipes(Sources("embedded", "embedded"), (48, 32), 16, Machine())
+    recipe = asked.recipe(Arm("a"))
+    assert (recipe.width, recipe.height, recipe.settings["size"]) == (48, 32, [48, 32])
 
 
 def test_models_alone_take_their_own_arithmetic(monkeypatch):

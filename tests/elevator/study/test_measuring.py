@@ -87,7 +87,8 @@ def test_prompts_of_other_worlds_have_the_measures_of_motion_alone():
     seen = clip_of(known.scene)
     assert read_clip(seen, known, PUBLISHED, world=False).features is None
     whole = read_clip(seen, known, PUBLISHED, world=True)
-    assert {"subject", "motion", "sharpness", "path_error"} <= whole.numbers.keys()
+    of_world = {"subject", "background", "motion", "sharpness", "path_error", "jitter"}
+    assert whole.numbers.keys() == {*reading.numbers, *of_world}
     assert whole.features is not None
     assert whole.features.shape == (4, 128)
 
