@@ -25,7 +25,7 @@ PANELS = (DISTANCE, "motion", "warp_error", "flow")
 """Measures that each table's plot shows."""
 COSTLY = "arithmetic"
 """The table whose arms are plotted against their arithmetic, too."""
-_LOOK = {"font.size": 8.0, "lines.markersize": 4.0, "lines.linewidth": 1.0, "savefig.dpi": 110.0}
+_LOOK: Any = {"font.size": 8.0, "lines.markersize": 4.0, "lines.linewidth": 1.0, "savefig.dpi": 110.0}
 """matplotlib's settings; other sizes of text are told from this one."""
 _BESIDE = (4.0, 3.0)
 """Where an arm's name stands beside its point, in points of type."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -52,7 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def of(models: Path, t2i: str, t2v: str, on_t2v: bool = False, **more: str | list[str]) -> Sources:
+def of(models: Path, t2i: str, t2v: str, **more: str | list[str]) -> Sources:
     """Sources of these names in the folder."""
     paths: dict[str, Any] = {key: models / value for key, value in more.items() if isinstance(value, str)}
     loras, t2v_loras = ([(models / name, 1.0) for name in more.get(key, ())] for key in ("loras", "t2v_loras"))
@@ -63,9 +64,13 @@ def of(models: Path, t2i: str, t2v: str, on_t2v: bool = False, **more: str | lis
         loras=loras,
         t2v_loras=t2v_loras,
         embeddings=embeddings,
-        loras_on_t2v=on_t2v,
         **paths,
     )
+
+
+def on_t2v(sources: Sources) -> Sources:
+    """The same with the LoRAs on the T2V too."""
+    return msgspec.structs.replace(sources, loras_on_t2v=True)
 
 
 RIGHT: list[tuple[str, str, dict[str, str | list[str]]]] = [
@@ -266,9 +271,15 @@ def test_families_by_their_true_widths(tmp_path: Path) -> None:
 
 def told(kind: Kind, path: Path = Path("x"), **more: Any) -> Identity:
     """What a file may be said to be."""
-    return Identity(
-        **{"path": path, "kind": kind, "family": Family.UNKNOWN, "layout": Layout.LDM, "size": 1, "title": "x"} | more
-    )
+    said: dict[str, Any] = {
+        "path": path,
+        "kind": kind,
+        "family": Family.UNKNOWN,
+        "layout": Layout.LDM,
+        "size": 1,
+        "title": "x",
+    }
+    return Identity(**said | more)
 
 
 T2I, T2V, MOTION, VAE, LORA = Kind.T2I, Kind.T2V, Kind.MOTION_MODULE, Kind.VAE, Kind.LORA
@@ -335,13 +346,13 @@ def test_loras_go_to_a_t2v_that_has_layers_for_them(models: Path, tmp_path: Path
     shutil.copytree(models / "zeroscope", whole)
     config = whole / "unet" / "config.json"
     config.write_text(config.read_text().replace("UNet3DConditionModel", "UNetMotionModel"))
-    loras = {"loras": ["ink.safetensors"]}
+    loras = ["ink.safetensors"]
     for t2v in ("mm_v2.ckpt", str(whole)):
-        assert misfits(of(models, "sd1", t2v, on_t2v=True, **loras), Known()) == ()
+        assert misfits(on_t2v(of(models, "sd1", t2v, loras=loras)), Known()) == ()
         assert misfits(of(models, "sd1", t2v, loras=["v2_lora_PanLeft.ckpt"]), Known()) == ()
-    assert misfits(of(models, "sd1", "zeroscope", **loras), Known()) == ()
-    assert misfits(of(models, "sd1", "zeroscope", on_t2v=True), Known()) == ()
-    (misfit,) = misfits(of(models, "sd1", "zeroscope", on_t2v=True, **loras), Known())
+    assert misfits(of(models, "sd1", "zeroscope", loras=loras), Known()) == ()
+    assert misfits(on_t2v(of(models, "sd1", "zeroscope")), Known()) == ()
+    (misfit,) = misfits(on_t2v(of(models, "sd1", "zeroscope", loras=loras)), Known())
     assert (misfit.field, misfit.step) == ("t2v", "Leave loras_on_t2v out of the style.")
     assert misfit.what.endswith("zeroscope has no layers of the text-to-image model, so that LoRAs cannot go to it")
 
@@ -398,8 +409,8 @@ def test_what_torch_alone_can_read_may_be_any_of_the_files(models: Path, tmp_pat
     old = str(tmp_path / "old.pt")
     torch.save({"a": torch.nn.ParameterDict({"b": torch.zeros(2)})}, old)
     for t2i, t2v in ((old, "mm_v2.ckpt"), (old, "zeroscope"), ("sd1", old), (old, old)):
-        sources = of(models, t2i, t2v, on_t2v=t2v == old, loras=["v2_lora_PanLeft.ckpt" if t2v == old else old])
-        assert misfits(sources, Known()) == (), (t2i, t2v)
+        sources = of(models, t2i, t2v, loras=["v2_lora_PanLeft.ckpt" if t2v == old else old])
+        assert misfits(on_t2v(sources) if t2v == old else sources, Known()) == (), (t2i, t2v)
     assert misfits(of(models, "sd1", "zeroscope", t2v_text=old, vae=old), Known()) == ()
 
 

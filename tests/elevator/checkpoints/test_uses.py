@@ -17,9 +17,15 @@ from tests.elevator.checkpoints.written import ldm_checkpoint, write
 
 def told(path: Path, kind: Kind, **more: Any) -> Identity:
     """What a file may be said to be."""
-    return Identity(
-        **{"path": path, "kind": kind, "family": Family.SD1, "layout": Layout.LDM, "size": 1, "title": "x"} | more
-    )
+    said: dict[str, Any] = {
+        "path": path,
+        "kind": kind,
+        "family": Family.SD1,
+        "layout": Layout.LDM,
+        "size": 1,
+        "title": "x",
+    }
+    return Identity(**said | more)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +87,7 @@ def asked(monkeypatch):
 
 
 def test_a_study_is_what_the_options_ask_for(asked, tmp_path, monkeypatch):
-    monkeypatch.setattr(studying.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     plain = asked("--device", "cpu")
     assert (plain.out, plain.t2i, plain.t2vs) == (Path("study"), "embedded", tuple(EMBEDDED))
     assert (plain.tables, plain.seeds, plain.frames, plain.size, plain.processes) == (TABLES, 2, 16, None, 3)
@@ -101,7 +102,7 @@ def test_a_study_is_what_the_options_ask_for(asked, tmp_path, monkeypatch):
     assert other.machine == Machine("cpu", "bfloat16")
     assert asked("--device", "cuda").processes == 1, "one clip at a time on a GPU"
     assert asked("--device", "cuda").machine == Machine("cuda", "float16")
-    monkeypatch.setattr(studying.os, "cpu_count", lambda: None)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert asked("--device", "cpu").processes == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from elevator.models.configs import text_config, unet_config
 WIDTHS = (320, 640, 1280, 1280)
 
 
-def shaped(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+def shaped(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
 
 

@@ -19,7 +19,7 @@ from elevator.study.plots import front
 from elevator.study.renders import read_renders
 from elevator.study.running import cast
 from elevator.study.statistics import Interval
-from tests.elevator.study.conftest import record_of, study_in
+from tests.elevator.study.conftest import record_of, study_in, there
 
 WARP = {"no low-pass": 5.0, "temporal": 4.0, "spatial-temporal": 4.5, "published": 5.0}
 FLICKER = {"no low-pass": 4.0, "temporal": 6.0, "spatial-temporal": 4.5, "published": 5.0}
@@ -146,7 +146,7 @@ def test_every_t2v_has_its_own_tables_and_pictures(tmp_path):
         assert line.startswith("| |") or line.count("|") == header.count("|")
     content = json.loads((tmp_path / page.JSON).read_text("utf-8"))
     figures = Figures(study, found, known)
-    expected = figures.row(1, "embedded", "temporal")["warp_error"]
+    expected = there(figures.row(1, "embedded", "temporal")["warp_error"])
     assert content["tables"]["lowpass, embedded"]["arms"]["temporal"]["warp_error"]["value"] == round(expected.value, 5)
     assert content["arms"]["embedded: temporal"] == found.recipes["embedded", "temporal"].key
     assert [each["here"] for each in content["tables"]["lowpass, embedded"]["claims"]] == [

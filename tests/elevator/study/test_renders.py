@@ -13,6 +13,7 @@ from elevator.embedded.small_world.world import FRAME_PX, render_clip
 from elevator.study import renders
 from elevator.study.prompts import all_prompts
 from elevator.study.renders import moments, write_renders
+from tests.elevator.study.conftest import there
 
 
 def test_every_look_of_every_prompt_is_kept(tmp_path, monkeypatch):
@@ -23,7 +24,8 @@ def test_every_look_of_every_prompt_is_kept(tmp_path, monkeypatch):
     tensors = load_file(tmp_path / "renders.safetensors")
     looks = ("crisp", "twins", *STYLES)
     assert tensors.keys() == {f"{what}/{look}" for what in ("features", "sharpness") for look in looks}
-    plain = [render_clip(prompt.scene, DrawnShapes()) for prompt in prompts]
+    scenes = [there(prompt.scene) for prompt in prompts]
+    plain = [render_clip(scene, DrawnShapes()) for scene in scenes]
     judge = load_judge(WEIGHTS / "judge")
     for look in ("crisp", *STYLES):
         clips = [filter_clip(clip, STYLES[look]) if look in STYLES else clip for clip in plain]
@@ -32,12 +34,8 @@ def test_every_look_of_every_prompt_is_kept(tmp_path, monkeypatch):
         assert tensors[f"sharpness/{look}"].tolist() == [np.float32(sharpness(clip)) for clip in clips]
     assert not np.array_equal(tensors["features/twins"], tensors["features/crisp"])
     twins = made[2:4]
-    for twin, prompt in zip(twins, prompts, strict=True):
-        assert (twin.subject, twin.background, twin.motion) == (
-            prompt.scene.subject,
-            prompt.scene.background,
-            prompt.scene.motion,
-        )
+    for twin, scene in zip(twins, scenes, strict=True):
+        assert (twin.subject, twin.background, twin.motion) == (scene.subject, scene.background, scene.motion)
         assert 0 < abs(twin.shift_x) * FRAME_PX <= 2.5
         assert 0 < abs(twin.shift_y) * FRAME_PX <= 2.5
         assert 0 < abs(twin.size_factor - 1) <= 0.08
