@@ -37,7 +37,6 @@ class CtrlC:
             # Python knows no handler that was written in C, as Blender's is: it calls that None.
             signal.signal(signal.SIGINT, self._python or signal.SIG_DFL)  # type: ignore[arg-type]
             _set(signal.SIGINT, self._foreign)
-            self._entered = False
 
     def _press(self, _signal: int, _frame: FrameType | None) -> None:
         if self.pressed:

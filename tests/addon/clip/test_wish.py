@@ -152,6 +152,11 @@ def test_what_was_wished_is_what_is_asked_for() -> None:
     )
 
 
+def test_what_is_not_wished_is_the_styles_own() -> None:
+    own = Wish("a fox", "", STYLE.name, STYLE.frames, STYLE.width, STYLE.height, 0)
+    assert settle(Wish("a fox"), A, [STYLE]) == settle(own, A, [STYLE])
+
+
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     """The backend's own styles."""

@@ -176,6 +176,20 @@ def test_a_backend_that_was_started_here_is_ones_own(home: Path, tmp_path: Path)
     process._starter.stop()
 
 
+def test_a_backend_that_was_started_here_is_had_once_it_is_ready(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__main__.py").write_text("import time; time.sleep(600)", encoding="utf-8")
+    tell(root=str(tmp_path))
+    process = BackendProcess()
+    try:
+        assert process.poll(0.0) is None
+        connection.write(places.connection_file(), running())
+        assert process.poll(1.0) == running()
+    finally:
+        assert process._starter is not None
+        process._starter.stop()
+
+
 def test_backend_that_never_gets_ready_is_said(home: Path, tmp_path: Path) -> None:
     (tmp_path / "backend").mkdir()
     slow = "print('thinking', flush=True); open('begun', 'w').close(); import time; time.sleep(600)"

@@ -59,6 +59,9 @@ def test_a_style_is_shown_with_the_bases_that_there_are(backend: Path) -> None:
         StyleLora(name="neon", weight=0.5, on=False),
     )
     assert (styles.made, styles.written) == (0, None)
+    styles.show("-fog")
+    finish(styles)
+    assert len(styles.bases) == 1, "each time anew"
 
 
 def test_what_is_different_goes_as_one_object(backend: Path) -> None:
