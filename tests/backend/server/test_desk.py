@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -10,6 +12,8 @@ from typing import cast
 import pytest
 
 from backend.serve_options import ServeOptions
+from backend.server import desk as desk_module
+from backend.server import file_desk
 from backend.server.desk import Desk
 from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import Kept
@@ -17,6 +21,7 @@ from backend.server.peers import Peer, Peers
 from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.scheduler import Scheduler
 from backend.server.store import JobStore
+from backend.server.store_errors import refusal
 from backend.server.uploads import Uploads
 from backend.styles.catalogue import Library, read_catalogue
 from backend.styles.files import STYLES
@@ -26,14 +31,19 @@ from shared_protocol.messages import (
     AskJobs,
     AskThumbnail,
     Denied,
+    Failed,
     Fetch,
     Fetched,
     Frame,
+    Generate,
     Hello,
     Jobs,
     Message,
     Move,
+    Offer,
     QueueState,
+    Received,
+    Shutdown,
     Thumbnail,
     Watch,
     Welcome,
@@ -80,8 +90,9 @@ class Office:
         self.told: list[tuple[bytes, Message, int]] = []
         kept = Kept(self.store, self.results, Uploads(folder / "uploads", 1 << 20), ())
         scheduler = cast("Scheduler", self.queue)
+        self.stopped = 0
         self.desk = Desk(
-            ServeOptions(), Library(), kept, scheduler, self.peers, "s", self._told, self._stream, lambda: None
+            ServeOptions(), Library(), kept, scheduler, self.peers, "s", self._told, self._stream, self._stop
         )
         self.clients = [Peer(name, name.decode(), ME) for name in (b"one", b"two")]
         for client in self.clients:
@@ -96,6 +107,9 @@ class Office:
         self.store.finish(
             type(end)(**{name: getattr(end, name) for name in end.__struct_fields__} | {"frames": FRAMES}), size
         )
+
+    def _stop(self) -> None:
+        self.stopped += 1
 
     def _stream(self, identity: bytes, messages: Iterator[tuple[Message, Sequence[Buffer]]]) -> None:
         for message, buffers in messages:
@@ -170,6 +184,16 @@ def test_frames_that_somebody_has_deleted_are_not_said_to_have_come(office: Offi
     assert len(frames) == (FRAMES - 1 if lost == "last" else 0)
 
 
+def test_a_frame_that_is_larger_than_any_that_was_made_is_not_sent(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_desk, "MAX_BUFFER_BYTES", FRAMES - 1)
+    *frames, denied = office.ask(Fetch(job=B))
+    assert [type(message) for message in frames] == [Frame] * (FRAMES - 1)
+    assert isinstance(denied, Denied)
+    assert denied.code == "no_result"
+
+
 @pytest.mark.parametrize(("job", "first"), [(A, 0), (B, FRAMES), ("c" * 32, 0)])
 def test_frames_that_are_not_there_are_denied(office: Office, job: str, first: int) -> None:
     (denied,) = office.ask(Fetch(job=job, first=first))
@@ -216,3 +240,69 @@ def test_a_client_id_stays_with_its_key(office: Office) -> None:
     welcome = office.told[0][1]
     assert isinstance(welcome, Welcome)
     assert (welcome.device, len(welcome.client_id)) == ("none", 32), "the device that works, and an id of its own"
+
+
+# What cannot be done -----------------------------------------------------------------------------------------
+
+
+def locked(*_: object, **__: object) -> None:
+    """What the database says while another program holds it."""
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    raise refusal(error, Path("queue.db"))
+
+
+def test_nothing_new_is_begun_once_the_end_was_asked_for(office: Office) -> None:
+    office.desk.answer(office.clients[0], Incoming(Shutdown(), ()))
+    assert office.stopped == 1
+    (failed,) = office.ask(Generate(job=C, prompt="a cat", style="plain", frames=1, width=64, height=64, seed=1))
+    assert isinstance(failed, Failed)
+    assert (failed.job, failed.code) == (C, "shutting_down")
+    assert office.store.get(C) is None
+
+
+def test_a_request_that_the_database_or_the_disk_does_not_take_is_denied_with_the_reason(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobStore, "receive", locked)
+    (denied,) = office.ask(Received(job=B))
+    assert isinstance(denied, Denied)
+    assert (denied.request, denied.job, denied.code) == ("Received", B, "queue_unusable")
+    assert "another program holds it" in denied.message
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Uploads, "offer", full)
+    (denied,) = office.ask(Offer(sha256="f" * 64, size=8))
+    assert isinstance(denied, Denied)
+    assert (denied.request, denied.job, denied.code) == ("Offer", "f" * 64, "disk_full")
+
+
+def test_who_comes_back_while_the_database_does_not_answer_is_let_in_and_told_later(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "READ_SECONDS", 1000.0)
+    asked: list[None] = []
+
+    def next_end_number(store: JobStore) -> int:
+        asked.append(None)
+        return locked()  # type: ignore[return-value]
+
+    with monkeypatch.context() as trouble:
+        trouble.setattr(JobStore, "may_use", locked)
+        trouble.setattr(JobStore, "next_end_number", next_end_number)
+        assert office.desk.welcome(b"three", "local", Hello(major=MAJOR, client="three", client_id="1" * 32)) is None
+        assert [type(message) for _, message, _ in office.told] == [Welcome]
+        for _ in range(20):
+            office.desk.look()
+        assert len(asked) == 2, "at once again, and then not at every round"
+        assert not office.desk.busy
+    monkeypatch.setattr(office.desk, "_read_at", 0.0)
+    office.desk.look()
+    assert office.desk.busy
+    while office.desk.busy:
+        office.desk.look()
+    told = [message for _, message, _ in office.told[1:]]
+    assert [one.job for message in told if isinstance(message, Jobs) for one in message.jobs] == [A, B]
+    assert told[-1] == office.store.get(B).end  # type: ignore[union-attr]
