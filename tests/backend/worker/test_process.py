@@ -295,3 +295,14 @@ def test_a_clip_whose_folder_has_gone_fails(tmp_path: Path) -> None:
     assert isinstance(failed, Failed)
     assert failed.code == "results_unwritable"
     assert str(tmp_path) in failed.message
+
+
+@pytest.mark.parametrize(
+    ("items", "made"),
+    [((), 0), ((picture(0),), 1), ((picture(0), picture(1), Note("Once more.", again=True)), 0)],
+)
+def test_a_clip_of_too_few_frames_is_no_clip(items: tuple[Item, ...], made: int, tmp_path: Path) -> None:
+    *_, failed = served(Scripted(*items), Told(task(tmp_path)), tmp_path)
+    assert isinstance(failed, Failed)
+    assert failed.code == "internal"
+    assert f"{made} of 2 frames were made" in failed.message
