@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec import structs
 
 from backend.serve_options import ServeOptions
 from backend.server import desk as desk_module
 from backend.server import file_desk
 from backend.server.desk import Desk
+from backend.server.estimates import Estimates
 from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import Kept
 from backend.server.peers import Peer, Peers
@@ -22,28 +26,40 @@ from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.scheduler import Scheduler
 from backend.server.store import JobStore
 from backend.server.store_errors import refusal
+from backend.server.tally import Tally
 from backend.server.uploads import Uploads
 from backend.styles.catalogue import Library, read_catalogue
 from backend.styles.files import STYLES
 from elevator.pictures.clip_folder import frame_name
+from shared_protocol.machine import places
 from shared_protocol.messages import (
     MAJOR,
     AskJobs,
+    AskStatus,
     AskThumbnail,
+    Cancel,
+    Chunk,
+    Conform,
     Denied,
     Failed,
     Fetch,
     Fetched,
+    Forget,
     Frame,
+    Free,
     Generate,
+    Have,
     Hello,
     Jobs,
     Message,
     Move,
     Offer,
+    Pause,
     QueueState,
     Received,
+    Resume,
     Shutdown,
+    Status,
     Thumbnail,
     Watch,
     Welcome,
@@ -61,11 +77,26 @@ class Queueing:
 
     state = QueueState()
     device = "none"
+    loads, memory, workers = 3, 0, ()
 
     def __init__(self, peers: Peers) -> None:
         self.peers = peers
         self.previews: list[tuple[str, bool]] = []
         self.moved: list[tuple[str, int]] = []
+        self.submitted: list[tuple[Job, tuple[str, ...]]] = []
+        self.asked: list[object] = []
+
+    def submit(self, job: Job, warnings: tuple[str, ...]) -> None:
+        self.submitted.append((job, warnings))
+
+    def cancel(self, job: Job) -> None:
+        self.asked.append(job.id)
+
+    def pause(self, paused: bool) -> None:
+        self.asked.append(paused)
+
+    def free(self) -> None:
+        self.asked.append("free")
 
     def preview(self, job_id: str) -> None:
         self.previews.append((job_id, self.peers.want_previews(job_id)))
@@ -240,6 +271,120 @@ def test_a_client_id_stays_with_its_key(office: Office) -> None:
     welcome = office.told[0][1]
     assert isinstance(welcome, Welcome)
     assert (welcome.device, len(welcome.client_id)) == ("none", 32), "the device that works, and an id of its own"
+
+
+CLIP = Generate(job=C, prompt="a zyzzyva", style="plain", frames=1, width=64, height=64, seed=5, previews=True)
+
+
+def test_a_clip_is_submitted_with_all_that_is_known_of_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Estimates, "foresee", lambda self, order: (f"{order.frames} frames are many.",))
+    office.desk.answer(office.clients[0], Incoming(CLIP, ()))
+    ((job, warnings),) = office.queue.submitted
+    assert (job.id, job.owner, job.prompt, job.order.seed) == (C, ME, CLIP.prompt, CLIP.seed)
+    assert 0 <= time.time() - job.submitted < 60
+    unknown, many = warnings
+    assert "zyzzyva" in unknown
+    assert many == "1 frames are many."
+    assert office.queue.previews == [(C, True)]
+    office.desk.answer(office.clients[1], Incoming(structs.replace(CLIP, job="d" * 32, previews=False), ()))
+    assert len(office.queue.submitted) == 2
+    assert office.queue.previews == [(C, True)]
+
+
+def test_a_finished_clip_is_conformed_for_its_key_while_it_is_there(office: Office) -> None:
+    asked = Conform(job=C, source=B, fps_numerator=16)
+    office.desk.answer(office.clients[0], Incoming(asked, ()))
+    ((job, warnings),) = office.queue.submitted
+    assert (job.id, job.owner, job.order.result_frames, warnings) == (C, ME, 2 * FRAMES, ())
+    stranger = Peer(b"guest", "guest", Owner("studio", "1" * 32))
+    office.clients.append(stranger)
+    for client, source in ((2, B), (0, A), (0, "d" * 32)):
+        (failed,) = office.ask(structs.replace(asked, source=source), client)
+        assert isinstance(failed, Failed)
+        assert (failed.job, failed.code) == (C, "source_missing")
+    office.ask(Forget(job=B))
+    (failed,) = office.ask(asked)
+    assert isinstance(failed, Failed)
+    assert failed.code == "source_missing"
+
+
+def test_a_clip_is_forgotten_once_it_has_ended(office: Office) -> None:
+    (denied,) = office.ask(Forget(job=A))
+    assert isinstance(denied, Denied)
+    assert (denied.job, denied.code) == (A, "job_not_ended")
+    (told,) = office.ask(Forget(job=B))
+    assert isinstance(told, Jobs)
+    assert [view.job for view in told.jobs] == [A]
+    assert not office.results.folder(B).exists()
+    assert office.store.result_names() == frozenset()
+
+
+def test_what_is_received_is_so_once_it_has_ended(office: Office) -> None:
+    for job in (A, B):
+        office.desk.answer(office.clients[0], Incoming(Received(job=job), ()))
+    assert [office.store.get(job).received for job in (A, B)] == [False, True]  # type: ignore[union-attr]
+    assert office.told == []
+
+
+def test_a_picture_is_taken_in_parts(office: Office) -> None:
+    data = (STYLES / "plain.png").read_bytes()
+    sha256, half = hashlib.sha256(data).hexdigest(), len(data) // 2
+    assert office.ask(Offer(sha256=sha256, size=len(data))) == [Have(sha256=sha256, offset=0)]
+    for offset, part in ((0, data[:half]), (half, data[half:])):
+        office.told.clear()
+        office.desk.answer(office.clients[0], Incoming(Chunk(sha256=sha256, offset=offset), (part, b"no part of it")))
+        assert [message for _, message, _ in office.told] == [Have(sha256=sha256, offset=offset + len(part))]
+    assert office.ask(Offer(sha256=sha256, size=len(data)), 1) == [Have(sha256=sha256, offset=len(data))]
+
+
+def test_a_cancel_goes_to_the_queue_or_is_answered_with_the_end(office: Office) -> None:
+    office.desk.answer(office.clients[0], Incoming(Cancel(job=A), ()))
+    assert (office.queue.asked, office.told) == ([A], [])
+    assert office.ask(Cancel(job=B)) == [office.store.get(B).end]  # type: ignore[union-attr]
+    assert office.queue.asked == [A]
+
+
+def test_who_watches_a_job_that_has_ended_is_told_its_end(office: Office) -> None:
+    seen, end = office.ask(Watch(job=B))
+    assert isinstance(seen, Jobs)
+    assert [view.job for view in seen.jobs] == [B]
+    assert end == office.store.get(B).end  # type: ignore[union-attr]
+    assert len(office.ask(Watch(job=A))) == 1
+    assert office.clients[0].watched == {A, B}
+
+
+def test_the_queue_is_paused_and_resumed_and_models_are_let_go(office: Office) -> None:
+    for request in (Pause(), Resume()):
+        office.desk.answer(office.clients[0], Incoming(request, ()))
+    for request in (Free(), AskStatus()):
+        (status,) = office.ask(request)
+        assert isinstance(status, Status)
+        assert (status.loads, status.clients, status.workers) == (3, 2, ())
+        assert status.data_folder == str(places.data_folder())
+    assert office.queue.asked == [True, False, "free"]
+
+
+def test_a_guest_may_have_so_much_unfetched_and_the_owner_as_much_as_there_is(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.clients.append(Peer(b"guest", "guest", Owner("studio", "1" * 32)))
+    most = ServeOptions().guest_bytes
+    for taken in (most - 1, most):
+        monkeypatch.setattr(Tally, "waiting", lambda self, principal, taken=taken: taken)
+        office.desk.answer(office.clients[0], Incoming(CLIP, ()))
+        office.desk.answer(office.clients[2], Incoming(CLIP, ()))
+    assert [job.owner.principal for job, _ in office.queue.submitted] == ["local", "studio", "local"]
+    failed = office.told[-1][1]
+    assert isinstance(failed, Failed)
+    assert failed.code == "results_full"
+
+
+def test_a_client_of_another_version_is_not_let_in(office: Office) -> None:
+    for major in (MAJOR - 1, MAJOR + 1):
+        refused = office.desk.welcome(b"three", "local", Hello(major=major, client="three", request_id="9"))
+        assert refused is not None
+        assert (refused.code, refused.request_id) == ("version", "9")
+    assert len(office.peers) == 2
 
 
 # What cannot be done -----------------------------------------------------------------------------------------
