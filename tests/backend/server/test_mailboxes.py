@@ -135,9 +135,7 @@ def test_what_is_made_late_is_made_when_there_is_room_for_it() -> None:
     assert made == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("limit", "reached"), [(FULL_BYTES, "is_full"), (outbox_module.MOST_BYTES, "is_neglected")]
-)
+@pytest.mark.parametrize(("limit", "reached"), [(FULL_BYTES, "is_full"), (outbox_module.MOST_BYTES, "is_neglected")])
 def test_it_is_full_and_then_neglected_by_its_bytes(limit: int, reached: str) -> None:
     for size, is_so in ((limit - 1, False), (limit, True)):
         box = Outbox()

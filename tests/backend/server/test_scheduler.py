@@ -876,7 +876,10 @@ def test_a_worker_that_could_not_import_what_it_needs_says_what_to_mend(stage: S
     stage.submit(A)
     stage.worker.import_error, stage.worker.exit_code = "No module named 'torch'", 1
     stage.scheduler.work()
-    assert "could be started: the backend's environment is broken: No module named 'torch'" in stage.scheduler.state.stopped
+    assert (
+        "could be started: the backend's environment is broken: No module named 'torch'"
+        in stage.scheduler.state.stopped
+    )
     stage.later(LEAST_PAUSE)
     stage.say(Ready(device="cpu"))
     stage.worker.import_error, stage.worker.exit_code = "No module named 'torch'", 1
