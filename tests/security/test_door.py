@@ -261,9 +261,10 @@ def test_a_door_that_cannot_be_watched_is_not_there(monkeypatch: pytest.MonkeyPa
         raise RuntimeError("can't start new thread")
 
     context = zmq.Context()
-    with monkeypatch.context() as short, pytest.raises(OSError, match="no further thread"):
+    with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", start)
-        Door(context)
+        with pytest.raises(OSError, match="no further thread"):
+            Door(context)
     end = threading.Thread(target=context.term, daemon=True)  # which waits for every socket
     end.start()
     end.join(20.0)
