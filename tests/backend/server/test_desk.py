@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import pytest
 from msgspec import structs
@@ -354,8 +354,8 @@ def test_who_watches_a_job_that_has_ended_is_told_its_end(office: Office) -> Non
 
 
 def test_the_queue_is_paused_and_resumed_and_models_are_let_go(office: Office) -> None:
-    for request in (Pause(), Resume()):
-        office.desk.answer(office.clients[0], Incoming(request, ()))
+    for paused in (Pause(), Resume()):
+        office.desk.answer(office.clients[0], Incoming(paused, ()))
     for request in (Free(), AskStatus()):
         (status,) = office.ask(request)
         assert isinstance(status, Status)
@@ -390,7 +390,7 @@ def test_a_client_of_another_version_is_not_let_in(office: Office) -> None:
 # What cannot be done -----------------------------------------------------------------------------------------
 
 
-def locked(*_: object, **__: object) -> None:
+def locked(*_: object, **__: object) -> NoReturn:
     """What the database says while another program holds it."""
     error = sqlite3.OperationalError("database is locked")
     error.sqlite_errorcode = sqlite3.SQLITE_BUSY
@@ -432,7 +432,7 @@ def test_who_comes_back_while_the_database_does_not_answer_is_let_in_and_told_la
 
     def next_end_number(store: JobStore) -> int:
         asked.append(None)
-        return locked()  # type: ignore[return-value]
+        return locked()
 
     with monkeypatch.context() as trouble:
         trouble.setattr(JobStore, "may_use", locked)

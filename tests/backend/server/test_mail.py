@@ -192,7 +192,7 @@ def test_who_does_not_read_is_behind_and_then_neglected_and_misses_nothing(
     mail.send(b"quick", Alive())
     assert came(reader) == Alive(), "nobody waits for another"
     assert made == []
-    indices = []
+    indices: list[int] = []
     deadline = time.monotonic() + 60
     while len(indices) <= told:
         assert time.monotonic() < deadline

@@ -147,7 +147,11 @@ def line() -> Iterator[tuple[Line, Callable[[ToWorker], None]]]:
         port = server.bind_to_random_port("tcp://127.0.0.1")
         keys = {"server_key": ours.public, "public": theirs.public, "secret": theirs.secret}
         line = Line(WorkerKeys(endpoint=f"tcp://127.0.0.1:{port}", fake=True, device="cpu", **keys))  # type: ignore[arg-type]
-        yield line, lambda message: server.send_multipart(wire.encode(message))
+
+        def say(message: ToWorker) -> None:
+            server.send_multipart(wire.encode(message))
+
+        yield line, say
         line._context.destroy()
 
 

@@ -165,4 +165,6 @@ def test_a_strip_stays_small() -> None:
 )
 def test_a_strip_is_as_large_as_it_may_be(shape: tuple[int, ...], strip: tuple[int, int]) -> None:
     data = side_by_side(np.zeros((*shape, 3), np.uint8))
-    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[:2] == strip
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert decoded.shape[:2] == strip
