@@ -450,4 +450,4 @@ def test_who_comes_back_while_the_database_does_not_answer_is_let_in_and_told_la
         office.desk.look()
     told = [message for _, message, _ in office.told[1:]]
     assert [one.job for message in told if isinstance(message, Jobs) for one in message.jobs] == [A, B]
-    assert told[-1] == office.store.get(B).end  # type: ignore[union-attr]
+    assert told[-1] == office.store.get(B).end
