@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import zmq
 
 from backend.failures import BackendError
 from backend.server import guests as who_may_come
+from backend.server import handshake_log
 from backend.server.door import CLIENTS, Door, bind_guarded, user_of
 from backend.server.guests import LOCAL, Guests
 from backend.server.handshake_log import LOGGED_PER_MINUTE
@@ -87,6 +89,7 @@ def test_the_list_may_change(folder: Path, caplog: pytest.LogCaptureFixture) -> 
     assert guests.principal_of(other) is None
     told = caplog.text
     assert told.count("is revoked") == 2
+    assert told.count(f"clients (key {fingerprint(one)})") == 2, "once before it was let in, and once after"
     assert fingerprint(one) in told
     assert one not in told
     assert other not in told
@@ -270,6 +273,35 @@ def test_refusals_are_logged_once_and_never_flood(folder: Path, caplog: pytest.L
         guests.callback(CLIENTS, KeyPair.fresh().public.encode())
     assert caplog.text.count("was refused") == LOGGED_PER_MINUTE
     assert caplog.text.count("Further refusals") == 1
+
+
+def test_refusals_are_logged_again_in_the_next_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(handshake_log, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    warn = handshake_log.StrangerLog()
+    logged = [warn("%s was refused.", "Somebody") for _ in range(LOGGED_PER_MINUTE + 2)]
+    assert logged == [True] * LOGGED_PER_MINUTE + [False] * 2
+    now[0] += 60.0
+    assert not warn("Somebody was refused.")
+    now[0] += 0.5
+    assert warn("Somebody was refused.")
+    assert caplog.text.count("was refused") == LOGGED_PER_MINUTE + 1
+    assert caplog.text.count("Further refusals") == 1
+
+
+def test_the_list_is_not_looked_at_for_every_connection(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(who_may_come, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    key = KeyPair.fresh().public
+    guests = Guests("", folder)
+    assert guests.principal_of(key) is None
+    put(folder / "one.pub", key)
+    now[0] += who_may_come.LOOK_SECONDS / 2
+    assert guests.principal_of(key) is None
+    now[0] += who_may_come.LOOK_SECONDS
+    assert guests.principal_of(key) == key
 
 
 def test_threads_may_ask_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
