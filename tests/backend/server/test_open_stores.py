@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import DATABASE, Kept, open_all
 from backend.server.result_record import record
 from backend.server.results import RESULT_FILE
+from backend.server.schema import SCHEMA_VERSION
 from backend.server.store import JobStore
 from backend.server.store_errors import refusal
 from elevator.pictures.clip_folder import frame_name
@@ -64,6 +66,15 @@ def test_a_database_that_does_not_answer_is_one_sentence(folder: Path, monkeypat
     with pytest.raises(BackendError) as refused:
         opened(folder)
     assert refused.value.code == "queue_unusable"
+
+
+def test_a_database_of_a_newer_release_is_one_sentence(folder: Path) -> None:
+    opened(folder).store.close()
+    with closing(sqlite3.connect(folder / DATABASE)) as base:
+        base.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(BackendError) as refused:
+        opened(folder)
+    assert refused.value.code == "queue_too_new"
 
 
 def test_a_result_that_was_published_just_before_the_end_is_its_jobs_end(folder: Path) -> None:
