@@ -88,12 +88,27 @@ def test_the_list_may_change(folder: Path, caplog: pytest.LogCaptureFixture) -> 
     (folder / "one.pub").rename(folder / "one.off")
     assert guests.principal_of(other) is None
     told = caplog.text
-    revoked = [record.getMessage() for record in caplog.records if "is revoked" in record.getMessage()]
-    assert revoked == [f"The key {fingerprint(key)} is revoked." for key in (one, other)]
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("The key ")]
+    came, left = (f"The key {fingerprint(one)} {{}}".format(what) for what in ("may come in.", "is revoked."))
+    assert said[:1] == [came]
+    assert set(said[1:3]) == {came.replace(fingerprint(one), fingerprint(other)), left}
+    assert said[3:] == [left.replace(fingerprint(one), fingerprint(other))]
     assert told.count(f"clients (key {fingerprint(one)})") == 2, "once before it was let in, and once after"
     assert fingerprint(one) in told
     assert one not in told
     assert other not in told
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_file_that_is_put_there_again_is_complained_of_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    guests = Guests("", folder)
+    for times in (1, 2):
+        put(folder / "broken.pub", "no key")
+        for _ in range(3):
+            assert guests.principal_of(STRANGER) is None
+        assert caplog.text.count("broken.pub is skipped") == times
+        (folder / "broken.pub").unlink()
+        assert guests.principal_of(STRANGER) is None
 
 
 def test_a_change_is_seen_soon(folder: Path) -> None:
