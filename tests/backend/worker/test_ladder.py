@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from backend.failures import BackendError
 from backend.worker import advice
+from backend.worker.foresight import peak
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
 from backend.worker.sampling import SamplingMaker
@@ -290,7 +291,7 @@ def test_what_would_fit_is_looked_for_where_it_may_be_and_not_for_ever(monkeypat
     shapes = load_shapes(Sources.of(WEIGHTS / "t2i", WEIGHTS / "zeroscope"))
     plan, size = Plan(steps=1, refine=(1,), refine_steps=1), (16, 64, 64)
     cost = advice._estimate(shapes, plan, size)
-    whole, moving = advice.peak(cost, "cpu"), cost.activations + cost.kept
+    whole, moving = peak(cost, "cpu"), cost.activations + cost.kept
     monkeypatch.setattr(advice, "PATIENCE_SECONDS", 600.0)
 
     def said(there: int) -> str:
