@@ -130,7 +130,7 @@ class Backlog:
 
         def at(index: int) -> Key | None:  # counted without the job itself
             index += index >= itself
-            return line[index] if 0 <= index < len(line) else None
+            return line[index] if index < len(line) else None
 
         position = min(position, len(line) - 1)
         between = [key for key in map(at, range(position, position + width)) if key is not None]

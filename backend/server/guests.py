@@ -25,7 +25,6 @@ LOCAL: Final = "local"
 """The principal of whoever uses the connection file's pair. All others are named by their public key."""
 LOOK_SECONDS = 0.2
 """How often the list of keys is looked at, at most."""
-"""Why a file cannot be read in this moment: it says nothing about who may come in."""
 
 
 class Guests:

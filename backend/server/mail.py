@@ -70,7 +70,7 @@ class Mail:
         self._reading: list[zmq.Frame] = []
         """The first parts of the message whose last part has not been read yet."""
         self._parts = 0
-        """How many of it were read."""
+        """How many of it were read, the identity included."""
         self._socket = _open(context)
         self.endpoint = bind_guarded(self._socket, keys, CLIENTS)
         """Where clients on this machine reach it."""
@@ -103,7 +103,7 @@ class Mail:
             if frame.more:
                 continue
             (identity, *request), self._reading = self._reading, []
-            too_many, self._parts = self._parts > MOST_PARTS, 0
+            too_many, self._parts = self._parts > 1 + MOST_PARTS, 0
             if identity.bytes not in self._banned and (too_many or not self._take(identity.bytes, request)):
                 self._ban(identity.bytes, request)
                 yield identity.bytes

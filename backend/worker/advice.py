@@ -56,7 +56,7 @@ def _candidates(size: Size, share: float, multiple: int) -> Iterator[Size]:
     frames, height, width = size
     if share <= 0:
         return
-    if shorter := min(int(SAFETY * share * frames), frames - 1):
+    if shorter := int(SAFETY * share * frames):
         yield shorter, height, width
     shrink = math.sqrt(SAFETY * share)
     smaller = tuple(int(shrink * side) // multiple * multiple for side in (height, width))

@@ -254,7 +254,7 @@ def _die_with_parent() -> None:
     import ctypes
 
     set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _go_first() -> None:

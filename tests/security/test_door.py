@@ -12,6 +12,7 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from backend.server.door import CLIENTS, Door, bind_guarded, user_of
 from backend.server.handshake_log import log_handshakes
 from backend.server.keys import KeyPair, fingerprint
 from shared_protocol import wire
@@ -253,3 +254,48 @@ def test_a_line_is_not_opened_where_its_watcher_cannot_be_started(monkeypatch: p
     monkeypatch.setattr(threading.Thread, "start", start)
     threading.Thread(target=open_lines, daemon=True).start()
     assert opened.wait(60.0), "it waits for a monitor that is gone"
+
+
+def test_a_door_that_cannot_be_watched_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    context = zmq.Context()
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", start)
+        with pytest.raises(OSError, match="no further thread"):
+            Door(context)
+    end = threading.Thread(target=context.term, daemon=True)  # which waits for every socket
+    end.start()
+    end.join(20.0)
+    assert not end.is_alive(), "it has left a socket open"
+
+
+def test_a_door_at_which_nobody_answers_any_more_is_noticed() -> None:
+    with zmq.Context() as context:
+        door = Door(context)
+        door._bell.send(b"")
+        door._thread.join(60)
+        with pytest.raises(RuntimeError, match="has ended"):
+            door.look()
+        door.stop()
+
+
+def test_an_address_in_brackets_is_of_the_newer_kind() -> None:
+    import socket
+
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has none")
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as line:
+        line.linger = 0
+        assert bind_guarded(line, KeyPair.fresh(), CLIENTS, "tcp://[::1]:0").startswith("tcp://[::1]:")
+
+
+def test_nobody_is_known_on_a_line_without_keys() -> None:
+    with zmq.Context() as context, context.socket(zmq.PAIR) as here, context.socket(zmq.PAIR) as there:
+        here.bind("inproc://line")
+        there.connect("inproc://line")
+        there.send(b"x")
+        assert user_of(here.recv(copy=False)) == ""

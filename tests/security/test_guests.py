@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import zmq
 
 from backend.failures import BackendError
 from backend.server import guests as who_may_come
+from backend.server import handshake_log
 from backend.server.door import CLIENTS, Door, bind_guarded, user_of
 from backend.server.guests import LOCAL, Guests
 from backend.server.handshake_log import LOGGED_PER_MINUTE
@@ -86,10 +88,27 @@ def test_the_list_may_change(folder: Path, caplog: pytest.LogCaptureFixture) -> 
     (folder / "one.pub").rename(folder / "one.off")
     assert guests.principal_of(other) is None
     told = caplog.text
-    assert told.count("is revoked") == 2
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("The key ")]
+    came, left = (f"The key {fingerprint(one)} {{}}".format(what) for what in ("may come in.", "is revoked."))
+    assert said[:1] == [came]
+    assert set(said[1:3]) == {came.replace(fingerprint(one), fingerprint(other)), left}
+    assert said[3:] == [left.replace(fingerprint(one), fingerprint(other))]
+    assert told.count(f"clients (key {fingerprint(one)})") == 2, "once before it was let in, and once after"
     assert fingerprint(one) in told
     assert one not in told
     assert other not in told
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_file_that_is_put_there_again_is_complained_of_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    guests = Guests("", folder)
+    for times in (1, 2):
+        put(folder / "broken.pub", "no key")
+        for _ in range(3):
+            assert guests.principal_of(STRANGER) is None
+        assert caplog.text.count("broken.pub is skipped") == times
+        (folder / "broken.pub").unlink()
+        assert guests.principal_of(STRANGER) is None
 
 
 def test_a_change_is_seen_soon(folder: Path) -> None:
@@ -228,7 +247,12 @@ def test_while_a_file_cannot_be_read_its_key_is_what_it_was(
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(("number", "stays"), [(errno.EMFILE, True), (errno.EIO, True), (errno.EACCES, False)])
 def test_a_folder_that_cannot_be_listed(
-    number: int, stays: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int,
+    stays: bool,
+    folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     listed, named = KeyPair.fresh().public, KeyPair.fresh().public
     put(folder / "one.pub", listed)
@@ -239,13 +263,16 @@ def test_a_folder_that_cannot_be_listed(
     def refuse(path: Path) -> list[str]:
         raise OSError(number, os.strerror(number))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "listdir", refuse)
-        for _ in range(3):
-            assert guests.principal_of(listed) == (listed if stays else None)
-            assert guests.principal_of(named) == named
-            assert guests.principal_of(STRANGER) is None
-    assert guests.principal_of(listed) == listed
+    for times in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "listdir", refuse)
+            for changes in range(3):
+                put(tmp_path / "named.pub", named + "\n" * changes)
+                assert guests.principal_of(listed) == (listed if stays else None)
+                assert guests.principal_of(named) == named
+                assert guests.principal_of(STRANGER) is None
+        assert guests.principal_of(listed) == listed
+        assert caplog.text.count(f"{folder.name} is skipped") == times, "said once, until it has passed"
     (folder / "one.pub").unlink()
     assert guests.principal_of(listed) is None
 
@@ -270,6 +297,35 @@ def test_refusals_are_logged_once_and_never_flood(folder: Path, caplog: pytest.L
         guests.callback(CLIENTS, KeyPair.fresh().public.encode())
     assert caplog.text.count("was refused") == LOGGED_PER_MINUTE
     assert caplog.text.count("Further refusals") == 1
+
+
+def test_refusals_are_logged_again_in_the_next_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(handshake_log, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    warn = handshake_log.StrangerLog()
+    logged = [warn("%s was refused.", "Somebody") for _ in range(LOGGED_PER_MINUTE + 2)]
+    assert logged == [True] * LOGGED_PER_MINUTE + [False] * 2
+    now[0] += 60.0
+    assert not warn("Somebody was refused.")
+    now[0] += 0.5
+    assert warn("Somebody was refused.")
+    assert caplog.text.count("was refused") == LOGGED_PER_MINUTE + 1
+    assert caplog.text.count("Further refusals") == 1
+
+
+def test_the_list_is_not_looked_at_for_every_connection(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(who_may_come, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    key = KeyPair.fresh().public
+    guests = Guests("", folder)
+    assert guests.principal_of(key) is None
+    put(folder / "one.pub", key)
+    now[0] += who_may_come.LOOK_SECONDS / 2
+    assert guests.principal_of(key) is None
+    now[0] += who_may_come.LOOK_SECONDS
+    assert guests.principal_of(key) == key
 
 
 def test_threads_may_ask_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

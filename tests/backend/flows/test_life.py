@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,8 +19,8 @@ from shared_protocol import connection
 from shared_protocol.client import Lost
 from shared_protocol.machine import places
 from shared_protocol.machine.processes import is_running
-from shared_protocol.messages import Accepted, Done, Goodbye, Jobs, Progress, Shutdown
-from tests.backend.harness import ENDS, Running, greet, pid_of, run, running, until
+from shared_protocol.messages import Accepted, Done, Goodbye, Jobs, Notice, Progress, Shutdown
+from tests.backend.harness import ENDS, Running, gone, greet, pid_of, run, running, until
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 
@@ -120,6 +121,35 @@ def test_a_killed_backend_is_noticed_and_its_worker_ends() -> None:
         assert until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 3.0)
     with running() as backend, backend.client() as client:
         greet(client)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+def test_a_worker_that_can_look_at_nothing_ends_with_its_backend_too() -> None:
+    """As one does that sits in a library's long call, or is frozen."""
+    with running(step_seconds=30.0) as backend, backend.client() as client:
+        client.submit(frames=16)
+        client.expect(Progress, lambda message: message.phase == "text")
+        (worker,) = backend.family
+        worker.send_signal(signal.SIGSTOP)
+        backend.process.kill()
+        try:
+            assert gone(worker, 10.0)
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+
+
+@posix
+def test_ctrl_c_in_the_terminal_is_the_backends_alone() -> None:
+    """A terminal sends it to the workers, too."""
+    with running(step_seconds=0.05) as backend, backend.client() as client:
+        job = client.submit()
+        client.expect(Progress, lambda message: message.phase == "painting")
+        (worker,) = backend.family
+        worker.send_signal(signal.SIGINT)
+        assert isinstance(client.end_of(job), Done)
+        assert not [message for message, _ in client.of(job) if isinstance(message, Notice)]
+        assert pid_of(client.status()) == worker.pid
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a score")

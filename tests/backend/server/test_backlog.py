@@ -83,6 +83,8 @@ def follow(steps: list[tuple[str, int, object]]) -> tuple[Backlog, Model]:
 def test_a_backlog_is_a_list(steps: list[tuple[str, int, object]]) -> None:
     backlog, model = follow(steps)
     assert list(backlog) == model.jobs
+    assert all(job.id in backlog for job in model.jobs)
+    assert "f" * 32 not in backlog
     assert len(backlog) == len(model.jobs) == backlog.unfinished(None)
     assert list(backlog.active) == [job for job in model.jobs if job.state is not State.QUEUED]
     waiting = model.waiting()
@@ -114,8 +116,8 @@ def test_neighbours_are_those_behind_which_a_job_would_stand(
         return
     job = waiting[which % len(waiting)]
     others = [each for each in waiting if each is not job]
-    position = min(position, len(others))
     between, _, behind = backlog.neighbours(job.id, position, width)
+    position = min(position, len(others))
     assert list(between) == others[position : position + width]
     expected = others[position + width : position + width + 1]
     assert behind == (backlog.key(expected[0].id)[0] if expected else None)

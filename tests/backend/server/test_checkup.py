@@ -70,7 +70,7 @@ def test_damage_is_found_late_and_the_next_start_puts_the_file_aside_without_its
     store.add(Job("a" * 32, ME, order(), "accepted before the damage was found"))
     with pytest.raises(DamagedStore):
         looked_through(store)
-    assert path.with_name(path.name + SUSPECT).exists()
+    assert path.with_name(path.name + SUSPECT).stat().st_mode & 0o777 == 0o600
     store.close()
 
     kept = open_all(folder, ServeOptions())
@@ -111,6 +111,27 @@ def test_a_look_that_is_not_at_its_end_is_ended(folder: Path, monkeypatch: pytes
     store.close()
     assert until(lambda: not thread.is_alive(), 10)
     assert not (folder / f"{DATABASE}{SUSPECT}").exists()
+
+
+def test_damage_that_is_met_while_it_is_looked_for_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(base: sqlite3.Connection) -> str:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(checkup, "_harm_of", breaks_off)
+    store = JobStore(folder / DATABASE)
+    with pytest.raises(DamagedStore, match="malformed"):
+        looked_through(store)
+
+
+def test_a_file_of_the_largest_small_size_is_looked_through_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = (folder / DATABASE).stat().st_size
+    for small, beside in ((size, False), (size - 1, True)):
+        monkeypatch.setattr(checkup, "SMALL_BYTES", small)
+        store = JobStore(folder / DATABASE)
+        assert (store._checkup._beside is not None) == beside
+        store.close()
 
 
 def test_a_small_file_is_looked_through_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

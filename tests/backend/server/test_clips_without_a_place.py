@@ -112,6 +112,8 @@ def test_a_clip_whose_files_have_gone_is_made_anew(stage: Stage, scanner: Scanne
     stage.later(2 * PLACE_SECONDS)
     assert [message.job for message in stage.heard if isinstance(message, Notice) and message.again] == [A]
     assert not stage.ends()
+    (stopped,) = stops(stage)
+    assert "cannot be written" in stopped, "whatever took them may take more"
 
 
 def test_the_end_of_the_backend_tries_once_more(stage: Stage, scanner: Scanner) -> None:

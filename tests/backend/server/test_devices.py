@@ -113,3 +113,8 @@ def test_a_worker_for_each_gpu(
         (tmp_path / name).touch()
     assert worker_devices("auto") == workers
     assert worker_devices("cuda:0, cpu") == ("cuda:0", "cpu")
+    here(monkeypatch, CUDA, "win32", ("nvcuda",))
+    assert worker_devices("auto") == ("auto",), "Windows lists none there"
+    here(monkeypatch, CPU)
+    devices._built_for.cache_clear()
+    assert worker_devices("auto") == ("auto",), "none can be used"

@@ -19,7 +19,7 @@ from backend.server.estimates import Estimates
 from backend.server.requests import no_uploads
 from backend.server.weigher import Weigher
 from backend.styles.catalogue import read_catalogue
-from shared_protocol.messages import Generate
+from shared_protocol.messages import Estimate, Generate
 from tests.backend.orders import order
 
 pytestmark = pytest.mark.process
@@ -92,6 +92,10 @@ def test_what_does_not_fit_in_any_way_is_said_beside_the_order(ask: Any) -> None
         "The clip may fail: even with all measures that save memory it is expected to take 0.0 GB,"
     )
     assert "and cuda has 0.0 GB. Fewer frames" in warning
+    exact = ask("cuda", 1_800_000)
+    exact.estimates.foresee(sample(3000))
+    exact.wait(sample(3000))
+    assert exact.estimates.foresee(sample(3000)) == (), "all of the memory is enough"
 
 
 def test_processors_are_left_to_their_clips(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,3 +133,24 @@ def test_what_clients_ask_comes_first(ask: Any) -> None:
         list(gpu.estimates._weigher.look())
         time.sleep(0.01)
     assert [line.split()[-1] for line in gpu.questions] == ["2", "4", "3"]
+
+
+def test_who_has_gone_is_told_nothing_and_an_end_asks_nothing_more(ask: Any) -> None:
+    gpu = ask("cuda", 1500)
+    for client in (b"me", b"you"):
+        first = gpu.estimates.ask(client, CLIP)
+        assert (first.job, first.memory, first.more, first.problem) == (CLIP.job, 0, True, "")
+        assert first.calls > 0
+    gpu.estimates.forget(b"me")
+    told: list[tuple[bytes, Estimate]] = []
+    deadline = time.monotonic() + 60
+    while not told:
+        assert time.monotonic() < deadline
+        told += gpu.estimates.look()
+        time.sleep(0.01)
+    assert told == [(b"you", msgspec.structs.replace(first, memory=2000, more=False))]
+    assert gpu.estimates.ask(b"me", CLIP) == told[0][1]
+    gpu.estimates.ask(b"me", msgspec.structs.replace(CLIP, frames=3))
+    gpu.estimates.close()
+    assert list(gpu.estimates.look()) == []
+    assert gpu.estimates._weigher._process is None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.server import inbox as inbox_module
+from backend.root import ROOT
 from backend.server import outbox as outbox_module
 from backend.server.inbox import MOST_BYTES, MOST_REQUESTS, Inbox
+from backend.server.mail import MOST_PARTS
 from backend.server.outbox import FULL_BYTES, MESSAGE_BYTES, MOST_ANSWERS, Outbox, Parts
+from backend.server.requests import MOST_PIXELS
+from backend.server.scheduler import MOST_JOBS
+from backend.server.views import SHOWN_CHARACTERS
 
 
 def request(number: int, size: int = 8) -> list[zmq.Frame]:
@@ -129,19 +135,16 @@ def test_what_is_made_late_is_made_when_there_is_room_for_it() -> None:
     assert made == [0, 1]
 
 
-def test_it_is_full_and_then_neglected_by_its_bytes() -> None:
-    box = Outbox()
-    box.add([bytes(FULL_BYTES - MESSAGE_BYTES - 1)])
-    assert not box.is_full
-    box.add([b""])
-    assert box.is_full
-    assert not box.is_neglected
-    while not box.is_neglected:
-        box.add([bytes(1 << 20)])
-    assert FULL_BYTES < outbox_module.MOST_BYTES <= 70 << 20
-    list(sent(box))
-    assert not box.is_full
-    assert not box.is_neglected
+@pytest.mark.parametrize(("limit", "reached"), [(FULL_BYTES, "is_full"), (outbox_module.MOST_BYTES, "is_neglected")])
+def test_it_is_full_and_then_neglected_by_its_bytes(limit: int, reached: str) -> None:
+    for size, is_so in ((limit - 1, False), (limit, True)):
+        box = Outbox()
+        box.add([bytes(size - MESSAGE_BYTES)])
+        assert getattr(box, reached) is is_so
+        assert box.is_full or not box.is_neglected
+        list(sent(box))
+        assert not box.is_full
+        assert not box.is_neglected
 
 
 def test_requests_are_followed_until_so_many_answers_wait() -> None:
@@ -152,6 +155,20 @@ def test_requests_are_followed_until_so_many_answers_wait() -> None:
     assert not box.takes_requests
 
 
-def test_a_client_may_send_less_than_the_machine_has() -> None:
-    assert inbox_module.MOST_BYTES == 16 << 20
-    assert inbox_module.MOST_REQUESTS == 1000
+def test_limits_are_those_that_the_protocol_names() -> None:
+    text = (ROOT / "shared_protocol" / "PROTOCOL.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([a-z ]+) \| (.+) \|$", text, re.MULTILINE))
+
+    def spaced(number: int) -> str:
+        return f"{number:,}".replace(",", " ")
+
+    assert rows["requests under way"].startswith(f"{spaced(MOST_REQUESTS)} and {MOST_BYTES >> 20} MiB for each")
+    assert rows["frames of a message to the backend"].startswith(f"{MOST_PARTS};")
+    assert rows["one frame of a clip"] == f"{spaced(MOST_PIXELS)} pixels"
+    assert rows["unfinished jobs"] == spaced(MOST_JOBS)
+    words = " ".join(text.split())
+    assert f"once {MOST_ANSWERS} messages wait for it" in words
+    assert f"Once {FULL_BYTES >> 20} MiB wait, it gets no more live frames" in words
+    assert f"Once {outbox_module.MOST_BYTES >> 20} MiB wait, it counts as gone" in words
+    assert f"of a long one its first {SHOWN_CHARACTERS} characters" in words
+    assert all(size % (1 << 20) == 0 for size in (MOST_BYTES, FULL_BYTES, outbox_module.MOST_BYTES))

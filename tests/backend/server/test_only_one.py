@@ -72,9 +72,11 @@ def test_where_folders_cannot_be_held_the_later_one_stays(lock: Path) -> None:
     lock.unlink()
     with only_one(lock) as second:
         assert second.alone
+        before = os.listdir("/proc/self/fd")
         with pytest.raises(BackendError) as caught:
             first.look()
         assert caught.value.code == "lock_taken"
+        assert len(os.listdir("/proc/self/fd")) == len(before), "the other's file is not left open"
         first.close()
         second.look()
         assert locks.holder(lock) == os.getpid()

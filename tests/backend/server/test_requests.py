@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from backend.failures import BackendError
 from backend.root import ROOT
-from backend.server.requests import resolve, resolve_conform
+from backend.server import requests as requests_module
+from backend.server.requests import EXAMPLE, MOST_PIXELS, resolve, resolve_conform
 from backend.styles.catalogue import Catalogue, read_catalogue
-from backend.styles.recipes import MOST_STEPS
+from backend.styles.recipes import MOST_STEPS, total_calls
+from elevator.checkpoints.fitting import Misfit
 from shared_protocol.messages import MOST_CLIP_FRAMES, Conform, Generate, LoraChoice
 from tests.backend.orders import done
 
@@ -174,3 +177,129 @@ def test_a_lora_that_may_be_meant_is_named(home: Path, name: str) -> None:
     (own / "Ink.safetensors").touch()
     with pytest.raises(BackendError, match=r'"Ink\.safetensors" may be meant'):
         resolve(request(loras=(LoraChoice(name=name),)), read_catalogue(), fake=True)
+
+
+def refused(catalogue: Catalogue, *, fake: bool = True, **fields: object) -> BackendError:
+    """Why this cannot be made."""
+    with pytest.raises(BackendError) as caught:
+        resolve(request(**fields), catalogue, fake=fake)
+    return caught.value
+
+
+def test_a_style_that_is_not_there_is_said_with_those_that_are(catalogue: Catalogue) -> None:
+    said = refused(catalogue, style="none such")
+    assert said.code == "unknown_style"
+    assert all(name in said.next_step for name in catalogue.recipes)
+    assert "none exist" in refused(replace(catalogue, recipes={}), style="none such").next_step
+    broken = refused(replace(catalogue, skipped={"mine": "it has no title"}), style="mine")
+    assert "it has no title" in broken.sentence
+    assert broken.next_step.startswith("Mend that file, or choose one of these: ")
+
+
+def test_a_preset_that_is_not_there_is_said_with_those_that_are(catalogue: Catalogue) -> None:
+    said = refused(catalogue, preset="none such")
+    assert all(preset in said.sentence for preset in catalogue.recipes["plain"].presets)
+    order, _ = resolve(request(preset="draft"), catalogue, fake=True)
+    assert (order.preset, order.plan) == ("draft", catalogue.recipes["plain"].presets["draft"])
+    order, _ = resolve(request(), catalogue, fake=True)
+    assert (order.preset, order.plan) == (catalogue.recipes["plain"].style.preset, catalogue.recipes["plain"].plan)
+
+
+def test_a_prompt_of_nothing_is_refused_with_an_example(catalogue: Catalogue) -> None:
+    recipe = catalogue.recipes["plain"]
+    said = refused(catalogue, prompt=" \n")
+    assert said.code == "empty_prompt"
+    assert recipe.style.example_prompt in said.next_step
+    bare = replace(recipe, style=msgspec.structs.replace(recipe.style, example_prompt=""))
+    assert EXAMPLE in refused(replace(catalogue, recipes={"plain": bare}), prompt=" ").next_step
+
+
+def test_the_words_of_style_and_request_are_put_together(catalogue: Catalogue) -> None:
+    recipe = replace(catalogue.recipes["plain"], template="a film of {prompt}, soft light", negative_prompt=" grain ")
+    styled = replace(catalogue, recipes={"plain": recipe})
+    order, _ = resolve(request(prompt=" a cat ", negative_prompt=" text "), styled, fake=True)
+    assert (order.prompt, order.negative_prompt) == ("a film of a cat, soft light", "grain, text")
+    order, _ = resolve(request(), styled, fake=True)
+    assert order.negative_prompt == "grain"
+
+
+def test_a_frame_may_have_so_many_pixels_and_no_more(catalogue: Catalogue) -> None:
+    recipe = catalogue.recipes["plain"]
+    style = msgspec.structs.replace(recipe.style, max_size=8192, size_step=8)
+    large = replace(catalogue, recipes={"plain": replace(recipe, style=style)})
+    width, height = 5000, MOST_PIXELS // 5000
+    order, _ = resolve(request(width=width, height=height), large, fake=True)
+    assert order.width * order.height == MOST_PIXELS
+    said = refused(large, width=width, height=height + 8)
+    assert (said.code, f"more than the {MOST_PIXELS}" in said.sentence) == ("bad_request", True)
+
+
+def test_a_clip_may_take_so_many_network_calls_and_no_more(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = 3
+    calls = total_calls(catalogue.recipes["plain"].plan) * frames
+    monkeypatch.setattr(requests_module, "MOST_CALLS", calls)
+    assert resolve(request(frames=frames), catalogue, fake=True)[0].frames == frames
+    assert "too much for so many frames" in refused(catalogue, frames=frames + 1).sentence
+
+
+@pytest.mark.parametrize("settings", [{"steps": 10**30}, {"refine": (10**30,)}])
+def test_a_number_that_no_message_takes_is_refused(catalogue: Catalogue, settings: dict[str, object]) -> None:
+    assert refused(catalogue, settings=settings).code == "bad_request"
+
+
+def test_an_order_that_no_message_to_a_worker_takes_is_refused(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, _ = resolve(request(), catalogue, fake=True)
+    size = len(msgspec.json.encode((order, {})))
+    monkeypatch.setattr(requests_module, "ORDER_BYTES", size)
+    assert resolve(request(), catalogue, fake=True)[0] == order
+    assert "too many for one clip" in refused(catalogue, prompt="a cats").sentence
+
+
+@pytest.mark.parametrize(
+    ("found", "code"), [("missing", "model_missing"), ("broken", "model_broken"), ("unfit", "model_unfit")]
+)
+def test_models_that_cannot_be_used_are_said_before_a_clip_is_accepted(
+    found: str, code: str, catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = Misfit("t2i", tmp_path / "model", found, "it is a lamp", "Name a model.")  # type: ignore[arg-type]
+    monkeypatch.setattr(requests_module, "misfits", lambda sources: (wrong,))
+    said = refused(catalogue, fake=False)
+    assert said.code == code
+    if found == "missing":
+        assert str(tmp_path / "model") in said.sentence
+    else:
+        assert "it is a lamp" in said.sentence
+        assert said.next_step == "Name a model."
+    assert resolve(request(), catalogue, fake=True), "test pictures need none"
+    monkeypatch.setattr(requests_module, "can_open", lambda: False)
+    assert resolve(request(), catalogue, fake=False), "nothing could be looked at"
+
+
+def test_a_model_that_is_not_there_is_said_unless_none_is_needed(catalogue: Catalogue, tmp_path: Path) -> None:
+    recipe = catalogue.recipes["plain"]
+    gone = replace(recipe, sources=msgspec.structs.replace(recipe.sources, t2i=str(tmp_path / "gone")))
+    without = replace(catalogue, recipes={"plain": gone})
+    said = refused(without, fake=False)
+    assert (said.code, str(tmp_path / "gone") in said.sentence) == ("model_missing", True)
+    assert resolve(request(), without, fake=True)
+
+
+def test_words_are_all_known_where_the_list_of_them_cannot_be_read(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    _, warnings = resolve(request(prompt="a (zyzzyva:1.2)"), catalogue, fake=False)
+    assert len(warnings) == 1
+    assert "“zyzzyva”" in warnings[0]
+    assert "1.2" not in warnings[0]
+    requests_module._known.cache_clear()
+    monkeypatch.setattr(requests_module, "known_words", unreadable)
+    _, warnings = resolve(request(prompt="a (zyzzyva:1.2)"), catalogue, fake=False)
+    requests_module._known.cache_clear()
+    assert warnings == ()

@@ -137,6 +137,21 @@ def test_what_lies_where_a_partial_folder_belongs_is_taken_away(store, tmp_path,
     assert names(elsewhere) == ["precious"], "what a link leads to is left alone"
 
 
+def test_what_somebody_has_put_beside_the_frames_goes_with_them(store):
+    result(store)
+    (store.folder(JOB) / "notes" / "more").mkdir(parents=True)
+    (store.folder(JOB) / "notes" / "more" / "text").touch()
+    store.forget(JOB)
+    assert store.is_clear
+    assert names(store.folder(JOB).parent) == []
+
+
+def test_a_result_that_says_nothing_of_its_frames_is_whole(store):
+    store.partial(JOB)
+    store.publish(JOB, b"{}")
+    assert list(store.found()) == [(JOB, b"{}")]
+
+
 def test_half_forgotten_result_is_never_seen(store, monkeypatch):
     result(store)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from backend.server import store as store_module
 from backend.server.checkup import DamagedStore
 from backend.server.jobs import ALLOWED, DuplicateJob, Job, Owner, State, WrongState
 from backend.server.schema import SCHEMA_VERSION, STEPS, UnknownSchema
-from backend.server.store import JobStore
+from backend.server.store import FileState, JobStore
 from backend.server.store_errors import StoreRefuses, refusal
 from elevator import Plan
 from shared_protocol.messages import Cancelled, Done, Failed
@@ -330,6 +332,7 @@ def test_bytes_that_a_key_has_not_fetched(store: JobStore) -> None:
     ],
 )
 def test_reasons_are_the_true_ones(path: Path, code: int, said: str) -> None:
+    path.touch()
     error = sqlite3.OperationalError("something")
     error.sqlite_errorcode = code
     refused = refusal(error, path)
@@ -501,3 +504,89 @@ def test_one_that_cannot_be_used_is_not_left_open(path: Path, harm: str, monkeyp
     for base in opened:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             base.execute("SELECT 1")
+
+
+@pytest.fixture
+def file_size() -> Iterator[Callable[[int], None]]:
+    """Sets how large a file may become, for the rest of the test."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_that_may_not_grow_is_a_full_disk(path: Path, file_size: Callable[[int], None]) -> None:
+    """SQLite says of it that the disk does not write; whether it does shows behind the end of the file."""
+    path.touch()
+    os.truncate(path, 1 << 20)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    file_size(1 << 20)
+    assert refusal(error, path).is_full
+    file_size(2 << 20)
+    assert not refusal(error, path).is_full
+
+
+def test_a_question_that_the_database_does_not_answer_is_said(store: JobStore) -> None:
+    store.close()
+    with pytest.raises(StoreRefuses) as refused:
+        store.result_names()
+    assert refused.value.failure.code == "queue_unusable"
+
+
+def test_a_job_that_has_not_ended_has_no_number_of_its_end(store: JobStore) -> None:
+    store.add(job(A))
+    assert (store.end_number(A), store.end_number(B), store.next_end_number()) == (0, 0, 1)
+    store.finish(Cancelled(job=A))
+    assert (store.end_number(A), store.next_end_number()) == (1, 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no file that is open is deleted there")
+def test_a_queue_whose_file_was_deleted_is_written_again(store: JobStore, path: Path) -> None:
+    store.add(job(A))
+    store.pause(True)
+    states = [store.file_state]
+    path.unlink()
+    states.append(store.file_state)
+    store.write_again()
+    states.append(store.file_state)
+    assert states == [FileState.THERE, FileState.GONE, FileState.THERE]
+    assert path.stat().st_mode & 0o777 == 0o600
+    store.add(job(B))
+    store.close()
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    again = JobStore(path)
+    assert (names(again), again.paused) == ([A, B], True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no file that is open is replaced there")
+def test_a_queue_in_whose_place_another_file_lies_is_kept_under_another_name(store: JobStore, path: Path) -> None:
+    store.add(job(A))
+    (path.parent / "other").write_bytes(b"another's")
+    (path.parent / "other").replace(path)
+    assert store.file_state is FileState.ANOTHER
+    aside = store.put_aside()
+    assert aside.parent == path.parent
+    assert stored(aside) == [(A, "queued")]
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes() == b"another's"
+
+
+def test_a_queue_in_memory_has_no_file_to_lose() -> None:
+    assert JobStore(None).file_state is FileState.THERE
+
+
+def test_a_copy_for_which_there_is_no_room_leaves_nothing(
+    store: JobStore, path: Path, file_size: Callable[[int], None]
+) -> None:
+    store.add(job(A))
+    path.unlink()
+    before = set(path.parent.iterdir())
+    file_size(0)
+    with pytest.raises(StoreRefuses) as refused:
+        store.write_again()
+    file_size(1 << 30)
+    assert refused.value.failure.code in ("disk_full", "queue_unusable")
+    assert set(path.parent.iterdir()) == before
+    store.write_again()
+    assert stored(path) == [(A, "queued")]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from backend.server import pace
 from backend.server import times as times_module
+from backend.server.forecast import Forecast
 from backend.server.jobs import Job, Owner, State
 from backend.server.peers import Audience
 from backend.server.store import JobStore
@@ -27,7 +28,7 @@ class Hall:
     """Times with slots that run what a test says, and a clock that it sets."""
 
     def __init__(self, workers: int = 1) -> None:
-        self.store, self.now = JobStore(None), 0.0
+        self.store, self.now = JobStore(None), 500.0
         self.slots: list[Any] = [SimpleNamespace(job=None, progress=None) for _ in range(workers)]
         self.audience: Audience | None = None
         self.times = Times(
@@ -78,6 +79,13 @@ def test_times_are_those_of_giving_each_job_to_the_worker_that_is_free_first(
         end = heapq.heappop(free) + 1000.0 * pace.units(job.order)
         heapq.heappush(free, end)
         assert where[job.id] == (len(left) + place, round(end, 1), place)
+
+
+def test_a_job_whose_end_is_not_stored_yet_comes_before_all_and_takes_no_time(hall: Hall) -> None:
+    made, waits = hall.submit(), hall.submit()
+    hall.store.move(made.id, State.LOADING)
+    where = hall.times.forecast(hall.store.unfinished())
+    assert where == {made.id: Forecast(0, 0.0), waits.id: Forecast(0, None)}
 
 
 def test_a_time_is_unknown_until_such_a_clip_was_made(hall: Hall) -> None:

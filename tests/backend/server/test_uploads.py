@@ -446,8 +446,11 @@ def test_idle_uploads_give_their_room(root):
     clock = Clock()
     uploads = Uploads(root, 1000, clock)
     uploads.offer(sha(b"1"), 900)
-    clock.now += IDLE_SECONDS + 1
-    assert uploads.offer(sha(b"2"), 900) == 0
+    clock.now += IDLE_SECONDS
+    with pytest.raises(UploadRefused, match="no room"):
+        uploads.offer(sha(b"2"), 101)
+    clock.now += 1
+    assert uploads.offer(sha(b"2"), 101) == 0, "one byte too many is too many"
     assert len(names(root)) == 1
 
 

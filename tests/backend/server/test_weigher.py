@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ import pytest
 import torch
 
 from backend.orders import Answer, Question, Sample
+from backend.server import weigher as weigher_module
 from backend.server.weigher import CANNOT_SAY, Weigher
 from backend.styles.catalogue import read_catalogue
 from backend.worker import weighing
+from backend.worker.foresight import Foreseen
 from elevator import Plan
 from elevator.calls import calls_of
 from elevator.cost.shapes import Shapes
@@ -96,10 +99,48 @@ def test_what_cannot_be_said_is_0(weigher: Weigher) -> None:
 
 
 @pytest.mark.process
-def test_a_process_that_does_not_start_is_no_harm(tmp_path: Path) -> None:
+def test_a_process_that_does_not_start_is_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     weigher = Weigher((str(tmp_path / "no python"),))
     assert weigher.ask(ME, clip(), sample(2), "cpu") is None
     assert list(weigher.look()) == [(ME, clip(), CANNOT_SAY)]
+    weigher.foresee(sample(3), "cpu", 0)
+    assert weigher.known(sample(3), "cpu", 0) == CANNOT_SAY
+    caplog.clear()
+    assert list(weigher.look()) == []
+    assert not caplog.records, "it is not tried again and again"
+
+
+@pytest.mark.process
+def test_what_is_known_is_not_asked_again_and_the_oldest_answer_goes_first(
+    weigher: Weigher, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weigher_module, "MOST_KEPT", 2)
+    for frames in (2, 3, 4):
+        weigher.foresee(sample(frames), "cpu", 0)
+    deadline = time.monotonic() + 60
+    while weigher.known(sample(4), "cpu", 0) is None:
+        assert time.monotonic() < deadline
+        assert list(weigher.look()) == [], "no client has asked"
+        time.sleep(0.01)
+    weigher.foresee(sample(4), "cpu", 0)
+    known = [weigher.known(sample(frames), "cpu", 0) for frames in (2, 3, 4)]
+    assert known == [None, Answer(memory=3000), Answer(memory=4000)]
+    assert list(weigher.look()) == []
+    assert weigher._process is None
+    assert asked.read_text().split() == ["2", "3", "4"]
+
+
+@pytest.mark.process
+def test_the_end_of_the_backend_ends_what_is_being_found_out() -> None:
+    weigher = Weigher((sys.executable, "-c", "import time; time.sleep(600)"))
+    weigher.ask(ME, clip(), sample(2), "cpu")
+    weigher.foresee(sample(3), "cpu", 0)
+    process = weigher._process
+    assert process is not None
+    weigher.close()
+    assert process.returncode not in (None, 0)
+    assert list(weigher.look()) == []
+    assert weigher._process is None, "nothing is asked any more"
 
 
 @pytest.mark.process
@@ -126,6 +167,26 @@ def test_the_answer_is_what_the_sampler_foresees(home: Path, monkeypatch: pytest
     assert weighing.weigh(Question(order=wanted, device="cuda:1")).memory == 700, "the process's own is not the card's"
     size = {"frames": 1, "height": 48, "width": 32}
     assert foreseen == [(plan, torch.float32, size), (plan, torch.float16, size)]
+
+    def foresee(shapes: Shapes, plan: Plan, size: tuple[int, ...], device: str, there: int) -> Foreseen:
+        return Foreseen((0, 2), sum(size) + there)
+
+    monkeypatch.setattr(weighing, "foresee", foresee)
+    enough, too_little = (weighing.weigh(Question(order=wanted, device="cpu", there=there)) for there in (1000, 999))
+    assert enough == Answer(memory=1000, least=1000)
+    assert too_little == Answer(memory=1000, least=1 + 48 + 32 + 999, rungs=(0, 2))
+
+
+@pytest.mark.slow
+def test_of_models_that_are_not_there_nothing_can_be_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = msgspec.json.encode(Question(order=order(), device="cpu"))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(question)))
+    assert weighing.main() == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.strip()
 
 
 @pytest.mark.process

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from backend.failures import BackendError
 from backend.worker import advice
+from backend.worker.foresight import peak
 from backend.worker.ladder import rungs
 from backend.worker.maker import Advance, Note, Picture
 from backend.worker.sampling import SamplingMaker
@@ -280,7 +281,28 @@ def test_two_chunks_tell_what_many_take() -> None:
 
 def test_a_smaller_clip_keeps_its_shape() -> None:
     assert list(advice._candidates((16, 256, 512), 0.5, 8)) == [(7, 256, 512), (16, 168, 336)]
+    assert list(advice._candidates((16, 256, 512), 1, 8)) == [(14, 256, 512), (16, 240, 480)]
+    assert list(advice._candidates((1, 64, 64), 1, 8)) == [(1, 56, 56)], "no clip is shorter than one frame"
+    assert list(advice._candidates((16, 8, 8), 0.5, 8)) == [(7, 8, 8)], "nor smaller than its models can"
     assert not list(advice._candidates((16, 256, 512), 0, 8))
+
+
+def test_what_would_fit_is_looked_for_where_it_may_be_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = load_shapes(Sources.of(WEIGHTS / "t2i", WEIGHTS / "zeroscope"))
+    plan, size = Plan(steps=1, refine=(1,), refine_steps=1), (16, 64, 64)
+    cost = advice._estimate(shapes, plan, size)
+    whole, moving = peak(cost, "cpu"), cost.activations + cost.kept
+    monkeypatch.setattr(advice, "PATIENCE_SECONDS", 600.0)
+
+    def said(there: int) -> str:
+        return advice._fitting(shapes, plan, size, cost, "cpu", there)
+
+    candidates = advice._candidates(size, 0.5, shapes.models.size_multiple)
+    clips = [f"{frames} frames of {width} × {height} pixels" for frames, height, width in candidates]
+    assert said(whole - moving // 2) == f"; {' or '.join(clips)} would fit"
+    assert said(whole - moving) == "; no clip was found that would fit", "the models alone take all"
+    monkeypatch.setattr(advice, "PATIENCE_SECONDS", -1.0)
+    assert said(whole - moving // 2) == "; no clip was found that would fit", "whoever waits is told"
 
 
 def test_where_the_clip_should_fit_other_programs_are_suspected(

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from backend.worker import shelf as shelf_module
 from backend.worker.maker import Advance
 from backend.worker.sampling import SamplingMaker
 from backend.worker.shelf import Shelf
@@ -190,6 +191,19 @@ def test_room_is_made_before_anything_is_read(tmp_path: Path) -> None:
     assert kept.bytes == 0
     steps.close()
     assert reads(kept, b) == 5
+
+
+def test_models_that_take_more_than_their_headers_say_make_room_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = golden("zeroscope"), golden("animatediff")
+    first = shelf()
+    result(first.take(sources[0]))
+    monkeypatch.setattr(shelf_module, "_parameters", lambda path: 0)
+    kept = shelf(first.bytes)
+    for each in sources:
+        result(kept.take(each))
+    assert kept.bytes < first.bytes + 1
+    assert reads(kept, sources[1]) == 0
+    assert reads(kept, sources[0]) == OWN["zeroscope"]
 
 
 def test_a_set_over_the_budget_is_used_and_stays_until_another_comes() -> None:
