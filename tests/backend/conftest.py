@@ -1,7 +1,4 @@
-"""Every test has a home of its own: no test sees the user's files or another test's backend.
-
-None has a deadline, because the machine may be busy.
-"""
+"""Every test has a home of its own: no test sees the user's files or another test's backend."""
 
 from __future__ import annotations
 
@@ -9,13 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from backend.server.store import JobStore
 from tests.backend.harness import Running, running
-
-settings.register_profile("busy machine", deadline=None)
-settings.load_profile("busy machine")
 
 
 @pytest.fixture(autouse=True)
