@@ -105,13 +105,16 @@ def elevate(
     _check_size(models, plan, frames, height, width, seed)
     asked = Prompts.of(prompt, negative_prompt, prompts, frames)
     footage = _footage(init_frames, strength, anchor_frame, (frames, height, width))
-    t2i_schedule = models.t2i_schedule.with_steps(plan.steps)
-    check_lcm(t2i_schedule, plan)
-    if plan.matching == "snr":
-        t2v_schedule = models.t2v_schedule.matched(t2i_schedule)
-    else:
-        t2v_schedule = models.t2v_schedule.with_steps(plan.steps)
-    return _elevate(models, asked, plan, (frames, height, width), seed, footage, (t2i_schedule, t2v_schedule))
+    schedules = schedules_of(models, plan)
+    check_lcm(schedules[0], plan)
+    return _elevate(models, asked, plan, (frames, height, width), seed, footage, schedules)
+
+
+def schedules_of(models: Models, plan: Plan) -> tuple[Schedule, Schedule]:
+    """The T2I's and the T2V's, with the timesteps of a plan. Raises PlanError if they cannot make its steps."""
+    t2i = models.t2i_schedule.with_steps(plan.steps)
+    t2v = models.t2v_schedule
+    return t2i, t2v.matched(t2i) if plan.matching == "snr" else t2v.with_steps(plan.steps)
 
 
 def _elevate(

@@ -62,13 +62,9 @@ def new_clip(given: Mapping[str, Any]) -> ClipOptions:
     seed = random.randrange(2**31) if seed == RANDOM_SEED else seed
     prompts = {0: given["prompt"]} if "prompt" in given else {}
     prompts |= dict(given.get("travel", ()))
-    places: dict[str, Any] = {
-        name: given.get(name) for name in (*SINGLE, "prediction_type", "distilled", "t2v_schedule")
-    }
-    pictures = Pictures(init=places.pop("init"), anchor=places.pop("anchor"))
-    places |= {field: tuple(given.get(name, ())) for name, field in SEVERAL.items()}
+    pictures = Pictures(init=init, anchor=given.get("anchor"))
     return ClipOptions(
-        sources=Sources(**places),
+        sources=sources_of(given),
         pictures=pictures,
         device=_device(given, Device("auto", "auto")),
         frames=frames,
@@ -77,6 +73,14 @@ def new_clip(given: Mapping[str, Any]) -> ClipOptions:
         overwrite=given.get("overwrite", False),
         quiet=given.get("quiet", False),
     )
+
+
+def sources_of(given: Mapping[str, Any]) -> Sources:
+    """The models that the options name."""
+    single = {*SINGLE, "prediction_type", "distilled", "t2v_schedule"} - set(Pictures.__struct_fields__)
+    places: dict[str, Any] = {name: given.get(name) for name in single}
+    places |= {field: tuple(given.get(name, ())) for name, field in SEVERAL.items()}
+    return Sources(**places)
 
 
 def clip_again(given: Mapping[str, Any]) -> ClipOptions:

@@ -11,7 +11,7 @@ from ..arguments import though_unread
 from ..errors import ElevatorError
 from ..pictures.clip_folder import record_path
 from ..sidecar import Sidecar
-from . import identifying, studying
+from . import calibrating, identifying, studying
 from .clip_options import SEVERAL, SINGLE, ClipOptions, clip_again, new_clip
 from .options import parser
 
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return identifying.main(words[1:])
     if studying.is_meant(words):
         return studying.main(words[1:])
+    if calibrating.is_meant(words):
+        return calibrating.main(words[1:])
     grammar = parser()
     given = vars(grammar.parse_args(arguments))
     if problem := _misunderstood(given):

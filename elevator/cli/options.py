@@ -31,19 +31,20 @@ def parser() -> argparse.ArgumentParser:
     made = ArgumentParser(
         prog="elevator",
         description=__doc__,
-        epilog="elevator identify FILE ... says what models' files are, elevator study makes the paper's tables;\n"
-        "elevator identify --help and elevator study --help say more.",
+        epilog="elevator identify FILE ... says what models' files are, elevator study makes the paper's tables,\n"
+        "elevator calibrate finds a plan for two models that nobody has tuned; elevator COMMAND --help says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
     made.add_argument("--version", action="version", version=version())
-    _add_models(made.add_argument_group("models"))
+    add_models(made.add_argument_group("models"))
     _add_clip(made.add_argument_group("clip"))
     _add_running(made.add_argument_group("running"))
     return made
 
 
-def _add_models(group: argparse._ArgumentGroup) -> None:
+def add_models(group: argparse._ArgumentGroup) -> None:
+    """Options that name models, which `clip_options.sources_of` reads."""
     names = ", ".join(EMBEDDED)
     group.add_argument(
         "--t2i", type=_model, metavar="MODEL", help="Stable Diffusion 1.x or 2.x: a file or folder, or embedded"

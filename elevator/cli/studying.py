@@ -126,16 +126,18 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--prompts",
-        type=_prompts,
+        type=values.prompts,
         metavar="N|FILE",
         help="the first N of the study's own, or a file: a prompt a line, or a JSON list of objects with a text each",
     )
-    made.add_argument("--seeds", type=_count, default=2, metavar="N", help="of each prompt, at most (default: 2)")
-    made.add_argument("--frames", type=_count, default=FRAMES, metavar="N", help=f"default: {FRAMES}")
+    made.add_argument("--seeds", type=values.count, default=2, metavar="N", help="of each prompt, at most (default: 2)")
+    made.add_argument("--frames", type=values.count, default=FRAMES, metavar="N", help=f"default: {FRAMES}")
     made.add_argument("--size", type=values.size, metavar="WxH", help="in pixels (default: the T2I's own)")
     made.add_argument("--device", type=values.device, default="auto", metavar="DEVICE", help="default: auto")
     made.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="of the networks")
-    made.add_argument("--processes", type=_count, metavar="N", help="clips at once (default: one a core, on a GPU one)")
+    made.add_argument(
+        "--processes", type=values.count, metavar="N", help="clips at once (default: one a core, on a GPU one)"
+    )
     made.add_argument("--out", type=Path, default=Path("study"), help="folder of everything (default: study)")
     made.add_argument("--dry-run", action="store_true", help="only say what it costs in clips and hours")
     made.add_argument("--page", action="store_true", help="make no clip: write the page from those that are there")
@@ -146,14 +148,3 @@ def parser() -> argparse.ArgumentParser:
 
 def _model(text: str) -> str:
     return text if text in EMBEDDED else values.path(text)
-
-
-def _count(text: str) -> int:
-    found = values.whole(text)
-    if found < 1:
-        raise argparse.ArgumentTypeError(f"{found} is too few: give 1 or more")
-    return found
-
-
-def _prompts(text: str) -> tuple[int | None, Path | None]:
-    return (_count(text), None) if text.isdecimal() else (None, Path(text))

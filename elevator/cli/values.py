@@ -46,6 +46,19 @@ def whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f'"{_short(text)}" is no whole number: write it like 16') from None
 
 
+def count(text: str) -> int:
+    """A whole number of 1 or more."""
+    found = whole(text)
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"{found} is too few: give 1 or more")
+    return found
+
+
+def prompts(text: str) -> tuple[int | None, Path | None]:
+    """ "12" → (12, None): the first so many; "mine.txt" → (None, path)."""
+    return (count(text), None) if text.isdecimal() else (None, Path(text))
+
+
 def number(text: str) -> float:
     """ "0.5" → 0.5."""
     try:

@@ -113,7 +113,53 @@ def estimate(
     The memory is that of a processor; what other devices take beside tensors is not known here.
     """
     shapes = models if isinstance(models, Shapes) else shapes_of(models)
-    own, once = shapes.models, calls_of(plan, 1, start)  # one call an output, as the spans are in each output's cost
+    each = rates(plan, shapes, frames=frames, height=height, width=width, start=start, chunks=chunks)
+    levels = max((len(plan.inverts_to(plan.steps - countdown)) for countdown in plan.refine), default=0)
+    return Estimate(
+        weights=shapes.weights,
+        loading=shapes.loading,
+        painting=each.guided.whole,
+        refining=each.refining,
+        decoding=each.decoding,
+        kept=each.guided.kept + (levels + LATENTS) * each.latents,
+        calls=calls_of(plan, frames, start),
+        flops=each.flops(plan, start),
+    )
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the outputs take that a plan's chain asks for, and with them any plan that asks for outputs of these kinds:
+
+    plans that differ in steps, refinements and way back alone.
+    """
+
+    guided: _Repeated
+    """Of the T2I."""
+    refining: Cost
+    """A guided output of the T2V; nothing where the plan refines nowhere."""
+    decoding: Cost
+    """A frame."""
+    frames: int
+    prompts: int
+    """That a guided call has: a call with one prompt takes its share of it."""
+    latents: int
+    """Bytes of a clip's."""
+
+    def flops(self, plan: Plan, start: int = 0) -> int:
+        """Of a whole clip, its prompts left out."""
+        once = calls_of(plan, 1, start)  # one call an output, as the spans are in each output's cost
+        single = self.guided.flops(once.correction + once.inverting, once.shallow_correction + once.shallow_inverting)
+        painting = self.guided.flops(once.painting, once.shallow_painting)
+        refining = once.refining * self.refining.flops
+        return painting + single // self.prompts + refining + self.frames * self.decoding.flops
+
+
+def rates(
+    plan: Plan, shapes: Shapes, *, frames: int, height: int, width: int, start: int = 0, chunks: int = 1
+) -> Rates:
+    """What each output of a plan's chain takes; see `estimate`."""
+    own = shapes.models
     with shapes.mode:
         z = torch.empty(frames, *own.latent_shape(height, width))
         t2i_text, t2v_text = (_text(own, encoder, chunks) for encoder in (own.t2i_text, own.t2v_text))
@@ -130,27 +176,9 @@ def estimate(
             plan.video_spans,
         )
         guided = _repeated(t2i.guided, z, plan)
-        refining = measure(lambda: result(t2v.guided(z, 0))) if once.refining else NOTHING
+        refining = measure(lambda: result(t2v.guided(z, 0))) if calls_of(plan, 1, start).refining else NOTHING
         decoding = measure(lambda: decoded(own.vae, z[:1].float(), plan.tile))
-    prompts = 1 if guidance == 1 else 2  # a call with one prompt takes its share of a guided one
-    single = guided.flops(once.correction + once.inverting, once.shallow_correction + once.shallow_inverting)
-    flops = (
-        guided.flops(once.painting, once.shallow_painting)
-        + single // prompts
-        + once.refining * refining.flops
-        + frames * decoding.flops
-    )
-    levels = max((len(plan.inverts_to(plan.steps - countdown)) for countdown in plan.refine), default=0)
-    return Estimate(
-        weights=shapes.weights,
-        loading=shapes.loading,
-        painting=guided.whole,
-        refining=refining,
-        decoding=decoding,
-        kept=guided.kept + (levels + LATENTS) * z.nbytes,
-        calls=calls_of(plan, frames, start),
-        flops=flops,
-    )
+    return Rates(guided, refining, decoding, frames, 1 if guidance == 1 else 2, z.nbytes)
 
 
 @dataclass(frozen=True)
