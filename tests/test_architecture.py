@@ -80,8 +80,10 @@ DOORS: dict[str, set[str]] = {
     "elevator.text": {"elevator", "elevator.checkpoints"},
     "elevator.models": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.presets", "elevator.text"},
     "elevator.cost": {"elevator", "elevator.chain", "elevator.checkpoints", "elevator.models", "elevator.text"},
-    "elevator.cli": {"elevator", "elevator.checkpoints", "elevator.embedded", "elevator.models", "elevator.pictures"}
-    | {"elevator.presets", "elevator.study", "elevator.text"},
+    "elevator.calibration": {"elevator", "elevator.chain", "elevator.cost", "elevator.models", "elevator.presets"}
+    | {"elevator.study"},
+    "elevator.cli": {"elevator", "elevator.calibration", "elevator.checkpoints", "elevator.embedded", "elevator.models"}
+    | {"elevator.pictures", "elevator.presets", "elevator.study", "elevator.text"},
     "elevator.study": {"elevator", "elevator.chain", "elevator.cost", "elevator.embedded", "elevator.models"}
     | {"elevator.embedded.small_world", "elevator.pictures"},
     "elevator.embedded": set(),

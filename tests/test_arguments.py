@@ -17,6 +17,7 @@ from elevator.cli.shared import SHARED
 COMMANDS = {
     "python -m backend": "backend.__main__",
     "python -m elevator": "elevator.cli.command_line",
+    "python -m elevator.calibration.comparing": "elevator.calibration.comparing",
     "python -m elevator.pictures.animation": "elevator.pictures.animation",
     "python -m elevator.pictures.metrics": "elevator.pictures.metrics",
     "install.py": "install",

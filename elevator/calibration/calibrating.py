@@ -17,7 +17,7 @@ from ..sampler import elevate, schedules_of
 from ..steps import relay, result
 from ..study.prompts import StudyPrompt
 from .choosing import Point, choose
-from .probing import Size, calls_to_probe, curve_of, decibels, outputs_to_probe, probe
+from .probing import Size, calls_to_probe, curve_of, decibels, outputs_to_probe, probe, refined_at
 
 BUDGET = 0.8
 """Of the reference's arithmetic."""
@@ -192,9 +192,9 @@ def _frames(models: Models, size: Size, names: set[str]) -> Iterator[Frame]:
     for name, preset in models.presets.items():
         if name in names:
             plan = preset.plan
-            kind = replace(plan, steps=1, refine=(1,) if plan.refine else (), refine_steps=1, inversion_steps=None)
+            kind = replace(refined_at(plan, 0), steps=1, refine=(1,), refine_steps=1)  # and so of outputs of its kinds
             if kind not in known:
-                known[kind] = rates(plan, shapes, frames=size.frames, height=size.height, width=size.width)
+                known[kind] = rates(kind, shapes, frames=size.frames, height=size.height, width=size.width)
             yield Frame(name, plan, known[kind])
 
 

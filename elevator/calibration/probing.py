@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -73,6 +74,7 @@ def probe(
     shape = models.latent_shape(size.height, size.width)
     t2i, t2v = models.denoisers(Prompts("", (text,)), size.frames, plan, schedules)
     gain = motion_mask(plan.lowpass, size.frames, *shape[1:])
+    spans = {"painting": len(plan.image_spans(size.frames)), "refining": len(plan.video_spans(size.frames))}
 
     def noise(i: int, purpose: str, n: int, k: int = 0) -> Tensor:
         if purpose == "lcm step":
@@ -85,12 +87,12 @@ def probe(
     said: list[list[Tensor]] = []
     for i in range(plan.steps):
         said.append([])
-        last, aside = z, chain(t2i, t2v, refined_at(plan, i), z, partial(noise, i), i)
-        for unit in aside:
+        units: Counter[str] = Counter()
+        for unit in chain(t2i, t2v, refined_at(plan, i), z, partial(noise, i), i):
             yield
-            if unit.clean is last:  # between two spans
+            units[unit.phase] += 1
+            if units[unit.phase] % spans[unit.phase]:  # the output is not yet whole
                 continue
-            last = unit.clean
             slow = lowpass(unit.clean, gain)
             if unit.phase == "refining":
                 said[i].append(slow)

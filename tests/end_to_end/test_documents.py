@@ -46,7 +46,9 @@ ELSEWHERE = {
     ".venv/bin/python -m elevator.embedded.training.export": "tests/embedded exports into a folder",
 }
 """Commands that another test runs, or that would run this one."""
-LONGER = re.compile(r"elevator study|tests\.benchmarks\.|elevator\.embedded\.training\.|pytest|tests\.(parity|gpu)")
+LONGER = re.compile(
+    r"elevator (study|calibrate)|elevator\.calibration\.|tests\.benchmarks\.|elevator\.embedded\.training\.|pytest|tests\.(parity|gpu)"
+)
 """Commands that take minutes: `--help` shows that they are there and read their options."""
 OURS = {".venv/bin/video-elevator": "backend", ".venv/bin/elevator": "elevator"}
 """The commands of the environment, and the module that each runs."""
