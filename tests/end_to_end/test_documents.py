@@ -47,7 +47,7 @@ ELSEWHERE = {
 }
 """Commands that another test runs, or that would run this one."""
 LONGER = re.compile(
-    r"elevator (study|calibrate)|elevator\.calibration\.|tests\.benchmarks\.|elevator\.embedded\.training\.|pytest|tests\.(parity|gpu)"
+    r"elevator (study|calibrate)|elevator\.(calibration|embedded\.training)\.|tests\.(benchmarks\.|parity|gpu)|pytest"
 )
 """Commands that take minutes: `--help` shows that they are there and read their options."""
 OURS = {".venv/bin/video-elevator": "backend", ".venv/bin/elevator": "elevator"}

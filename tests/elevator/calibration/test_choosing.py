@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import combinations, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,11 +60,11 @@ def test_news_gather_until_the_next_refinement_and_count_by_their_square():
     assert leftover(curve, (4, 3, 2, 1)) == 0
 
 
-def test_refinements_cut_the_curve_into_equal_parts():
-    plan = choose(curve_of([1.0] * 20), FRAME, calls, bare(FRAME) + 2 * 3)
+@pytest.mark.parametrize(("count", "parts"), [(1, [9, 10]), (2, [6, 6, 6]), (3, [4, 4, 4, 5])])
+def test_refinements_cut_the_curve_into_equal_parts(count, parts):
+    plan = choose(curve_of([1.0] * 20), FRAME, calls, bare(FRAME) + 2 * count)
     assert plan is not None
-    ends = (21, *plan.refine, 0)
-    assert sorted(a - b - 1 for a, b in pairwise(ends)) == [4, 4, 4, 5]
+    assert sorted(a - b - 1 for a, b in pairwise((21, *plan.refine, 0))) == parts
 
 
 def test_refinements_stand_where_there_is_much_to_hear():
@@ -88,7 +89,7 @@ def test_of_two_equal_refinements_the_cheaper_one_is_made():
     """An inversion has fewer steps the smaller the countdown."""
     news = [0.0] * 20
     news[4] = news[12] = 1.0  # countdowns 16 and 8
-    cheap = choose(curve_of(news), INVERTED, calls, calls(replace(INVERTED, refine=(8,), refine_steps=1)))
+    cheap = choose(curve_of(news), INVERTED, calls, calls(replace(INVERTED, refine=(16,), refine_steps=1)))
     assert cheap is not None
     assert cheap.refine == (8,)
     dear = choose(curve_of(news), INVERTED, calls, 10**6)
