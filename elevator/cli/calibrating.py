@@ -2,7 +2,8 @@
 
 A few clips are probed: at every step the clean predictions of both models are compared in what is motion. The plan is
 a preset with other refinements, within a budget of arithmetic, in the words of a style's file and of this command line.
-For other models than the embedded ones give --prompts; those that say how things move tell most.
+For other models than the embedded ones give --prompts; those that say how things move tell most. On the embedded pairs
+such plans lost motion that presets made by hand keep (docs/SAMPLER.md): look at clips before you use one.
 
 Exit codes: 0 done · 1 a sentence on standard error says what to change · 2 the command is not understood ·
 130 interrupted.
