@@ -129,11 +129,11 @@ def test_clips_are_those_of_as_many_seeds_as_prompts_have(tmp_path):
     assert three.t2vs_of(replace(table, t2vs=2)) == ("a", "b")
 
 
-def test_styles_are_for_the_embedded_t2i_alone(tmp_path):
+def test_arms_with_an_embedded_lora_are_for_the_embedded_t2i_alone(tmp_path):
     study = replace(study_in(tmp_path, tables=("baselines",)), t2i=str(WEIGHTS / "t2i"))
     impossible = cast(study).impossible
-    assert {arm for _, arm in impossible} == {arm.name for arm in STYLED}
-    assert set(impossible.values()) == {"The styles are LoRAs of the embedded T2I."}
+    assert {arm for _, arm in impossible} == {"turbo"} | {arm.name for arm in STYLED}
+    assert set(impossible.values()) == {"Its LoRA is one of the embedded T2I."}
     assert cast(study_in(tmp_path, tables=("baselines",))).impossible == {}
 
 
