@@ -81,7 +81,9 @@ def test_tables_have_the_clips_that_they_are_worth():
     assert all(table.t2vs is None for table in TABLES if table.name not in with_one)
     assert [arm.name for arm in MAIN] == ["T2V alone", "T2I per frame", "published", "sketch"]
     (arithmetic,) = (table for table in TABLES if table.name == "arithmetic")
-    assert [arm.name for arm in arithmetic.arms if arm in PRESETS] == ["fast", "draft", "turbo"], "the last one is its blend"
+    assert [arm.name for arm in arithmetic.arms if arm in PRESETS] == ["fast", "draft", "turbo"], (
+        "balanced is its blend"
+    )
 
 
 def test_what_a_shorter_plan_cannot_do_says_why(all_recipes):
