@@ -51,9 +51,6 @@ def main(words: Sequence[str]) -> int:
     except ElevatorError as error:
         print(error, file=sys.stderr)
         return TO_CHANGE
-    except OSError as error:
-        print(f"{given['out']} cannot be written ({error.strerror}); choose another --out.", file=sys.stderr)
-        return TO_CHANGE
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
@@ -73,10 +70,13 @@ def _run(given: Mapping[str, Any]) -> None:
     with tqdm(total=ready.calls, disable=given.get("quiet", False), mininterval=interval, leave=False) as bar:
         told = as_json(given, ready, bar.update)
     text = json.dumps(told, indent=1)
+    print(text if "json" in given else as_text(told))  # first, so that minutes of work are not lost with a full disk
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", "utf-8")
-    print(text if "json" in given else as_text(told))
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text + "\n", "utf-8")
+        except OSError as error:
+            raise RequestError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
 
 
 def as_json(given: Mapping[str, Any], ready: Calibrator, told: Any) -> dict[str, Any]:

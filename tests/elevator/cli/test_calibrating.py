@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,18 +104,17 @@ def test_what_is_told_makes_a_clip_as_a_styles_file_and_as_options(capsys, tmp_p
     assert Plan.from_mapping(made) == preset.changed(style["plan"])
 
 
-def test_a_folder_that_cannot_be_written_is_told(capsys, tmp_path, monkeypatch):
+def test_a_place_that_cannot_be_written_is_told_after_the_plan(capsys, tmp_path, monkeypatch):
     from elevator.cli import calibrating
 
-    def full(given):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(calibrating, "_calibrator", full)
-    code, _, err = told(capsys, *MODELS, "--out", tmp_path / "plan.json")
-    assert (code, err) == (
-        1,
-        f"{tmp_path / 'plan.json'} cannot be written (No space left on device); choose another --out.",
-    )
+    ready = SimpleNamespace(clips=1.0, reference="balanced", prompts=(), calls=1)
+    monkeypatch.setattr(calibrating, "_calibrator", lambda given: ready)
+    monkeypatch.setattr(calibrating, "as_json", lambda *_: {"plan": {}})
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "plan.json"
+    code, text, err = told(capsys, *MODELS, "--json", "--out", out)
+    assert (code, json.loads(text)) == (1, {"plan": {}})
+    assert err.splitlines()[-1] == f"{out} cannot be written (File exists); choose another --out."
 
 
 def test_an_interrupted_calibration_says_so(capsys, monkeypatch):
