@@ -1,9 +1,9 @@
-"""A maker without models: a disc moves over a coloured ground, the same for the same prompt and seed.
+"""A maker without models: a disc moves over a ground of another colour, the same for the same prompt and seed.
 
-Tests and the user interface are made with it. It goes through the phases of the real one. In the prompt
-`fail:CODE` fails half-way with that code of the protocol, `fail:crash` ends the process, `fail:hang` stops
-answering, `fail:crash-once` and `fail:hang-once` do so in the first try alone, and `unknown:WORD` is a word that this
-maker does not know.
+It moves by about a third of the picture, which optical flow can follow. Tests and the user interface are made with it.
+It goes through the phases of the real one. In the prompt `fail:CODE` fails half-way with that code of the protocol,
+`fail:crash` ends the process, `fail:hang` stops answering, `fail:crash-once` and `fail:hang-once` do so in the first
+try alone, and `unknown:WORD` is a word that this maker does not know.
 The environment variable ELEVATOR_FAKE_STEP_SECONDS sets the length of a step, in seconds; `slow:SECONDS` in the prompt
 does so for one clip. `grain:LEVELS` adds so much noise, standard deviation, of 255: PNG files as large as those of
 photographs.
@@ -33,6 +33,9 @@ STEPS = 20
 STEP_SECONDS = 0.05
 PREVIEW_PX = 32
 CRASH_EXIT_CODE = 70
+SUBPIXEL_BITS = 4
+SUBPIXELS = 1 << SUBPIXEL_BITS
+"""Steps of a pixel in which the disc moves, so that no two frames of a clip are the same."""
 FAILURES: dict[str, FailureCode] = {code: code for code in get_args(FailureCode)}
 
 
@@ -114,17 +117,19 @@ def _follow_script(order: Sample, cautious: bool) -> None:
 def _paint(order: Sample) -> Clip:
     words = f"{order.prompt}\n{order.negative_prompt}\n{order.seed}\n{[lora.path for lora in order.sources.loras]}"
     number = np.random.default_rng(np.frombuffer(hashlib.sha256(words.encode()).digest(), np.uint32))
-    ground, disc = number.integers(40, 216, (2, 3))
-    start, end = number.uniform(0.2, 0.8, (2, 2))
+    ground = number.integers(40, 216, 3)
+    disc = 40 + (ground - 40 + number.integers(44, 132, 3)) % 176  # at least 44 levels away from it in each colour
     size = np.array((order.width, order.height))
+    middle, angle, travel = number.uniform(0.4, 0.6, 2) * size, number.uniform(0, 2 * np.pi), number.uniform(0.3, 0.4)
+    path = travel * size.min() * np.array((np.cos(angle), np.sin(angle)))
     radius, grain = int(size.min()) // 5, _number(order.prompt, "grain", 0.0)
     fall = np.linspace(1.0, 0.6, order.height)[:, None, None]
     back = np.broadcast_to(ground * fall, (order.height, order.width, 3)).astype(np.uint8)
     clip = np.empty((order.frames, order.height, order.width, 3), np.uint8)
-    for index, way in enumerate(np.linspace(0.0, 1.0, order.frames)):
+    for index, way in enumerate(np.linspace(-0.5, 0.5, order.frames)):
         frame = back.copy()
-        x, y = ((start + (end - start) * way) * size).astype(int).tolist()
-        cv2.circle(frame, (x, y), radius, disc.tolist(), -1, cv2.LINE_AA)
+        x, y = np.rint((middle + path * way) * SUBPIXELS).astype(int).tolist()
+        cv2.circle(frame, (x, y), radius * SUBPIXELS, disc.tolist(), -1, cv2.LINE_AA, SUBPIXEL_BITS)
         if grain:
             noise = number.normal(0, grain, frame.shape).astype(np.float32)
             frame = (frame + noise).clip(0, 255).astype(np.uint8)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from itertools import pairwise
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from backend.failures import Failure
 from backend.worker.fake import PREVIEW_PX, STEPS, FakeMaker
 from backend.worker.maker import Advance, Item, Picture
 from elevator.pictures.clip_folder import RECORD, SHEET
+from elevator.pictures.conform import conform
 from tests.backend.clip_orders import made, order
 
 
@@ -50,6 +54,27 @@ def test_a_clip_is_a_disc_that_moves_over_its_ground() -> None:
     assert set(wide.extras) == {RECORD, SHEET}
     assert json.loads(wide.extras[RECORD])["made_with"] == "test pictures"
     assert cv2.imdecode(np.frombuffer(wide.extras[SHEET], np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    frames=st.integers(3, 16),
+    sides=st.sampled_from([(64, 64), (64, 32), (96, 64), (128, 224)]),
+)
+@example(seed=1_000_442, frames=3, sides=(64, 64))
+def test_whatever_the_seed_the_disc_is_seen_and_moves(seed: int, frames: int, sides: tuple[int, int]) -> None:
+    width, height = sides
+    clip = made(FakeMaker().make(order(frames=frames, width=width, height=height, seed=seed))).clip
+    assert len({frame.tobytes() for frame in clip}) == frames
+    change = abs(clip[0].astype(int) - clip[-1])
+    assert (change.max(axis=2) > 20).mean() > 0.03, "the first and the last frame differ"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_its_motion_can_be_followed(seed: int) -> None:
+    clip = made(FakeMaker().make(order(frames=3, width=64, height=64, seed=seed))).clip
+    smooth = list(conform(list(clip), Fraction(8), Fraction(24), "flow"))
+    assert len({frame.tobytes() for frame in smooth}) == 7, "two pictures in each gap are new"
 
 
 def test_grain_is_noise_of_that_strength() -> None:
