@@ -28,8 +28,6 @@ from .style_lines import see_list
 
 TOLD = ("title", "description", "base", "preset", "prompt", "negative_prompt", "example_prompt", "distilled")
 """Keys that have options of their own."""
-MOST_CONTENT = 1 << 20
-"""Characters of JSON."""
 
 
 def add_settings(action: argparse.ArgumentParser, base: str | None = None) -> None:
@@ -73,7 +71,7 @@ def add_removals(action: argparse.ArgumentParser) -> None:
 
 def _content(text: str) -> dict[str, Any]:
     try:
-        content = json.loads(text) if len(text) <= MOST_CONTENT else None
+        content = json.loads(text)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):

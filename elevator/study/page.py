@@ -55,12 +55,17 @@ def _head(figures: Figures, made: list[Record]) -> Iterator[str]:
         f"*elevator study* at commit {', '.join(commits)}. Prompts and seeds were fixed before; pictures show the "
         "first of every 12 prompts with its first seed, whatever they look like."
     )
-    yield f"T2I: {label(study.t2i)}. T2V: {', '.join(map(label, study.t2vs))}.\n"
+    yield f"T2I: {label(study.t2i)}. T2V: {', '.join(map(label, study.t2vs))}. {_settings(study, figures.found)}\n"
     yield LEGEND
     yield f"Draws: {DRAWS}, and {DRAWS_OF_DISTANCE} of distances."
     floor = figures.floor() if any(record.features for record in made) else None
     if floor is not None:
         yield f"*True renders* with other accidents: feature distance {cell(floor, 1)}."
+
+
+def _settings(study: Study, found: Cast) -> str:
+    sizes = sorted({f"{recipe.width} × {recipe.height}" for recipe in found.recipes.values()})
+    return f"{study.frames} frames of {', '.join(sizes)}, networks in {study.machine.dtype} on {study.machine.device}."
 
 
 def _section(figures: Figures, table: Table, with_plots: bool) -> Iterator[str]:

@@ -193,3 +193,30 @@ def test_no_network_and_no_latents_meet_numbers_that_metal_lacks() -> None:
             pass
     assert {len(shape) for _, shape in wide.seen} <= {0, 1}, wide.seen
     assert {shape.numel() for _, shape in wide.seen} <= {1, plan.steps, 1000}, wide.seen
+
+
+@pytest.mark.parametrize(
+    ("lies_on", "device", "way"),
+    [
+        ("cpu", "cuda:1", ["pin_memory", ("to", "cuda:1", True)]),
+        ("cuda", "cuda:1", [("to", "cuda:1", False)]),
+        ("cpu", "mps", [("to", "mps", False)]),
+        ("cuda", "cpu", [("to", "cpu", False)]),
+    ],
+)
+def test_only_from_the_processor_to_cuda_nobody_waits(lies_on: str, device: str, way: list[object]) -> None:
+    told: list[object] = []
+
+    class Told:
+        device = torch.device(lies_on)
+
+        def pin_memory(self) -> Told:
+            told.append("pin_memory")
+            return self
+
+        def to(self, device: str, non_blocking: bool = False) -> Told:
+            told.append(("to", device, non_blocking))
+            return self
+
+    devices.moved(Told(), device)  # type: ignore[arg-type]
+    assert told == way

@@ -197,6 +197,12 @@ def test_what_cannot_be_calibrated_is_told_before_any_call(changes, error, said)
         calibrator(pair(), PROMPTS, given["size"], given["budget"], given["preset"])
 
 
+def test_presets_that_never_refine_leave_nothing_to_choose():
+    alone = {"published": Preset("", Plan(steps=6, refine=(), refine_steps=1))}
+    with pytest.raises(RequestError, match="No preset of these models refines"):
+        calibrator(replace(pair(), presets=alone), PROMPTS, SIZE)
+
+
 def test_the_budget_that_is_named_is_enough():
     with pytest.raises(RequestError) as refused:
         calibrator(pair(), PROMPTS, SIZE, 0.05)
