@@ -159,10 +159,9 @@ def test_half_forgotten_result_is_never_seen(store, monkeypatch):
         Path(path).rename(store.folder(JOB).parent / "gone")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "unlink", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, "unlink", killed)
         store.forget(JOB)
-    monkeypatch.undo()
     assert not store.has(JOB)
     assert list(store.found()) == []
     again = ResultStore(store.folder(JOB).parent, lambda: 0.0)

@@ -711,9 +711,9 @@ def test_a_job_whose_cancel_is_not_stored_yet_is_not_begun(stage: Stage, monkeyp
 
     stage.submit(A, B, C)
     stage.say(Ready(device="cpu"))
-    monkeypatch.setattr(store_module.JobStore, "finish", finish)
-    stage.cancel(B)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module.JobStore, "finish", finish)
+        stage.cancel(B)
     stage.scheduler.pause(False)
     stage.say(stage.make(A))
     assert stage.orders() == [A, C]
