@@ -866,4 +866,17 @@ GERMAN: dict[str, str] = {
     "{size} are new here.": "{size} sind hier neu.",
     "{size} are packed in {path}.": "{size} sind in {path} gepackt.",
     "{size} were deleted.": "{size} wurden gelöscht.",
+    # What the backend's own styles are
+    "Dark pencil lines and light shading on cream paper.": (
+        "Dunkle Bleistiftlinien, leicht schattiert, auf Cremepapier."
+    ),
+    "Glowing outlines in bright colours on a dark ground.": "Leuchtende Umrisse in hellen Farben auf dunklem Grund.",
+    "Large square pixels in few colours.": "Große quadratische Bildpunkte in wenigen Farben.",
+    "No style on top; the image model is distilled to a few steps, and quick.": (
+        "Ohne Stil darauf; das Bildmodell ist auf wenige Schritte destilliert und schnell."
+    ),
+    "No style on top; the motion comes from modules inside the image model.": (
+        "Ohne Stil darauf; die Bewegung kommt aus Modulen im Bildmodell."
+    ),
+    "The models as they are, without a style on top.": "Die Modelle, wie sie sind, ohne Stil darauf.",
 }

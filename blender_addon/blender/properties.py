@@ -137,7 +137,7 @@ def wish_of(settings: Any, seed: int, scene: Any) -> Wish:
 def _style_items(settings: Any, _context: Any) -> list[tuple[str, str, str, str | int, int]]:
     styles = the_pump().session.backend.styles
     items: list[tuple[str, str, str, str | int, int]] = [
-        (style.name, style.title, style.description, thumbnails.icon_of(style) or "BRUSH_DATA", index)
+        (style.name, style.title, told(style.description), thumbnails.icon_of(style) or "BRUSH_DATA", index)
         for index, style in enumerate(styles)
     ]
     name = settings.style_name

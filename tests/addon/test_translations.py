@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import string
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,7 +130,11 @@ def _written(node: ast.AST) -> Iterator[str]:
         yield node.value
 
 
-TEXTS = {
+STYLES = {
+    tomllib.loads(file.read_text("utf-8"))["description"] for file in (ROOT / "backend" / "styles").glob("*.toml")
+}
+"""What the backend says of its own styles."""
+TEXTS = STYLES | {
     text
     for file in (*(file for room in ROOMS for file in (ADDON / room).rglob("*.py")), CLIENT)
     if file.name != "german.py"

@@ -51,7 +51,7 @@ class ClipPanel(SidebarPanel, bpy.types.Panel):
         else:
             fields(layout).prop(settings, "style")
         if style is not None and style.description:
-            layouts.text(layout, context, style.description, translate=False)
+            layouts.text(layout, context, style.description)
         row = layout.row()
         row.scale_y = 1.5
         row.operator_context = "INVOKE_DEFAULT"

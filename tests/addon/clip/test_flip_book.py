@@ -58,6 +58,7 @@ def test_no_more_than_a_million_pixels_are_unpacked() -> None:
 
 def test_what_is_made_here_is_read() -> None:
     assert read(Preview(made(1, 2, b"\0abc\0def"), 1)) is not None
+    assert read(Preview(made(1, 1, b"\0abc"), 1)) is not None
 
 
 @pytest.mark.parametrize(

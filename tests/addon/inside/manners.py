@@ -236,6 +236,9 @@ def check_panels_are_told_in_german() -> None:
         open_project("german")
         generate("Painting", frames=1)
         part("blender.panels.finished").StripPanel.draw(layout, bpy.context)
+        part("blender.panels.clip").ClipPanel.draw(layout, bpy.context)
+        styles = part("blender.properties")._style_items(scene().elevator, bpy.context)
+        assert "Dunkle Bleistiftlinien, leicht schattiert, auf Cremepapier." in {style[2] for style in styles}
         part("blender.panels.backend").BackendPanel.draw(layout, bpy.context)
         layouts.text(layout, bpy.context, "The backend is starting.")
     finally:
