@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import psutil
 import pytest
 
 from shared_protocol.errors import ExposedFile
@@ -278,6 +279,9 @@ def test_a_disk_that_keeps_no_modes_is_known(tmp_path: Path, monkeypatch: pytest
         assert not files.keeps_modes(tmp_path)
     tmp_path.chmod(0o700)
     assert files.keeps_modes(tmp_path), "a disk that is mounted for its owner alone is as good"
+    opened = psutil.Process().num_fds()
+    assert files.keeps_modes(tmp_path)
+    assert psutil.Process().num_fds() == opened, "who only looks leaves no descriptor open"
     assert not list(tmp_path.iterdir())
 
 

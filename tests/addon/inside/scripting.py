@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -237,7 +239,10 @@ def check_batch_of_mappings() -> None:
         {"prompt": "an owl", "frames": 3, "channel": 5},
         {"prompt": "a cat", "frames": 2, "frame_start": 50, "style": "sketch"},
     ]
-    clips = api().batch(table, frame_start=10, style="plain")
+    with redirect_stdout(io.StringIO()) as told:
+        clips = api().batch(table, frame_start=10, style="plain")
+    numbers = set(re.findall(r"clip (\d+) of (\d+)", told.getvalue()))
+    assert numbers == {(str(number), str(len(table))) for number in range(1, len(table) + 1)}, told.getvalue()
     assert [clip.state for clip in clips] == ["done", "failed", "done", "done"]
     assert [span(clip.strip) for clip in clips] == [(10, 12), (12, 14), (14, 17), (50, 52)]
     assert clips[2].strip.channel == 5

@@ -103,6 +103,13 @@ def test_the_settings_beside_a_file(tmp_path, suffix, text, predicts):
     assert prediction(tmp_path / "model.safetensors") == predicts
 
 
+def test_settings_of_a_mebibyte_are_read_and_larger_ones_are_none(tmp_path):
+    save_file(sd2(), tmp_path / "model.safetensors")
+    for size, predicts in ((1 << 20, "v_prediction"), ((1 << 20) + 1, None)):
+        (tmp_path / "model.yaml").write_bytes(b"    parameterization: v\n".ljust(size, b"#"))
+        assert prediction(tmp_path / "model.safetensors") == predicts
+
+
 def test_what_a_file_states_goes_before_what_is_guessed(tmp_path):
     path = tmp_path / "model.safetensors"
     save_file(sd2(**{BIAS: WIDE}), path, {"modelspec.prediction_type": "epsilon"})
