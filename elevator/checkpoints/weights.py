@@ -109,7 +109,7 @@ def _stand_ins(path: Path) -> list[tuple[type, str]]:
         named = outline(path).named
     except (Damaged, HoldsCode, OSError, Unclear):  # torch says in which sentence it is refused
         return []
-    return [(type(name.rpartition(".")[2], (_Empty,), {}), name) for name in named]
+    return [(type(name, (_Empty,), {}), name) for name in named]
 
 
 class _Empty:
