@@ -463,11 +463,13 @@ def check_backend_ends_with_blender_if_nobody_else_uses_it() -> None:
     preferences().stop_with_blender = True
     job = lay(f"a fox {SLOW}", frames=1)
     tick_until(lambda: job_of(job).phase == "painting")
-    pid = backend_pid()
+    pid, result = backend_pid(), HOME / "data" / "results" / job_of(job).id
     addon_utils.disable(MODULE)
     until(lambda: not _runs(pid))
+    assert not result.exists(), "it has not waited for the clip"
     addon_utils.enable(MODULE, default_set=True)
     tick_until(lambda: not pump().session.busy)
+    assert result.exists(), "which is made when the backend runs again"
     bpy.ops.elevator.start_backend()
     tick_until(lambda: pump().session.link.name == "READY")
     pid = backend_pid()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from elevator import Plan, elevate
-from elevator.models.compiled import compile_layers
+from elevator.models.compiled import LAYERS, compile_layers
 from tests.elevator.golden import models
 
 PLAN = Plan(steps=5, refine=(4,), refine_steps=2)
@@ -36,6 +36,9 @@ def test_nothing_is_compiled_twice() -> None:
     t2i, t2v = copy.deepcopy(pair.t2i.unet), copy.deepcopy(pair.t2v.unet)
     assert compile_layers(t2i, backend) > 5
     assert compile_layers(t2v, backend) > 5
+    for network in (t2i, t2v):
+        made = {type(each).__name__ for each in network.modules() if each._compiled_call_impl is not None}
+        assert made == {type(each).__name__ for each in network.modules()} & set(LAYERS), "those, and no others"
     fast = replace(pair, t2i=replace(pair.t2i, unet=t2i), t2v=replace(pair.t2v, unet=t2v))
     frames, counts = clip(fast, 1)
     # Painting and refining with two prompts, inverting and correcting with one.

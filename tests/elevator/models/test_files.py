@@ -249,8 +249,14 @@ def test_sdxl_and_inpainting_checkpoints_are_refused(files, tmp_path):
     tensors = load_file(files("sd1"))
     first = "model.diffusion_model.input_blocks.0.0.weight"
     save_file(tensors | {first: torch.ones(32, 9, 3, 3)}, tmp_path / "inpainting.safetensors")
-    with pytest.raises(ModelError, match="takes 9 channels, as models that fill in parts of a picture do; choose"):
+    with pytest.raises(
+        ModelError,
+        match="takes 9 channels, as models that fill in parts of a picture do; choose the model that it was made from",
+    ):
         load_models(Sources.of(tmp_path / "inpainting.safetensors", files("motion_v2", ".ckpt")))
+    save_file(tensors | {first: torch.ones(32, 8, 3, 3)}, tmp_path / "edits.safetensors")
+    with pytest.raises(ModelError, match="takes 8 channels, .*; choose a checkpoint that paints from words"):
+        load_models(Sources.of(tmp_path / "edits.safetensors", files("motion_v2", ".ckpt")))
     sdxl = {name.replace("cond_stage_model", "conditioner.embedders.0"): tensor for name, tensor in tensors.items()}
     save_file(sdxl, tmp_path / "sdxl.safetensors")
     with pytest.raises(ModelError, match=r"is of SDXL; choose a checkpoint of SD 1\.x or SD 2\.x"):
