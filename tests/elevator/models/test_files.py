@@ -255,7 +255,7 @@ def test_sdxl_and_inpainting_checkpoints_are_refused(files, tmp_path):
     ):
         load_models(Sources.of(tmp_path / "inpainting.safetensors", files("motion_v2", ".ckpt")))
     save_file(tensors | {first: torch.ones(32, 8, 3, 3)}, tmp_path / "edits.safetensors")
-    with pytest.raises(ModelError, match="takes 8 channels, .*; choose a checkpoint that paints from words"):
+    with pytest.raises(ModelError, match=r"takes 8 channels, .*; choose a checkpoint that paints from words"):
         load_models(Sources.of(tmp_path / "edits.safetensors", files("motion_v2", ".ckpt")))
     sdxl = {name.replace("cond_stage_model", "conditioner.embedders.0"): tensor for name, tensor in tensors.items()}
     save_file(sdxl, tmp_path / "sdxl.safetensors")
