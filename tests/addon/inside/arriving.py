@@ -413,12 +413,12 @@ def check_unused_clips_are_removed() -> None:
     hare = generate("a hare", frames=2, frame_start=50)
     bpy.ops.ed.undo_push(message="Clips")
     folder, parent = Path(bpy.path.abspath(hare.directory)), path.parent / "elevator"
-    bpy.ops.wm.save_as_mainfile(filepath=str(path.with_name("older version.blend")), copy=True, compress=True)
     _strips().remove(scene(), hare)
     bpy.ops.ed.undo_push(message="Delete")
     assert bpy.ops.elevator.remove_unused() == {"CANCELLED"}, "undo may bring it back"
     bpy.ops.ed.undo()
     assert [_is_filled(strip) for strip in all_strips()] == [True, True]
+    bpy.ops.wm.save_as_mainfile(filepath=str(path.with_name("older version.blend")), copy=True, compress=True)
     bpy.ops.ed.redo()
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(path))
