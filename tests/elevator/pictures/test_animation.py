@@ -48,6 +48,11 @@ def test_what_is_not_said_is_the_default(tmp_path):
         assert moving.info["duration"] == 125
 
 
+def test_clips_larger_than_asked_for_are_shown_as_they_are():
+    (picture,) = animation([clip(1, frames=1, side=16)], 8)
+    assert picture.size == (16, 16)
+
+
 def test_clips_of_other_shapes_are_refused():
     with pytest.raises(RequestError, match="differ in size or length"):
         animation([clip(1), clip(2, frames=2)], 8)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from elevator import RequestError
 from elevator.pictures import conform as conforming
-from elevator.pictures.conform import conform
+from elevator.pictures.conform import _Between, conform
 from elevator.pictures.rates import length, times
 
 RATES = [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(25), Fraction(24), Fraction(60), Fraction(60000, 1001)]
@@ -347,6 +347,17 @@ def test_what_is_carried_along_the_flow_is_shared_among_its_neighbours(time: flo
     weight = rng.integers(0, 2, (7, 9)).astype(np.float32)
     carried = conforming._carried(flow, weight, time, vectors)
     assert carried == pytest.approx(splatted(flow, weight, time, vectors), abs=1e-4)
+
+
+def test_the_flow_between_leans_to_the_nearer_frames() -> None:
+    still = np.zeros((32, 32, 3), np.uint8)
+    between = _Between(0, still, still)
+    between._forward, between._backward = (np.full((32, 32, 2), flow, np.float32) for flow in (2.0, -4.0))
+    between._seen_after = between._seen_before = np.ones((32, 32), np.float32)
+    for time in (0.25, 0.5, 0.75):
+        flow, known = between._flow_at(time)
+        assert flow[16, 16] == pytest.approx(2.0 * (1 - time) + 4.0 * time)
+        assert known[16, 16] == 1
 
 
 def test_what_nothing_is_known_of_is_filled_from_around_it() -> None:

@@ -71,11 +71,15 @@ def test_the_page_holds_every_table_and_picture(planted):
     for arm in WARP:
         assert f"| {arm} |" in text
     assert "0123456789ab" in text, "the commit"
+    assert f"\n## {study.tables[0].title}\n" in text
+    assert "16 frames of 64 × 64, networks in float32 on cpu." in text
     assert re.search(r"\*True renders\* with other accidents: feature distance \d+\.\d \[", text)
     for name in re.findall(r"!\[.*?\]\((.*?)\)", text):
         with Image.open(study.out / name) as picture:
             assert np.asarray(picture.convert("RGB")).std() > 0
     assert {"lowpass_1_sheet.png", "lowpass_1_strips.png", "lowpass.png"} <= set(re.findall(r"\((.*?\.png)\)", text))
+    shown = {path.relative_to(study.out).parts[0] for path in study.out.rglob("*-*.png")}
+    assert shown == {"pictures"}, "strips of clips lie there, as docs/SAMPLER.md says"
     content = json.loads((study.out / page.JSON).read_text("utf-8"))
     row = content["tables"]["lowpass, embedded"]["differences"]["temporal"]["warp_error"]
     assert row["low"] < row["value"] < row["high"] < 0
