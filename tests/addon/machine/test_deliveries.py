@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -258,3 +259,19 @@ def test_a_blender_without_a_python_of_its_own_copies_with_the_backends(
     Deliveries(session, lambda: tmp_path).copy(copy)
     assert job.problem is not None
     assert job.problem.sentence == "The frames cannot be copied: No backend is installed."
+
+
+@pytest.mark.process
+def test_that_nothing_is_there_any_more_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit, told = Edit(tmp_path, local=True), []
+    shutil.rmtree(edit.source)
+    monkeypatch.setattr(Session, "could_not_fill", lambda self, job, why: told.append(why) or ())
+    edit.begin()
+    deadline = time.monotonic() + 30
+    while not told:
+        assert time.monotonic() < deadline
+        list(edit.deliveries.look())
+        time.sleep(0.01)
+    list(edit.deliveries.look())
+    (why,) = told
+    assert "holds no frames any more" in why
