@@ -39,6 +39,15 @@ def ask(shell: str, code: str, *words: object) -> list[str]:
     return done.stdout.split()
 
 
+def test_only_options_that_take_a_value_wait_for_one_in_fish(call: Call) -> None:
+    lines = call("completion", "fish").out.splitlines()
+    quiet, out = ([line for line in lines if f" -l {name} " in line] for name in ("json", "out"))
+    assert quiet
+    assert not [line for line in quiet if " -r " in line]
+    assert out
+    assert all(" -r " in line for line in out)
+
+
 TYPED = [
     (["gen"], {"generate"}),
     (["generate", "--neg"], {"--negative"}),

@@ -245,6 +245,15 @@ def test_a_wrong_file_as_t2v_is_named_for_what_it_is(files, family):
         load_models(Sources.of(files("sd1"), files(family)))
 
 
+def test_what_is_guessed_of_a_t2v_is_said_unless_its_schedule_is_given(files, tmp_path):
+    path = tmp_path / "AnimateLCM" / "module.ckpt"
+    path.parent.mkdir()
+    shutil.copy(files("motion_v2", ".ckpt"), path)
+    (guess,) = load_models(Sources.of(files("sd1"), path)).guesses
+    assert guess.startswith("module.ckpt is taken as AnimateLCM")
+    assert load_models(Sources.of(files("sd1"), path, t2v_schedule="animatediff")).guesses == ()
+
+
 def test_sdxl_and_inpainting_checkpoints_are_refused(files, tmp_path):
     tensors = load_file(files("sd1"))
     first = "model.diffusion_model.input_blocks.0.0.weight"

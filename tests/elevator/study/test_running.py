@@ -116,6 +116,19 @@ def test_records_alone_are_enough_to_go_on_elsewhere(tmp_path, made):
     assert (there.out / "clips.jsonl").read_bytes() == lines
 
 
+def test_a_line_that_a_crash_has_torn_is_cut_off_before_others_are_written(tmp_path, made):
+    study = study_in(tmp_path, prompts=1)
+    found = cast(study)
+    run(study, found, quiet=True)
+    file = tmp_path / "clips.jsonl"
+    *whole, last = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(whole) + last[:40])
+    run(study, found, quiet=True)
+    lines = file.read_bytes().splitlines(keepends=True)
+    assert lines[:-1] == whole
+    assert len(Records(tmp_path).read()) == len(lines) == len(whole) + 1
+
+
 def test_clips_are_those_of_as_many_seeds_as_prompts_have(tmp_path):
     few, many = StudyPrompt("a", (1,)), StudyPrompt("b", (2, 3, 4))
     study = replace(study_in(tmp_path, seeds=2), prompts=(few, many))
