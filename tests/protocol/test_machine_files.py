@@ -297,6 +297,13 @@ def test_a_disk_that_makes_no_files_without_a_name_is_tried_with_one(
     assert tmp_path.stat().st_mtime_ns == 2_000_000_011
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows brings no folder to the disk")
+def test_a_folder_that_was_brought_to_the_disk_is_not_held_open(tmp_path: Path) -> None:
+    opened = psutil.Process().num_fds()
+    files.sync_folder(tmp_path)
+    assert psutil.Process().num_fds() == opened
+
+
 def test_windows_brings_no_folder_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its disks have a journal, and it opens no folder."""
     monkeypatch.setattr(files, "sys", SimpleNamespace(platform="win32"))
