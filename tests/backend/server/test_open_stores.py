@@ -10,6 +10,7 @@ import pytest
 
 from backend.failures import BackendError
 from backend.serve_options import ServeOptions
+from backend.server import open_stores
 from backend.server.checkup import SUSPECT
 from backend.server.jobs import Job, Owner, State
 from backend.server.open_stores import DATABASE, Kept, open_all
@@ -114,3 +115,16 @@ def test_waiting_clips_are_lost_with_a_database_that_nobody_can_read(folder: Pat
     assert "waiting jobs are lost, 0 finished ones were found again." in note
     assert kept.store.idle
     assert [file.read_bytes()[:11] for file in folder.glob("queue-damaged-*.db")] == [b"no database"]
+
+
+def test_a_database_that_cannot_be_opened_is_no_damaged_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(folder).store.close()
+
+    def refuses(path: Path) -> JobStore:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(open_stores, "JobStore", refuses)
+    with pytest.raises(BackendError, match="unable to open database file") as refused:
+        opened(folder)
+    assert refused.value.code == "results_unwritable"
+    assert [path.name for path in folder.glob("queue*.db")] == [DATABASE]

@@ -245,6 +245,13 @@ def test_a_wrong_file_as_t2v_is_named_for_what_it_is(files, family):
         load_models(Sources.of(files("sd1"), files(family)))
 
 
+@pytest.mark.parametrize("name", ["model_index.json", "config.json"])
+def test_a_folder_of_another_kind_is_named_by_its_class(files, tmp_path, name):
+    (tmp_path / name).write_text('{"_class_name": "FluxPipeline"}')
+    with pytest.raises(ModelError, match="holds a model of the class FluxPipeline; choose a checkpoint of SD 1"):
+        load_models(Sources.of(tmp_path, files("motion_v2", ".ckpt")))
+
+
 def test_what_is_guessed_of_a_t2v_is_said_unless_its_schedule_is_given(files, tmp_path):
     path = tmp_path / "AnimateLCM" / "module.ckpt"
     path.parent.mkdir()
