@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import cv2
@@ -293,3 +294,15 @@ def test_an_idle_worker_that_dies_harms_nobody(backend: Running) -> None:
         psutil.Process(pid_of(client.until_settled())).kill()
         assert until(lambda: pid_of(client.status()) == 0)
         assert isinstance(client.end_of(client.submit()), Done)
+
+
+def test_an_idle_server_sleeps_until_it_is_asked(shared: Running) -> None:
+    def used() -> float:
+        times = psutil.Process(shared.process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    with shared.client() as client:
+        client.until_settled()
+        before = used()
+        time.sleep(2)
+        assert used() - before < 1, "it looks a few times a second"
