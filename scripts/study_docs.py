@@ -2,7 +2,7 @@
 
     python scripts/study_docs.py study
 
-The study is what `elevator study` has made. README.md's table of it is `table` of what lies in docs/study.
+The study is what `elevator study` has made. Prints the main rows of its baselines, a table for README.md.
 """
 
 from __future__ import annotations
