@@ -74,9 +74,9 @@ def told(plan: Mapping[str, Any], study: Study, found: Cast) -> dict[str, Any]:
         "seeds": study.seeds,
         "prompts": [[prompt.text, *prompt.seeds[: study.seeds]] for prompt in study.prompts],
         "shares": {name: round(found.recipes[t2v, name].tflop / whole, 4) for name in names},
-        "clips": {name: len(figures.records(study.seeds, t2v, name)) for name in names},
-        "values": {name: _plain(figures.row(study.seeds, t2v, name)) for name in names},
-        "differences": {name: _plain(figures.differences(study.seeds, t2v, CALIBRATED, name)) for name in names[1:]},
+        "clips": {name: len(figures.records(table, t2v, name)) for name in names},
+        "values": {name: _plain(figures.row(table, t2v, name)) for name in names},
+        "differences": {name: _plain(figures.differences(table, t2v, CALIBRATED, name)) for name in names[1:]},
     }
 
 

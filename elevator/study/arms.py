@@ -257,3 +257,4 @@ TABLES: tuple[Table, ...] = (
 TABLE_NAMES = tuple(table.name for table in TABLES)
 MAIN = (ALONE, PER_FRAME, PUBLISHED, STYLED[0])
 """Of the main picture, from left to right."""
+MAIN_TITLES = ("T2V alone", "T2I per frame", "elevated", "elevated, sketch")

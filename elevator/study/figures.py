@@ -14,7 +14,7 @@ from .measures import DISTANCE, MEASURES, Measure
 from .records import Record
 from .renders import CRISP, TWINS, read_renders
 from .running import Cast, Known, Study
-from .statistics import Interval, Truth
+from .statistics import Clip, Interval, Truth
 
 Row: TypeAlias = Mapping[str, Interval | None]
 """Measure → value."""
@@ -47,15 +47,31 @@ class Figures:
         for record in known.values():
             self._records[record.key].append(record)
         self._truths: dict[str, Truth] = {}
-        self._rows: dict[tuple[int, str, str], Row] = {}
-        self._differences: dict[tuple[int, str, str, str], Row] = {}
+        self._clips: dict[tuple[str, str], set[Clip]] = {}
+        self._rows: dict[tuple[str, str, str], Row] = {}
+        self._differences: dict[tuple[str, str, str, str], Row] = {}
 
-    def records(self, seeds: int, t2v: str, arm: str) -> list[Record]:
-        """Of an arm's clips, of so many seeds, so that all arms of a table have as many."""
+    def records(self, table: Table, t2v: str, arm: str) -> list[Record]:
+        """Of an arm's clips, those that all arms of the table have, but for arms of which none is made.
+
+        So every row is of the same prompts and seeds, also before all are made: a Fréchet distance falls with their
+        number.
+        """
+        clips = self.clips(table, t2v)
+        return [record for record in self._made(t2v, arm) if (record.prompt, record.seed) in clips]
+
+    def clips(self, table: Table, t2v: str) -> set[Clip]:
+        """Prompts and seeds that a table's rows are of; computed once."""
+        key = (table.name, t2v)
+        if key not in self._clips:
+            wanted = {(prompt.text, seed) for prompt, seed in self.study.clips(table.seeds)}
+            made = [{(each.prompt, each.seed) for each in self._made(t2v, arm.name)} & wanted for arm in table.arms]
+            self._clips[key] = set.intersection(*(clips for clips in made if clips)) if any(made) else set()
+        return self._clips[key]
+
+    def _made(self, t2v: str, arm: str) -> list[Record]:
         recipe = self.found.recipes.get((t2v, arm))
-        wanted = {(prompt.text, seed) for prompt, seed in self.study.clips(seeds)}
-        made = [] if recipe is None else self._records[recipe.key]
-        return [record for record in made if (record.prompt, record.seed) in wanted]
+        return [] if recipe is None else self._records.get(recipe.key, [])
 
     @cached_property
     def measures(self) -> list[Measure]:
@@ -65,25 +81,25 @@ class Figures:
         names |= {DISTANCE} if any(record.features for record in some) else set()
         return [measure for measure in MEASURES if measure.name in names]
 
-    def row(self, seeds: int, t2v: str, arm: str) -> Row:
+    def row(self, table: Table, t2v: str, arm: str) -> Row:
         """The means of an arm; computed once."""
-        key = (seeds, t2v, arm)
+        key = (table.name, t2v, arm)
         if key not in self._rows:
-            self._rows[key] = {each.name: self._value(each, *key) for each in self.measures}
+            self._rows[key] = {each.name: self._value(each, table, t2v, arm) for each in self.measures}
         return self._rows[key]
 
-    def differences(self, seeds: int, t2v: str, arm: str, than: str) -> Row:
+    def differences(self, table: Table, t2v: str, arm: str, than: str) -> Row:
         """Of an arm less another one, clip by clip; computed once."""
-        key = (seeds, t2v, arm, than)
+        key = (table.name, t2v, arm, than)
         if key not in self._differences:
             paired = [each for each in self.measures if each.paired]
-            self._differences[key] = {each.name: self._difference(each.name, *key) for each in paired}
+            self._differences[key] = {each.name: self._difference(each.name, table, t2v, arm, than) for each in paired}
         return self._differences[key]
 
     def verdicts(self, table: Table, t2v: str) -> list[Verdict]:
         """What became of the table's claims."""
         return [
-            Verdict(claim, self.differences(table.seeds, t2v, claim.arm, claim.than).get(claim.measure))
+            Verdict(claim, self.differences(table, t2v, claim.arm, claim.than).get(claim.measure))
             for claim in table.claims
         ]
 
@@ -98,14 +114,14 @@ class Figures:
             self._truths[look] = Truth(read_renders().features[look])
         return self._truths[look]
 
-    def _value(self, measure: Measure, seeds: int, t2v: str, arm: str) -> Interval | None:
-        records = self.records(seeds, t2v, arm)
+    def _value(self, measure: Measure, table: Table, t2v: str, arm: str) -> Interval | None:
+        records = self.records(table, t2v, arm)
         if measure.name == DISTANCE:
             return statistics.distance(statistics.features_of(records), self._truth(self._look(t2v, arm)))
         return statistics.mean(statistics.numbers_of(records, measure.name))
 
-    def _difference(self, name: str, seeds: int, t2v: str, arm: str, than: str) -> Interval | None:
-        ours, theirs = self.records(seeds, t2v, arm), self.records(seeds, t2v, than)
+    def _difference(self, name: str, table: Table, t2v: str, arm: str, than: str) -> Interval | None:
+        ours, theirs = self.records(table, t2v, arm), self.records(table, t2v, than)
         if name != DISTANCE:
             return statistics.difference(statistics.numbers_of(ours, name), statistics.numbers_of(theirs, name))
         look = self._look(t2v, arm)

@@ -72,16 +72,17 @@ def _section(figures: Figures, table: Table, with_plots: bool) -> Iterator[str]:
     study = figures.study
     yield f"## {table.title}"
     yield table.shows
-    seeds = table.seeds
     for k, t2v in enumerate(study.t2vs_of(table), 1):
-        arms = [arm.name for arm in table.arms if figures.records(seeds, t2v, arm.name)]
+        arms = [arm.name for arm in table.arms if figures.records(table, t2v, arm.name)]
         if not arms:
             continue
         yield f"### {table.title}, {label(t2v)}"
+        clips = figures.clips(table, t2v)
+        yield f"Every row: {len(clips)} clips of {len({text for text, _ in clips})} prompts."
         if table.claims:
             yield "\n".join(f"- {sentence(verdict)}" for verdict in figures.verdicts(table, t2v))
-        yield _markdown(figures.measures, {arm: figures.row(seeds, t2v, arm) for arm in arms}, False)
-        others = {arm: figures.differences(seeds, t2v, arm, table.against) for arm in arms if arm != table.against}
+        yield _markdown(figures.measures, {arm: figures.row(table, t2v, arm) for arm in arms}, False)
+        others = {arm: figures.differences(table, t2v, arm, table.against) for arm in arms if arm != table.against}
         if table.against in arms and others:
             yield f"Differences from *{table.against}*, clip by clip:"
             yield _markdown([each for each in figures.measures if each.paired], others, True)
@@ -139,13 +140,12 @@ def _content(figures: Figures) -> dict[str, Any]:
     found = figures.found
     tables = {}
     for table in figures.study.tables:
-        seeds = table.seeds
         for t2v in figures.study.t2vs_of(table):
-            arms = [arm.name for arm in table.arms if figures.records(seeds, t2v, arm.name)]
+            arms = [arm.name for arm in table.arms if figures.records(table, t2v, arm.name)]
             others = [arm for arm in arms if arm != table.against]
             tables[f"{table.name}, {t2v}"] = {
-                "arms": {arm: _plain(figures.row(seeds, t2v, arm)) for arm in arms},
-                "differences": {arm: _plain(figures.differences(seeds, t2v, arm, table.against)) for arm in others},
+                "arms": {arm: _plain(figures.row(table, t2v, arm)) for arm in arms},
+                "differences": {arm: _plain(figures.differences(table, t2v, arm, table.against)) for arm in others},
                 "claims": [
                     {"claim": verdict.claim.text, "here": verdict.text, "difference": _interval(verdict.difference)}
                     for verdict in figures.verdicts(table, t2v)

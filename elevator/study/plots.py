@@ -48,7 +48,7 @@ def bars(figures: Figures, table: Table, path: Path) -> bool:
         for axes, name in zip(rows.flat, panels, strict=True):
             for k, t2v in enumerate(t2vs):
                 shift = 0.16 * (k - (len(t2vs) - 1) / 2)
-                points = [(row, figures.row(table.seeds, t2v, arm)[name]) for row, arm in enumerate(arms)]
+                points = [(row, figures.row(table, t2v, arm)[name]) for row, arm in enumerate(arms)]
                 there = [(row + shift, value) for row, value in points if value is not None]
                 axes.errorbar(
                     [value.value for _, value in there],
@@ -83,14 +83,14 @@ def pareto(figures: Figures, table: Table, path: Path) -> bool:
 def _panels(figures: Figures, table: Table, names: Sequence[str]) -> list[str]:
     """Those of the measures that any clip has; none if no clip of the table was made."""
     t2vs, measured = figures.study.t2vs_of(table), {measure.name for measure in figures.measures}
-    made = any(figures.records(table.seeds, t2v, arm.name) for t2v in t2vs for arm in table.arms)
+    made = any(figures.records(table, t2v, arm.name) for t2v in t2vs for arm in table.arms)
     return [name for name in names if made and name in measured]
 
 
 def _front_of(axes: Any, figures: Figures, table: Table, t2v: str, name: str) -> None:
     points = []
     for arm in table.arms:
-        row = figures.row(table.seeds, t2v, arm.name)
+        row = figures.row(table, t2v, arm.name)
         quality, flops = row[name], row["tflop"]
         if quality is not None and flops is not None:
             points.append((flops.value, quality.value))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..pixels import Pixels
-from .arms import MAIN, Table
+from .arms import MAIN, MAIN_TITLES, Table
 from .prompts import StudyPrompt
-from .renders import MOMENTS, moments
+from .renders import moments
 from .running import Cast, Study
 
 GAP, HEADER, FONT_PX = 6, 18, 13
@@ -35,13 +35,19 @@ def strip_of(study: Study, found: Cast, t2v: str, arm: str, prompt: StudyPrompt,
     return np.stack(np.split(strip, recipe.frames, axis=1))
 
 
-def contact_sheet(study: Study, found: Cast, t2v: str, arms: Sequence[str], path: Path) -> bool:
-    """A row for each shown prompt, and four moments of each arm side by side. Whether there was anything to show."""
+def contact_sheet(
+    study: Study, found: Cast, t2v: str, arms: Sequence[str], path: Path, titles: Sequence[str] | None = None
+) -> bool:
+    """A row for each shown prompt of which any clip is made, and four moments of each arm side by side.
+
+    Titles of the arms are their names if not given. Returns whether there was anything to show.
+    """
     rows = []
     for prompt, seed in study.shown:
         clips = [strip_of(study, found, t2v, arm, prompt, seed) for arm in arms]
-        rows.append([None if clip is None else _side_by_side(clip[moments(len(clip))]) for clip in clips])
-    return _save(rows, arms, MOMENTS, path)
+        if any(clip is not None for clip in clips):
+            rows.append([None if clip is None else _side_by_side(clip[moments(len(clip))]) for clip in clips])
+    return _save(rows, titles or arms, path)
 
 
 def strips(study: Study, found: Cast, t2v: str, arms: Sequence[str], path: Path) -> bool:
@@ -64,7 +70,7 @@ def strips(study: Study, found: Cast, t2v: str, arms: Sequence[str], path: Path)
 
 def main_picture(study: Study, found: Cast, t2v: str, path: Path) -> bool:
     """T2V alone, T2I per frame, elevated, elevated with a style: four moments each."""
-    return contact_sheet(study, found, t2v, [arm.name for arm in MAIN], path)
+    return contact_sheet(study, found, t2v, [arm.name for arm in MAIN], path, MAIN_TITLES)
 
 
 def tables_pictures(study: Study, found: Cast, table: Table, t2v: str, stem: str) -> list[str]:
@@ -88,7 +94,7 @@ def _side_by_side(frames: Pixels) -> NDArray[np.uint8]:
     return np.concatenate([np.asarray(Image.fromarray(frame).resize(size, way)) for frame in frames], axis=1)
 
 
-def _save(rows: Sequence[Row], titles: Sequence[str], moments_each: int, path: Path) -> bool:
+def _save(rows: Sequence[Row], titles: Sequence[str], path: Path) -> bool:
     there = [cell for row in rows for cell in row if cell is not None]
     if not there:
         return False

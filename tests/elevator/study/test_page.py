@@ -56,6 +56,27 @@ def test_claims_are_judged_by_paired_intervals(planted):
     assert said["filtering space too costs sharpness"] == "not measured"
 
 
+def test_rows_are_of_the_clips_that_all_arms_have(planted):
+    """Of a study that is not made to its end; a distance of many clips is not beside one of few."""
+    study, found, known = planted
+    (table,), texts = study.tables, [prompt.text for prompt in study.prompts]
+    temporal = found.recipes["embedded", "temporal"].key
+    some = {clip: record for clip, record in known.items() if clip[0] != temporal or clip[1] in texts[:9]}
+    figures = Figures(study, found, some)
+    for arm in WARP:
+        assert {record.prompt for record in figures.records(table, "embedded", arm)} == set(texts[:9])
+        assert {value.prompts for value in figures.row(table, "embedded", arm).values() if value} == {9}
+        row = figures.differences(table, "embedded", arm, table.against)
+        assert {value.prompts for value in row.values() if value} == {9}
+    none = {clip: record for clip, record in known.items() if clip[0] != temporal}
+    figures = Figures(study, found, none)
+    assert figures.records(table, "embedded", "temporal") == []
+    assert {len(figures.records(table, "embedded", arm)) for arm in WARP if arm != "temporal"} == {12}
+    assert figures.clips(table, "embedded_animatediff") == set()
+    text = page.write(study, found, some, with_plots=False).read_text("utf-8")
+    assert "Every row: 9 clips of 9 prompts." in text
+
+
 def test_a_handful_of_prompts_decides_nothing(planted):
     study, found, known = planted
     few = {clip: record for clip, record in known.items() if record.prompt in {p.text for p in study.prompts[:4]}}
@@ -150,7 +171,7 @@ def test_every_t2v_has_its_own_tables_and_pictures(tmp_path):
         assert line.startswith("| |") or line.count("|") == header.count("|")
     content = json.loads((tmp_path / page.JSON).read_text("utf-8"))
     figures = Figures(study, found, known)
-    expected = there(figures.row(1, "embedded", "temporal")["warp_error"])
+    expected = there(figures.row(study.tables[0], "embedded", "temporal")["warp_error"])
     assert content["tables"]["lowpass, embedded"]["arms"]["temporal"]["warp_error"]["value"] == round(expected.value, 5)
     assert content["arms"]["embedded: temporal"] == found.recipes["embedded", "temporal"].key
     assert [each["here"] for each in content["tables"]["lowpass, embedded"]["claims"]] == [

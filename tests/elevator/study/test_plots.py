@@ -59,7 +59,7 @@ def test_bars_stand_at_the_means_an_arm_a_line(figures, drawn, tmp_path):
         (("embedded", -0.08), ("embedded_animatediff", 0.08)), warp.containers, strict=True
     ):
         line, _, (whiskers,) = container
-        values = {arm: figures.row(1, t2v, arm)["warp_error"] for arm in WARP}
+        values = {arm: figures.row(TABLE, t2v, arm)["warp_error"] for arm in WARP}
         there = [(k, value) for k, value in enumerate(values.values()) if value is not None]
         assert len(there) == (3 if t2v == "embedded" else 2)
         assert line.get_xdata() == pytest.approx([value.value for _, value in there])
@@ -75,8 +75,8 @@ def test_quality_stands_against_arithmetic_and_the_best_are_joined(figures, draw
     warp = figure.axes[1]
     assert (warp.get_xlabel(), warp.get_ylabel()) == ("TFLOP a clip", "warp error")
     points = {
-        arm: (figures.row(1, "embedded", arm)["tflop"].value, figures.row(1, "embedded", arm)["warp_error"].value)
-        for arm in WARP
+        arm: (row["tflop"].value, row["warp_error"].value)
+        for arm, row in ((arm, figures.row(TABLE, "embedded", arm)) for arm in WARP)
     }
     assert {text.get_text(): text.xy for text in warp.texts} == points
     (best,) = [line for line in warp.lines if line.get_color() == "C1"]

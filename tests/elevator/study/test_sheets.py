@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from elevator.study.arms import MAIN, MAIN_TITLES
 from elevator.study.running import cast
-from elevator.study.sheets import contact_sheet, strip_of, strips, tables_pictures
+from elevator.study.sheets import contact_sheet, main_picture, strip_of, strips, tables_pictures
 from tests.elevator.study.conftest import study_in
 
 ARMS = ["no low-pass", "temporal"]
@@ -83,7 +85,7 @@ def test_frames_are_brought_to_a_size_for_looking_at(shown, tmp_path, size, cell
     assert contact_sheet(study, found, "embedded", ["temporal"], tmp_path / "sheet.png")
     sheet = pixels(tmp_path / "sheet.png")
     assert sheet.shape[1] == 4 * cell[0]
-    assert sheet.shape[0] == HEADER + 2 * (cell[1] + GAP) - GAP
+    assert sheet.shape[0] == HEADER + cell[1], "of the other shown prompt nothing is made yet"
     first = sheet[HEADER : HEADER + cell[1], : cell[0]]
     way = Image.Resampling.NEAREST if cell > size else Image.Resampling.BOX
     assert np.array_equal(first, np.asarray(Image.fromarray(frames[0]).resize(cell, way)))
@@ -113,3 +115,21 @@ def test_nothing_that_was_made_is_no_picture(shown, tmp_path):
     prompt, seed = study.shown[0]
     assert strip_of(study, found, "embedded", "nobody's arm", prompt, seed) is None
     assert strip_of(study, found, "embedded", "published", prompt, seed) is None
+
+
+def test_the_main_picture_says_elevated_as_people_do(shown, tmp_path):
+    """Arms are named as in the tables, where "published" says which of the presets it is."""
+    study, found = shown
+    for arm in MAIN:
+        key = replace(found.recipes["embedded", "published"], arm=arm, key=arm.name)
+        found.recipes["embedded", arm.name] = key
+        planted(shown, arm.name, 0)
+    assert main_picture(study, found, "embedded", tmp_path / "main.png")
+    assert contact_sheet(study, found, "embedded", [arm.name for arm in MAIN], tmp_path / "names.png")
+    main, names = pixels(tmp_path / "main.png"), pixels(tmp_path / "names.png")
+    assert np.array_equal(main[HEADER:], names[HEADER:])
+    wide = 4 * 64 + GAP
+    same = [np.array_equal(main[:HEADER, k * wide :][:, :wide], names[:HEADER, k * wide :][:, :wide]) for k in range(4)]
+    assert (
+        same == [arm.name == title for arm, title in zip(MAIN, MAIN_TITLES, strict=True)] == [True, True, False, False]
+    )
