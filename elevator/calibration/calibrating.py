@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ..cost.estimating import Rates, rates
 from ..cost.shapes import shapes_of
 from ..defaults import preset_plan
-from ..errors import PlanError, RequestError
+from ..errors import RequestError
 from ..models.pair import Models
 from ..plan import Plan
 from ..presets import default_of
@@ -178,13 +178,7 @@ def matched(models: Models, plan: Plan) -> Plan:
     t2i, t2v = schedules_of(models, plan)
     levels = zip(t2i.timesteps, t2v.timesteps, strict=True)
     apart = sum(abs(decibels(t2i, a) - decibels(t2v, b)) for a, b in levels) / plan.steps
-    if apart <= MISMATCH or t2v.lcm_steps:
-        return plan
-    try:
-        schedules_of(models, by_snr := replace(plan, matching="snr"))
-    except PlanError:
-        return plan
-    return by_snr
+    return plan if apart <= MISMATCH or t2v.lcm_steps else replace(plan, matching="snr")
 
 
 def _frames(models: Models, size: Size, names: set[str]) -> Iterator[Frame]:

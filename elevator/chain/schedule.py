@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,17 +156,19 @@ class Schedule:
     def matched(self, other: Schedule) -> Schedule:
         """The same levels, visited where their SNR ᾱ/(1−ᾱ) is nearest (by ratio) to that at the other's timesteps.
 
-        Raises PlanError if two of the other's timesteps have the same nearest level.
+        No level is visited twice: where the nearest is taken, as beyond the noisiest that this schedule knows, the
+        next one that is free follows. Raises PlanError if there are fewer levels than timesteps.
         """
         own = torch.logit(self.alphas_cumprod.double(), eps=1e-12)
         theirs = torch.logit(torch.stack([other.alpha(t) for t in other.timesteps]).double(), eps=1e-12)
         nearest = (own[None, :] - theirs[:, None]).abs().argmin(dim=1).tolist()
-        if any(a <= b for a, b in pairwise(nearest)):
-            raise PlanError(
-                f"The T2V's schedule has no {len(nearest)} levels with the SNRs of the T2I's; "
-                "set matching to index or use fewer steps."
-            )
-        return self.with_timesteps(tuple(nearest))
+        if len(nearest) > len(own):
+            raise PlanError(f"steps is {len(nearest)}; choose {len(own)} or less, the levels of the T2V's schedule.")
+        timesteps: list[int] = []
+        for i, level in enumerate(nearest):
+            free = timesteps[-1] - 1 if timesteps else level
+            timesteps.append(max(min(level, free), len(nearest) - 1 - i))
+        return self.with_timesteps(tuple(timesteps))
 
     def _lcm_timesteps(self, steps: int) -> list[int]:
         """`steps` of the timesteps that the LCM was distilled on, evenly chosen as diffusers does."""

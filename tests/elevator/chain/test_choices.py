@@ -168,9 +168,32 @@ def test_noise_is_matched_by_snr():
     assert found == {"stable_diffusion": -9.8, "animatediff": -13.6, "lavie": -20.4}
 
 
-def test_schedules_without_enough_levels_are_not_matched():
-    with pytest.raises(PlanError, match="set matching to index or use fewer steps"):
-        Schedule.of("lavie").matched(Schedule.of("stable_diffusion").with_steps(999))
+@pytest.mark.parametrize(("steps", "shared"), [(1, 0), (12, 0), (50, 3), (1000, 100)])
+def test_every_level_is_visited_once(steps: int, shared: int) -> None:
+    """A T2I of zero terminal SNR begins noisier than AnimateDiff can be: its first steps want the same level.
+
+    shared: how many timesteps, at least, have a nearest level that is taken.
+    """
+    own = Schedule.of("animatediff")
+    other = Schedule.of("stable_diffusion", "v_prediction", zero_snr=True).with_steps(steps)
+    levels = own.matched(other).timesteps
+    assert len(levels) == steps
+    assert list(levels) == sorted(set(levels), reverse=True)
+    assert 0 <= levels[-1] <= levels[0] <= 999
+    logs = torch.logit(own.alphas_cumprod.double())
+    nearest = [int((logs - torch.logit(other.alpha(t).double(), eps=1e-12)).abs().argmin()) for t in other.timesteps]
+    taken = [k for k in range(1, steps) if nearest[k] >= levels[k - 1]]
+    assert len(taken) >= shared
+    if steps < 1000:
+        assert [k for k in range(steps) if levels[k] != nearest[k]] == taken
+        assert all(levels[k] == levels[k - 1] - 1 for k in taken), "the next one that is free"
+
+
+def test_more_steps_than_levels_are_not_matched():
+    few = replace(Schedule.of("lavie"), alphas_cumprod=Schedule.of("lavie").alphas_cumprod[:10])
+    assert few.matched(Schedule.of("stable_diffusion").with_steps(10)).timesteps == tuple(range(9, -1, -1))
+    with pytest.raises(PlanError, match="steps is 11; choose 10 or less, the levels of the T2V's schedule"):
+        few.matched(Schedule.of("stable_diffusion").with_steps(11))
 
 
 def test_equal_schedules_match_step_by_step():
