@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from backend.models.catalogue import read_catalogue
+from backend.models.scanning import look_through
 from backend.models.stock import place_of
 from backend.styles.catalogue import read_catalogue as read_styles
 from shared_protocol.machine import places
@@ -72,6 +73,8 @@ def test_get_says_licences_first_and_makes_a_style_last(models: HubServer, call:
     assert 'so is a style "pair", which stays as it is' in again.out
     assert style.read_text(encoding="utf-8").endswith("# mine\n")
     assert again.err == ""
+    looked = look_through([place_of("big", "big.safetensors")], torch=False)
+    assert (len(looked.found), looked.read) == (1, 0), "what came was looked at, so that those without torch know it"
 
 
 def test_the_guides_first_style_is_what_is_typed_and_seen(

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from backend.cli.following import Watcher
 from backend.cli.output import Output, warn
 from backend.cli.terminal import CLEAR_LINE, ProgressLine, bar
 from backend.client.saving import NewFrames, check_space
 from backend.failures import BackendError
 from elevator.pictures.clip_folder import frames_in
-from shared_protocol.messages import Progress
+from shared_protocol.messages import Accepted, Notice, Progress, Queue, QueueState
 
 JOB = "0" * 32
 
@@ -80,6 +81,20 @@ def test_a_pipe_has_a_line_for_each_phase_of_each_job(capsys: pytest.CaptureFixt
         line.show(progress("painting"))
         line.say("A sentence.")
     assert len(capsys.readouterr().err.splitlines()) == 5
+
+
+def test_what_a_job_has_to_say_is_told_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = Watcher(ProgressLine(), Output(json=False), quiet=True)
+    for event in (
+        Accepted(job=JOB, position=0, warnings=("A word.",)),
+        progress("painting", 1, 2),
+        Notice(job=JOB, message="It is tried again."),
+    ):
+        watcher.show(event, "row 1")
+    watcher.show(Queue(queue=QueueState(stopped="It has stopped.")), "row 1")
+    watcher.show(Notice(job=JOB, message="Once more."))
+    told = ["row 1: A word.", "row 1: It is tried again.", "It has stopped.", "Once more."]
+    assert capsys.readouterr().err.splitlines() == told
 
 
 # Frames -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -37,6 +38,9 @@ def test_what_is_not_said_is_the_styles_own(style: Style) -> None:
     other = request(Wish("a fox"), style)
     assert other.job != asked.job
     assert 0 <= asked.seed < MAX_SEED
+    with pytest.raises(msgspec.ValidationError, match="seed"):
+        msgspec.convert({**msgspec.to_builtins(asked), "seed": MAX_SEED + 1}, Generate)
+    assert msgspec.convert({**msgspec.to_builtins(asked), "seed": MAX_SEED}, Generate).seed == MAX_SEED
 
 
 def test_what_is_said_is_asked_for(style: Style) -> None:

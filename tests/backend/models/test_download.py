@@ -532,7 +532,7 @@ def test_the_disk_is_looked_at_first(hub: HubServer, means: Means, monkeypatch: 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of files are POSIX")
-def test_a_disk_that_is_full_in_the_middle(hub: HubServer, means: Means) -> None:
+def test_a_disk_that_is_full_in_the_middle(hub: HubServer, means: Means, monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -543,6 +543,10 @@ def test_a_disk_that_is_full_in_the_middle(hub: HubServer, means: Means) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert failure.code == "no_room"
     assert failure.exit_code == 5
+    room = SimpleNamespace(free=getting.SPARE_BYTES + 1_499_999)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: room)
+    assert refused(means, "big").code == "no_room"
+    room.free += 1  # for the other half
     get(means, "big")
     assert hub.gets("big")[-1].start == 1_500_000, "what had room was kept"
 

@@ -142,7 +142,7 @@ def test_where_chunks_do_not_help_other_models_are_put_away(
 ) -> None:
     made(maker.make(order(t2v=str(WEIGHTS / "animatediff"))))
     held = maker._shelf.bytes
-    wanted = order(anchor=str(WEIGHTS.parents[2] / "docs" / "demo.png"))
+    wanted = order(anchor=str(WEIGHTS.parents[2] / "docs" / "panel.png"))
     with monkeypatch.context() as patch:
         Scarce(patch, *PLACES[phase], first(1))
         result = made(maker.make(wanted, PATHS))
