@@ -61,7 +61,8 @@ def test_a_clip_needs_its_pixels_and_some_more(job: Job) -> None:
 
 
 def test_what_passes_is_tried_again_after_longer_and_longer(hold: Hold, disk: Disk) -> None:
-    pause, waited = LEAST_PAUSE, []
+    pause = LEAST_PAUSE
+    waited: list[float] = []
     for k in range(10):
         assert hold.stop("No process is to be had.", passing=True) is (k == 0), "it is news once"
         disk.now += pause - 0.01
