@@ -9,7 +9,8 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn, cast
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
 
 import pytest
 from msgspec import structs
@@ -24,6 +25,7 @@ from backend.server.open_stores import Kept
 from backend.server.peers import Peer, Peers
 from backend.server.results import RESULT_FILE, ResultStore
 from backend.server.scheduler import Scheduler
+from backend.server.server import Server
 from backend.server.store import JobStore
 from backend.server.store_errors import refusal
 from backend.server.tally import Tally
@@ -177,6 +179,17 @@ def test_previews_are_made_until_the_last_who_wants_them_has_left(office: Office
         office.peers.remove(client.identity)
         office.desk.client_left(client)
         assert office.queue.previews[-1] == (A, client is office.clients[0])
+
+
+def test_the_server_tells_the_desk_who_has_gone(office: Office) -> None:
+    """A connection without a greeting is nobody's. What a worker paints for nobody cannot be seen from outside."""
+    server: Any = SimpleNamespace(_peers=office.peers, _desk=office.desk)
+    client = office.clients[0]
+    office.ask(Watch(job=A, previews=True))
+    Server._part_from(server, b"a stranger")
+    Server._part_from(server, client.identity)
+    assert office.queue.previews == [(A, True), (A, False)]
+    assert office.peers.at(client.identity) is None
 
 
 def test_who_moves_a_job_is_told_the_queue_and_no_ended_jobs(office: Office) -> None:

@@ -193,9 +193,12 @@ def test_what_nobody_hears_is_not_looked_at(hall: Hall) -> None:
     hall.audience = Audience({ME}, ())
     hall.now += TELL_SECONDS
     assert hall.rounds(3) == [[gone.id, *(job.id for job in mine)], [], []]
-    hall.audience = Audience(set(), {yours[1].id, "f" * 32})
+    hall.audience = Audience(set(), {yours[1].id})
     hall.now += TELL_SECONDS
     assert hall.rounds(2) == [[yours[1].id], []]
+    hall.audience = Audience(set(), {"f" * 32})
+    hall.now += TELL_SECONDS
+    assert hall.rounds(2) == [[], []]
     hall.audience = Audience({YOU}, {yours[1].id})
     hall.now += TELL_SECONDS
     assert hall.rounds(2) == [[yours[0].id, yours[2].id], []]
