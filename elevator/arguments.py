@@ -179,8 +179,8 @@ def _flush() -> None:
 def drop_output() -> None:
     """Let nothing more be written to standard output, which takes nothing: Python flushes at its end, and would
     complain."""
-    with suppress(OSError, ValueError):  # one that is no file has nothing to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:  # one that is no file has nothing to flush
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def though_unread(say: Callable[[], None]) -> None:

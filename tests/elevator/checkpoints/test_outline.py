@@ -140,7 +140,7 @@ def test_pickles_without_an_end_are_no_way_to_hang(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(outlining, "MOST_STEPS", steps - 1)
     with pytest.raises(Unclear):
         followed(text, tmp_path)
-    monkeypatch.undo()
+    monkeypatch.setattr(outlining, "MOST_STEPS", steps)
     monkeypatch.setattr(outlining, "MOST_BYTES", len(text) - 1)
     with pytest.raises(Unclear):
         followed(text, tmp_path)
