@@ -107,7 +107,7 @@ class _Search:
             added = {each: gain for each, gain in added.items() if gain > least}
             if not added:
                 return self._moved(chosen)
-            chosen = max(added, key=lambda each: added[each] / max(self.price(self.plan(each)) - cost, 1))
+            chosen = max(added, key=lambda each: added[each] / (self.price(self.plan(each)) - cost))
 
     def _moved(self, chosen: tuple[int, ...]) -> tuple[int, ...]:
         while chosen:

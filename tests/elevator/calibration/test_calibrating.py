@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import msgspec
 import pytest
 import torch
 
 from elevator import LowPass, PlanError, RequestError
-from elevator.calibration.calibrating import LEAST_FRAMES, calibrator, matched
+from elevator.calibration.calibrating import BUDGET, LEAST_FRAMES, MISMATCH, ROOM, calibrator, matched
 from elevator.calibration.choosing import leftover
 from elevator.calibration.probing import Size, calls_to_probe, curve_of, decibels, motion_mask, probe, refined_at
 from elevator.chain.frequency import lowpass
@@ -23,6 +24,8 @@ from elevator.sampler import schedules_of
 from elevator.steps import relay, result
 from elevator.study.prompts import StudyPrompt
 from tests.elevator.golden import models
+
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.slow
 
@@ -155,6 +158,14 @@ def test_the_frame_is_the_dearest_that_has_room(budget, preset):
     assert calibration.preset == preset
     assert calibration.share <= budget
     assert replace(calibration.plan, refine=(5, 3), refine_steps=2, steps=6) == BALANCED
+
+
+def test_the_documents_say_by_which_limits_it_goes():
+    text = " ".join((ROOT / "docs" / "SAMPLER.md").read_text("utf-8").split())
+    assert "leaves its own refinements a third of their arithmetic" in text
+    assert "more than 3 dB apart on average" in text
+    assert "0.8 if not given" in text
+    assert (ROOM, MISMATCH, BUDGET) == (1 / 3, 3, 0.8)
 
 
 def test_arithmetic_is_that_of_the_whole_clip():

@@ -16,7 +16,7 @@ from elevator.chain.algorithm import chain
 from elevator.chain.cross_frame import Call, DeepFeatures, Text
 from elevator.chain.denoiser import Denoiser
 from elevator.chain.noise import chain_noise, starting_noise
-from elevator.chain.schedule import Schedule, add_noise, predict
+from elevator.chain.schedule import END, Schedule, add_noise, predict
 from elevator.steps import result
 from tests.elevator.golden import drain, models, relative_error
 
@@ -153,6 +153,22 @@ def test_eta_is_that_of_diffusers(eta):
     handed = Handed(replace(ONCE, way_back="random_noise", eta=eta))
     z = handed.scheduler.add_noise(handed.x0, noise(3)("way back", 0), torch.tensor(handed.next_level()))
     assert relative_error(sampled(handed.plan), handed.after(z)) <= 1e-4
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_latents_are_held_at_their_own_levels(start):
+    """What is held is told the level of noise of what it gets: at first that of the first step to come."""
+    t2i, t2v = denoisers(PLAN, 3)
+    held, z = [], starting_noise(0, 1.5, 3, SHAPE)
+
+    def hold(z, t):
+        held.append(t)
+        return z
+
+    drain(chain(t2i, t2v, PLAN, z, noise(3), start, hold))
+    assert held[0] == t2i.schedule.timesteps[start]
+    assert held[-1] == END
+    assert set(held) == {*t2i.schedule.timesteps[start:], END}
 
 
 def test_noise_is_matched_by_snr():

@@ -90,6 +90,8 @@ def test_what_is_told_makes_a_clip_as_a_styles_file_and_as_options(capsys, tmp_p
     assert [prompt for prompt, _ in found["prompts"]] == ["a red fox", "a fish"]
     assert [point["countdown"] for point in found["curve"]] == list(range(12, 0, -1))
     assert found["share"] <= 0.2
+    news = [point["news"] for point in found["curve"]]
+    assert [round(value, 4) for value in news] == news != [round(value, 3) for value in news]
 
     text = as_text(found)
     style = tomllib.loads(text.split("In a style's file:\n")[1].split("In a command line:")[0])
