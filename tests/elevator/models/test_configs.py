@@ -66,3 +66,11 @@ def test_a_text_encoder_is_that_of_its_family(family: Family, width: int, layers
         "max_position_embeddings": 77,
         "hidden_act": act,
     }
+
+
+@pytest.mark.parametrize(("width", "heads"), [(32, 1), (64, 1), (96, 1), (128, 2)])
+def test_a_narrow_text_encoder_has_a_head(width: int, heads: int) -> None:
+    """Those of the embedded models and of the recordings are narrower than one head of the published ones."""
+    shapes = {"encoder.layers.0.mlp.fc1.weight": (4 * width, width)}
+    shapes |= {"embeddings.token_embedding.weight": (500, width), "embeddings.position_embedding.weight": (77, width)}
+    assert text_config(shaped(shapes), Family.SD1)["num_attention_heads"] == heads

@@ -56,6 +56,24 @@ def test_claims_are_judged_by_paired_intervals(planted):
     assert said["filtering space too costs sharpness"] == "not measured"
 
 
+def test_distances_to_different_renders_are_not_subtracted(tmp_path):
+    """A sketch is compared with true renders as sketches."""
+    study = study_in(tmp_path, tables=("baselines",), prompts=9)
+    found, known = cast(study), {}
+    (table,) = study.tables
+    rng = np.random.default_rng(0)
+    for prompt, seed in study.clips(1):
+        for arm in ("T2V alone", "published", "sketch"):
+            features = read_renders().features["crisp"][prompt.text] + rng.normal(0, 0.3, (4, 128))
+            record = record_of(found.recipes["embedded", arm], prompt, seed, {"subject": 1.0}, features)
+            known[record.clip] = record
+    figures = Figures(study, found, known)
+    assert figures.differences(table, "embedded", "sketch", "T2V alone")["feature_distance"] is None
+    assert figures.differences(table, "embedded", "sketch", "T2V alone")["subject"] is not None
+    assert there(figures.differences(table, "embedded", "published", "T2V alone")["feature_distance"]).prompts == 9
+    assert there(figures.row(table, "embedded", "sketch")["feature_distance"]).prompts == 9
+
+
 def test_rows_are_of_the_clips_that_all_arms_have(planted):
     """Of a study that is not made to its end; a distance of many clips is not beside one of few."""
     study, found, known = planted
