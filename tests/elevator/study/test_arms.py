@@ -215,6 +215,7 @@ def test_the_committed_prompts_are_those_of_the_world():
     prompts = read_prompts()
     assert len(prompts) == 48
     assert sorted((*prompts, *calibration_prompts()), key=str) == sorted(all_prompts(), key=str)
+    assert prompts == [prompt for prompt in all_prompts() if prompt.use == "study"], "in the same order, too"
     assert {prompt.text for prompt in prompts}.isdisjoint(prompt.text for prompt in calibration_prompts())
     assert {len(prompt.seeds) for prompt in prompts} == {SEEDS}
     for prompt in prompts:
