@@ -39,6 +39,8 @@ CONNECT_SECONDS = 5.0
 """How long it may take until the machine of a backend elsewhere is found and takes the connection, the look-up of its
 name included, for which ZeroMQ has no limit."""
 NEVER_MS = 24 * 3_600_000
+LOOK_SECONDS = 1.0
+"""How often a wait looks whether the backend's process is there: one that is killed may leave without a word."""
 SILENCE_SECONDS = 20.0
 """The backend says `Alive` every two seconds; after this much silence it counts as stuck."""
 
@@ -189,8 +191,7 @@ class Client:
         poller.register(self._monitor, zmq.POLLIN)
         while not self._told_lost:
             left = deadline - time.monotonic()
-            # Slices of one second: a backend killed without a word is noticed by its pid.
-            ready = dict(poller.poll(int(max(0, min(left, 1.0)) * 1000)))
+            ready = dict(poller.poll(int(max(0, min(left, LOOK_SECONDS)) * 1000)))
             self._look_for_loss()
             if self._socket in ready or self._lost is not None:
                 return True

@@ -373,6 +373,20 @@ def test_a_wait_ends_when_something_comes_and_says_so_until_it_is_read(backend: 
         assert not client.wait(0.0)
 
 
+def test_a_connection_that_breaks_ends_a_wait_at_once(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only when the process is looked for the next time."""
+    monkeypatch.setattr(client_module, "LOOK_SECONDS", 2 * LONG)
+    with Client(backend.connection, name="test") as client:
+        quiet(backend, client)
+        closer = threading.Timer(SHORT, backend.socket.close)
+        closer.start()
+        heard, took, _ = waited(client, LONG)
+        closer.join()
+        assert heard
+        assert took < LONG / 2
+        assert [type(message) for message, _ in client.poll()] == [Lost]
+
+
 def test_a_process_that_is_killed_during_a_wait_ends_it(backend: Backend) -> None:
     """Its socket may live on for a while, as this one does: only the process tells."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
