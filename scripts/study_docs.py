@@ -2,7 +2,8 @@
 
     python scripts/study_docs.py study
 
-The study is what `elevator study` has made. Prints the main rows of its baselines, a table for README.md.
+The study is what `elevator study` has made. Prints the main rows of its baselines, a table for
+README.md, and what choices change that could be defaults, one for docs/SAMPLER.md.
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ COLUMNS = {
     "tflop": ("TFLOP", 2),
 }
 """Measure → title and digits."""
+CHOICES = {
+    "way_back": ("published", ("blend",)),
+    "arithmetic": ("published", ("no correction", "inversion in 8", "inversion in 4", "cache 2", "cache 3")),
+    "matching": ("by index", ("by SNR",)),
+}
+"""Table → what its arms are compared with, and the arms that could be defaults."""
+T2VS = {"embedded": "ZeroScope", "embedded_animatediff": "AnimateDiff"}
+LEAST_PROMPTS = 8
+"""For a difference to count."""
 
 
 def published(page: str) -> tuple[str, list[str]]:
@@ -46,34 +56,76 @@ def published(page: str) -> tuple[str, list[str]]:
     return re.sub(r"\n{3,}", "\n\n", PICTURE.sub(link, page)), names
 
 
-def table(study: dict[str, Any], t2v: str = "embedded") -> str:
-    """The main rows of the baselines, as Markdown."""
-    arms = study["tables"][f"baselines, {t2v}"]["arms"]
+def cell(value: dict[str, float] | None, digits: int) -> str:
+    """A value with its interval, where it has one that shows."""
+    if value is None:
+        return "–"
+    mean, low, high = (f"{value[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return mean if low == high else f"{mean} [{low}, {high}]"
+
+
+def difference(value: dict[str, float] | None, digits: int) -> str:
+    """A difference with its interval, in bold where that excludes chance."""
+    if value is None:
+        return "–"
+    mean, low, high = (f"{value[name]:+.{digits}f}".replace("-", "−") for name in ("value", "low", "high"))
+    sure = value["prompts"] >= LEAST_PROMPTS and (value["low"] > 0 or value["high"] < 0)
+    return f"**{mean}** [{low}, {high}]" if sure else f"{mean} [{low}, {high}]"
+
+
+def table(study: dict[str, Any]) -> str:
+    """The main rows of the baselines with the first T2V, as Markdown."""
+    arms = study["tables"]["baselines, embedded"]["arms"]
     lines = ["| | " + " | ".join(title for title, _ in COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for arm in ROWS:
-        values = ((arms[arm][measure], digits) for measure, (_, digits) in COLUMNS.items())
-        cells = ("–" if value is None else f"{value['value']:.{digits}f}" for value, digits in values)
+        cells = (cell(arms[arm][measure], digits) for measure, (_, digits) in COLUMNS.items())
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def choices(study: dict[str, Any]) -> str:
+    """What choices that could be defaults change, clip by clip, as Markdown."""
+    titles = {**COLUMNS, "sharpness": ("sharpness", 2), "jitter": ("jitter, px", 2)}
+    names = ("feature_distance", "sharpness", "motion", "warp_error", "high_frequency_share", "jitter")
+    lines = [
+        "| | " + " | ".join(titles[name][0] for name in names) + " | arithmetic | prompts |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for name, (than, arms) in CHOICES.items():
+        for t2v, title in T2VS.items():
+            if (found := study["tables"].get(f"{name}, {t2v}")) is None:
+                continue
+            for arm in arms:
+                row, flops = found["differences"][arm], {each: found["arms"][each]["tflop"] for each in (arm, than)}
+                cells = [difference(row[measure], titles[measure][1]) for measure in names]
+                cells.append(f"× {flops[arm]['value'] / flops[than]['value']:.2f}")
+                cells.append(str(flops[arm]["prompts"]))
+                lines.append(f"| *{arm}* less *{than}*, {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main() -> int:
-    """See the top of this file."""
+    """See the top of this file. Figures are kept with four digits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="the study's folder")
     given = parser.parse_args()
     page, names = published((given.study / "README.md").read_text(encoding="utf-8"))
-    content = json.loads((given.study / "study.json").read_bytes())
+    text = (given.study / "study.json").read_text(encoding="utf-8")
+    content = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))
     DOCS.mkdir(parents=True, exist_ok=True)
     for old in DOCS.glob("*.webp"):
         old.unlink()
     for name in names:
         with Image.open(given.study / f"{name}.png") as picture:
-            way: dict[str, Any] = {"quality": 80} if PAINTED.fullmatch(name) else {"lossless": True}
+            way: dict[str, Any] = {"quality": 50} if PAINTED.fullmatch(name) else {"lossless": True}
             picture.convert("RGB").save(DOCS / f"{name}.webp", method=6, **way)
     (DOCS / "README.md").write_text(page, encoding="utf-8")
-    (DOCS / "study.json").write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    (DOCS / "study.json").write_text(
+        json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
     print(table(content))
+    print()
+    print(choices(content))
     return 0
 
 

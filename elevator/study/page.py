@@ -53,7 +53,7 @@ def _head(figures: Figures, made: list[Record]) -> Iterator[str]:
     yield (
         f"{len(study.prompts)} prompts with one or two seeds each, {len(made)} clips; made by the command "
         f"*elevator study* at commit {', '.join(commits)}. Prompts and seeds were fixed before; pictures show the "
-        "first of every 12 prompts with its first seed, whatever they look like."
+        "first of every 12 prompts with its first seed, whatever they look like. Each table says how many are made."
     )
     yield f"T2I: {label(study.t2i)}. T2V: {', '.join(map(label, study.t2vs))}. {_settings(study, figures.found)}\n"
     yield LEGEND

@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
+from elevator.presets import presets_for
+
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = """# The study
 
@@ -40,10 +42,14 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+def interval(value: float, around: float) -> dict[str, float]:
+    return {"value": value, "low": round(value - around, 3), "high": round(value + around, 3)}
+
+
 def arms(script: ModuleType) -> dict[str, object]:
     """Each arm's value of each measure is its place in the table, and one is not measured."""
     values = {
-        arm: {name: {"value": row + column / 10} for column, name in enumerate(script.COLUMNS)}
+        arm: {name: interval(row + column / 10, row if row > 1 else 0.0) for column, name in enumerate(script.COLUMNS)}
         for row, arm in enumerate(script.ROWS)
     }
     return {
@@ -61,7 +67,7 @@ def test_the_page_comes_with_its_pictures_but_strips(
     docs.mkdir()
     (docs / "of_before.webp").touch()
     (study / "README.md").write_text(PAGE, encoding="utf-8")
-    (study / "study.json").write_text(json.dumps(arms(script), indent=1), encoding="utf-8")
+    (study / "study.json").write_text(json.dumps(arms(script) | {"a": 81.43567, "b": 7}, indent=1), encoding="utf-8")
     for name in ("main", "lowpass_1_sheet", "lowpass_1_strips", "lowpass"):
         Image.linear_gradient("L").convert("RGB").save(study / f"{name}.png")
     monkeypatch.setattr("sys.argv", ["study_docs.py", str(study)])
@@ -74,7 +80,7 @@ def test_the_page_comes_with_its_pictures_but_strips(
     assert there == {"README.md", "study.json", "main.webp", "lowpass_1_sheet.webp", "lowpass.webp"}
     with Image.open(docs / "lowpass.webp") as plot, Image.open(study / "lowpass.png") as drawn:
         assert plot.convert("RGB").tobytes() == drawn.tobytes(), "no pixel of a plot changes"
-    assert json.loads((docs / "study.json").read_bytes()) == arms(script)
+    assert json.loads((docs / "study.json").read_bytes()) == arms(script) | {"a": 81.44, "b": 7}
     assert capsys.readouterr().out.startswith("| | feature distance | subject | motion |")
 
 
@@ -83,3 +89,31 @@ def test_the_main_table_has_the_arms_in_order(script: ModuleType) -> None:
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {arm}" for arm in script.ROWS]
     assert lines[2] == "| T2V alone | 0.0 | 0.10 | 0.20 | 0.3 | 0.40 | 0.50 |"
     assert lines[3] == "| T2I per frame | 1.0 | 1.10 | – | 1.3 | 1.40 | 1.50 |"
+    assert lines[4].startswith("| published | 2.0 [0.0, 4.0] | 2.10 [0.10, 4.10] |")
+
+
+def test_readme_has_the_main_table_as_it_was_measured(script: ModuleType) -> None:
+    measured = json.loads((ROOT / "docs" / "study" / "study.json").read_bytes())
+    assert script.table(measured) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert script.choices(measured) in (ROOT / "docs" / "SAMPLER.md").read_text(encoding="utf-8")
+
+
+def test_a_choice_is_bold_where_chance_is_excluded(script: ModuleType) -> None:
+    def difference(value: float, low: float, high: float, prompts: int = 8) -> dict[str, float]:
+        return {"value": value, "low": low, "high": high, "prompts": prompts}
+
+    assert script.difference(difference(-1, -2, -0.5), 1) == "**−1.0** [−2.0, −0.5]"
+    assert script.difference(difference(1, 0.5, 2), 1) == "**+1.0** [+0.5, +2.0]"
+    assert script.difference(difference(1, 0.5, 2, prompts=7), 1) == "+1.0 [+0.5, +2.0]"
+    assert script.difference(difference(1, -0.5, 2), 1) == "+1.0 [−0.5, +2.0]"
+    assert script.difference(None, 1) == "–"
+
+
+def test_defaults_are_what_the_study_has_found() -> None:
+    """docs/SAMPLER.md says which, and why."""
+    for kind in ("zeroscope", "animatediff", "animatelcm", "lavie"):
+        for name in ("balanced", "fast", "draft"):
+            plan = presets_for(kind)[name].plan
+            assert (plan.way_back, plan.blend, plan.cache_interval) == ("blend", 1.0, 1)
+            assert plan.matching == ("snr" if kind == "lavie" else "index")
+        assert presets_for(kind)["published"].plan.matching == "index"
