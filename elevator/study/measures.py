@@ -43,7 +43,7 @@ BY_NAME = {measure.name: measure for measure in MEASURES}
 
 LEGEND = """\
 Feature distance: Fréchet distance of the judge's features between an arm's frames and true renders of the same scenes,
-four frames a clip. It is biased upwards for few frames (arXiv 1911.07023); every arm of a table has about as many, and
+four frames a clip. It is biased upwards for few frames (arXiv 1911.07023); all arms of a table have as many, and
 *true renders* below is what true frames with other accidents of place, size and light reach. Sharpness: mean Laplacian,
 relative to the true render's. Subject, background: share of frames in which the judge reads the prompt's; motion: share
 of clips in which the tracker does, of those whose background it can tell from the subject. Flicker: mean difference of
