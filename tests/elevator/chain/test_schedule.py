@@ -40,6 +40,11 @@ def close(x, reference):
     return (x - reference).abs().max() <= 2e-5 * max(1.0, float(reference.abs().max()))
 
 
+def visited(theirs):
+    """The timesteps without the superfluous −1 that diffusers' trailing spacing has for 61, 103, 121 or 122 steps."""
+    return [t for t in theirs.timesteps.tolist() if t >= 0]
+
+
 def at_zero_snr(schedule, t):
     return t >= 0 and schedule.prediction_type == "epsilon" and schedule.alpha(t) == 0
 
@@ -54,15 +59,14 @@ def test_timesteps_and_levels(config, steps):
         with pytest.raises(ModelError, match="zero SNR"):
             ours.with_steps(steps)
     else:
-        # For some counts diffusers' trailing spacing ends in a superfluous −1.
-        assert ours.with_steps(steps).timesteps == tuple(theirs.timesteps.tolist()[:steps])
+        assert ours.with_steps(steps).timesteps == tuple(visited(theirs))
 
 
 @given(CONFIGS, st.integers(1, 200), st.data())
 def test_ddim_step(config, steps, data):
     ours, theirs = Schedule.from_config(config), DDIMScheduler.from_config(config)
     theirs.set_timesteps(steps)
-    t = data.draw(st.sampled_from(theirs.timesteps.tolist()))
+    t = data.draw(st.sampled_from(visited(theirs)))
     if at_zero_snr(ours, t):
         return
     output, z = torch.randn(2, 3, 4, 2, 2, generator=torch.Generator().manual_seed(t))
@@ -79,7 +83,7 @@ def test_ddim_invert_step(config, steps, data):
     with warnings.catch_warnings():
         theirs = DDIMInverseScheduler.from_config(config)
     theirs.set_timesteps(steps)
-    t = data.draw(st.sampled_from(theirs.timesteps.tolist()))
+    t = data.draw(st.sampled_from(visited(theirs)))
     t_from = max(t - 1000 // steps, END)
     output, z = torch.randn(2, 3, 4, 2, 2, generator=torch.Generator().manual_seed(t))
     moved = theirs.step(output, t, z).prev_sample
