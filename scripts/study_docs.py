@@ -18,6 +18,10 @@ from typing import Any
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from elevator.study.page import cell  # noqa: E402
+from elevator.study.statistics import Interval  # noqa: E402
+
 DOCS = ROOT / "docs" / "study"
 PICTURE = re.compile(r"!\[([^]]*)\]\(([\w.-]+)\.png\)\n?")
 PAINTED = re.compile(r"main(_\d+)?|.*_sheet")
@@ -39,8 +43,6 @@ CHOICES = {
 }
 """Table → what its arms are compared with, and the arms that could be defaults."""
 T2VS = {"embedded": "ZeroScope", "embedded_animatediff": "AnimateDiff"}
-LEAST_PROMPTS = 8
-"""For a difference to count."""
 
 
 def published(page: str) -> tuple[str, list[str]]:
@@ -56,21 +58,9 @@ def published(page: str) -> tuple[str, list[str]]:
     return re.sub(r"\n{3,}", "\n\n", PICTURE.sub(link, page)), names
 
 
-def cell(value: dict[str, float] | None, digits: int) -> str:
-    """A value with its interval, where it has one that shows."""
-    if value is None:
-        return "–"
-    mean, low, high = (f"{value[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return mean if low == high else f"{mean} [{low}, {high}]"
-
-
-def difference(value: dict[str, float] | None, digits: int) -> str:
-    """A difference with its interval, in bold where that excludes chance."""
-    if value is None:
-        return "–"
-    mean, low, high = (f"{value[name]:+.{digits}f}".replace("-", "−") for name in ("value", "low", "high"))
-    sure = value["prompts"] >= LEAST_PROMPTS and (value["low"] > 0 or value["high"] < 0)
-    return f"**{mean}** [{low}, {high}]" if sure else f"{mean} [{low}, {high}]"
+def interval(value: dict[str, float] | None) -> Interval | None:
+    """As it was before it became JSON."""
+    return None if value is None else Interval(**value)  # type: ignore[arg-type]
 
 
 def table(study: dict[str, Any]) -> str:
@@ -78,7 +68,7 @@ def table(study: dict[str, Any]) -> str:
     arms = study["tables"]["baselines, embedded"]["arms"]
     lines = ["| | " + " | ".join(title for title, _ in COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for arm in ROWS:
-        cells = (cell(arms[arm][measure], digits) for measure, (_, digits) in COLUMNS.items())
+        cells = (cell(interval(arms[arm][measure]), digits) for measure, (_, digits) in COLUMNS.items())
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -97,7 +87,7 @@ def choices(study: dict[str, Any]) -> str:
                 continue
             for arm in arms:
                 row, flops = found["differences"][arm], {each: found["arms"][each]["tflop"] for each in (arm, than)}
-                cells = [difference(row[measure], titles[measure][1]) for measure in names]
+                cells = [cell(interval(row[measure]), titles[measure][1], signed=True) for measure in names]
                 cells.append(f"× {flops[arm]['value'] / flops[than]['value']:.2f}")
                 cells.append(str(flops[arm]["prompts"]))
                 lines.append(f"| *{arm}* less *{than}*, {title} | " + " | ".join(cells) + " |")

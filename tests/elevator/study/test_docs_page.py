@@ -43,7 +43,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def interval(value: float, around: float) -> dict[str, float]:
-    return {"value": value, "low": round(value - around, 3), "high": round(value + around, 3)}
+    return {"value": value, "low": round(value - around, 3), "high": round(value + around, 3), "prompts": 9}
 
 
 def arms(script: ModuleType) -> dict[str, object]:
@@ -96,17 +96,6 @@ def test_readme_has_the_main_table_as_it_was_measured(script: ModuleType) -> Non
     measured = json.loads((ROOT / "docs" / "study" / "study.json").read_bytes())
     assert script.table(measured) in (ROOT / "README.md").read_text(encoding="utf-8")
     assert script.choices(measured) in (ROOT / "docs" / "SAMPLER.md").read_text(encoding="utf-8")
-
-
-def test_a_choice_is_bold_where_chance_is_excluded(script: ModuleType) -> None:
-    def difference(value: float, low: float, high: float, prompts: int = 8) -> dict[str, float]:
-        return {"value": value, "low": low, "high": high, "prompts": prompts}
-
-    assert script.difference(difference(-1, -2, -0.5), 1) == "**−1.0** [−2.0, −0.5]"
-    assert script.difference(difference(1, 0.5, 2), 1) == "**+1.0** [+0.5, +2.0]"
-    assert script.difference(difference(1, 0.5, 2, prompts=7), 1) == "+1.0 [+0.5, +2.0]"
-    assert script.difference(difference(1, -0.5, 2), 1) == "+1.0 [−0.5, +2.0]"
-    assert script.difference(None, 1) == "–"
 
 
 def test_defaults_are_what_the_study_has_found() -> None:
